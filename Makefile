@@ -1,0 +1,60 @@
+# make setup   a virtual environment in .venv with nextclick and the tools installed
+# make test    the quick tests              make slow    the slow ones
+# make lint    ruff and mypy                make format  put the sources in their format
+# make demo    the main job on a simulated shop; results in demo/
+# make clean   remove what the other targets made, all but .venv
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+STRICT := --no-build-isolation --config-settings editable_mode=strict
+
+# A strict editable install links file by file: edits show at once, but after a file is added or
+# removed the links must be made anew.
+SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
+
+.PHONY: setup test slow lint format demo clean
+
+setup: .venv/dependencies
+	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
+		echo "Installing nextclick" && \
+		$(PIP) --no-deps $(STRICT) --editable . && \
+		echo "$(SOURCES)" > .venv/sources; \
+	fi
+
+.venv/dependencies: pyproject.toml constraints.txt
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+			echo "nextclick needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
+				"try 'make setup PYTHON=python3.11'." >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear .venv; }
+	@echo "Installing the dependencies into .venv"
+	@$(PIP) setuptools
+	@$(PIP) $(STRICT) --editable '.[dev]'
+	@echo "$(SOURCES)" > .venv/sources
+	@touch $@
+
+test: setup
+	$(BIN)/python -m pytest
+
+slow: setup
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: setup
+	$(BIN)/nextclick run sim:clicks=60000 --snapshots demo/snapshots --fresh \
+		--report demo/report.html --json demo/result.json
+
+# The installed package links into build/: .venv/sources goes with it, so that setup makes both anew.
+clean:
+	rm -rf build demo nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f .venv/sources
+	find connectors models stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

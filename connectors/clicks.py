@@ -1,0 +1,117 @@
+"""Clicks: one as decoded, a batch by column, and records that could not be used."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Id = str | int
+"""What names a session, a user or an item. It comes back as it went in."""
+
+Position = dict[str, Any]
+"""Where a source stands, in JSON's types: what `Source.seek` needs to go on from there."""
+
+LATEST_TIME = 253_402_300_800.0
+"""The year 10000, in epoch seconds. A time past it is a unit mistaken, not a click."""
+
+
+class Click(msgspec.Struct, frozen=True):
+    """One click.
+
+    Parameters
+    ----------
+    session
+        The session's id, or the user's where sessions are cut by inactivity.
+    item
+        What was clicked.
+    time
+        When, in epoch seconds.
+
+    Examples
+    --------
+    >>> Click("anna", "shoes", 1396861869.5)
+    Click(session='anna', item='shoes', time=1396861869.5)
+
+    """
+
+    session: Id
+    item: Id
+    time: float
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A record that cannot be used, and why.
+
+    Parameters
+    ----------
+    reason
+        A short stable name to count by, such as ``no_item`` or ``bad_json``.
+    detail
+        One sentence for a person.
+    position
+        Where the record stands: ``{"file": ..., "line": ...}``, or topic, partition, offset.
+    raw
+        The record's bytes as they were read; at most the first 64 KiB.
+
+    """
+
+    reason: str
+    detail: str
+    position: Position
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Clicks:
+    """A batch of clicks in stream order, by column.
+
+    Parameters
+    ----------
+    sessions
+        Session (or user) ids, n of them.
+    items
+        Item ids, n of them.
+    times
+        Epoch seconds, float64 of shape (n,), all finite.
+    position
+        The source's position *after* these clicks and these rejected records.
+    rejected
+        Records read along the way that cannot be used.
+
+    Examples
+    --------
+    >>> clicks = Clicks.of([Click("anna", "shoes", 1.0), Click("bert", "socks", 2.0)])
+    >>> len(clicks), clicks.items
+    (2, ['shoes', 'socks'])
+
+    """
+
+    sessions: list[Id]
+    items: list[Id]
+    times: NDArray[np.float64]
+    position: Position = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Give the number of clicks, rejected records left out."""
+        return len(self.items)
+
+    @classmethod
+    def of(cls, clicks: list[Click]) -> Clicks:
+        """Make a batch of single clicks."""
+        times = np.array([click.time for click in clicks], dtype=np.float64)
+        return cls([c.session for c in clicks], [c.item for c in clicks], times)
+
+
+def time_fault(time: float) -> str | None:
+    """Say what is wrong with a time in epoch seconds, or None where nothing is."""
+    if not math.isfinite(time):
+        return f"the time {time} is not finite"
+    if abs(time) >= LATEST_TIME:
+        return f"the time {time:g} lies beyond the year 9999: is it in seconds?"
+    return None

@@ -1,0 +1,163 @@
+"""The bytes of a file, decompressed, as far as they can be read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import zstandard
+
+from .source import SourceError
+
+CHUNK = 1 << 20
+"""Bytes given at a time, about."""
+
+COMPRESSIONS = (".gz", ".zst")
+"""File name endings of compressed text."""
+
+
+class Decompressed:
+    """A file's bytes, decompressed where its name ends in ``.gz`` or ``.zst``.
+
+    A damaged file gives every byte that can be decompressed before the damage; `damage` then
+    says what is wrong. Several compressed members, one after the other, are one stream.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be opened.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: str | None = None
+        try:
+            self._file = path.open("rb")
+        except IsADirectoryError as error:
+            raise SourceError(f"{path} is a folder: name one log file in it") from error
+        except FileNotFoundError as error:
+            raise SourceError(f"{path}: there is no such file") from error
+        except OSError as error:
+            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the bytes in order, about 1 MiB at a time; to be called once."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            pieces.append(piece)
+            size += len(piece)
+            if size >= CHUNK:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        if size:
+            yield b"".join(pieces)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _pieces(self) -> Iterator[bytes]:
+        suffix = self.path.suffix.lower()
+        if suffix not in COMPRESSIONS:
+            yield from self._read(CHUNK)
+            return
+        # Small pieces bound what one call can inflate to: some 1,000-fold in gzip, and 32,000-fold
+        # in zstd.
+        members, size = (_Members(_gzip), 1 << 14) if suffix == ".gz" else (_Members(_zstd), 1 << 10)
+        taken = 0
+        for raw in self._read(size):
+            try:
+                piece = members.decompress(raw)
+            except (zlib.error, zstandard.ZstdError) as error:
+                self.damage = f"its compressed data are damaged ({error})"
+                yield from self._salvage(members.make, taken, size)
+                return
+            taken += len(raw)
+            if piece:
+                yield piece
+        if not members.whole:
+            self.damage = "its compressed data are cut short"
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        try:
+            while data := self._file.read(size):
+                yield data
+        except OSError as error:
+            self.damage = f"it can be read no further ({error.strerror})"
+
+    def _salvage(self, make: _Make, taken: int, size: int) -> Iterator[bytes]:
+        """Give what the damaged piece still holds.
+
+        A decompressor that fails keeps what it had decompressed in that call to itself. So go
+        through the file once more, and through the piece with the damage byte by byte.
+        """
+        self._file.seek(0)
+        members = _Members(make)
+        while taken > 0:
+            raw = self._file.read(min(size, taken))
+            members.decompress(raw)
+            taken -= len(raw)
+        for byte in self._file.read(size):
+            try:
+                piece = members.decompress(bytes((byte,)))
+            except (zlib.error, zstandard.ZstdError):
+                return
+            if piece:
+                yield piece
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Make(Protocol):
+    def __call__(self) -> _Decompressor: ...
+
+
+def _gzip() -> _Decompressor:
+    return zlib.decompressobj(wbits=31)
+
+
+def _zstd() -> _Decompressor:
+    return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+
+
+class _Members:
+    """Compressed members, one after the other, as one stream."""
+
+    def __init__(self, make: _Make) -> None:
+        self.make = make
+        self.whole = True
+        self._member = make()
+
+    def decompress(self, data: bytes) -> bytes:
+        pieces = []
+        while data:
+            if self._member.eof:
+                # Files cut to blocks (tar, tapes) are filled up with zeros.
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                self._member = self.make()
+            self.whole = False
+            pieces.append(self._member.decompress(data))
+            if not self._member.eof:
+                break
+            self.whole = True
+            data = self._member.unused_data
+        return b"".join(pieces)

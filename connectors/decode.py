@@ -1,0 +1,288 @@
+"""What makes an id and a time, and a block of decoded records."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from .clicks import LATEST_TIME, Clicks, Id, Position, Rejected, time_fault
+
+LONGEST_ID = 1024
+"""Characters of an id at most."""
+
+PATIENCE = 1000
+"""After so many rejected records in a row a poll returns with what it has."""
+
+EARLIEST_DATE = -62_135_596_800.0
+"""The first day of the year 1, in epoch seconds: no date lies before it."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?)?"
+    r"(?:Z|([+-])(\d\d)(?::?(\d\d))?)?",
+    re.ASCII,
+)
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+class UnusableError(Exception):
+    """A record cannot be used.
+
+    Parameters
+    ----------
+    reason
+        A short stable name to count by.
+    detail
+        One sentence for a person.
+
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def check_id(value: Id, field_name: str, missing: str) -> Id:
+    """Give an id back that is neither empty nor too long.
+
+    Raises
+    ------
+    UnusableError
+        It is; `missing` is the reason's name where it is empty.
+
+    """
+    if value == "":
+        raise UnusableError(missing, f"'{field_name}' is empty")
+    if isinstance(value, str) and len(value) > LONGEST_ID:
+        raise UnusableError(
+            "id_too_long",
+            f"'{field_name}' has {len(value):,} characters; {LONGEST_ID:,} are allowed",
+        )
+    return value
+
+
+def check_time(time: float) -> float:
+    """Give a time in epoch seconds back that is finite and lies before the year 10000.
+
+    Raises
+    ------
+    UnusableError
+        It does not.
+
+    """
+    fault = time_fault(time)
+    if fault is None:
+        return time
+    finite = abs(time) < float("inf")
+    raise UnusableError("time_out_of_range" if finite else "time_not_finite", fault)
+
+
+def parse_time(text: str, per_second: float = 1.0) -> float:
+    """Read a number, or an ISO 8601 date and time; one without a zone is in UTC.
+
+    Parameters
+    ----------
+    text
+        ``1396861869.277`` or ``2014-04-07T10:51:09.277Z``; digits past the microsecond are cut.
+    per_second
+        How many of a number's unit make a second.
+
+    Returns
+    -------
+    float
+        Epoch seconds, perhaps not finite.
+
+    Raises
+    ------
+    UnusableError
+        It is neither.
+
+    Examples
+    --------
+    >>> parse_time("2014-04-07T12:51:09.277+02:00"), parse_time("1396867869277", 1000.0)
+    (1396867869.277, 1396867869.277)
+
+    """
+    text = text.strip(" \t")
+    if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+        return float(text) / per_second
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise UnusableError("bad_time", f"{text[:80]!r} is neither a number nor an ISO 8601 date")
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    try:
+        moment = datetime.datetime(year, month, day, hour, minute, second)
+        east = _offset(match[8], match[9], match[10])
+    except ValueError as error:
+        raise UnusableError("bad_time", f"{text[:80]!r} is no date: {error}") from error
+    micro = int(((match[7] or "") + "000000")[:6])
+    since = moment - _EPOCH
+    return ((since.days * 86_400 + since.seconds - east) * 1_000_000 + micro) / 1e6
+
+
+def _offset(sign: str | None, hours: str | None, minutes: str | None) -> int:
+    """Give the seconds that a zone is east of UTC."""
+    if sign is None:
+        return 0
+    if int(hours or 0) > 23 or int(minutes or 0) > 59:
+        raise ValueError("its zone is out of range")
+    east = int(hours or 0) * 3600 + int(minutes or 0) * 60
+    return -east if sign == "-" else east
+
+
+def dates_to_times(texts: pa.Array) -> NDArray[np.float64] | None:
+    """Read a column of ISO 8601 dates as `parse_time` does each; None where it might differ."""
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
+        try:
+            moments = pc.cast(texts, kind)
+        except pa.ArrowException:
+            continue
+        if moments.null_count:
+            return None
+        times: NDArray[np.float64] = moments.cast(pa.int64()).to_numpy() / 1e6
+        return times if not len(times) or times.min() >= EARLIEST_DATE else None
+    return None
+
+
+def usable_times(times: NDArray[np.float64]) -> bool:
+    """Say whether every one of these times passes `check_time`."""
+    # A comparison with NaN is false.
+    return bool((np.abs(times) < LATEST_TIME).all())
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Records in stream order, each a click or rejected, to be given out piece by piece.
+
+    Parameters
+    ----------
+    sessions, items, times
+        The clicks by column, n of them.
+    rejected
+        The records that cannot be used, m of them.
+    before
+        int64, shape (n,): the number of rejected records before each click.
+
+    """
+
+    sessions: list[Id]
+    items: list[Id]
+    times: NDArray[np.float64]
+    rejected: list[Rejected] = field(default_factory=list)
+    before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    clicks_given: int = 0
+    rejected_given: int = 0
+
+    def __post_init__(self) -> None:
+        """Take `before` as zeros where nothing is rejected."""
+        if not self.rejected:
+            self.before = np.zeros(len(self.items), dtype=np.int64)
+
+    @property
+    def given(self) -> int:
+        """The number of records given out."""
+        return self.clicks_given + self.rejected_given
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every record has been given out."""
+        return self.given == len(self.items) + len(self.rejected)
+
+
+class Gathering:
+    """One poll's clicks, gathered from blocks.
+
+    Parameters
+    ----------
+    limit
+        The number of clicks that makes it full; `PATIENCE` rejected records in a row do so too.
+
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"a poll is for one click at least, not {limit}")
+        self._room = limit
+        self._patience = PATIENCE
+        self._sessions: list[Id] = []
+        self._items: list[Id] = []
+        self._times: list[NDArray[np.float64]] = []
+        self._rejected: list[Rejected] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether the poll is to return."""
+        return not (self._room and self._patience)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was there."""
+        return not (self._items or self._rejected)
+
+    def take(self, block: Decoded) -> None:
+        """Take records until this is full or the block is exhausted."""
+        clicks = len(block.items)
+        while not self.full and not block.exhausted:
+            start = block.clicks_given
+            due = int(block.before[start]) if start < clicks else len(block.rejected)
+            if block.rejected_given < due:
+                end = min(due, block.rejected_given + self._patience)
+                self._rejected += block.rejected[block.rejected_given : end]
+                self._patience -= end - block.rejected_given
+                block.rejected_given = end
+                continue
+            # Clicks with as many rejected records before them stand side by side.
+            run = int(np.searchsorted(block.before, block.before[start], side="right"))
+            end = min(run, start + self._room)
+            self._sessions += block.sessions[start:end]
+            self._items += block.items[start:end]
+            self._times.append(block.times[start:end])
+            self._room -= end - start
+            self._patience = PATIENCE
+            block.clicks_given = end
+
+    def clicks(self, position: Position) -> Clicks:
+        """Give what was gathered, with the position after it."""
+        times = np.concatenate(self._times) if self._times else np.zeros(0)
+        return Clicks(self._sessions, self._items, times, position, self._rejected)
+
+
+class Decoding:
+    """Records as they are decoded one by one, to become a `Decoded`."""
+
+    def __init__(self) -> None:
+        self._sessions: list[Id] = []
+        self._items: list[Id] = []
+        self._times: list[float] = []
+        self._rejected: list[Rejected] = []
+        self._before: list[int] = []
+
+    def click(self, session: Id, item: Id, time: float) -> None:
+        """Add a click."""
+        self._sessions.append(session)
+        self._items.append(item)
+        self._times.append(time)
+        self._before.append(len(self._rejected))
+
+    def reject(self, fault: UnusableError, position: Position, raw: bytes) -> None:
+        """Add a record that cannot be used."""
+        self._rejected.append(Rejected(fault.reason, fault.detail, position, raw))
+
+    def done(self) -> Decoded:
+        """Give the records."""
+        return Decoded(
+            self._sessions,
+            self._items,
+            np.array(self._times, dtype=np.float64),
+            self._rejected,
+            np.array(self._before, dtype=np.int64),
+        )

@@ -1,0 +1,199 @@
+"""How a log names its columns, and presets for the public data sets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from .source import SourceError
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a log keeps what a click is made of.
+
+    Parameters
+    ----------
+    session
+        The column with the session's id; None where the log knows only users.
+    user
+        The column with the user's id. It is taken where `session` is None or is not among the
+        log's columns; sessions are then cut by `gap`.
+    item
+        The column with the item's id.
+    time
+        The column with the time: a number in `unit` since 1970, or an ISO 8601 date and time.
+    unit
+        What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``.
+    date
+        A column with the date, where `time` counts only from that day's start (delimited text).
+    only
+        A column and the one value that makes a row a click (delimited text).
+    delimiter
+        What stands between two columns; None: a tab in ``.tsv`` and ``.inter``, else a comma.
+    header
+        False where the first line is data; the columns are then named "1", "2", "3" and so on.
+    gap
+        Seconds without a click after which a user's session has ended.
+    sort
+        The file is not in time order: read all of it, sort it by time, then serve it.
+
+    """
+
+    session: str | None = "session_id"
+    user: str | None = None
+    item: str = "item_id"
+    time: str = "timestamp"
+    unit: TimeUnit = "s"
+    date: str | None = None
+    only: tuple[str, str] | None = None
+    delimiter: str | None = None
+    header: bool = True
+    gap: float | None = None
+    sort: bool = False
+
+
+PRESETS: dict[str, LogFormat] = {
+    # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
+    "yoochoose": LogFormat(
+        session="1", time="2", item="3", delimiter=",", header=False, sort=True
+    ),
+    # CIKM Cup 2016, train-item-views.csv: milliseconds since the session's start, and the day.
+    "diginetica": LogFormat(
+        session="sessionId",
+        item="itemId",
+        time="timeframe",
+        unit="ms",
+        date="eventdate",
+        delimiter=";",
+        sort=True,
+    ),
+    # events.csv: views, additions to the cart and purchases of visitors; the views are the clicks.
+    "retailrocket": LogFormat(
+        session=None,
+        user="visitorid",
+        item="itemid",
+        time="timestamp",
+        unit="ms",
+        only=("event", "view"),
+        delimiter=",",
+        gap=1800.0,
+        sort=True,
+    ),
+    # Atomic files of RecBole: a header of name:type, tabs, sessions or users, in any order.
+    "recbole": LogFormat(user="user_id", delimiter="\t", gap=1800.0, sort=True),
+}
+"""The published files of public data sets, as they come."""
+
+
+def log_format(
+    preset: str | None = None,
+    *,
+    session_column: str | None = None,
+    user_column: str | None = None,
+    item_column: str | None = None,
+    time_column: str | None = None,
+    time_unit: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    gap: float | None = None,
+    sort: bool | None = None,
+) -> LogFormat:
+    """Make a format of a preset and of options that override it; None overrides nothing.
+
+    A user column without a session column means that sessions are cut by inactivity.
+
+    Raises
+    ------
+    SourceError
+        An option has no sense; the message names it.
+
+    Examples
+    --------
+    >>> log_format(item_column="sku").item
+    'sku'
+    >>> log_format(user_column="visitor", gap=1800.0).session is None
+    True
+
+    """
+    if preset is not None and preset not in PRESETS:
+        raise SourceError(
+            f"--format {preset}: there is no such format{nearest(preset, PRESETS)}; "
+            f"there are {', '.join(sorted(PRESETS))}"
+        )
+    base = LogFormat() if preset is None else PRESETS[preset]
+    session = base.session if session_column is None else session_column
+    if user_column is not None and session_column is None:
+        session = None
+    if time_unit is not None and time_unit not in UNITS_PER_SECOND:
+        raise SourceError(f"--time-unit {time_unit}: it is one of {', '.join(UNITS_PER_SECOND)}")
+    if delimiter is not None and (
+        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'
+    ):
+        raise SourceError(f"--delimiter {delimiter!r}: it is one ASCII character, no quote")
+    changes = {
+        "user": user_column,
+        "item": item_column,
+        "time": time_column,
+        "unit": time_unit,
+        "delimiter": delimiter,
+        "header": header,
+        "gap": gap,
+        "sort": sort,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    chosen = msgspec.structs.replace(base, session=session, **given)
+    if chosen.session is None and chosen.user is None:
+        raise SourceError("a log needs a session column or a user column: give --session-column")
+    return chosen
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give ``" (did you mean 'x'?)"`` for the known name nearest to this one, else nothing."""
+    by_lower = {option.lower(): option for option in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f" (did you mean '{by_lower[close[0]]}'?)" if close else ""
+
+
+def find_column(columns: list[str], name: str, option: str, where: str) -> int:
+    """Give the index of a column; a header such as ``item_id:token`` is known as ``item_id``.
+
+    Raises
+    ------
+    SourceError
+        The log has no such column; the message lists those that it has.
+
+    """
+    for index, column in enumerate(columns):
+        if column == name or column.partition(":")[0] == name:
+            return index
+    listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
+    more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    raise SourceError(
+        f"{where}: there is no column '{name}'{nearest(name, columns)}; the columns are: "
+        f"{listed}{more}. Name the right one with {option}, or choose a --format"
+    )
+
+
+def find_key(columns: list[str], form: LogFormat, where: str) -> tuple[int, bool]:
+    """Give the index of the session's column, else the user's, and whether it is the user's.
+
+    Raises
+    ------
+    SourceError
+        The log has neither.
+
+    """
+    if form.session is None or (form.user is not None and not _has(columns, form.session)):
+        return find_column(columns, str(form.user), "--user-column", where), True
+    return find_column(columns, form.session, "--session-column", where), False
+
+
+def _has(columns: list[str], name: str) -> bool:
+    return any(name in (column, column.partition(":")[0]) for column in columns)

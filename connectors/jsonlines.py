@@ -1,0 +1,157 @@
+"""Lines of JSON to clicks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .clicks import Id
+from .decode import (
+    LONGEST_ID,
+    Decoded,
+    Decoding,
+    UnusableError,
+    check_id,
+    check_time,
+    dates_to_times,
+    parse_time,
+    usable_times,
+)
+from .formats import UNITS_PER_SECOND, LogFormat
+from .lines import Lines
+from .source import SourceError
+
+
+class JsonLinesDecoder:
+    """Decodes lines that hold one JSON object each; fields without use are ignored.
+
+    Parameters
+    ----------
+    form
+        The format.
+    name
+        The file's name, for positions and messages.
+
+    Raises
+    ------
+    SourceError
+        The format is one for delimited text only.
+
+    """
+
+    def __init__(self, form: LogFormat, name: str) -> None:
+        key = form.session if form.session is not None else form.user
+        names = {"session": str(key), "item": form.item, "time": form.time}
+        if form.date is not None or form.only is not None or not form.header:
+            raise SourceError(f"{name}: this --format is for delimited text, not for JSON Lines")
+        if len(set(names.values())) < len(names):
+            raise SourceError(f"{name}: session, item and time must be three different fields")
+        self._name = name
+        self._names = names
+        self._per_second = UNITS_PER_SECOND[form.unit]
+        line = msgspec.defstruct(
+            "Line",
+            [("session", str | int), ("item", str | int), ("time", float | str)],
+            rename=names,
+            gc=False,
+        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line)
+        self.by_user = form.session is None
+
+    def decode(self, lines: Lines) -> Decoded:
+        """Decode a block: each of its lines becomes a click or is rejected."""
+        if lines.fault is None:
+            decoded = self.decode_block(lines)
+            if decoded is not None:
+                return decoded
+        return self.decode_lines(lines)
+
+    def decode_lines(self, lines: Lines) -> Decoded:
+        """Decode a block line by line."""
+        decoding = Decoding()
+        for index, line in enumerate(lines.split()):
+            try:
+                if lines.fault is not None:
+                    raise UnusableError(*lines.fault)
+                decoding.click(*self.decode_line(line))
+            except UnusableError as fault:
+                position = {"file": self._name, "line": lines.line + index + 1}
+                decoding.reject(fault, position, lines.raw(index))
+        return decoding.done()
+
+    def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
+        """Decode one line to session, item and time.
+
+        Raises
+        ------
+        UnusableError
+            The line cannot be used.
+
+        """
+        if not line.strip():
+            raise UnusableError("blank", "the line is blank")
+        try:
+            record = self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            raise self._misfit(line, str(error)) from error
+        except UnicodeDecodeError as error:
+            raise UnusableError("not_utf8", f"the line is not UTF-8: {error.reason}") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UnusableError("bad_json", str(error)) from error
+        session = check_id(record.session, self._names["session"], "no_session")
+        item = check_id(record.item, self._names["item"], "no_item")
+        time = record.time
+        if isinstance(time, str):
+            if not time.strip(" \t"):
+                raise UnusableError("no_time", f"'{self._names['time']}' is empty")
+            return session, item, check_time(parse_time(time, self._per_second))
+        return session, item, check_time(time / self._per_second)
+
+    def decode_block(self, lines: Lines) -> Decoded | None:
+        """Decode a whole block at once; None where anything about it is odd."""
+        try:
+            # One by one: a decoder of the whole block takes two objects on one line for two lines.
+            records = list(map(self._decoder.decode, lines.split()))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        sessions: list[Id] = [record.session for record in records]
+        items: list[Id] = [record.item for record in records]
+        if "" in sessions or "" in items:
+            return None
+        # An id is never longer than its line.
+        if np.diff(lines.ends, prepend=0).max() > LONGEST_ID and _too_long(sessions + items):
+            return None
+        times = self._times([record.time for record in records])
+        if times is None or not usable_times(times):
+            return None
+        return Decoded(sessions, items, times)
+
+    def _times(self, column: list[float | str]) -> NDArray[np.float64] | None:
+        try:
+            if isinstance(column[0], str):
+                return dates_to_times(pa.array(column, pa.string()))
+            times: NDArray[np.float64] = pa.array(column, pa.float64()).to_numpy()
+        except pa.ArrowException:
+            return None
+        return times / self._per_second
+
+    def _misfit(self, line: bytes, message: str) -> UnusableError:
+        """Say which field of a line of valid JSON does not fit, and how."""
+        try:
+            fields = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return UnusableError("bad_json", message)
+        if not isinstance(fields, dict):
+            return UnusableError("wrong_type", "the line is not a JSON object")
+        for part, name in self._names.items():
+            if fields.get(name) is None:
+                return UnusableError(f"no_{part}", f"there is no '{name}'")
+        return UnusableError("wrong_type", message)
+
+
+def _too_long(ids: list[Id]) -> bool:
+    return any(isinstance(value, str) and len(value) > LONGEST_ID for value in ids)

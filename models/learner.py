@@ -1,0 +1,346 @@
+"""The online learner: GRU4Rec tested and trained on every batch of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .gru4rec import GRU4Rec
+from .items import ItemTable
+from .losses import sampled_cross_entropy
+from .optim import adagrad, adagrad_rows, sum_by_row
+from .ranking import Births, Ranking, rank
+from .recommender import Id, State, Tested
+from .sampling import Popularity
+from .sessions import SessionStore
+from .vocabulary import NO_ITEM, Vocabulary
+from .windows import Windows
+
+class OnlineGRU4Rec:
+    """GRU4Rec that learns from clicks it sees once, in the order in which they come.
+
+    Every batch is scored with the parameters as they stood before it, over the whole catalogue as
+    it stood before each click, and then learned: one forward pass serves both. Gradients flow
+    through the last `window` clicks of a session (truncated back-propagation through time,
+    Williams & Peng, 1990); what lies before enters as a constant state.
+
+    Parameters
+    ----------
+    hidden
+        Size of the hidden state, and of an item's embedding, which is tied to it.
+    window
+        K: through how many steps the gradient flows.
+    negatives
+        Sampled negatives a batch; the batch's own targets are candidates too.
+    alpha
+        Negatives are drawn by popularity to this power.
+    rate
+        Adagrad's step size.
+    reset
+        Form of the GRU cell: ``"before"`` or ``"after"``, see `GRUCell`.
+    max_sessions
+        At most this many live sessions; the least recently clicked are dropped.
+    seed
+        Of initial weights and negatives.
+    device
+        ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
+    dtype
+        ``"float32"`` or ``"float64"``.
+
+    Examples
+    --------
+    >>> model = OnlineGRU4Rec(hidden=16, device="cpu")
+    >>> for _ in range(50):
+    ...     for item in ("shoes", "socks", "hat"):
+    ...         model.learn_one("anna", item)
+    >>> [item for item, score in model.recommend(["shoes"], k=1)]
+    ['socks']
+
+    """
+
+    name = "gru4rec"
+
+    def __init__(
+        self,
+        *,
+        hidden: int = 100,
+        window: int = 20,
+        negatives: int = 2048,
+        alpha: float = 0.75,
+        rate: float = 0.1,
+        reset: str = "before",
+        max_sessions: int = 1_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+    ) -> None:
+        self.window = window
+        self.negatives = negatives
+        self.rate = rate
+        self.device = choose_device(device)
+        self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
+        self._initial = torch.Generator().manual_seed(seed)
+        self._draws = torch.Generator().manual_seed(seed + 1)
+        self.network = GRU4Rec(hidden, [hidden], reset)
+        for cell in self.network.cells:
+            cell.initialise(0.05, identity=4.0, open_gate=2.0, generator=self._initial)
+        self.network.to(self.device, self.dtype)
+        self._memory = [torch.zeros_like(weight) for weight in self.network.parameters()]
+        self.items = ItemTable(hidden, 0.2, self.device, self.dtype, self._initial)
+        self.vocabulary = Vocabulary()
+        self.popularity = Popularity(alpha, self.device, self._draws)
+        self.sessions = SessionStore(
+            window, self.network.width, max_sessions, self.device, self.dtype
+        )
+
+    def test_then_learn(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+        """Score every click of a batch that has a predecessor, then learn the batch.
+
+        Parameters
+        ----------
+        sessions, items
+            n of each, in stream order.
+        k
+            How many items to recommend before each scored click.
+
+        Raises
+        ------
+        FloatingPointError
+            A score is not a number: the learning has diverged.
+        ValueError
+            The batch holds more sessions than `max_sessions`.
+
+        """
+        return self._run(sessions, items, k, test=True, learn=True)
+
+    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+        """Score like `test_then_learn` and change nothing."""
+        known = len(self.vocabulary)
+        before = self._initial.get_state()
+        try:
+            return self._run(sessions, items, k, test=True, learn=False)
+        finally:
+            self.vocabulary.withdraw(known)
+            self.items.withdraw(known + 1)
+            self._initial.set_state(before)
+
+    def learn(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
+        """Learn a batch without scoring it."""
+        self._run(sessions, items, 0, test=False, learn=True)
+
+    def learn_one(self, session: Id, item: Id) -> None:
+        """Learn one click."""
+        self.learn([session], [item])
+
+    def _run(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int, *, test: bool, learn: bool
+    ) -> Tested:
+        windows = self.sessions.line_up(sessions)
+        placed, new = self.vocabulary.admit(items)
+        births = np.flatnonzero(new)
+        if len(births):
+            self.items.append(len(births))
+        rows = self._ship(placed)
+        tracks, states = self.sessions.tracks(windows, rows)
+        starts, ends = self._slide(windows, tracks, states)
+
+        tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        tested.recommended = [[] for _ in items] if k else []
+        if len(windows.scored):
+            scored = self._ship(windows.scored)
+            targets = rows[scored]
+            steps = tracks.view(-1)[self._ship(windows.steps)]
+            inputs = self.items.embedding[steps].requires_grad_(learn)
+            with torch.set_grad_enabled(learn):
+                outputs = self.network(inputs, windows.sizes, starts)
+            if test:
+                ranking = rank(
+                    outputs.detach(),
+                    self.items.embedding[: self.items.used],
+                    self.items.bias[: self.items.used],
+                    targets,
+                    scored,
+                    Births(rows[self._ship(births)], self._ship(births)),
+                    k,
+                )
+            if learn:
+                self._update(steps, inputs, outputs, targets)
+            if test:
+                self._report(ranking, windows.scored, tested)
+        if learn:
+            self.popularity.learn(rows, self.items.used)
+            self.sessions.advance(windows, tracks, ends)
+        return tested
+
+    @torch.no_grad()
+    def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the windows' starts over the clicks that fall out of them.
+
+        Returns
+        -------
+        starts
+            (m, width): the state before each scored window.
+        ends
+            (u, width): the state before the last K clicks of each track.
+
+        """
+        slides = windows.slides
+        history = [states]
+        for slide in range(int(slides.max(initial=0))):
+            column = np.minimum(windows.size - windows.kept + slide, windows.width - 1)
+            moved = self._ship(np.flatnonzero(slides > slide))
+            clicked = tracks[moved, self._ship(column)[moved]]
+            state = history[-1].clone()
+            state[moved] = self.network.step(self.items.embedding[clicked], state[moved])
+            history.append(state)
+        group = self._ship(windows.group[windows.scored])
+        return torch.stack(history)[self._ship(windows.starts), group], history[-1]
+
+    def _update(self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Take one training step: all that the scored clicks teach."""
+        negatives = self.popularity.sample(self.negatives)
+        candidates = torch.cat([targets, negatives])
+        embedding = self.items.embedding[candidates].requires_grad_()
+        bias = self.items.bias[candidates].requires_grad_()
+        scores = torch.addmm(bias, outputs, embedding.T)
+        expected = self.popularity.expected(candidates, len(negatives), len(targets))
+        loss = sampled_cross_entropy(scores, candidates, expected)
+        weights = list(self.network.parameters())
+        *dense, for_inputs, for_embedding, for_bias = torch.autograd.grad(
+            loss, [*weights, inputs, embedding, bias]
+        )
+        with torch.no_grad():
+            for weight, memory, gradient in zip(weights, self._memory, dense, strict=True):
+                adagrad(weight, memory, gradient, self.rate)
+            table = self.items
+            touched, gradient = sum_by_row(
+                torch.cat([steps, candidates]), torch.cat([for_inputs, for_embedding])
+            )
+            adagrad_rows(table.embedding, table.embedding_memory, touched, gradient, self.rate)
+            touched, gradient = sum_by_row(candidates, for_bias)
+            adagrad_rows(table.bias, table.bias_memory, touched, gradient, self.rate)
+
+    def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
+        ranks = ranking.ranks.cpu().numpy()
+        if (ranks < 0).any():
+            raise FloatingPointError(
+                "a score is not a number: the learning has diverged; lower the rate"
+            )
+        tested.scored[scored] = True
+        tested.ranks[scored] = ranks
+        if ranking.best.shape[1]:
+            for place, best, scores in zip(
+                scored.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
+            ):
+                tested.recommended[place] = self._named(best, scores)
+
+    def _named(self, rows: list[int], scores: list[float]) -> list[tuple[Id, float]]:
+        return [
+            (self.vocabulary.id_of(row), score)
+            for row, score in zip(rows, scores, strict=True)
+            if score > -np.inf
+        ]
+
+    def _ship(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    @torch.no_grad()
+    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
+        """Give the k best next items for a session of these clicks.
+
+        Parameters
+        ----------
+        items
+            The session so far, oldest first; items never seen are passed over.
+        k
+            At most this many are given.
+
+        Returns
+        -------
+        list of (item, score)
+            Best first. Empty where no item of the session is known.
+
+        """
+        rows = [row for row in self.vocabulary.rows_of(items).tolist() if row != NO_ITEM]
+        if not rows:
+            return []
+        state = torch.zeros((1, self.network.width), dtype=self.dtype, device=self.device)
+        for row in rows:
+            state = self.network.step(self.items.embedding[row][None], state)
+        used = self.items.used
+        scores = torch.addmm(
+            self.items.bias[:used],
+            self.network.output(state),
+            self.items.embedding[:used].T,
+        )
+        best = torch.topk(scores[0], min(k, used))
+        return self._named(best.indices.tolist(), best.values.tolist())
+
+    def forget(self, sessions: Sequence[Id]) -> None:
+        """Drop sessions that have ended."""
+        self.sessions.forget(sessions)
+
+    def state(self) -> State:
+        """Copy all that the next click depends on."""
+        sessions, session_arrays = self.sessions.state()
+        counts, popularity = self.popularity.state()
+        tensors = {
+            **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
+            **{f"memory.{place}": memory for place, memory in enumerate(self._memory)},
+            **{f"items.{name}": table for name, table in self.items.state().items()},
+            **{f"sessions.{name}": array for name, array in session_arrays.items()},
+            **{f"popularity.{name}": array for name, array in counts.items()},
+            "random.initial": self._initial.get_state(),
+            "random.draws": self._draws.get_state(),
+        }
+        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+        values = {
+            "items": self.vocabulary.ids.copy(),
+            "sessions": sessions,
+            "popularity": popularity,
+        }
+        return State(arrays, values)
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Take back a state that `state` gave, by a model of the same configuration."""
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
+
+        def group(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+
+        saved = group("network.")
+        for name, weight in self.network.named_parameters():
+            weight.copy_(saved[name])
+        for place, memory in enumerate(self._memory):
+            memory.copy_(tensors[f"memory.{place}"])
+        self.items.restore(group("items."))
+        self.vocabulary = Vocabulary(state.values["items"])
+        self.sessions.restore(state.values["sessions"], group("sessions."))
+        self.popularity.restore(group("popularity."), state.values["popularity"])
+        self._initial.set_state(tensors["random.initial"])
+        self._draws.set_state(tensors["random.draws"])
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown, or no GPU is there.
+
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but torch finds no GPU: choose auto or cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,100 @@
+"""The contract that every model meets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Id = str | int
+"""What names an item. It comes back as it went in."""
+
+Arrays = dict[str, NDArray[Any]]
+"""A model's arrays by name, as safetensors keeps them."""
+
+
+@dataclass(slots=True)
+class Tested:
+    """How the clicks of one batch were foreseen, before any of them was learned.
+
+    Parameters
+    ----------
+    scored
+        bool, shape (n,): the click has a predecessor in its session, so it was scored.
+    ranks
+        int64, shape (n,): 1 is best. 0 where the item had never been seen before the click (a
+        miss), and where the click was not scored.
+    recommended
+        For each click the k best items before it and their scores, best first, where k was
+        asked for; empty where the click was not scored.
+
+    """
+
+    scored: NDArray[np.bool_]
+    ranks: NDArray[np.int64]
+    recommended: list[list[tuple[Id, float]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class State:
+    """All that a model's next click depends on.
+
+    Parameters
+    ----------
+    arrays
+        Numeric state by name. The arrays are copies: the model may learn on while they are
+        written.
+    values
+        Everything else, in JSON's types.
+
+    """
+
+    arrays: Arrays
+    values: dict[str, Any]
+
+
+class Recommender(Protocol):
+    """A model of the next click, tested and trained on a stream.
+
+    Sessions are named by anything hashable; a session is known from its first click until it is
+    forgotten or pushed out by the bound on live sessions.
+    """
+
+    name: str
+
+    def test_then_learn(
+        self, sessions: Sequence[Hashable], items: Sequence[Id], k: int = 0
+    ) -> Tested:
+        """Score every click of a batch that has a predecessor, then learn the batch.
+
+        A click is scored with parameters that have seen nothing of this batch, and with the
+        catalogue and its session as they stood just before it.
+        """
+        ...
+
+    def test(self, sessions: Sequence[Hashable], items: Sequence[Id], k: int = 0) -> Tested:
+        """Score like `test_then_learn` and change nothing."""
+        ...
+
+    def learn(self, sessions: Sequence[Hashable], items: Sequence[Id]) -> None:
+        """Learn a batch without scoring it."""
+        ...
+
+    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
+        """Give the k best next items, with scores, for a session of these clicks."""
+        ...
+
+    def forget(self, sessions: Sequence[Hashable]) -> None:
+        """Drop sessions that have ended."""
+        ...
+
+    def state(self) -> State:
+        """Copy all that the next click depends on."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take back a state that `state` gave."""
+        ...

@@ -1,0 +1,102 @@
+"""Negatives by streaming popularity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+REFRESH = 1024
+"""Clicks after which the sampling table is made anew: a cost linear in the catalogue."""
+
+
+class Popularity:
+    """How often each item has been clicked, and samples of items by that.
+
+    Items are drawn with probability proportional to ``clicks ** alpha``, from a table that is made
+    anew every 1,024 clicks (and at the first batch), counted along the stream.
+
+    Parameters
+    ----------
+    alpha
+        1 draws by popularity, 0 uniformly.
+    device
+        Where counts and table live.
+    generator
+        Source of the random numbers, on the CPU, so that all devices draw the same.
+
+    """
+
+    def __init__(self, alpha: float, device: torch.device, generator: torch.Generator) -> None:
+        self.alpha = alpha
+        self.clicks = 0
+        self._generator = generator
+        self._refreshed: int | None = None
+        self.counts = torch.zeros(1, dtype=torch.float64, device=device)
+        self._table = torch.zeros(0, dtype=torch.float64, device=device)
+
+    def learn(self, rows: Tensor, used: int) -> None:
+        """Count a batch of clicks.
+
+        Parameters
+        ----------
+        rows
+            int64 (n,): the clicked rows.
+        used
+            Rows in use after the batch.
+
+        """
+        if used > len(self.counts):
+            grown = self.counts.new_zeros(max(1024, 2 * len(self.counts), used))
+            grown[: len(self.counts)] = self.counts
+            self.counts = grown
+        self.counts.index_add_(0, rows, self.counts.new_ones(len(rows)))
+        self.clicks += len(rows)
+        if self._refreshed is None or self.clicks - self._refreshed >= REFRESH:
+            self._refreshed = self.clicks
+            self._table = self.counts[1:used].pow(self.alpha).cumsum(0)
+
+    def sample(self, count: int) -> Tensor:
+        """Draw rows, with replacement: int64 (count,); none before the first batch is learned."""
+        if not len(self._table):
+            return torch.zeros(0, dtype=torch.int64, device=self.counts.device)
+        draw = torch.rand(count, dtype=torch.float64, generator=self._generator)
+        draw = draw.to(self._table.device) * self._table[-1]
+        return torch.searchsorted(self._table, draw, right=True).clamp_(max=len(self._table) - 1) + 1
+
+    def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
+        """Tell how often rows are expected among the candidates.
+
+        Parameters
+        ----------
+        rows
+            int64 (c,).
+        samples
+            Number of sampled candidates.
+        batch
+            Number of candidates that are the batch's own targets: they come by popularity.
+
+        Returns
+        -------
+        Tensor
+            float64 (c,): ``samples · P_alpha + batch · P_1``; 0 for a row never counted.
+
+        """
+        if not len(self._table):
+            return self.counts.new_zeros(len(rows))
+        inside = rows < len(self.counts)
+        counts = self.counts[rows.where(inside, 0)].where(inside, 0)
+        sampled = counts.pow(self.alpha) / self._table[-1]
+        return samples * sampled + batch * counts / self.clicks
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, int | None]]:
+        """Copy the counts and the table."""
+        arrays = {"counts": self.counts.clone(), "table": self._table.clone()}
+        return arrays, {"clicks": self.clicks, "refreshed": self._refreshed}
+
+    def restore(self, arrays: dict[str, Tensor], values: dict[str, int | None]) -> None:
+        """Take back what `state` gave."""
+        device = self.counts.device
+        self.counts = arrays["counts"].to(device)
+        self._table = arrays["table"].to(device)
+        self.clicks = values["clicks"] or 0
+        self._refreshed = values["refreshed"]

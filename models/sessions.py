@@ -1,0 +1,176 @@
+"""Live sessions on the device: their last clicks, and the state before these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .vocabulary import NO_ITEM
+from .windows import Id, Windows, line_up
+
+
+class SessionStore:
+    """The last K clicks of every live session, and the hidden state at the window's start.
+
+    Bounded: where a new session finds no room, the one least recently clicked is dropped.
+
+    Parameters
+    ----------
+    window
+        K, how many clicks are kept a session.
+    width
+        Size of a session's hidden state.
+    bound
+        At most this many sessions are kept.
+    device, dtype
+        Where the windows and states live, and the states' type.
+
+    """
+
+    def __init__(
+        self, window: int, width: int, bound: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.window = window
+        self.bound = bound
+        self._slots: dict[Id, int] = {}
+        self._kept: dict[Id, int] = {}
+        self._free: list[int] = []
+        self._windows = torch.full((0, window), NO_ITEM, dtype=torch.int64, device=device)
+        self._states = torch.zeros((0, width), dtype=dtype, device=device)
+
+    def __len__(self) -> int:
+        """Give the number of live sessions."""
+        return len(self._slots)
+
+    def __contains__(self, session: object) -> bool:
+        """Tell whether a session is live."""
+        return session in self._slots
+
+    def line_up(self, sessions: Sequence[Id]) -> Windows:
+        """Find the window of every click of a batch; changes nothing.
+
+        Raises
+        ------
+        ValueError
+            The batch holds more sessions than the store may keep.
+
+        """
+        windows = line_up(sessions, self._kept, self.window)
+        if len(windows.sessions) > self.bound:
+            raise ValueError(
+                f"a batch of {len(windows.sessions)} sessions does not fit a bound of "
+                f"{self.bound} live sessions: raise max_sessions or lower the batch"
+            )
+        return windows
+
+    def tracks(self, windows: Windows, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather the batch's tracks and the states that they start from.
+
+        Parameters
+        ----------
+        windows
+            What `line_up` gave.
+        rows
+            int64 (n,), the clicked items' rows, on the device.
+
+        Returns
+        -------
+        tracks
+            int64 (u, windows.width): stored clicks right-aligned in the first K columns, then the
+            clicks of this batch.
+        states
+            (u, width): hidden states before the stored clicks; zero for a new session.
+
+        """
+        device = rows.device
+        slots = [self._slots.get(session, -1) for session in windows.sessions]
+        tracks = torch.full(
+            (len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device
+        )
+        states = torch.zeros(
+            (len(slots), self._states.shape[1]), dtype=self._states.dtype, device=device
+        )
+        live = np.array([place for place, slot in enumerate(slots) if slot >= 0], np.int64)
+        if len(live):
+            places = torch.from_numpy(live).to(device)
+            held = torch.tensor([slot for slot in slots if slot >= 0]).to(device)
+            tracks[places, : self.window] = self._windows[held]
+            states[places] = self._states[held]
+        group = torch.from_numpy(windows.group).to(device)
+        column = torch.from_numpy(windows.turn + self.window).to(device)
+        tracks[group, column] = rows
+        return tracks, states
+
+    def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> None:
+        """Keep the batch's sessions as they stand after it.
+
+        Parameters
+        ----------
+        windows, tracks
+            What `line_up` and `tracks` gave.
+        states
+            (u, width): hidden states before the last K clicks of each track.
+
+        """
+        last = np.empty(len(windows.sessions), np.int64)
+        last[windows.group] = np.arange(len(windows.group))
+        slots = np.empty_like(last)
+        for place in np.argsort(last).tolist():
+            slots[place] = self._touch(windows.sessions[place])
+        kept = np.minimum(windows.kept + windows.count, self.window)
+        self._kept.update(zip(windows.sessions, kept.tolist(), strict=True))
+        columns = windows.count[:, None] + np.arange(self.window)
+        held = torch.from_numpy(slots).to(tracks.device)
+        self._windows[held] = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
+        self._states[held] = states
+
+    def _touch(self, session: Id) -> int:
+        """Make a session the most recently clicked and give its slot."""
+        slot = self._slots.pop(session, None)
+        if slot is None:
+            if len(self._slots) >= self.bound:
+                oldest = next(iter(self._slots))
+                self.forget([oldest])
+            if not self._free:
+                self._grow()
+            slot = self._free.pop()
+        self._slots[session] = slot
+        return slot
+
+    def _grow(self) -> None:
+        old = len(self._windows)
+        new = min(self.bound, max(1024, 2 * old))
+        windows = self._windows.new_full((new, self.window), NO_ITEM)
+        windows[:old] = self._windows
+        states = self._states.new_zeros((new, self._states.shape[1]))
+        states[:old] = self._states
+        self._windows, self._states = windows, states
+        self._free.extend(range(new - 1, old - 1, -1))
+
+    def forget(self, sessions: Iterable[Id]) -> None:
+        """Drop sessions; those that are not live are passed over."""
+        for session in sessions:
+            slot = self._slots.pop(session, None)
+            if slot is not None:
+                del self._kept[session]
+                self._free.append(slot)
+
+    def state(self) -> tuple[list[Id], dict[str, Tensor]]:
+        """Copy the live sessions, from the least to the most recently clicked."""
+        held = torch.tensor(list(self._slots.values()), dtype=torch.int64)
+        held = held.to(self._windows.device)
+        kept = torch.tensor([self._kept[session] for session in self._slots], dtype=torch.int64)
+        arrays = {"windows": self._windows[held], "states": self._states[held], "kept": kept}
+        return list(self._slots), arrays
+
+    def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        self._slots = {session: slot for slot, session in enumerate(sessions)}
+        self._kept = dict(zip(sessions, arrays["kept"].tolist(), strict=True))
+        self._free = []
+        device, dtype = self._states.device, self._states.dtype
+        self._windows = arrays["windows"].to(device).clone()
+        self._states = arrays["states"].to(device, dtype).clone()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from nextclick.stream.config import (
+    ConfigError,
+    Every,
+    RunConfig,
+    build,
+    check_keys,
+    load_toml,
+    merge,
+    parse_duration,
+    parse_every,
+)
+
+
+class Model(msgspec.Struct, kw_only=True):
+    hidden: int = 100
+    rate: float = 0.1
+
+
+class Whole(RunConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    model: Model = msgspec.field(default_factory=Model)
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60s", 60.0),
+        ("30m", 1800.0),
+        ("1h", 3600.0),
+        ("2d", 172800.0),
+        ("500ms", 0.5),
+        ("1.5 h", 5400.0),
+        ("12", 12.0),
+        (12, 12.0),
+        (0.25, 0.25),
+        ("0s", 0.0),
+    ],
+)
+def test_durations(text: str | float, seconds: float) -> None:
+    assert parse_duration(text, "--gap") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "ten", "-5s", -5, "5 weeks", "nan", "1e400", "5s5s"])
+def test_what_is_no_duration(text: str | float) -> None:
+    with pytest.raises(ConfigError, match=r"--gap.*30m"):
+        parse_duration(text, "--gap")
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_no_duration_without_end(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="--gap"):
+        parse_duration(seconds, "--gap")
+
+
+@pytest.mark.parametrize(
+    ("text", "every"),
+    [
+        ("60s", Every(seconds=60.0)),
+        ("5000clicks", Every(clicks=5000)),
+        ("5_000 clicks", Every(clicks=5000)),
+        ("1click", Every(clicks=1)),
+    ],
+)
+def test_how_often(text: str, every: Every) -> None:
+    assert parse_every(text, "--snapshot-every") == every
+
+
+@pytest.mark.parametrize("text", ["", "clicks", ",clicks", "0clicks", "0s", "-1clicks", "often"])
+def test_what_says_not_how_often(text: str) -> None:
+    with pytest.raises(ConfigError, match="--snapshot-every"):
+        parse_every(text, "--snapshot-every")
+
+
+def test_flags_override_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
+    path = toml(tmp_path, 'batch = 64\ngap = "1h"\nseed = 3\n[model]\nhidden = 50\nrate = 1\n')
+    flags = {"batch": 1, "seed": None, "model": {"hidden": 7, "rate": None}}
+    config = build(Whole, merge(load_toml(path, Whole), flags))
+    assert config == Whole(batch=1, gap="1h", seed=3, model=Model(hidden=7, rate=1.0))
+    assert config.window == RunConfig().window
+
+
+def test_a_flag_set_to_false_or_zero_is_given() -> None:
+    assert merge({"fresh": True, "seed": 1}, {"fresh": False, "seed": 0}) == {
+        "fresh": False,
+        "seed": 0,
+    }
+
+
+def test_merging_changes_neither_side() -> None:
+    file: dict[str, Any] = {"model": {"hidden": 1}}
+    merge(file, {"model": {"hidden": 2}})
+    assert file == {"model": {"hidden": 1}}
+
+
+def test_a_configuration_survives_json() -> None:
+    config = Whole(gap=60.5, user_column="visitor", device="cuda", model=Model(hidden=3))
+    given = msgspec.json.decode(msgspec.json.encode(config))
+    assert build(Whole, given) == config
+
+
+def test_gap_depends_on_who_clicks() -> None:
+    assert RunConfig().gap_seconds == 86400
+    assert RunConfig(user_column="visitor").gap_seconds == 1800
+    assert RunConfig(user_column="visitor", gap=60).gap_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bach = 1", r"run\.toml.*'bach'.*'batch'"),
+        ("snapshot-every = '1s'", r"run\.toml.*'snapshot-every'.*'snapshot_every'"),
+        ("[model]\nhiden = 1", r"run\.toml.*\[model\].*'hiden'.*'hidden'"),
+        ("batch = 'many'", r"run\.toml.*'batch'.*expected int, got str"),
+        ("batch = true", r"run\.toml.*'batch'.*expected int, got bool"),
+        ("max_clicks = 1.5", r"run\.toml.*'max_clicks'.*expected int, got float"),
+        ("gap = [1]", r"run\.toml.*'gap'.*expected"),
+        ("item_column = 2020-01-01", r"run\.toml.*'item_column'.*expected str"),
+        ("device = 'gpu'", r"run\.toml.*'device'.*auto, cpu, cuda.*'gpu'"),
+        ("model = 3", r"run\.toml.*'model'.*expected"),
+        ("[model]\nrate = 'high'", r"run\.toml.*\[model\].*'rate'.*expected float, got str"),
+        ("batch = ", r"run\.toml is no TOML.*line 1"),
+    ],
+)
+def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_toml(toml(tmp_path, text), Whole)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml"):
+        load_toml(tmp_path / "absent.toml", RunConfig)
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.toml is no TOML"):
+        load_toml(path, RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("given", "flag"),
+    [
+        ({"batch": 0}, "--batch"),
+        ({"seed": -1}, "--seed"),
+        ({"window": 0}, "--window"),
+        ({"k": 0}, "--k"),
+        ({"max_clicks": 0}, "--max-clicks"),
+        ({"max_sessions": 0}, "--max-sessions"),
+        ({"keep_snapshots": 0}, "--keep-snapshots"),
+        ({"gap": "0s"}, "--gap"),
+        ({"gap": "soon"}, "--gap"),
+        ({"lateness": -1}, "--lateness"),
+        ({"snapshot_every": "5000"}, None),
+        ({"snapshot_every": "never"}, "--snapshot-every"),
+    ],
+)
+def test_ranges_are_checked_under_the_flags_name(given: dict[str, Any], flag: str | None) -> None:
+    if flag is None:
+        assert build(RunConfig, given).every == Every(seconds=5000.0)
+        return
+    with pytest.raises(ConfigError, match=flag):
+        build(RunConfig, given)
+
+
+def test_an_unknown_key_like_no_other_lists_all() -> None:
+    with pytest.raises(ConfigError, match="batch, seed"):
+        check_keys(["zzz"], ["seed", "batch"], "run.toml")
