@@ -70,16 +70,16 @@ class Decompressed:
         if suffix not in COMPRESSIONS:
             yield from self._read(CHUNK)
             return
-        # Small pieces bound what one call can inflate to: some 1,000-fold in gzip, and 32,000-fold
-        # in zstd.
-        members, size = (_Members(_gzip), 1 << 14) if suffix == ".gz" else (_Members(_zstd), 1 << 10)
+        # Small pieces bound what one call can inflate to: 1,000-fold in gzip, 32,000-fold in zstd.
+        make, size = (_gzip, 1 << 14) if suffix == ".gz" else (_zstd, 1 << 10)
+        members = _Members(make)
         taken = 0
         for raw in self._read(size):
             try:
                 piece = members.decompress(raw)
             except (zlib.error, zstandard.ZstdError) as error:
                 self.damage = f"its compressed data are damaged ({error})"
-                yield from self._salvage(members.make, taken, size)
+                yield from self._salvage(make, taken, size)
                 return
             taken += len(raw)
             if piece:
@@ -141,7 +141,7 @@ class _Members:
     """Compressed members, one after the other, as one stream."""
 
     def __init__(self, make: _Make) -> None:
-        self.make = make
+        self._make = make
         self.whole = True
         self._member = make()
 
@@ -153,7 +153,7 @@ class _Members:
                 data = data.lstrip(b"\0")
                 if not data:
                     break
-                self._member = self.make()
+                self._member = self._make()
             self.whole = False
             pieces.append(self._member.decompress(data))
             if not self._member.eof:

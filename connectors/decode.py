@@ -1,23 +1,19 @@
-"""What makes an id and a time, and a block of decoded records."""
+"""What makes an id and a time."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .clicks import LATEST_TIME, Clicks, Id, Position, Rejected, time_fault
+from .clicks import LATEST_TIME, Id, time_fault
 
 LONGEST_ID = 1024
 """Characters of an id at most."""
-
-PATIENCE = 1000
-"""After so many rejected records in a row a poll returns with what it has."""
 
 EARLIEST_DATE = -62_135_596_800.0
 """The first day of the year 1, in epoch seconds: no date lies before it."""
@@ -157,132 +153,3 @@ def usable_times(times: NDArray[np.float64]) -> bool:
     """Say whether every one of these times passes `check_time`."""
     # A comparison with NaN is false.
     return bool((np.abs(times) < LATEST_TIME).all())
-
-
-@dataclass(slots=True)
-class Decoded:
-    """Records in stream order, each a click or rejected, to be given out piece by piece.
-
-    Parameters
-    ----------
-    sessions, items, times
-        The clicks by column, n of them.
-    rejected
-        The records that cannot be used, m of them.
-    before
-        int64, shape (n,): the number of rejected records before each click.
-
-    """
-
-    sessions: list[Id]
-    items: list[Id]
-    times: NDArray[np.float64]
-    rejected: list[Rejected] = field(default_factory=list)
-    before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    clicks_given: int = 0
-    rejected_given: int = 0
-
-    def __post_init__(self) -> None:
-        """Take `before` as zeros where nothing is rejected."""
-        if not self.rejected:
-            self.before = np.zeros(len(self.items), dtype=np.int64)
-
-    @property
-    def given(self) -> int:
-        """The number of records given out."""
-        return self.clicks_given + self.rejected_given
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether every record has been given out."""
-        return self.given == len(self.items) + len(self.rejected)
-
-
-class Gathering:
-    """One poll's clicks, gathered from blocks.
-
-    Parameters
-    ----------
-    limit
-        The number of clicks that makes it full; `PATIENCE` rejected records in a row do so too.
-
-    """
-
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError(f"a poll is for one click at least, not {limit}")
-        self._room = limit
-        self._patience = PATIENCE
-        self._sessions: list[Id] = []
-        self._items: list[Id] = []
-        self._times: list[NDArray[np.float64]] = []
-        self._rejected: list[Rejected] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether the poll is to return."""
-        return not (self._room and self._patience)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was there."""
-        return not (self._items or self._rejected)
-
-    def take(self, block: Decoded) -> None:
-        """Take records until this is full or the block is exhausted."""
-        clicks = len(block.items)
-        while not self.full and not block.exhausted:
-            start = block.clicks_given
-            due = int(block.before[start]) if start < clicks else len(block.rejected)
-            if block.rejected_given < due:
-                end = min(due, block.rejected_given + self._patience)
-                self._rejected += block.rejected[block.rejected_given : end]
-                self._patience -= end - block.rejected_given
-                block.rejected_given = end
-                continue
-            # Clicks with as many rejected records before them stand side by side.
-            run = int(np.searchsorted(block.before, block.before[start], side="right"))
-            end = min(run, start + self._room)
-            self._sessions += block.sessions[start:end]
-            self._items += block.items[start:end]
-            self._times.append(block.times[start:end])
-            self._room -= end - start
-            self._patience = PATIENCE
-            block.clicks_given = end
-
-    def clicks(self, position: Position) -> Clicks:
-        """Give what was gathered, with the position after it."""
-        times = np.concatenate(self._times) if self._times else np.zeros(0)
-        return Clicks(self._sessions, self._items, times, position, self._rejected)
-
-
-class Decoding:
-    """Records as they are decoded one by one, to become a `Decoded`."""
-
-    def __init__(self) -> None:
-        self._sessions: list[Id] = []
-        self._items: list[Id] = []
-        self._times: list[float] = []
-        self._rejected: list[Rejected] = []
-        self._before: list[int] = []
-
-    def click(self, session: Id, item: Id, time: float) -> None:
-        """Add a click."""
-        self._sessions.append(session)
-        self._items.append(item)
-        self._times.append(time)
-        self._before.append(len(self._rejected))
-
-    def reject(self, fault: UnusableError, position: Position, raw: bytes) -> None:
-        """Add a record that cannot be used."""
-        self._rejected.append(Rejected(fault.reason, fault.detail, position, raw))
-
-    def done(self) -> Decoded:
-        """Give the records."""
-        return Decoded(
-            self._sessions,
-            self._items,
-            np.array(self._times, dtype=np.float64),
-            self._rejected,
-            np.array(self._before, dtype=np.int64),
-        )

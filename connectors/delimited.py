@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from .blocks import Decoded, Decoding
 from .clicks import Id
 from .decode import (
     LONGEST_ID,
-    Decoded,
-    Decoding,
     UnusableError,
     check_id,
     check_time,
@@ -23,7 +22,7 @@ from .decode import (
     parse_time,
     usable_times,
 )
-from .formats import UNITS_PER_SECOND, LogFormat, find_column, find_key
+from .formats import UNITS_PER_SECOND, LogFormat, find_click, find_column
 from .lines import BYTE_ORDER_MARK, Lines
 from .source import SourceError
 
@@ -62,9 +61,8 @@ class DelimitedDecoder:
         self._delimiter = delimiter.encode()
         self._field = _field_pattern(self._delimiter)
         columns = self._columns(header)
-        self._session, self.by_user = find_key(columns, form, name)
-        self._item = find_column(columns, form.item, "--item-column", name)
-        self._time = find_column(columns, form.time, "--time-column", name)
+        found, self.by_user = find_click(columns, form, name)
+        self._session, self._item, self._time = found
         self._date = self._only = None
         if form.date is not None:
             self._date = find_column(columns, form.date, "--format", name)
@@ -122,8 +120,8 @@ class DelimitedDecoder:
             )
         if self._only is not None and fields[self._only] != self._only_value:
             raise self._not_a_click(fields[self._only])
-        session = check_id(self._text(fields, self._session), self._called(self._session), "no_session")
-        item = check_id(self._text(fields, self._item), self._called(self._item), "no_item")
+        session = self._read_id(fields, self._session, "no_session")
+        item = self._read_id(fields, self._item, "no_item")
         return session, item, check_time(self._read_time(fields))
 
     def decode_block(self, lines: Lines) -> Decoded | None:
@@ -176,10 +174,7 @@ class DelimitedDecoder:
         column = table[str(self._time)].combine_chunks()
         if column.null_count:
             return None
-        if not numbers:
-            times = dates_to_times(column)
-        else:
-            times = column.to_numpy() / self._per_second
+        times = column.to_numpy() / self._per_second if numbers else dates_to_times(column)
         if times is None or self._date is None:
             return times
         days = dates_to_times(table[str(self._date)].combine_chunks())
@@ -200,7 +195,7 @@ class DelimitedDecoder:
             _ids(clicks[str(self._item)]),
             times[wanted],
             rejected.done().rejected,
-            np.cumsum(~wanted)[wanted],
+            np.cumsum(~wanted, dtype=np.int64)[wanted],
         )
 
     def _columns(self, header: bytes | None) -> list[str]:
@@ -219,14 +214,13 @@ class DelimitedDecoder:
     def _split(self, line: bytes) -> list[bytes]:
         if b'"' not in line:
             return line.split(self._delimiter)
-        fields = []
+        fields: list[bytes] = []
         start = 0
         while True:
             match = self._field.match(line, start)
             if match is None:
-                raise UnusableError(
-                    "bad_csv", f"column {len(fields) + 1} opens a quote and does not close it rightly"
-                )
+                column = len(fields) + 1
+                raise UnusableError("bad_csv", f"the quotes in column {column} do not pair up")
             quoted, plain = match.groups()
             fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
             if match.end() == len(line):
@@ -240,6 +234,9 @@ class DelimitedDecoder:
             raise UnusableError(
                 "not_utf8", f"'{self._called(index)}' is not UTF-8: {error.reason}"
             ) from error
+
+    def _read_id(self, fields: list[bytes], index: int, missing: str) -> Id:
+        return check_id(self._text(fields, index), self._called(index), missing)
 
     def _read_time(self, fields: list[bytes]) -> float:
         text = self._text(fields, self._time)
@@ -268,7 +265,8 @@ class DelimitedDecoder:
 def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
     """Match one field up to the delimiter or the line's end; group 1 is a quoted one's inside."""
     stop = re.escape(delimiter)
-    return re.compile(rb'(?:"((?:[^"]|"")*)"|((?!")[^' + stop + rb"]*))(?=" + stop + rb"|\Z)", re.DOTALL)
+    quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")[^' + stop + rb"]*+)"
+    return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)")
 
 
 def _is_number(field: bytes) -> bool:
@@ -278,7 +276,11 @@ def _is_number(field: bytes) -> bool:
 
 def _usable_ids(column: Any) -> bool:
     lengths = pc.min_max(pc.binary_length(column))
-    return column.null_count == 0 and lengths["min"].as_py() > 0 and lengths["max"].as_py() <= LONGEST_ID
+    return bool(
+        column.null_count == 0
+        and lengths["min"].as_py() > 0
+        and lengths["max"].as_py() <= LONGEST_ID
+    )
 
 
 def _ids(column: Any) -> list[Id]:

@@ -61,9 +61,7 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 PRESETS: dict[str, LogFormat] = {
     # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
-    "yoochoose": LogFormat(
-        session="1", time="2", item="3", delimiter=",", header=False, sort=True
-    ),
+    "yoochoose": LogFormat(session="1", time="2", item="3", delimiter=",", header=False, sort=True),
     # CIKM Cup 2016, train-item-views.csv: milliseconds since the session's start, and the day.
     "diginetica": LogFormat(
         session="sessionId",
@@ -181,18 +179,27 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
     )
 
 
-def find_key(columns: list[str], form: LogFormat, where: str) -> tuple[int, bool]:
-    """Give the index of the session's column, else the user's, and whether it is the user's.
+def find_click(
+    columns: list[str], form: LogFormat, where: str
+) -> tuple[tuple[int, int, int], bool]:
+    """Give the indices of session, item and time, and whether the session is the user.
 
     Raises
     ------
     SourceError
-        The log has neither.
+        The log lacks one of them, or one column is named twice.
 
     """
-    if form.session is None or (form.user is not None and not _has(columns, form.session)):
-        return find_column(columns, str(form.user), "--user-column", where), True
-    return find_column(columns, form.session, "--session-column", where), False
+    by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
+    if by_user:
+        key = find_column(columns, str(form.user), "--user-column", where)
+    else:
+        key = find_column(columns, str(form.session), "--session-column", where)
+    item = find_column(columns, form.item, "--item-column", where)
+    time = find_column(columns, form.time, "--time-column", where)
+    if len({key, item, time}) < 3:
+        raise SourceError(f"{where}: session, item and time must be three different columns")
+    return (key, item, time), by_user
 
 
 def _has(columns: list[str], name: str) -> bool:

@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .blocks import Decoded, Decoding
 from .clicks import Id
 from .decode import (
     LONGEST_ID,
-    Decoded,
-    Decoding,
     UnusableError,
     check_id,
     check_time,

@@ -97,7 +97,7 @@ class Lines:
 
 
 class LineCutter:
-    """Cuts a stream of bytes, which comes in chunks of any size, into blocks of whole lines.
+    r"""Cuts a stream of bytes, which comes in chunks of any size, into blocks of whole lines.
 
     A line longer than `LONGEST_LINE` is not held in memory: it gives a block of its own, with
     a fault.
@@ -111,9 +111,9 @@ class LineCutter:
     Examples
     --------
     >>> cutter = LineCutter()
-    >>> [block.split() for block in cutter.feed(b"a,b\\nc,")]
+    >>> [block.split() for block in cutter.feed(b"a,b\nc,")]
     [[b'a,b']]
-    >>> [block.split() for block in cutter.feed(b"d\\ne")]
+    >>> [block.split() for block in cutter.feed(b"d\ne")]
     [[b'c,d']]
     >>> [block.split() for block in cutter.finish()]
     [[b'e']]
@@ -130,7 +130,12 @@ class LineCutter:
 
     def feed(self, chunk: bytes) -> list[Lines]:
         """Take the next bytes; give the lines that they complete."""
-        blocks = []
+        blocks: list[Lines] = []
+        if len(chunk) > LONGEST_LINE:
+            # In a shorter chunk only the first line can be too long.
+            for start in range(0, len(chunk), LONGEST_LINE):
+                blocks += self.feed(chunk[start : start + LONGEST_LINE])
+            return blocks
         end = chunk.find(b"\n") + 1
         if end and self._size + end - 1 > LONGEST_LINE:
             self._begin(chunk[:end])

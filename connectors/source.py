@@ -11,7 +11,24 @@ class Source(Protocol):
     """Where clicks come from: a log, a pipe, a topic, a simulated shop.
 
     A source gives every record once, in stream order, and can tell and resume a position.
+
+    Attributes
+    ----------
+    gap
+        Seconds without a click that end a session, where the clicks' sessions are users; else
+        None.
+    warnings
+        Sentences on what a person should know, such as where a damaged file ends.
+
     """
+
+    @property
+    def gap(self) -> float | None:  # noqa: D102
+        ...
+
+    @property
+    def warnings(self) -> list[str]:  # noqa: D102
+        ...
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Read on.

@@ -4,60 +4,16 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import Protocol
 
+from .blocks import Decoded
 from .clicks import Position
 from .compression import Decompressed
-from .decode import Decoded
 from .delimited import DelimitedDecoder
 from .formats import LogFormat
 from .jsonlines import JsonLinesDecoder
 from .lines import LineCutter, Lines
+from .reader import changed
 from .source import SourceError
-
-
-class Reader(Protocol):
-    """A log's records in file order, by the block.
-
-    Attributes
-    ----------
-    by_user
-        Whether the clicks' sessions are users, to be cut by inactivity.
-    warnings
-        Sentences on what a person should know: damage found so far.
-
-    """
-
-    by_user: bool
-    warnings: list[str]
-
-    def read(self) -> Decoded | None:
-        """Give the next block, never an empty one; None at the end."""
-        ...
-
-    def position(self, given: int) -> Position:
-        """Give the position after so many records of the block read last."""
-        ...
-
-    def seek(self, position: Position) -> None:
-        """Go on from a position; a SourceError says that the log has changed since."""
-        ...
-
-    def digest(self) -> int:
-        """Give a CRC-32 of everything, once all was read."""
-        ...
-
-    def close(self) -> None:
-        """Close the file."""
-        ...
-
-
-def changed(path: Path, what: str) -> SourceError:
-    """Make the error for a log that is not what it was at the snapshot."""
-    return SourceError(
-        f"{path} has changed since the snapshot: {what}. Give back the log as it was, or start "
-        f"anew with --fresh"
-    )
 
 
 class TextReader:
@@ -88,11 +44,15 @@ class TextReader:
         self.warnings: list[str] = []
         self._start()
         self._decoder: DelimitedDecoder | JsonLinesDecoder
-        if delimiter is None:
-            self._decoder = JsonLinesDecoder(form, str(path))
-        else:
-            header = self._read_header() if self._header else None
-            self._decoder = DelimitedDecoder(form, delimiter, header, str(path))
+        try:
+            if delimiter is None:
+                self._decoder = JsonLinesDecoder(form, str(path))
+            else:
+                header = self._read_header() if self._header else None
+                self._decoder = DelimitedDecoder(form, delimiter, header, str(path))
+        except SourceError:
+            self.close()
+            raise
         self.by_user = self._decoder.by_user
 
     def read(self) -> Decoded | None:
@@ -156,6 +116,7 @@ class TextReader:
                 self._waiting += self._cutter.feed(chunk)
                 continue
             self._finished = True
+            self.close()
             self._waiting += self._cutter.finish(self._bytes.damage)
             if self._bytes.damage is not None:
                 self.warnings.append(
@@ -168,7 +129,6 @@ class TextReader:
         lines = self._next_lines()
         damage = self._bytes.damage
         if lines is None or lines.fault is not None:
-            self.close()
             why = damage or (lines.fault[1] if lines and lines.fault else "the file is empty")
             raise SourceError(f"{self._path} has no header: {why}")
         if len(lines) > 1:

@@ -1,7 +1,9 @@
-"""Mill: clicks in, ranks and recommendations out. Knows no transport."""
+"""Mill: arrays in, ranks and recommendations out. Knows no transport."""
 
 from __future__ import annotations
 
+from .learner import OnlineGRU4Rec
+from .recipe import Recipe
 from .recommender import Recommender, State, Tested
 
-__all__ = ["Recommender", "State", "Tested"]
+__all__ = ["OnlineGRU4Rec", "Recipe", "Recommender", "State", "Tested"]

@@ -31,9 +31,10 @@ class GRU4Rec(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], reset: str = "before") -> None:
         super().__init__()
         sizes = [inputs, *hidden]
-        self.cells = nn.ModuleList(
+        self.cells = [
             GRUCell(size_in, size, reset) for size_in, size in zip(sizes, hidden, strict=False)
-        )
+        ]
+        self.layers = nn.ModuleList(self.cells)  # So that torch finds their weights.
         self.hidden = list(hidden)
 
     @property
@@ -60,6 +61,8 @@ class GRU4Rec(nn.Module):
 
         """
         states = start.split(self.hidden, dim=1)
+        if not sizes:
+            return self.output(start)
         last = len(self.hidden) - 1
         for layer, (cell, state) in enumerate(zip(self.cells, states, strict=True)):
             outputs, finished = [], []

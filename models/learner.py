@@ -14,34 +14,26 @@ from .items import ItemTable
 from .losses import sampled_cross_entropy
 from .optim import adagrad, adagrad_rows, sum_by_row
 from .ranking import Births, Ranking, rank
+from .recipe import Recipe
 from .recommender import Id, State, Tested
 from .sampling import Popularity
 from .sessions import SessionStore
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
 
+
 class OnlineGRU4Rec:
     """GRU4Rec that learns from clicks it sees once, in the order in which they come.
 
     Every batch is scored with the parameters as they stood before it, over the whole catalogue as
     it stood before each click, and then learned: one forward pass serves both. Gradients flow
-    through the last `window` clicks of a session (truncated back-propagation through time,
+    through the last K clicks of a session (truncated back-propagation through time,
     Williams & Peng, 1990); what lies before enters as a constant state.
 
     Parameters
     ----------
-    hidden
-        Size of the hidden state, and of an item's embedding, which is tied to it.
-    window
-        K: through how many steps the gradient flows.
-    negatives
-        Sampled negatives a batch; the batch's own targets are candidates too.
-    alpha
-        Negatives are drawn by popularity to this power.
-    rate
-        Adagrad's step size.
-    reset
-        Form of the GRU cell: ``"before"`` or ``"after"``, see `GRUCell`.
+    recipe
+        What the model is made of and how it learns; the defaults where it is not given.
     max_sessions
         At most this many live sessions; the least recently clicked are dropped.
     seed
@@ -53,10 +45,10 @@ class OnlineGRU4Rec:
 
     Examples
     --------
-    >>> model = OnlineGRU4Rec(hidden=16, device="cpu")
-    >>> for _ in range(50):
+    >>> model = OnlineGRU4Rec(Recipe(hidden=16), device="cpu")
+    >>> for session in range(50):
     ...     for item in ("shoes", "socks", "hat"):
-    ...         model.learn_one("anna", item)
+    ...         model.learn_one(session, item)
     >>> [item for item, score in model.recommend(["shoes"], k=1)]
     ['socks']
 
@@ -66,36 +58,36 @@ class OnlineGRU4Rec:
 
     def __init__(
         self,
+        recipe: Recipe | None = None,
         *,
-        hidden: int = 100,
-        window: int = 20,
-        negatives: int = 2048,
-        alpha: float = 0.75,
-        rate: float = 0.1,
-        reset: str = "before",
         max_sessions: int = 1_000_000,
         seed: int = 0,
         device: str = "auto",
         dtype: str = "float32",
     ) -> None:
-        self.window = window
-        self.negatives = negatives
-        self.rate = rate
+        self.recipe = recipe = recipe or Recipe()
         self.device = choose_device(device)
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self._initial = torch.Generator().manual_seed(seed)
         self._draws = torch.Generator().manual_seed(seed + 1)
-        self.network = GRU4Rec(hidden, [hidden], reset)
+        self.network = GRU4Rec(recipe.hidden, [recipe.hidden], recipe.reset)
         for cell in self.network.cells:
-            cell.initialise(0.05, identity=4.0, open_gate=2.0, generator=self._initial)
+            cell.initialise(recipe.spread, recipe.identity, recipe.open_gate, self._initial)
         self.network.to(self.device, self.dtype)
         self._memory = [torch.zeros_like(weight) for weight in self.network.parameters()]
-        self.items = ItemTable(hidden, 0.2, self.device, self.dtype, self._initial)
-        self.vocabulary = Vocabulary()
-        self.popularity = Popularity(alpha, self.device, self._draws)
-        self.sessions = SessionStore(
-            window, self.network.width, max_sessions, self.device, self.dtype
+        self.items = ItemTable(
+            recipe.hidden, recipe.item_spread, self.device, self.dtype, self._initial
         )
+        self.vocabulary = Vocabulary()
+        self.popularity = Popularity(recipe.alpha, self.device, self._draws)
+        self.sessions = SessionStore(
+            recipe.window, self.network.width, max_sessions, self.device, self.dtype
+        )
+
+    @property
+    def catalogue(self) -> int:
+        """How many items are known."""
+        return len(self.vocabulary)
 
     def test_then_learn(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
@@ -142,39 +134,58 @@ class OnlineGRU4Rec:
         windows = self.sessions.line_up(sessions)
         placed, new = self.vocabulary.admit(items)
         births = np.flatnonzero(new)
-        if len(births):
-            self.items.append(len(births))
-        rows = self._ship(placed)
+        self.items.append(len(births))
+        rows, born = self._ship(placed), self._ship(births)
         tracks, states = self.sessions.tracks(windows, rows)
-        starts, ends = self._slide(windows, tracks, states)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
+        with torch.set_grad_enabled(learn):
+            steps, inputs, outputs, ends = self._forward(windows, tracks, states)
         if len(windows.scored):
             scored = self._ship(windows.scored)
             targets = rows[scored]
-            steps = tracks.view(-1)[self._ship(windows.steps)]
-            inputs = self.items.embedding[steps].requires_grad_(learn)
-            with torch.set_grad_enabled(learn):
-                outputs = self.network(inputs, windows.sizes, starts)
             if test:
-                ranking = rank(
-                    outputs.detach(),
-                    self.items.embedding[: self.items.used],
-                    self.items.bias[: self.items.used],
-                    targets,
-                    scored,
-                    Births(rows[self._ship(births)], self._ship(births)),
-                    k,
-                )
+                ranking = self._rank(outputs.detach(), targets, scored, Births(rows[born], born), k)
             if learn:
                 self._update(steps, inputs, outputs, targets)
             if test:
+                # Only now does the host wait for the device.
                 self._report(ranking, windows.scored, tested)
         if learn:
             self.popularity.learn(rows, self.items.used)
             self.sessions.advance(windows, tracks, ends)
         return tested
+
+    def _forward(
+        self, windows: Windows, tracks: Tensor, states: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Run the network over the windows of a batch.
+
+        Returns
+        -------
+        steps
+            int64 (sum of sizes,): the rows of the windows' clicks, packed.
+        inputs
+            (sum of sizes, hidden): their embeddings, a leaf of the graph.
+        outputs
+            (m, hidden): the output before each scored click.
+        ends
+            (u, width): the state before the last K clicks of each track.
+
+        """
+        starts, ends = self._slide(windows, tracks, states)
+        steps = tracks.view(-1)[self._ship(windows.steps)]
+        inputs = self.items.embedding[steps].requires_grad_(torch.is_grad_enabled())
+        return steps, inputs, self.network(inputs, windows.sizes, starts), ends
+
+    @torch.no_grad()
+    def _rank(
+        self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births, k: int
+    ) -> Ranking:
+        table = self.items
+        embedding, bias = table.embedding[: table.used], table.bias[: table.used]
+        return rank(outputs, embedding, bias, targets, clicks, births, k)
 
     @torch.no_grad()
     def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,7 +213,7 @@ class OnlineGRU4Rec:
 
     def _update(self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Take one training step: all that the scored clicks teach."""
-        negatives = self.popularity.sample(self.negatives)
+        negatives = self.popularity.sample(self.recipe.negatives)
         candidates = torch.cat([targets, negatives])
         embedding = self.items.embedding[candidates].requires_grad_()
         bias = self.items.bias[candidates].requires_grad_()
@@ -215,14 +226,14 @@ class OnlineGRU4Rec:
         )
         with torch.no_grad():
             for weight, memory, gradient in zip(weights, self._memory, dense, strict=True):
-                adagrad(weight, memory, gradient, self.rate)
-            table = self.items
+                adagrad(weight, memory, gradient, self.recipe.rate)
+            table, rate = self.items, self.recipe.item_rate
             touched, gradient = sum_by_row(
                 torch.cat([steps, candidates]), torch.cat([for_inputs, for_embedding])
             )
-            adagrad_rows(table.embedding, table.embedding_memory, touched, gradient, self.rate)
+            adagrad_rows(table.embedding, table.embedding_memory, touched, gradient, rate)
             touched, gradient = sum_by_row(candidates, for_bias)
-            adagrad_rows(table.bias, table.bias_memory, touched, gradient, self.rate)
+            adagrad_rows(table.bias, table.bias_memory, touched, gradient, rate)
 
     def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()
@@ -247,6 +258,10 @@ class OnlineGRU4Rec:
 
     def _ship(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
+
+    def knows(self, item: Id) -> bool:
+        """Tell whether an item is in the catalogue."""
+        return bool(self.vocabulary.rows_of([item])[0] != NO_ITEM)
 
     @torch.no_grad()
     def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:

@@ -38,6 +38,4 @@ def sampled_cross_entropy(
     corrected = scores - expected.clamp(min=floor).log().to(scores.dtype)
     repeated = candidates[: len(scores), None] == candidates
     repeated[targets, targets] = False
-    return torch.nn.functional.cross_entropy(
-        corrected.masked_fill(repeated, -torch.inf), targets
-    )
+    return torch.nn.functional.cross_entropy(corrected.masked_fill(repeated, -torch.inf), targets)

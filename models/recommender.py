@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Id = str | int
-"""What names an item. It comes back as it went in."""
+"""What names a session or an item. It comes back as it went in."""
 
 Arrays = dict[str, NDArray[Any]]
 """A model's arrays by name, as safetensors keeps them."""
@@ -59,15 +59,18 @@ class State:
 class Recommender(Protocol):
     """A model of the next click, tested and trained on a stream.
 
-    Sessions are named by anything hashable; a session is known from its first click until it is
-    forgotten or pushed out by the bound on live sessions.
+    Sessions are named like items, by texts or whole numbers. A session is known from its first
+    click until it is forgotten or pushed out by the bound on live sessions.
     """
 
     name: str
 
-    def test_then_learn(
-        self, sessions: Sequence[Hashable], items: Sequence[Id], k: int = 0
-    ) -> Tested:
+    @property
+    def catalogue(self) -> int:
+        """How many items are known."""
+        ...
+
+    def test_then_learn(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         A click is scored with parameters that have seen nothing of this batch, and with the
@@ -75,11 +78,11 @@ class Recommender(Protocol):
         """
         ...
 
-    def test(self, sessions: Sequence[Hashable], items: Sequence[Id], k: int = 0) -> Tested:
+    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
         """Score like `test_then_learn` and change nothing."""
         ...
 
-    def learn(self, sessions: Sequence[Hashable], items: Sequence[Id]) -> None:
+    def learn(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
         """Learn a batch without scoring it."""
         ...
 
@@ -87,7 +90,7 @@ class Recommender(Protocol):
         """Give the k best next items, with scores, for a session of these clicks."""
         ...
 
-    def forget(self, sessions: Sequence[Hashable]) -> None:
+    def forget(self, sessions: Sequence[Id]) -> None:
         """Drop sessions that have ended."""
         ...
 

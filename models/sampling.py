@@ -61,7 +61,9 @@ class Popularity:
             return torch.zeros(0, dtype=torch.int64, device=self.counts.device)
         draw = torch.rand(count, dtype=torch.float64, generator=self._generator)
         draw = draw.to(self._table.device) * self._table[-1]
-        return torch.searchsorted(self._table, draw, right=True).clamp_(max=len(self._table) - 1) + 1
+        return (
+            torch.searchsorted(self._table, draw, right=True).clamp_(max=len(self._table) - 1) + 1
+        )
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
         """Tell how often rows are expected among the candidates.

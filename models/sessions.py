@@ -87,9 +87,7 @@ class SessionStore:
         """
         device = rows.device
         slots = [self._slots.get(session, -1) for session in windows.sessions]
-        tracks = torch.full(
-            (len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device
-        )
+        tracks = torch.full((len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device)
         states = torch.zeros(
             (len(slots), self._states.shape[1]), dtype=self._states.dtype, device=device
         )

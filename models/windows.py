@@ -64,13 +64,15 @@ class Windows:
     @property
     def slides(self) -> Whole:
         """int64 (u,): by how many clicks the stored window moves on after this batch."""
-        return np.maximum(0, self.kept + self.count - self.size)
+        slides: Whole = np.maximum(0, self.kept + self.count - self.size)
+        return slides
 
     @property
     def starts(self) -> Whole:
         """int64 (m,): by how many clicks each scored window starts past the stored one."""
         held = self.kept[self.group[self.scored]] + self.turn[self.scored]
-        return np.maximum(0, held - self.size)
+        starts: Whole = np.maximum(0, held - self.size)
+        return starts
 
 
 def line_up(sessions: Sequence[Id], kept_of: dict[Id, int], size: int) -> Windows:

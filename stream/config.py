@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from nextclick.models import Recipe
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _CLICKS = re.compile(r"([\d_,]+)\s*clicks?")
@@ -45,14 +47,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Parameters
     ----------
     session_column, item_column, time_column
-        Where a click's session, item and time stand in the source.
+        Where a click's session, item and time stand in the source; where not given, what the
+        format says, else ``session_id``, ``item_id`` and ``timestamp``.
     user_column
         Where its user stands: then sessions are cut from each user's clicks by `gap`.
+    time_unit
+        What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``.
     format
-        The name of a preset for a published data set, in place of the columns.
+        The name of a preset for a published data set.
     gap
-        The inactivity that ends a session. None is 30 minutes for users, the custom of the
-        field, and one day for session ids, which seldom need cutting but must expire.
+        The inactivity that ends a session. Where not given: 30 minutes for users, the custom of
+        the field, and one day for session ids, which seldom need cutting but must expire.
     lateness
         How much older than its session's latest click a click may be. 60 seconds forgive the
         clocks and queues of several servers.
@@ -61,7 +66,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     snapshots
         The folder for snapshots; none are taken without it.
     snapshot_every
-        How often, such as ``"60s"`` or ``"5000clicks"``.
+        How often: a duration, or a number of clicks such as ``"5000clicks"``.
     keep_snapshots
         How many of the newest stay.
     fresh
@@ -80,6 +85,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         How many items to recommend for each click.
     json, report, recommendations, dead_letters
         Files to write the figures, the page, the recommendations and the unusable records to.
+    model
+        What the model is made of and how it learns.
 
     Raises
     ------
@@ -89,21 +96,22 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Examples
     --------
     >>> config = RunConfig(user_column="visitor", snapshot_every="5000clicks")
-    >>> config.gap_seconds, config.lateness_seconds, config.every.clicks
-    (1800.0, 60.0, 5000)
+    >>> config.lateness_seconds, config.every.clicks
+    (60.0, 5000)
 
     """
 
-    session_column: str = "session_id"
+    session_column: str | None = None
     user_column: str | None = None
-    item_column: str = "item_id"
-    time_column: str = "timestamp"
+    item_column: str | None = None
+    time_column: str | None = None
+    time_unit: str | None = None
     format: str | None = None
     gap: str | float | None = None
     lateness: str | float = "60s"
     max_sessions: int = 100_000
     snapshots: str | None = None
-    snapshot_every: str = "60s"
+    snapshot_every: str | float = "60s"
     keep_snapshots: int = 3
     fresh: bool = False
     batch: int = 128
@@ -116,23 +124,22 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     report: str | None = None
     recommendations: str | None = None
     dead_letters: str | None = None
+    model: Recipe = Recipe()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         for field in ("max_sessions", "keep_snapshots", "batch", "max_clicks", "window", "k"):
             at_least(getattr(self, field), 1, flag(field))
         at_least(self.seed, 0, "--seed")
-        if self.gap_seconds <= 0:
+        if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
         parse_every(self.snapshot_every, "--snapshot-every")
 
     @property
-    def gap_seconds(self) -> float:
-        """The inactivity that ends a session, in seconds."""
-        if self.gap is None:
-            return 1800.0 if self.user_column else 86400.0
-        return parse_duration(self.gap, "--gap")
+    def gap_seconds(self) -> float | None:
+        """The inactivity that ends a session, in seconds, where it is given."""
+        return None if self.gap is None else parse_duration(self.gap, "--gap")
 
     @property
     def lateness_seconds(self) -> float:
@@ -196,7 +203,7 @@ def parse_duration(duration: str | float, option: str) -> float:
     return seconds
 
 
-def parse_every(every: str, option: str) -> Every:
+def parse_every(every: str | float, option: str) -> Every:
     """Read how often something is to happen: a duration, or a number of clicks.
 
     Raises
@@ -205,7 +212,7 @@ def parse_every(every: str, option: str) -> Every:
         It is neither, or it is nothing.
 
     """
-    match = _CLICKS.fullmatch(every.strip())
+    match = _CLICKS.fullmatch(every.strip()) if isinstance(every, str) else None
     digits = re.sub("[_,]", "", match[1]) if match else ""
     if digits:
         parsed = Every(clicks=int(digits))
@@ -321,7 +328,37 @@ def build(struct: type[S], given: dict[str, Any]) -> S:
 
     """
     _check(given, struct, "the options")
-    return msgspec.convert(given, struct)
+    try:
+        return msgspec.convert(given, struct)
+    except msgspec.ValidationError as error:
+        # The model's own check of a range: "window must be at least 1 - at `$.model`".
+        raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
+
+
+def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
+    """Read options given as ``name=value``, each value as TOML has it; a bare word is a text.
+
+    Raises
+    ------
+    ConfigError
+        One has no name or no value.
+
+    Examples
+    --------
+    >>> parse_assignments(["hidden=200", "reset=after"], "--model")
+    {'hidden': 200, 'reset': 'after'}
+
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ConfigError(f"{option} {text!r}: write name=value, for instance hidden=200")
+        try:
+            values[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name] = value
+    return values
 
 
 def _check(given: dict[str, Any], struct: type[msgspec.Struct], where: str) -> None:

@@ -44,7 +44,7 @@ class HitRateDrift:
     ----------
     E. S. Page: Continuous inspection schemes. Biometrika 41, 1954.
     J. Gama, R. Sebastião, P. P. Rodrigues: On evaluating stream learning algorithms. Machine
-    Learning 90, 2013, section 5 (the test run on the prequential error).
+    Learning 90, 2013: the test run on prequential figures.
 
     Examples
     --------

@@ -53,7 +53,8 @@ def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
         raise ValueError(f"ranks must lie in one dimension; got the shape {given.shape}")
     if given.min() < 0:
         raise ValueError(f"the rank {given.min()} is negative; 1 is best, 0 is never ranked")
-    return np.minimum(given, k + 1).astype(np.int64, copy=False)
+    bins: NDArray[np.int64] = np.minimum(given, k + 1).astype(np.int64, copy=False)
+    return bins
 
 
 def recall(counts: NDArray[Any]) -> float:

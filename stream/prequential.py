@@ -246,8 +246,8 @@ class Prequential:
     def _fade(self, faded: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:
         """Age the faded counts by these clicks and add them; at most one ring of them."""
         weights = self._weights[self.window - len(bins) :]
-        late: NDArray[np.float64] = np.bincount(bins, weights, minlength=self.k + 2)
-        return faded * self.fading ** len(bins) + late
+        late = np.bincount(bins, weights, minlength=self.k + 2)
+        return np.asarray(faded * self.fading ** len(bins) + late, np.float64)
 
     def _figures(self, counts: NDArray[Any]) -> dict[str, float]:
         return {

@@ -87,7 +87,6 @@ class Sessionizer:
         self._next_handle = 0
         self._block = 0
         self._block_times: list[float] = []
-        self._clock = -np.inf
         # (block, clock when it was full): a session last clicked before that block has not been
         # clicked since that clock. A mark each eighth of the idle time keeps this short.
         self._marks: deque[tuple[int, float]] = deque()
@@ -163,15 +162,18 @@ class Sessionizer:
                 ended.append(sessions.popitem(last=False)[1][1])
 
     def _end_block(self, ended: list[int]) -> None:
-        """Move the clock on, and end the sessions that have been idle for long enough."""
-        self._clock = max(self._clock, float(np.median(self._block_times)))
+        """Read the clock, and end the sessions that have been idle for long enough.
+
+        A clock that goes back does nothing before it is past its highest again.
+        """
+        clock = float(np.median(self._block_times))
         self._block_times.clear()
         idle = self.gap + self.lateness
-        if not self._marks or self._clock - self._marks[-1][1] >= idle / 8:
-            self._marks.append((self._block, self._clock))
+        if not self._marks or clock - self._marks[-1][1] >= idle / 8:
+            self._marks.append((self._block, clock))
         self._block += 1
         idle_since = 0
-        while self._clock - self._marks[0][1] > idle:
+        while clock - self._marks[0][1] > idle:
             idle_since = self._marks.popleft()[0]
         # In the order of their last clicks the idle ones come first.
         sessions = self._sessions
@@ -180,19 +182,15 @@ class Sessionizer:
 
     def state(self) -> State:
         """Copy all that the next click's session depends on."""
-        latest, handles, blocks = (
-            zip(*self._sessions.values(), strict=True) if self.live else ((),) * 3
-        )
-        marked_blocks, marked_clocks = zip(*self._marks, strict=True) if self._marks else ((),) * 2
+        sessions = list(self._sessions.values())
         return State(
             arrays={
-                "latest": np.array(latest, dtype=np.float64),
-                "handles": np.array(handles, dtype=np.int64),
-                "blocks": np.array(blocks, dtype=np.int64),
+                "latest": np.array([latest for latest, _, _ in sessions], dtype=np.float64),
+                "handles": np.array([handle for _, handle, _ in sessions], dtype=np.int64),
+                "blocks": np.array([block for _, _, block in sessions], dtype=np.int64),
                 "block_times": np.array(self._block_times, dtype=np.float64),
-                "marked_blocks": np.array(marked_blocks, dtype=np.int64),
-                "marked_clocks": np.array(marked_clocks, dtype=np.float64),
-                "clock": np.array([self._clock], dtype=np.float64),
+                "marked_blocks": np.array([block for block, _ in self._marks], dtype=np.int64),
+                "marked_clocks": np.array([clock for _, clock in self._marks], dtype=np.float64),
             },
             values={
                 "keys": list(self._sessions),
@@ -209,6 +207,5 @@ class Sessionizer:
         self._next_handle = values["next_handle"]
         self._block = values["block"]
         self._block_times = arrays["block_times"].tolist()
-        self._clock = float(arrays["clock"][0])
         marks = zip(arrays["marked_blocks"].tolist(), arrays["marked_clocks"].tolist(), strict=True)
         self._marks = deque(marks)

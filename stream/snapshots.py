@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -129,7 +130,7 @@ class Snapshots:
 
         """
         self.wait()
-        return self._write(parts, _facts(about), name)
+        return self._write(parts, about, name)
 
     def save_soon(self, parts: dict[str, State], about: dict[str, Any]) -> None:
         """Write a snapshot on a thread of its own.
@@ -144,7 +145,7 @@ class Snapshots:
 
         """
         self.wait()
-        facts = _facts(about)
+        facts = json.loads(json.dumps(about))  # A copy; what is no JSON shows here.
 
         def write() -> None:
             try:
@@ -265,6 +266,7 @@ class Snapshots:
 
     def _write(self, parts: dict[str, State], about: dict[str, Any], name: str | None) -> Path:
         self.lock()
+        about = {**json.loads(json.dumps(about)), "saved": time.time(), "versions": _versions()}
         if name is None:
             number = max((_number(path.name) for path in self._numbered()), default=0) + 1
             path = self.folder / f"clicks-{about['clicks']:012d}-{number:04d}"
@@ -325,13 +327,10 @@ def _number(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def _facts(about: dict[str, Any]) -> dict[str, Any]:
-    """Copy the caller's facts as JSON will give them back, and add our own."""
+def _versions() -> dict[str, str]:
+    """Give the versions of the libraries that a state depends on."""
     versions = {}
     for library in ("nextclick", "numpy", "river", "safetensors", "torch"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue
-    facts: dict[str, Any] = json.loads(json.dumps(about))
-    return {**facts, "saved": time.time(), "versions": versions}
+    return versions

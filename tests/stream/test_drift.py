@@ -26,7 +26,7 @@ def test_a_fall_and_a_rise_are_told_apart_and_placed() -> None:
     drift = HitRateDrift()
     watch(drift, stream([0.6, 0.4, 0.55], 30_000), [])
     fall, rise = drift.alarms
-    assert 60_000 < fall["clicks"] < 64_000
+    assert 60_000 < fall["clicks"] < 66_000
     assert fall["time"] == fall["clicks"] / 10
     assert fall["since"] == pytest.approx(60_000, abs=1_000)
     assert fall["before"] == pytest.approx(0.6, abs=0.01)
@@ -43,7 +43,7 @@ def test_chance_alone_raises_no_alarm(rate: float) -> None:
     assert drift.alarms == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 60_000), max_size=40), kept=st.integers(0, 40))
 def test_neither_batches_nor_a_restore_changes_an_alarm(cuts: list[int], kept: int) -> None:
     hits = stream([0.5, 0.2, 0.7], 20_000, seed=3)
@@ -61,6 +61,21 @@ def test_neither_batches_nor_a_restore_changes_an_alarm(cuts: list[int], kept: i
         if start >= stop:
             after.update(hits[start:end], positions[start:end], positions[start:end] / 10)
     assert after.state() == whole.state()
+
+
+def test_a_restore_at_any_block_changes_no_alarm() -> None:
+    hits = stream([0.5, 0.2, 0.7], 15_000, seed=4)
+    positions = np.arange(len(hits))
+    whole, running = HitRateDrift(), HitRateDrift()
+    whole.update(hits, positions, positions / 10)
+    assert len(whole.alarms) == 2
+    for stop in range(500, len(hits), 500):
+        block = slice(stop - 500, stop)
+        running.update(hits[block], positions[block], positions[block] / 10)
+        resumed = HitRateDrift()
+        resumed.restore(msgspec.json.decode(msgspec.json.encode(running.state())))
+        resumed.update(hits[stop:], positions[stop:], positions[stop:] / 10)
+        assert resumed.state() == whole.state()
 
 
 def test_the_alarms_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

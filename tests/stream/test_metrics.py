@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import pickle
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -26,11 +27,12 @@ def click(rank: int, length: int = 30) -> tuple[str, list[str]]:
 
 
 def by_hand(kind: type[RankingMetric], ranks: list[int], k: int) -> float:
-    gain = {
+    gains: dict[type[RankingMetric], Callable[[int], float]] = {
         Recall: lambda rank: 1.0,
         MRR: lambda rank: 1 / rank,
         NDCG: lambda rank: math.log(2) / math.log(1 + rank),
-    }[kind]
+    }
+    gain = gains[kind]
     return sum(gain(rank) for rank in ranks if 1 <= rank <= k) / len(ranks) if ranks else 0.0
 
 
@@ -97,7 +99,7 @@ def test_a_rolling_metric_is_the_metric_of_the_window(kind: type[RankingMetric])
         rolling.update(*click(rank))
         window = kind(20)
         window.update_many(ranks[max(0, count - 17) : count])
-        assert rolling.get() == window.get()
+        assert rolling.obj.get() == window.get()
 
 
 def test_a_container_holds_metrics_under_distinct_names() -> None:

@@ -4,11 +4,13 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nextclick.models.recommender import Id, State
 from nextclick.stream import sessionizer as module
 from nextclick.stream.sessionizer import Assigned, Sessionizer
@@ -83,9 +85,9 @@ def naive(stream: Stream, gap: float, lateness: float, bound: int) -> tuple[Outc
             if not marks or clock - marks[-1][1] >= (gap + lateness) / 8:
                 marks.append((block, clock))
             past = [mark for mark, then in marks if clock - then > gap + lateness]
-            for idle in sorted(live, key=lambda key: live[key].touched):
-                if any(live[idle].block < mark for mark in past):
-                    ended.append(live.pop(idle).handle)
+            idle = [key for key in live if any(live[key].block < mark for mark in past)]
+            idle.sort(key=lambda key: live[key].touched)
+            ended += [live.pop(key).handle for key in idle]
             block_times.append([])
     return (handles, firsts, [handle < 0 for handle in handles], ended), len(live)
 
@@ -118,7 +120,7 @@ def test_follows_the_rules_however_cut_and_restored(
     sessionizer = Sessionizer(*options)
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
     parts = []
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         parts.append(assign(sessionizer, stream[begin:end]))
         if data.draw(st.booleans()):
             state = sessionizer.state()
@@ -175,9 +177,20 @@ def test_idle_sessions_end_though_nobody_continues_them() -> None:
     assert sessionizer.live == 1
 
 
+def test_idle_is_longer_than_gap_and_lateness_since_the_block_after_the_last_click() -> None:
+    def block(time: float) -> Stream:
+        return [("busy", time)] * SMALL_BLOCK
+
+    sessionizer = Sessionizer(20, 10, 1000)
+    assign(sessionizer, [("idle", 0.0), *block(0)[1:]])
+    assert assign(sessionizer, block(30 / 8)).ended == []
+    assert assign(sessionizer, block(15) + block(30 + 30 / 8)).ended == []
+    assert assign(sessionizer, block(30.5 + 30 / 8)).ended == [0]
+
+
 def test_absurd_times_end_nobody() -> None:
     sessionizer = Sessionizer(30, 5, 1000)
-    absurd = [("future", 1e11), ("past", -1e11)]
+    absurd: Stream = [("future", 1e11), ("past", -1e11)]
     for time in range(1000):
         clicks: Stream = [("a", float(time)), ("b", time + 0.1), ("c", time + 0.2)]
         result = assign(sessionizer, clicks + (absurd[time % 2 :][:1] if time % 3 == 0 else []))

@@ -1,0 +1,108 @@
+"""A log put in the order of time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import Decoded
+from .clicks import Id, Position, Rejected
+from .reader import Reader, changed
+
+
+class SortedReader:
+    """Reads a log whole, and serves it in the order of time.
+
+    Clicks of equal time keep the file's order; rejected records come first. A position is
+    ``{"record": records before, "crc": of the whole log}``. Memory: 24 bytes a click, each
+    distinct id once, and the rejected records.
+
+    Parameters
+    ----------
+    reader
+        Gives the log in file order.
+    path
+        The file, for messages.
+
+    """
+
+    BLOCK = 1 << 16
+
+    def __init__(self, reader: Reader, path: Path) -> None:
+        self._reader = reader
+        self._path = path
+        self.by_user = reader.by_user
+        self._loaded = False
+        self._record = 0
+        self._records = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know."""
+        return self._reader.warnings
+
+    def read(self) -> Decoded | None:
+        """Give the next block; None at the end."""
+        self._load()
+        start = self._record + self._records
+        lost = len(self._rejected)
+        total = lost + len(self._times)
+        if start >= total:
+            return None
+        end = min(start + self.BLOCK, total if start >= lost else lost)
+        self._record, self._records = start, end - start
+        if start < lost:
+            return Decoded([], [], np.zeros(0), self._rejected[start:end])
+        rows = slice(start - lost, end - lost)
+        names = self._names
+        return Decoded(
+            [names[code] for code in self._sessions[rows].tolist()],
+            [names[code] for code in self._items[rows].tolist()],
+            self._times[rows],
+        )
+
+    def position(self, given: int) -> Position:
+        """Give the position after so many records of the block read last."""
+        return {"record": self._record + given, "crc": self._reader.digest()}
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position, having made sure that the whole log is the same."""
+        if position.keys() != {"record", "crc"}:
+            raise changed(self._path, "the snapshot was taken on another kind of source")
+        self._load()
+        if position["crc"] != self._reader.digest():
+            raise changed(self._path, "a log that is sorted when read must not grow either")
+        self._record, self._records = int(position["record"]), 0
+
+    def digest(self) -> int:
+        """Give a CRC-32 of the whole log."""
+        return self._reader.digest()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        codes: defaultdict[Id, int] = defaultdict(count().__next__)
+        sessions: list[NDArray[np.int64]] = []
+        items: list[NDArray[np.int64]] = []
+        times: list[NDArray[np.float64]] = []
+        self._rejected: list[Rejected] = []
+        while (block := self._reader.read()) is not None:
+            sessions.append(np.array([codes[name] for name in block.sessions], dtype=np.int64))
+            items.append(np.array([codes[name] for name in block.items], dtype=np.int64))
+            times.append(block.times)
+            self._rejected += block.rejected
+        self._names = list(codes)
+        joined = np.concatenate([np.zeros(0), *times])
+        order = np.argsort(joined, kind="stable")
+        self._times = joined[order]
+        self._sessions = np.concatenate([np.zeros(0, dtype=np.int64), *sessions])[order]
+        self._items = np.concatenate([np.zeros(0, dtype=np.int64), *items])[order]
+        self._loaded = True

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from nextclick.connectors.formats import LogFormat
+from nextclick.connectors.log import LogSource
+from nextclick.connectors.open import open_source
+from nextclick.connectors.pipe import PipeSource
+from nextclick.connectors.simulator import SimulatedShop
+from nextclick.connectors.source import SourceError
+
+
+def test_a_path_is_a_log_in_the_format_given(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_text("session_id,sku,timestamp\na,b,1\n")
+    source = open_source(str(path), LogFormat(item="sku"))
+    assert isinstance(source, LogSource)
+    clicks = source.poll(1)
+    source.close()
+    assert clicks is not None
+    assert clicks.items == ["b"]
+
+
+def test_sim_is_the_simulated_shop() -> None:
+    assert isinstance(open_source("sim:clicks=5"), SimulatedShop)
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as standard_input:
+        monkeypatch.setattr(sys, "stdin", standard_input)
+        os.write(writing, b'{"session_id":1,"item_id":2,"timestamp":3}\n')
+        os.close(writing)
+        source = open_source("-")
+        assert isinstance(source, PipeSource)
+        clicks = source.poll(5, wait=5.0)
+    assert clicks is not None
+    assert (clicks.sessions, clicks.items) == ([1], [2])
+
+
+def test_kafka_is_named_as_missing() -> None:
+    with pytest.raises(SourceError, match="Kafka is not available"):
+        open_source("kafka://localhost:9092/clicks")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextclick.models.sessions import SessionStore
+
+
+def store(bound: int = 100, window: int = 3) -> SessionStore:
+    return SessionStore(window, 2, bound, torch.device("cpu"), torch.float32)
+
+
+def click(kept: SessionStore, sessions: list[str], rows: list[int]) -> None:
+    windows = kept.line_up(sessions)
+    tracks, states = kept.tracks(windows, torch.tensor(rows, dtype=torch.int64))
+    kept.advance(windows, tracks, states + 1)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 99)), max_size=9)),
+    st.integers(6, 8),
+)
+def test_it_keeps_the_last_clicks_of_each_session(
+    batches: list[list[tuple[str, int]]], bound: int
+) -> None:
+    kept = store(bound)
+    past: dict[str, list[int]] = {}
+    for batch in batches:
+        click(kept, [session for session, _ in batch], [row for _, row in batch])
+        for session, row in batch:
+            past.setdefault(session, []).append(row)
+    live = list(past)
+    windows = kept.line_up(live)
+    tracks, _ = kept.tracks(windows, torch.zeros(len(live), dtype=torch.int64))
+    for session, track, held in zip(live, tracks.tolist(), windows.kept.tolist(), strict=True):
+        assert held == min(3, len(past[session]))
+        assert track[3 - held : 3] == past[session][-3:]
+        assert track[: 3 - held] == [0] * (3 - held)
+
+
+def test_the_session_least_recently_clicked_makes_room() -> None:
+    kept = store(bound=2)
+    click(kept, ["a"], [1])
+    click(kept, ["b"], [2])
+    click(kept, ["a"], [3])
+    click(kept, ["c"], [4])
+    assert ("a" in kept, "b" in kept, "c" in kept, len(kept)) == (True, False, True, 2)
+
+
+def test_within_a_batch_the_last_click_counts() -> None:
+    kept = store(bound=2)
+    click(kept, ["a", "b", "a"], [1, 2, 3])
+    click(kept, ["c"], [4])
+    assert ("a" in kept, "b" in kept) == (True, False)
+
+
+def test_a_new_session_finds_nothing_of_the_one_that_had_its_place() -> None:
+    kept = store(bound=1)
+    click(kept, ["a", "a"], [1, 2])
+    windows = kept.line_up(["b"])
+    tracks, states = kept.tracks(windows, torch.tensor([7]))
+    assert tracks.tolist() == [[0, 0, 0, 7]]
+    assert states.tolist() == [[0, 0]]
+    assert not len(windows.scored)
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 9)), max_size=5)))
+def test_a_restored_store_goes_on_the_same(batches: list[list[tuple[str, int]]]) -> None:
+    one, other = store(bound=5), store(bound=5)
+    for batch in batches:
+        click(one, [session for session, _ in batch], [row for _, row in batch])
+        other.restore(*one.state())
+        assert list(one.state()[0]) == list(other.state()[0])
+        for name, array in one.state()[1].items():
+            assert torch.equal(array, other.state()[1][name])
+    click(one, ["x", "y", "z"], [1, 2, 3])
+    click(other, ["x", "y", "z"], [1, 2, 3])
+    assert one.state()[0] == other.state()[0]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextclick.models.windows import line_up
+
+sessions: st.SearchStrategy[list[str | int]] = st.lists(st.sampled_from("abcdef"), max_size=40)
+
+
+@given(sessions, st.dictionaries(st.sampled_from("abcd"), st.integers(1, 4)), st.integers(1, 4))
+def test_every_click_gets_the_last_clicks_before_it(
+    clicks: list[str | int], stored: dict[str | int, int], size: int
+) -> None:
+    stored = {session: min(kept, size) for session, kept in stored.items()}
+    windows = line_up(clicks, stored, size)
+
+    # Name the stored clicks of a session -kept … -1 and those of the batch by their place.
+    tracks = np.full((len(windows.sessions), windows.width), 10_000)
+    for place, session in enumerate(windows.sessions):
+        kept = stored.get(session, 0)
+        tracks[place, size - kept : size] = np.arange(-kept, 0)
+    tracks[windows.group, windows.turn + size] = np.arange(len(clicks))
+
+    past: dict[str | int, list[int]] = {
+        session: list(range(-kept, 0)) for session, kept in stored.items()
+    }
+    expected, starts = {}, {}
+    for place, session in enumerate(clicks):
+        before = past.setdefault(session, [])
+        if before:
+            expected[place] = before[-size:]
+            starts[place] = max(0, len(before) - size)
+        before.append(place)
+
+    found: dict[int, list[int]] = {place: [] for place in windows.scored.tolist()}
+    flat = tracks.reshape(-1)[windows.steps].tolist()
+    for active in windows.sizes:
+        for place in windows.scored[:active].tolist():
+            found[place].append(flat.pop(0))
+    assert not flat
+    assert found == expected
+    assert dict(zip(windows.scored.tolist(), windows.starts.tolist(), strict=True)) == starts
+    for place, session in enumerate(windows.sessions):
+        assert windows.slides[place] == max(0, len(past[session]) - size)
+
+
+def test_windows_come_longest_first_then_in_stream_order() -> None:
+    windows = line_up(["a", "b", "c", "b", "c"], {"a": 1, "b": 1, "c": 1}, size=5)
+    assert windows.scored.tolist() == [3, 4, 0, 1, 2]
+    assert windows.sizes == [5, 2]
