@@ -29,6 +29,11 @@ class JsonLinesSink:
     resume_at
         The length in bytes up to which the file is good; None starts the file anew.
 
+    Attributes
+    ----------
+    name
+        The file's absolute path.
+
     Raises
     ------
     SinkError
@@ -51,8 +56,10 @@ class JsonLinesSink:
 
     def __init__(self, path: str | os.PathLike[str], resume_at: int | None = None) -> None:
         self._path = Path(path)
+        self.name = str(self._path.resolve())
         self._encoder = msgspec.json.Encoder()
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             if resume_at is None:
                 self._file: BinaryIO = self._path.open("wb")
                 return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +23,30 @@ from .sessions import SessionStore
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
 
+T = TypeVar("T")
+
+
+class Gradients(NamedTuple):
+    """What one batch teaches.
+
+    Parameters
+    ----------
+    network
+        Of each of the network's parameters.
+    rows
+        int64 (u,): the item rows touched, distinct.
+    embedding
+        (u, hidden): of their embeddings.
+    bias
+        Rows and gradients of the biases; None where they are not learned.
+
+    """
+
+    network: tuple[Tensor, ...]
+    rows: Tensor
+    embedding: Tensor
+    bias: tuple[Tensor, Tensor] | None
+
 
 class OnlineGRU4Rec:
     """GRU4Rec that learns from clicks it sees once, in the order in which they come.
@@ -34,8 +60,9 @@ class OnlineGRU4Rec:
     ----------
     recipe
         What the model is made of and how it learns; the defaults where it is not given.
-    max_sessions
-        At most this many live sessions; the least recently clicked are dropped.
+    max_sessions, max_items
+        At most this many live sessions, and items in the catalogue after a batch; those least
+        recently clicked are dropped.
     seed
         Of initial weights and negatives.
     device
@@ -60,12 +87,14 @@ class OnlineGRU4Rec:
         self,
         recipe: Recipe | None = None,
         *,
-        max_sessions: int = 1_000_000,
+        max_sessions: int = 100_000,
+        max_items: int = 1_000_000,
         seed: int = 0,
         device: str = "auto",
         dtype: str = "float32",
     ) -> None:
         self.recipe = recipe = recipe or Recipe()
+        self.max_items = max_items
         self.device = choose_device(device)
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self._initial = torch.Generator().manual_seed(seed)
@@ -78,8 +107,9 @@ class OnlineGRU4Rec:
         self.items = ItemTable(
             recipe.hidden, recipe.item_spread, self.device, self.dtype, self._initial
         )
+        self._thread = ThreadPoolExecutor(1, "ranking")
         self.vocabulary = Vocabulary()
-        self.popularity = Popularity(recipe.alpha, self.device, self._draws)
+        self.popularity = Popularity(recipe.alpha, self.items, self._draws)
         self.sessions = SessionStore(
             recipe.window, self.network.width, max_sessions, self.device, self.dtype
         )
@@ -111,14 +141,7 @@ class OnlineGRU4Rec:
 
     def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
         """Score like `test_then_learn` and change nothing."""
-        known = len(self.vocabulary)
-        before = self._initial.get_state()
-        try:
-            return self._run(sessions, items, k, test=True, learn=False)
-        finally:
-            self.vocabulary.withdraw(known)
-            self.items.withdraw(known + 1)
-            self._initial.set_state(before)
+        return self._run(sessions, items, k, test=True, learn=False)
 
     def learn(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
         """Learn a batch without scoring it."""
@@ -132,11 +155,13 @@ class OnlineGRU4Rec:
         self, sessions: Sequence[Id], items: Sequence[Id], k: int, *, test: bool, learn: bool
     ) -> Tested:
         windows = self.sessions.line_up(sessions)
+        used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
         placed, new = self.vocabulary.admit(items)
-        births = np.flatnonzero(new)
-        self.items.append(len(births))
-        rows, born = self._ship(placed), self._ship(births)
-        tracks, states = self.sessions.tracks(windows, rows)
+        rows = self._ship(placed)
+        births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
+        self.items.draw(births.rows, self.vocabulary.used)
+        tracks, states = self.sessions.tracks(windows, self.items.stamp(rows))
+        self._take_after(births, windows, tracks)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -146,16 +171,40 @@ class OnlineGRU4Rec:
             scored = self._ship(windows.scored)
             targets = rows[scored]
             if test:
-                ranking = self._rank(outputs.detach(), targets, scored, Births(rows[born], born), k)
+                ranking = self._aside(self._rank, outputs.detach(), targets, scored, births, k)
             if learn:
-                self._update(steps, inputs, outputs, targets)
+                gradients = self._gradients(steps, inputs, outputs, targets)
             if test:
-                # Only now does the host wait for the device.
-                self._report(ranking, windows.scored, tested)
+                self._report(ranking(), windows.scored, tested)
+            if learn:
+                self._update(gradients)
         if learn:
-            self.popularity.learn(rows, self.items.used)
             self.sessions.advance(windows, tracks, ends)
+            self.popularity.learn(rows, self.vocabulary.used)
+            self.vocabulary.touch(items)
+            self._end(self.vocabulary.evict(self.max_items))
+        else:
+            self.vocabulary.withdraw(placed[new].tolist(), used)
+            self.items.clear(births.rows)
+            self.items.born = born
+            self._initial.set_state(random)
         return tested
+
+    @torch.no_grad()
+    def _take_after(self, births: Births, windows: Windows, tracks: Tensor) -> None:
+        """Let each new item start near the one clicked before it."""
+        clicks = births.clicks
+        group, turn = self._ship(windows.group)[clicks], self._ship(windows.turn)[clicks]
+        # Row 0, where a session begins with the new item, is zero.
+        kin = self.items.unstamp(tracks[group, turn + windows.size - 1])
+        self.items.embedding[births.rows] += self.recipe.kinship * self.items.embedding[kin]
+
+    def _end(self, evicted: list[int]) -> None:
+        """Let items leave the catalogue: nothing of them is left for those that get their rows."""
+        if evicted:
+            rows = self._ship(np.array(evicted))
+            self.items.clear(rows)
+            self.popularity.forget(rows)
 
     def _forward(
         self, windows: Windows, tracks: Tensor, states: Tensor
@@ -175,16 +224,28 @@ class OnlineGRU4Rec:
 
         """
         starts, ends = self._slide(windows, tracks, states)
-        steps = tracks.view(-1)[self._ship(windows.steps)]
+        steps = self.items.unstamp(tracks.view(-1)[self._ship(windows.steps)])
         inputs = self.items.embedding[steps].requires_grad_(torch.is_grad_enabled())
         return steps, inputs, self.network(inputs, windows.sizes, starts), ends
+
+    def _aside(self, task: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+        """Begin a task beside the main thread where a core is free for it; promise its result.
+
+        A GPU queues its work by itself, and where torch already uses every core a second thread
+        only gets in the way.
+        """
+        spare = (os.cpu_count() or 1) >= 2 * torch.get_num_threads()
+        if self.device.type == "cpu" and spare:
+            return self._thread.submit(task, *arguments).result
+        result = task(*arguments)
+        return lambda: result
 
     @torch.no_grad()
     def _rank(
         self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births, k: int
     ) -> Ranking:
-        table = self.items
-        embedding, bias = table.embedding[: table.used], table.bias[: table.used]
+        used = self.vocabulary.used
+        embedding, bias = self.items.embedding[:used], self.items.bias[:used]
         return rank(outputs, embedding, bias, targets, clicks, births, k)
 
     @torch.no_grad()
@@ -204,36 +265,52 @@ class OnlineGRU4Rec:
         for slide in range(int(slides.max(initial=0))):
             column = np.minimum(windows.size - windows.kept + slide, windows.width - 1)
             moved = self._ship(np.flatnonzero(slides > slide))
-            clicked = tracks[moved, self._ship(column)[moved]]
+            clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
             state = history[-1].clone()
             state[moved] = self.network.step(self.items.embedding[clicked], state[moved])
             history.append(state)
         group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
 
-    def _update(self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Take one training step: all that the scored clicks teach."""
+    def _gradients(
+        self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor
+    ) -> Gradients:
+        """Find what the scored clicks of a batch teach; changes no parameter."""
         negatives = self.popularity.sample(self.recipe.negatives)
         candidates = torch.cat([targets, negatives])
         embedding = self.items.embedding[candidates].requires_grad_()
-        bias = self.items.bias[candidates].requires_grad_()
+        bias = self.items.bias[candidates].requires_grad_(self.recipe.bias)
         scores = torch.addmm(bias, outputs, embedding.T)
         expected = self.popularity.expected(candidates, len(negatives), len(targets))
         loss = sampled_cross_entropy(scores, candidates, expected)
-        weights = list(self.network.parameters())
-        *dense, for_inputs, for_embedding, for_bias = torch.autograd.grad(
-            loss, [*weights, inputs, embedding, bias]
+        leaves = [inputs, embedding, *([bias] if self.recipe.bias else [])]
+        network = list(self.network.parameters())
+        found = torch.autograd.grad(loss, [*network, *leaves])
+        dense, (for_inputs, for_embedding, *for_bias) = found[: len(network)], found[len(network) :]
+        rows, gradient = sum_by_row(
+            torch.cat([steps, candidates]), torch.cat([for_inputs, for_embedding])
         )
-        with torch.no_grad():
-            for weight, memory, gradient in zip(weights, self._memory, dense, strict=True):
-                adagrad(weight, memory, gradient, self.recipe.rate)
-            table, rate = self.items, self.recipe.item_rate
-            touched, gradient = sum_by_row(
-                torch.cat([steps, candidates]), torch.cat([for_inputs, for_embedding])
-            )
-            adagrad_rows(table.embedding, table.embedding_memory, touched, gradient, rate)
-            touched, gradient = sum_by_row(candidates, for_bias)
-            adagrad_rows(table.bias, table.bias_memory, touched, gradient, rate)
+        gradient[rows == NO_ITEM] = 0
+        biases = None
+        if for_bias:
+            bias_rows, bias_gradient = sum_by_row(candidates, for_bias[0])
+            biases = bias_rows, bias_gradient
+        return Gradients(dense, rows, gradient, biases)
+
+    @torch.no_grad()
+    def _update(self, gradients: Gradients) -> None:
+        """Take one step: Adagrad, for the item tables on the touched rows only."""
+        table, rate = self.items, self.recipe.item_rate
+        for weight, memory, gradient in zip(
+            self.network.parameters(), self._memory, gradients.network, strict=True
+        ):
+            adagrad(weight, memory, gradient, self.recipe.rate)
+        adagrad_rows(
+            table.embedding, table.embedding_memory, gradients.rows, gradients.embedding, rate
+        )
+        if gradients.bias is not None:
+            rows, gradient = gradients.bias
+            adagrad_rows(table.bias, table.bias_memory, rows, gradient, rate)
 
     def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()
@@ -286,7 +363,7 @@ class OnlineGRU4Rec:
         state = torch.zeros((1, self.network.width), dtype=self.dtype, device=self.device)
         for row in rows:
             state = self.network.step(self.items.embedding[row][None], state)
-        used = self.items.used
+        used = self.vocabulary.used
         scores = torch.addmm(
             self.items.bias[:used],
             self.network.output(state),
@@ -303,10 +380,11 @@ class OnlineGRU4Rec:
         """Copy all that the next click depends on."""
         sessions, session_arrays = self.sessions.state()
         counts, popularity = self.popularity.state()
+        used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
             **{f"memory.{place}": memory for place, memory in enumerate(self._memory)},
-            **{f"items.{name}": table for name, table in self.items.state().items()},
+            **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
             "random.initial": self._initial.get_state(),
@@ -314,7 +392,8 @@ class OnlineGRU4Rec:
         }
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
         values = {
-            "items": self.vocabulary.ids.copy(),
+            "catalogue": self.vocabulary.state(),
+            "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
         }
@@ -337,8 +416,8 @@ class OnlineGRU4Rec:
             weight.copy_(saved[name])
         for place, memory in enumerate(self._memory):
             memory.copy_(tensors[f"memory.{place}"])
-        self.items.restore(group("items."))
-        self.vocabulary = Vocabulary(state.values["items"])
+        self.items.restore(group("items."), state.values["born"])
+        self.vocabulary.restore(state.values["catalogue"])
         self.sessions.restore(state.values["sessions"], group("sessions."))
         self.popularity.restore(group("popularity."), state.values["popularity"])
         self._initial.set_state(tensors["random.initial"])

@@ -10,6 +10,9 @@ from torch import Tensor
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
+SLACK = 4.0
+"""Rounding errors of a score, in units of the last place of the largest it could be."""
+
 
 @dataclass(slots=True)
 class Births:
@@ -62,7 +65,7 @@ def rank(
     """Rank each target among all the items known before its click.
 
     Works through blocks of clicks, so that memory stays bounded however large the catalogue.
-    All scores of a click, its target's too, come from one matrix product: equal rows tie exactly.
+    Scores that differ by no more than rounding count as equal, so equal rows always tie.
 
     Parameters
     ----------
@@ -107,15 +110,17 @@ def _rank_block(
     k: int,
 ) -> Ranking:
     scores = torch.addmm(bias, outputs, embedding.T)
-    if len(births.rows):
-        unborn = clicks[:, None] <= births.clicks
-        scores[:, births.rows] = scores[:, births.rows].masked_fill(unborn, -torch.inf)
+    unborn = clicks[:, None] <= births.clicks
+    unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1)
+    scores[:, births.rows] = scores[:, births.rows].masked_fill(unborn, -torch.inf)
     own = scores.gather(1, targets[:, None])
+    # Columns of one product can be rounded differently: what rounding cannot tell apart is equal.
+    size = outputs.norm(dim=1) * embedding[targets].norm(dim=1) + bias[targets].abs()
+    slack = SLACK * torch.finfo(scores.dtype).eps * size[:, None]
     # Counting what is worse, not what is better, makes a score that is not a number count
     # against the model.
-    ranks = len(bias) - (scores < own).sum(dim=1)
-    own = own.squeeze(1)
-    ranks.masked_fill_(own == -torch.inf, 0)
-    ranks.masked_fill_(torch.isnan(own), -1)
+    ranks = len(bias) - (scores < own - slack).sum(dim=1)
+    ranks.masked_fill_(torch.isnan(own.squeeze(1)), -1)
+    ranks.masked_fill_(unseen, 0)
     top = torch.topk(scores, min(k, len(bias)), dim=1)
     return Ranking(ranks, top.indices, top.values)

@@ -33,6 +33,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     identity, open_gate
         How strongly a session foretells its own last item before anything is learned; see
         `GRUCell.initialise`.
+    bias
+        Whether each item has a bias that is learned.
+    kinship
+        What part of the embedding of the item clicked before its first click a new item is given
+        on top of its random one: whoever clicks that item may like this one too.
 
     Raises
     ------
@@ -49,16 +54,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     hidden: int = 100
-    window: int = 20
+    window: int = 10
     reset: Literal["before", "after"] = "before"
     negatives: int = 2048
     alpha: float = 0.75
-    rate: float = 0.03
+    rate: float = 0.02
     item_rate: float = 0.1
     spread: float = 0.05
     item_spread: float = 0.2
     identity: float = 4.0
     open_gate: float = 2.0
+    bias: bool = False
+    kinship: float = 0.15
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -15,6 +15,9 @@ from .windows import Id, Windows, line_up
 class SessionStore:
     """The last K clicks of every live session, and the hidden state at the window's start.
 
+    Clicks are kept as stamped rows (see `ItemTable`), since an item may leave the catalogue
+    before the session ends.
+
     Bounded: where a new session finds no room, the one least recently clicked is dropped.
 
     Parameters
@@ -66,15 +69,15 @@ class SessionStore:
             )
         return windows
 
-    def tracks(self, windows: Windows, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def tracks(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """Gather the batch's tracks and the states that they start from.
 
         Parameters
         ----------
         windows
             What `line_up` gave.
-        rows
-            int64 (n,), the clicked items' rows, on the device.
+        stamps
+            int64 (n,), the clicked items' stamped rows, on the device.
 
         Returns
         -------
@@ -85,7 +88,7 @@ class SessionStore:
             (u, width): hidden states before the stored clicks; zero for a new session.
 
         """
-        device = rows.device
+        device = stamps.device
         slots = [self._slots.get(session, -1) for session in windows.sessions]
         tracks = torch.full((len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device)
         states = torch.zeros(
@@ -99,7 +102,7 @@ class SessionStore:
             states[places] = self._states[held]
         group = torch.from_numpy(windows.group).to(device)
         column = torch.from_numpy(windows.turn + self.window).to(device)
-        tracks[group, column] = rows
+        tracks[group, column] = stamps
         return tracks, states
 
     def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> None:

@@ -83,6 +83,9 @@ def run_command(
     time_unit: Annotated[
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
     ] = None,
+    sort: Annotated[
+        bool | None, typer.Option("--sort", help="Read the whole log and sort it by time first.")
+    ] = None,
     gap: Annotated[
         str | None,
         typer.Option(help="Inactivity that ends a session. [default: 30m for users, else 1d]"),
@@ -93,6 +96,9 @@ def run_command(
     ] = None,
     max_sessions: Annotated[
         int | None, typer.Option(help="Bound on live sessions. [default: 100000]")
+    ] = None,
+    max_items: Annotated[
+        int | None, typer.Option(help="Bound on the catalogue. [default: 1000000]")
     ] = None,
     snapshots: Annotated[
         str | None,
@@ -108,7 +114,7 @@ def run_command(
         bool | None, typer.Option("--fresh", help="Start anew, though there are snapshots.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Clicks tested and learned at once. [default: 128]")
+        int | None, typer.Option(help="Clicks tested and learned at once. [default: 64]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is random. [default: 0]")] = None,
@@ -150,11 +156,13 @@ def run_command(
         flags["model"] = parse_assignments(model, "--model")
     given = load_toml(config, RunConfig) if config else {}
     settings = build(RunConfig, merge(given, flags))
+    for option, path in (("--json", settings.json), ("--report", settings.report)):
+        _check_writable(option, path)
     with Progress(errors) as progress:
         result = run(source, settings, tell, progress)
     output.print(summary(result))
     if settings.json is not None:
-        _write(Path(settings.json), msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
         output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
     if settings.report is not None:
         write_report(Path(settings.report), result)
@@ -237,7 +245,7 @@ def inspect(
             f"{len(engine['pending']['items']):,} of an unfinished batch",
             soft_wrap=True,
         )
-        output.print(f"  items     {len(model.values['items']):,}", soft_wrap=True)
+        output.print(f"  items     {len(model.values['catalogue']['items']):,}", soft_wrap=True)
         output.print(f"  sessions  {len(model.values['sessions']):,} live", soft_wrap=True)
         output.print(
             f"  versions  {', '.join(f'{k} {v}' for k, v in about['versions'].items())}",
@@ -255,9 +263,13 @@ def _readings(item: str) -> list[str | int]:
         return [item]
 
 
-def _write(path: Path, data: bytes) -> None:
+def _check_writable(option: str, path: str | None) -> None:
+    """Fail before a long run, not after it."""
+    if path is None:
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("ab"):
+            pass
     except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}; name another file") from error
+        raise ConfigError(f"{option} {path} cannot be written: {error.strerror}") from error

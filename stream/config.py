@@ -55,14 +55,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``.
     format
         The name of a preset for a published data set.
+    sort
+        Read the whole log first and put it in order of time.
     gap
         The inactivity that ends a session. Where not given: 30 minutes for users, the custom of
         the field, and one day for session ids, which seldom need cutting but must expire.
     lateness
         How much older than its session's latest click a click may be. 60 seconds forgive the
         clocks and queues of several servers.
-    max_sessions
-        The bound on live sessions.
+    max_sessions, max_items
+        The bounds on live sessions and on the catalogue: whatever is least recently clicked
+        makes room.
     snapshots
         The folder for snapshots; none are taken without it.
     snapshot_every
@@ -107,14 +110,16 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     time_column: str | None = None
     time_unit: str | None = None
     format: str | None = None
+    sort: bool | None = None
     gap: str | float | None = None
     lateness: str | float = "60s"
     max_sessions: int = 100_000
+    max_items: int = 1_000_000
     snapshots: str | None = None
     snapshot_every: str | float = "60s"
     keep_snapshots: int = 3
     fresh: bool = False
-    batch: int = 128
+    batch: int = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     max_clicks: int | None = None
@@ -128,7 +133,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
-        for field in ("max_sessions", "keep_snapshots", "batch", "max_clicks", "window", "k"):
+        for field in (
+            "max_sessions",
+            "max_items",
+            "keep_snapshots",
+            "batch",
+            "max_clicks",
+            "window",
+            "k",
+        ):
             at_least(getattr(self, field), 1, flag(field))
         at_least(self.seed, 0, "--seed")
         if self.gap_seconds is not None and self.gap_seconds <= 0:

@@ -23,8 +23,13 @@ POLL_SECONDS = 0.1
 """How long a poll may wait for clicks; so soon the engine hears that it is to stop."""
 
 
+SINKS = ("recommendations", "dead_letters")
+
+
 class Sink(Protocol):
-    """Where records go out, one after the other."""
+    """Where records go out, one after the other; `name` tells it from others."""
+
+    name: str
 
     def write(self, record: Any) -> None:
         """Take a record."""
@@ -67,6 +72,11 @@ class Engine:
     about
         Facts to put into every snapshot: the configuration.
 
+    Attributes
+    ----------
+    written
+        For each sink that the run has had, its name and length as of the last `state`.
+
     """
 
     def __init__(
@@ -75,7 +85,7 @@ class Engine:
         model: Recommender,
         sessionizer: Sessionizer,
         *,
-        batch: int = 128,
+        batch: int = 64,
         figures: Prequential | None = None,
         snapshots: Snapshots | None = None,
         every: Every | None = None,
@@ -100,10 +110,12 @@ class Engine:
         self.late = 0
         self.learned = 0
         self.rejected: Counter[str] = Counter()
+        self.written: dict[str, dict[str, Any]] = {}
         self._position: Position = {}
         self._pending = Clicks([], [], np.zeros(0))
         self._time: float | None = None
         self._committed: dict[str, Any] | None = None
+        self._taken_at, self._taken_clicks = time.monotonic(), 0
         self._stopped = False
 
     def stop(self) -> None:
@@ -127,7 +139,9 @@ class Engine:
             Called after every batch.
 
         """
-        taken_at, taken_clicks = time.monotonic(), self.clicks
+        if self.snapshots and not self.clicks:
+            # A run that begins anew says so on the disk before it writes anything else.
+            self._snapshot(self.snapshots)
         while not self._stopped:
             wanted = self.batch - len(self._pending)
             if max_clicks is not None:
@@ -136,26 +150,27 @@ class Engine:
             if clicks is None:
                 break
             self._take(clicks)
-            if len(self._pending) < self.batch:
-                continue
-            self._step()
-            if progress:
-                progress(self)
+            if len(self._pending) == self.batch:
+                self._step()
+                if progress:
+                    progress(self)
             if self.snapshots and not self.snapshots.busy:
                 self._commit(self.snapshots)
-                due = time.monotonic() - taken_at >= (self.every.seconds or np.inf)
-                due |= self.clicks - taken_clicks >= (self.every.clicks or np.inf)
-                if due:
+                if self._due():
                     self._snapshot(self.snapshots)
-                    taken_at, taken_clicks = time.monotonic(), self.clicks
         if self.snapshots:
-            self.snapshots.wait()
             self._snapshot(self.snapshots)
             self.snapshots.wait()
             self._commit(self.snapshots)
         self.flush()
         if progress:
             progress(self)
+
+    def _due(self) -> bool:
+        """Whether it is time for a snapshot."""
+        if self.every.seconds is not None:
+            return time.monotonic() - self._taken_at >= self.every.seconds
+        return self.clicks - self._taken_clicks >= (self.every.clicks or 0)
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -191,7 +206,7 @@ class Engine:
         tested = self.model.test_then_learn(assigned.handles[timely].tolist(), items, self.k)
         self.model.forget(assigned.ended)
         scored = timely[tested.scored]
-        self.learned += len(scored)
+        self.learned += len(timely)
         self.figures.update(tested.ranks[tested.scored], positions[scored], clicks.times[scored])
         if self.recommendations:
             for at in np.flatnonzero(tested.scored).tolist():
@@ -209,6 +224,7 @@ class Engine:
 
     def _snapshot(self, snapshots: Snapshots) -> None:
         """Copy everything, and leave the writing to a thread."""
+        self._taken_at, self._taken_clicks = time.monotonic(), self.clicks
         about = {
             **self.about,
             "clicks": self.clicks,
@@ -225,7 +241,10 @@ class Engine:
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
-        sinks = {"recommendations": self.recommendations, "dead_letters": self.dead_letters}
+        for name in SINKS:
+            sink: Sink | None = getattr(self, name)
+            if sink:
+                self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
             "clicks": self.clicks,
             "first": self.first,
@@ -239,7 +258,7 @@ class Engine:
                 "items": self._pending.items.copy(),
                 "times": self._pending.times.tolist(),
             },
-            "written": {name: sink.sync() for name, sink in sinks.items() if sink},
+            "written": dict(self.written),
         }
         return {
             "model": self.model.state(),
@@ -259,11 +278,14 @@ class Engine:
         self.late = values["late"]
         self.learned = values["learned"]
         self.rejected = Counter(values["rejected"])
+        self.written = dict(values["written"])
         self._time = values["time"]
         self._position = values["position"]
         pending = values["pending"]
         self._pending = Clicks(pending["sessions"], pending["items"], np.array(pending["times"]))
-        self.source.seek(self._position)
+        self._taken_clicks = self.clicks
+        if self._position:
+            self.source.seek(self._position)
 
     def results(self) -> dict[str, Any]:
         """Give the figures of the stream so far, in JSON's types."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,13 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+import torch
 
 from nextclick.connectors import JsonLinesSink, Source, log_format, open_source
 from nextclick.models import OnlineGRU4Rec, State
 
 from .config import ConfigError, RunConfig, build, flag
-from .engine import Engine, peak_memory_mb
+from .engine import SINKS, Engine, peak_memory_mb
 from .prequential import Prequential
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
@@ -34,15 +36,28 @@ FIXED = (
     "time_column",
     "time_unit",
     "format",
+    "sort",
     "gap",
     "lateness",
     "max_sessions",
+    "max_items",
     "batch",
     "seed",
     "window",
     "model",
 )
 """Options that a figure depends on: a run cannot go on with others than it was begun with."""
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Set torch's threads: small operations gain nothing from many, and ranking has its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run(
@@ -86,6 +101,7 @@ def run(
                 item_column=config.item_column,
                 time_column=config.time_column,
                 time_unit=config.time_unit,
+                sort=config.sort,
                 gap=USER_GAP if config.user_column else None,
             ),
         )
@@ -99,16 +115,18 @@ def run(
         engine = make_engine(source, config, snapshots, spec)
         if saved is not None:
             engine.restore(saved)
-        written = saved["engine"].values["written"] if saved else {}
-        for name in ("recommendations", "dead_letters"):
+        for name in SINKS:
             path = getattr(config, name)
             if path is not None:
-                sink = JsonLinesSink(path, written.get(name))
+                # A file that an earlier part of this run has written is written on.
+                written = engine.written.get(name, {})
+                known = written.get("to") == str(Path(path).resolve())
+                sink = JsonLinesSink(path, written["length"] if known else None)
                 stack.callback(sink.close)
                 setattr(engine, name, sink)
         engine.k = config.k if engine.recommendations else 0
         before = engine.clicks
-        with _stopping(engine):
+        with _stopping(engine), _threads(max(1, (os.cpu_count() or 1) // 2)):
             engine.run(config.max_clicks, progress)
         for warning in source.warnings:
             tell(warning)
@@ -133,6 +151,7 @@ def make_engine(
             config.model,
             # A session that the sessionizer has just pushed out is forgotten after its batch.
             max_sessions=config.max_sessions + config.batch,
+            max_items=config.max_items,
             seed=config.seed,
             device=config.device,
         )
@@ -146,7 +165,7 @@ def make_engine(
         figures=Prequential(window=config.window),
         snapshots=snapshots,
         every=config.every,
-        about={"source": spec, "config": msgspec.to_builtins(config)},
+        about={"source": spec, "gap": gap, "config": msgspec.to_builtins(config)},
     )
 
 
@@ -168,7 +187,7 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
     for damage in skipped:
         tell(f"skipped a damaged snapshot, {damage}")
     config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
-    engine = make_engine(_Nothing(), config)
+    engine = make_engine(_Nothing(about["gap"]), config)
     engine.restore(parts)
     engine.flush()
     assert isinstance(engine.model, OnlineGRU4Rec)
@@ -229,7 +248,8 @@ def _stopping(engine: Engine) -> Iterator[None]:
 class _Nothing:
     """A source that has ended, for an engine that only restores a model."""
 
-    gap: float | None = None
+    def __init__(self, gap: float) -> None:
+        self.gap = gap
 
     @property
     def warnings(self) -> list[str]:

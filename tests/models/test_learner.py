@@ -42,7 +42,7 @@ def test_gradient_is_that_of_bptt_cut_after_k_steps(window: int, batch: int) -> 
     learner = model(window=window, reset="before")
     sessions, items = stream(60, sessions=3)
     rows, new = learner.vocabulary.admit(items)
-    learner.items.append(int(new.sum()))
+    learner.items.draw(torch.from_numpy(rows[new]), learner.vocabulary.used)
     weights = list(learner.network.parameters())
     table = learner.items.embedding
     direction = torch.randn(60, 12, dtype=torch.float64)
@@ -65,7 +65,7 @@ def test_gradient_is_that_of_bptt_cut_after_k_steps(window: int, batch: int) -> 
     for start in range(0, 60, batch):
         windows = learner.sessions.line_up(sessions[start : start + batch])
         tracks, states = learner.sessions.tracks(
-            windows, torch.from_numpy(rows[start : start + batch])
+            windows, learner.items.stamp(torch.from_numpy(rows[start : start + batch]))
         )
         _, _, outputs, ends = learner._forward(windows, tracks, states)
         if len(outputs):
@@ -179,6 +179,59 @@ def test_a_restored_model_goes_on_to_the_last_bit(at: int) -> None:
     for name, array in unbroken.state().arrays.items():
         if not name.startswith("sessions."):
             np.testing.assert_array_equal(array, restored.state().arrays[name], err_msg=name)
+
+
+def bounded(max_items: int) -> OnlineGRU4Rec:
+    recipe = Recipe(hidden=12, window=4, negatives=16)
+    return OnlineGRU4Rec(recipe, max_items=max_items, seed=1, device="cpu", dtype="float64")
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 7, 16]), st.integers(1, 12))
+@settings(max_examples=30)
+def test_an_evicted_item_that_comes_back_is_new(seed: int, batch: int, bound: int) -> None:
+    """Under its own name or another: not a figure tells the difference."""
+    sessions, items = stream(120, seed)
+    learner, named = bounded(bound), bounded(bound)
+    lives: dict[str | int, int] = {}
+    for start in range(0, 120, batch):
+        part = slice(start, start + batch)
+        names: list[str | int] = [f"{item} of life {lives.get(item, 0)}" for item in items[part]]
+        before = learner.catalogue
+        tested = learner.test_then_learn(sessions[part], items[part])
+        other = named.test_then_learn(sessions[part], names)
+        assert tested.ranks.tolist() == other.ranks.tolist()
+        assert learner.catalogue <= bound
+        assert learner.catalogue >= min(before, bound)
+        for item in set(items):
+            if learner.knows(item) != named.knows(f"{item} of life {lives.get(item, 0)}"):
+                raise AssertionError(item)
+            if not learner.knows(item) and item in items[: start + batch]:
+                lives[item] = start + batch  # Gone: its next name is another.
+
+
+@given(st.integers(0, 10_000), st.integers(2, 12))
+@settings(max_examples=20)
+def test_the_least_recently_clicked_items_leave(seed: int, bound: int) -> None:
+    sessions, items = stream(60, seed)
+    learner = bounded(bound)
+    recent: list[str | int] = []
+    for session, item in zip(sessions, items, strict=True):
+        learner.learn_one(session, item)
+        recent = [other for other in recent if other != item] + [item]
+        assert {other for other in set(items) if learner.knows(other)} == set(recent[-bound:])
+
+
+def test_a_restored_model_goes_on_to_the_last_bit_while_items_come_and_go() -> None:
+    sessions, items = stream(300, items=40)
+    unbroken, restored = bounded(10), bounded(10)
+    drive(unbroken, (sessions[:160], items[:160]), 16)
+    restored.restore(unbroken.state())
+    rest = (sessions[160:], items[160:])
+    tested = restored.test(sessions[160:176], items[160:176])
+    ranks = drive(restored, rest, 16)
+    assert ranks == drive(unbroken, rest, 16)
+    assert np.where(tested.scored, tested.ranks, -1).tolist() == ranks[:16]
+    assert restored.state().values == unbroken.state().values
 
 
 def test_a_forgotten_session_starts_anew() -> None:
