@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .cells import GRUCell
+from .packed import PackedGRU
 
 
 class GRU4Rec(nn.Module):
@@ -60,23 +62,11 @@ class GRU4Rec(nn.Module):
             (n, hidden of the last layer): the output at each window's last step.
 
         """
-        states = start.split(self.hidden, dim=1)
         if not sizes:
             return self.output(start)
-        last = len(self.hidden) - 1
-        for layer, (cell, state) in enumerate(zip(self.cells, states, strict=True)):
-            outputs, finished = [], []
-            for projected in cell.project(inputs).split(sizes):
-                active = len(projected)
-                if active < len(state):
-                    finished.append(state[active:])
-                    state = state[:active]
-                state = cell(projected, state)
-                outputs.append(state)
-            if layer < last:
-                inputs = torch.cat(outputs)
-        finished.append(state)
-        return torch.cat(finished[::-1])
+        for cell, state in zip(self.cells, start.split(self.hidden, dim=1), strict=True):
+            inputs = run(cell, inputs, sizes, state)
+        return inputs[last_steps(sizes)]
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Take one step: inputs (n, inputs) and states (n, width) to states (n, width)."""
@@ -89,3 +79,33 @@ class GRU4Rec(nn.Module):
     def output(self, state: Tensor) -> Tensor:
         """Give what scores items from states: (n, width) to (n, hidden of the last layer)."""
         return state[:, -self.hidden[-1] :]
+
+
+def run(cell: GRUCell, inputs: Tensor, sizes: list[int], state: Tensor) -> Tensor:
+    """Run a cell over packed sequences: inputs (t, inputs) to states (t, hidden)."""
+    if cell.reset == "before":
+        states: Tensor = PackedGRU.apply(  # type: ignore[no-untyped-call]
+            inputs, sizes, state, cell.weight_x, cell.weight_h, cell.bias
+        )
+        return states
+    outputs = []
+    for projected in cell.project(inputs).split(sizes):
+        state = cell(projected, state[: len(projected)])
+        outputs.append(state)
+    return torch.cat(outputs)
+
+
+def last_steps(sizes: list[int]) -> Tensor:
+    """Give where each packed sequence ends.
+
+    Examples
+    --------
+    >>> last_steps([3, 1])  # The first sequence has two steps, the others one.
+    tensor([3, 1, 2])
+
+    """
+    ends = np.cumsum([0, *sizes])
+    lengths = np.zeros(sizes[0], np.int64)
+    for size in sizes:
+        lengths[:size] += 1
+    return torch.from_numpy(ends[lengths - 1] + np.arange(sizes[0]))

@@ -16,7 +16,7 @@ def test_memory_is_set_by_the_bounds_and_not_by_the_length_of_the_stream(tmp_pat
     results = []
     for clicks in (1_000_000, 5_000_000):
         name = tmp_path / str(clicks)
-        source = f"sim:clicks={clicks},items=20000,life=20000"
+        source = f"sim:clicks={clicks},items=20000,life=0.05"
         files = ["--json", f"{name}.json", "--snapshots", f"{name}.s"]
         subprocess.run([*command, source, *options.split(), *files], check=True)
         results.append(json.loads(Path(f"{name}.json").read_bytes()))
