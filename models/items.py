@@ -1,29 +1,22 @@
-"""The item tables: one row an item, grown as the catalogue grows."""
+"""The items' rows: embeddings and biases, stamped by birth."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from .optim import Rule
+from .table import Table
 from .vocabulary import NO_ITEM
-
-TABLES = {
-    "embedding": 0.0,
-    "embedding_memory": 0.0,
-    "bias": -torch.inf,
-    "bias_memory": 0.0,
-    "births": 0,
-}
-"""What each table holds in a row without an item."""
 
 ROWS = 1 << 31
 """No table has so many rows: a stamp is ``births · ROWS + row``."""
 
 
 class ItemTable:
-    """Embedding and bias of every item, with the optimizer's memory of each row.
+    """What is learned of every item.
 
-    Row 0 stands for no item: its embedding is zero and its score minus infinity, as is the score
+    Row 0 stands for no item: its embeddings are zero and its score minus infinity, as is the score
     of every row not given to an item.
 
     Rows are used again when items leave the catalogue. Whoever keeps rows for long keeps them
@@ -33,9 +26,13 @@ class ItemTable:
     Parameters
     ----------
     size
-        Length of an embedding.
+        Length of an embedding, as the scores use it.
+    input_size
+        Length of the embedding that the network reads; None where it reads the same (tied).
     spread
-        A new item's embedding is uniform in ±spread, its bias zero.
+        A new item's embeddings are uniform in ±spread, its bias zero.
+    rule
+        How rows move along their gradients.
     device, dtype
         Of the tables.
     generator
@@ -43,44 +40,54 @@ class ItemTable:
 
     """
 
-    embedding: Tensor
-    embedding_memory: Tensor
-    bias: Tensor
-    bias_memory: Tensor
-    births: Tensor
-
     def __init__(
         self,
         size: int,
+        input_size: int | None,
         spread: float,
+        rule: Rule,
         device: torch.device,
         dtype: torch.dtype,
         generator: torch.Generator,
     ) -> None:
-        self.size = size
         self.spread = spread
         self.born = 0
         self._generator = generator
-        for name, empty in TABLES.items():
-            shape = (1, size) if name.startswith("embedding") else (1,)
-            kind = torch.int64 if name == "births" else dtype
-            setattr(self, name, torch.full(shape, empty, dtype=kind, device=device))
+        self.embedding = Table(size, 0.0, rule, device, dtype)
+        self.tied = input_size is None
+        self.inputs = (
+            self.embedding if input_size is None else Table(input_size, 0.0, rule, device, dtype)
+        )
+        self.bias = Table(0, -torch.inf, rule, device, dtype)
+        self.births = torch.zeros(1, dtype=torch.int64, device=device)
+
+    @property
+    def _tables(self) -> dict[str, Table]:
+        tables = {"embedding": self.embedding, "bias": self.bias}
+        return tables if self.tied else {**tables, "inputs": self.inputs}
 
     def draw(self, rows: Tensor, used: int) -> None:
         """Begin new items in distinct rows below `used`: nothing of earlier items is left there."""
+        for table in self._tables.values():
+            table.reserve(used)
+        if used > len(self.births):
+            births = self.births.new_zeros(max(1024, 2 * len(self.births), used))
+            births[: len(self.births)] = self.births
+            self.births = births
+        self.bias.begin(rows, 0.0)
+        # One draw an item, whatever comes after it in the batch.
         count = len(rows)
-        self._reserve(used)
-        drawn = torch.rand((count, self.size), generator=self._generator, dtype=torch.float64)
-        self.embedding[rows] = ((2 * drawn - 1) * self.spread).to(self.embedding)
-        self.embedding_memory[rows] = 0
-        self.bias[rows] = 0
-        self.bias_memory[rows] = 0
-        self.births[rows] = torch.arange(self.born, self.born + count).to(rows.device) + 1
+        tables = list(dict.fromkeys([self.embedding, self.inputs]))
+        sizes = [table.values.shape[1] for table in tables]
+        drawn = torch.rand((count, sum(sizes)), generator=self._generator, dtype=torch.float64)
+        for table, own in zip(tables, drawn.split(sizes, dim=1), strict=True):
+            table.begin(rows, ((2 * own - 1) * self.spread).to(table.values))
+        self.births[rows] = torch.arange(self.born, self.born + count, device=rows.device) + 1
         self.born += count
 
     def clear(self, rows: Tensor) -> None:
         """End the items of these rows: their scores are minus infinity from now on."""
-        self.bias[rows] = -torch.inf
+        self.bias.begin(rows, -torch.inf)
         self.births[rows] = 0
 
     def stamp(self, rows: Tensor) -> Tensor:
@@ -92,25 +99,22 @@ class ItemTable:
         rows = stamps % ROWS
         return rows.masked_fill(self.births[rows] * ROWS + rows != stamps, NO_ITEM)
 
-    def _reserve(self, rows: int) -> None:
-        old = len(self.bias)
-        if rows <= old:
-            return
-        for name, empty in TABLES.items():
-            table = getattr(self, name)
-            grown = table.new_full((max(1024, 2 * old, rows), *table.shape[1:]), empty)
-            grown[:old] = table
-            setattr(self, name, grown)
-
     def state(self, used: int) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
-        return {name: getattr(self, name)[:used].clone() for name in TABLES}
+        arrays = {
+            f"{name}.{part}": array
+            for name, table in self._tables.items()
+            for part, array in table.state(used).items()
+        }
+        return {**arrays, "births": self.births[:used].clone()}
 
     def restore(self, arrays: dict[str, Tensor], born: int) -> None:
         """Take back what `state` gave."""
         self.born = born
-        for name, empty in TABLES.items():
-            saved, table = arrays[name], getattr(self, name)
-            grown = table.new_full((max(len(table), len(saved)), *table.shape[1:]), empty)
-            grown[: len(saved)] = saved.to(table)
-            setattr(self, name, grown)
+        for name, table in self._tables.items():
+            prefix = f"{name}."
+            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            table.restore(own)
+        used = len(arrays["births"])
+        self.births = self.births.new_zeros(len(self.bias.values))
+        self.births[:used] = arrays["births"].to(self.births)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .cells import GATES
 from .gru4rec import GRU4Rec
 from .items import ItemTable
-from .losses import sampled_cross_entropy
-from .optim import adagrad, adagrad_rows, sum_by_row
+from .losses import LOSSES, cross_entropy, sampled_cross_entropy
+from .optim import clip, make_rule, sum_by_row
 from .ranking import Births, Ranking, rank
 from .recipe import Recipe
 from .recommender import Id, State, Tested
 from .sampling import Popularity
 from .sessions import SessionStore
+from .table import Table
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
 
@@ -33,19 +37,13 @@ class Gradients(NamedTuple):
     ----------
     network
         Of each of the network's parameters.
-    rows
-        int64 (u,): the item rows touched, distinct.
-    embedding
-        (u, hidden): of their embeddings.
-    bias
-        Rows and gradients of the biases; None where they are not learned.
+    items
+        For each item table its distinct touched rows, int64 (u,), and their gradients, (u, …).
 
     """
 
     network: tuple[Tensor, ...]
-    rows: Tensor
-    embedding: Tensor
-    bias: tuple[Tensor, Tensor] | None
+    items: list[tuple[Table, Tensor, Tensor]]
 
 
 class OnlineGRU4Rec:
@@ -94,21 +92,45 @@ class OnlineGRU4Rec:
         dtype: str = "float32",
     ) -> None:
         self.recipe = recipe = recipe or Recipe()
-        self.max_items = max_items
         self.device = choose_device(device)
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self._initial = torch.Generator().manual_seed(seed)
         self._draws = torch.Generator().manual_seed(seed + 1)
-        self.network = GRU4Rec(recipe.hidden, [recipe.hidden], recipe.reset)
-        for cell in self.network.cells:
-            cell.initialise(recipe.spread, recipe.identity, recipe.open_gate, self._initial)
-        self.network.to(self.device, self.dtype)
-        self._memory = [torch.zeros_like(weight) for weight in self.network.parameters()]
-        self.items = ItemTable(
-            recipe.hidden, recipe.item_spread, self.device, self.dtype, self._initial
+        sizes = recipe.layers
+        top = [*sizes, *recipe.feed_forward][-1]
+        reads = {"tied": top, "separate": sizes[0], "one-hot": None}[recipe.embedding]
+        self.network = GRU4Rec(
+            reads,
+            sizes,
+            cell=recipe.cell,
+            reset=recipe.reset,
+            feed_forward=recipe.feed_forward,
+            activation=recipe.activation,
+            input_dropout=recipe.input_dropout,
+            dropout=recipe.dropout,
         )
+        self.network.initialise(recipe.spread, recipe.identity, recipe.open_gate, self._initial)
+        self.network.to(self.device, self.dtype)
+        self._weights = list(self.network.parameters())
+        self._rule = make_rule(recipe.optimizer, recipe.rate, recipe.momentum)
+        self._memories = [self._rule.memories(weight.detach()) for weight in self._weights]
+        own = {
+            "tied": None,
+            "separate": sizes[0],
+            "one-hot": GATES[recipe.cell] * sizes[0],
+        }
+        self.items = ItemTable(
+            top,
+            own[recipe.embedding],
+            recipe.item_spread,
+            make_rule(recipe.optimizer, recipe.item_rate, recipe.momentum),
+            self.device,
+            self.dtype,
+            self._initial,
+        )
+        self._loss = make_loss(recipe)
         self._thread = ThreadPoolExecutor(1, "ranking")
-        self.vocabulary = Vocabulary()
+        self.vocabulary = Vocabulary(recipe.sightings, max_items)
         self.popularity = Popularity(recipe.alpha, self.items, self._draws)
         self.sessions = SessionStore(
             recipe.window, self.network.width, max_sessions, self.device, self.dtype
@@ -119,7 +141,9 @@ class OnlineGRU4Rec:
         """How many items are known."""
         return len(self.vocabulary)
 
-    def test_then_learn(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+    def test_then_learn(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    ) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         Parameters
@@ -128,6 +152,8 @@ class OnlineGRU4Rec:
             n of each, in stream order.
         k
             How many items to recommend before each scored click.
+        time
+            How far event time has come, in epoch seconds, for the recipe's `idle`.
 
         Raises
         ------
@@ -137,22 +163,29 @@ class OnlineGRU4Rec:
             The batch holds more sessions than `max_sessions`.
 
         """
-        return self._run(sessions, items, k, test=True, learn=True)
+        return self._run(sessions, items, k, time, test=True, learn=True)
 
     def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
         """Score like `test_then_learn` and change nothing."""
         return self._run(sessions, items, k, test=True, learn=False)
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
+    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
         """Learn a batch without scoring it."""
-        self._run(sessions, items, 0, test=False, learn=True)
+        self._run(sessions, items, 0, time, test=False, learn=True)
 
     def learn_one(self, session: Id, item: Id) -> None:
         """Learn one click."""
         self.learn([session], [item])
 
     def _run(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int, *, test: bool, learn: bool
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        k: int,
+        time: float = -math.inf,
+        *,
+        test: bool,
+        learn: bool,
     ) -> Tested:
         windows = self.sessions.line_up(sessions)
         used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
@@ -165,24 +198,35 @@ class OnlineGRU4Rec:
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
-        with torch.set_grad_enabled(learn):
-            steps, inputs, outputs, ends = self._forward(windows, tracks, states)
+        # Where something is left out in training, training has a pass of its own.
+        with torch.set_grad_enabled(learn and not self.network.random):
+            starts, ends = self._slide(windows, tracks, states)
+            steps, inputs, outputs = self._forward(windows, tracks, starts)
+        gradients = None
         if len(windows.scored):
             scored = self._ship(windows.scored)
             targets = rows[scored]
             if test:
                 ranking = self._aside(self._rank, outputs.detach(), targets, scored, births, k)
-            if learn:
+            known = np.flatnonzero(placed[windows.scored])
+            if learn and len(known):
+                if self.network.random:
+                    inputs.requires_grad_()
+                    outputs = self.network(inputs, windows.sizes, starts, self._draws)
+                if len(known) < len(targets):
+                    outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
                 gradients = self._gradients(steps, inputs, outputs, targets)
             if test:
                 self._report(ranking(), windows.scored, tested)
-            if learn:
+            if gradients:
                 self._update(gradients)
         if learn:
             self.sessions.advance(windows, tracks, ends)
-            self.popularity.learn(rows, self.vocabulary.used)
-            self.vocabulary.touch(items)
-            self._end(self.vocabulary.evict(self.max_items))
+            clicked = rows[self._ship(np.flatnonzero(placed))]
+            self.popularity.learn(clicked, self.vocabulary.used)
+            self.vocabulary.touch(items, time)
+            before = time - self.recipe.idle if self.recipe.idle else -math.inf
+            self._end(self.vocabulary.evict(before))
         else:
             self.vocabulary.withdraw(placed[new].tolist(), used)
             self.items.clear(births.rows)
@@ -197,7 +241,8 @@ class OnlineGRU4Rec:
         group, turn = self._ship(windows.group)[clicks], self._ship(windows.turn)[clicks]
         # Row 0, where a session begins with the new item, is zero.
         kin = self.items.unstamp(tracks[group, turn + windows.size - 1])
-        self.items.embedding[births.rows] += self.recipe.kinship * self.items.embedding[kin]
+        for table in dict.fromkeys([self.items.embedding, self.items.inputs]):
+            table.values[births.rows] += self.recipe.kinship * table.values[kin]
 
     def _end(self, evicted: list[int]) -> None:
         """Let items leave the catalogue: nothing of them is left for those that get their rows."""
@@ -207,8 +252,8 @@ class OnlineGRU4Rec:
             self.popularity.forget(rows)
 
     def _forward(
-        self, windows: Windows, tracks: Tensor, states: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self, windows: Windows, tracks: Tensor, starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Run the network over the windows of a batch.
 
         Returns
@@ -216,17 +261,14 @@ class OnlineGRU4Rec:
         steps
             int64 (sum of sizes,): the rows of the windows' clicks, packed.
         inputs
-            (sum of sizes, hidden): their embeddings, a leaf of the graph.
+            (sum of sizes, inputs): their embeddings, a leaf of the graph.
         outputs
-            (m, hidden): the output before each scored click.
-        ends
-            (u, width): the state before the last K clicks of each track.
+            (m, size): the output before each scored click.
 
         """
-        starts, ends = self._slide(windows, tracks, states)
         steps = self.items.unstamp(tracks.view(-1)[self._ship(windows.steps)])
-        inputs = self.items.embedding[steps].requires_grad_(torch.is_grad_enabled())
-        return steps, inputs, self.network(inputs, windows.sizes, starts), ends
+        inputs = self.items.inputs.values[steps].requires_grad_(torch.is_grad_enabled())
+        return steps, inputs, self.network(inputs, windows.sizes, starts)
 
     def _aside(self, task: Callable[..., T], *arguments: Any) -> Callable[[], T]:
         """Begin a task beside the main thread where a core is free for it; promise its result.
@@ -245,7 +287,7 @@ class OnlineGRU4Rec:
         self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births, k: int
     ) -> Ranking:
         used = self.vocabulary.used
-        embedding, bias = self.items.embedding[:used], self.items.bias[:used]
+        embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
         return rank(outputs, embedding, bias, targets, clicks, births, k)
 
     @torch.no_grad()
@@ -267,7 +309,8 @@ class OnlineGRU4Rec:
             moved = self._ship(np.flatnonzero(slides > slide))
             clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
             state = history[-1].clone()
-            state[moved] = self.network.step(self.items.embedding[clicked], state[moved])
+            inputs = self.items.inputs.values[clicked]
+            state[moved] = self.network.step(inputs, state[moved])
             history.append(state)
         group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
@@ -276,41 +319,49 @@ class OnlineGRU4Rec:
         self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor
     ) -> Gradients:
         """Find what the scored clicks of a batch teach; changes no parameter."""
-        negatives = self.popularity.sample(self.recipe.negatives)
-        candidates = torch.cat([targets, negatives])
-        embedding = self.items.embedding[candidates].requires_grad_()
-        bias = self.items.bias[candidates].requires_grad_(self.recipe.bias)
+        whole = self.recipe.loss == "full-cross-entropy"
+        if whole:
+            candidates = torch.arange(1, self.vocabulary.used, device=self.device)
+        else:
+            negatives = self.popularity.sample(self.recipe.negatives)
+            candidates = torch.cat([targets, negatives])
+        embedding = self.items.embedding.values[candidates].requires_grad_()
+        bias = self.items.bias.values[candidates].requires_grad_(self.recipe.bias)
         scores = torch.addmm(bias, outputs, embedding.T)
-        expected = self.popularity.expected(candidates, len(negatives), len(targets))
-        loss = sampled_cross_entropy(scores, candidates, expected)
+        if whole:
+            loss = cross_entropy(scores, targets - 1, self.recipe.smoothing)
+        else:
+            expected = self.popularity.expected(candidates, len(negatives), len(targets))
+            # A rare item counts as expected no less often than the average one: see the loss.
+            floor = len(candidates) / len(self.vocabulary)
+            loss = self._loss(scores, candidates, expected, floor)
         leaves = [inputs, embedding, *([bias] if self.recipe.bias else [])]
-        network = list(self.network.parameters())
-        found = torch.autograd.grad(loss, [*network, *leaves])
-        dense, (for_inputs, for_embedding, *for_bias) = found[: len(network)], found[len(network) :]
-        rows, gradient = sum_by_row(
-            torch.cat([steps, candidates]), torch.cat([for_inputs, for_embedding])
-        )
-        gradient[rows == NO_ITEM] = 0
-        biases = None
-        if for_bias:
-            bias_rows, bias_gradient = sum_by_row(candidates, for_bias[0])
-            biases = bias_rows, bias_gradient
-        return Gradients(dense, rows, gradient, biases)
+        found = torch.autograd.grad(loss, [*self._weights, *leaves])
+        dense, rest = found[: len(self._weights)], found[len(self._weights) :]
+        items = self.items
+        if items.tied:
+            rows, gradient = torch.cat([steps, candidates]), torch.cat(rest[:2])
+            touched = [(items.embedding, *sum_by_row(rows, gradient))]
+        else:
+            touched = [(items.inputs, *sum_by_row(steps, rest[0]))]
+            touched += [(items.embedding, *sum_by_row(candidates, rest[1]))]
+        if self.recipe.bias:
+            touched += [(items.bias, *sum_by_row(candidates, rest[2]))]
+        for _, rows, gradient in touched:
+            gradient[rows == NO_ITEM] = 0
+        if self.recipe.clip:
+            clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
+        return Gradients(dense, touched)
 
     @torch.no_grad()
     def _update(self, gradients: Gradients) -> None:
-        """Take one step: Adagrad, for the item tables on the touched rows only."""
-        table, rate = self.items, self.recipe.item_rate
-        for weight, memory, gradient in zip(
-            self.network.parameters(), self._memory, gradients.network, strict=True
+        """Take one step: the network whole, the item tables on the touched rows only."""
+        for weight, memories, gradient in zip(
+            self._weights, self._memories, gradients.network, strict=True
         ):
-            adagrad(weight, memory, gradient, self.recipe.rate)
-        adagrad_rows(
-            table.embedding, table.embedding_memory, gradients.rows, gradients.embedding, rate
-        )
-        if gradients.bias is not None:
-            rows, gradient = gradients.bias
-            adagrad_rows(table.bias, table.bias_memory, rows, gradient, rate)
+            self._rule.step(weight, memories, gradient)
+        for table, rows, gradient in gradients.items:
+            table.step(rows, gradient)
 
     def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()
@@ -362,15 +413,19 @@ class OnlineGRU4Rec:
             return []
         state = torch.zeros((1, self.network.width), dtype=self.dtype, device=self.device)
         for row in rows:
-            state = self.network.step(self.items.embedding[row][None], state)
+            state = self.network.step(self.items.inputs.values[row][None], state)
         used = self.vocabulary.used
         scores = torch.addmm(
-            self.items.bias[:used],
+            self.items.bias.values[:used],
             self.network.output(state),
-            self.items.embedding[:used].T,
+            self.items.embedding.values[:used].T,
         )
         best = torch.topk(scores[0], min(k, used))
         return self._named(best.indices.tolist(), best.values.tolist())
+
+    @property
+    def _flat_memories(self) -> list[Tensor]:
+        return [memory for memories in self._memories for memory in memories]
 
     def forget(self, sessions: Sequence[Id]) -> None:
         """Drop sessions that have ended."""
@@ -383,7 +438,7 @@ class OnlineGRU4Rec:
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
-            **{f"memory.{place}": memory for place, memory in enumerate(self._memory)},
+            **{f"memory.{place}": memory for place, memory in enumerate(self._flat_memories)},
             **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
@@ -414,7 +469,7 @@ class OnlineGRU4Rec:
         saved = group("network.")
         for name, weight in self.network.named_parameters():
             weight.copy_(saved[name])
-        for place, memory in enumerate(self._memory):
+        for place, memory in enumerate(self._flat_memories):
             memory.copy_(tensors[f"memory.{place}"])
         self.items.restore(group("items."), state.values["born"])
         self.vocabulary.restore(state.values["catalogue"])
@@ -422,6 +477,17 @@ class OnlineGRU4Rec:
         self.popularity.restore(group("popularity."), state.values["popularity"])
         self._initial.set_state(tensors["random.initial"])
         self._draws.set_state(tensors["random.draws"])
+
+
+def make_loss(recipe: Recipe) -> Callable[..., Tensor]:
+    """Give the recipe's loss over candidates, with its options."""
+    options: dict[str, dict[str, float]] = {
+        "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
+        "binary-cross-entropy": {"logq": recipe.logq},
+        "bpr-max": {"regularisation": recipe.regularisation},
+    }
+    loss = LOSSES.get(recipe.loss, sampled_cross_entropy)
+    return partial(loss, **options.get(recipe.loss, {}))
 
 
 def choose_device(device: str) -> torch.device:

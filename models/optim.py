@@ -1,6 +1,9 @@
-"""Updates of only the rows that a batch touched."""
+"""Step rules, for whole parameters and for only the rows that a batch touched."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -8,22 +11,195 @@ from torch import Tensor
 EPSILON = 1e-6
 
 
-def sum_by_row(rows: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+class Rule(Protocol):
+    """How a parameter moves along its gradient, and what it remembers for that.
+
+    A rule works in place and elementwise, or row by row: given some rows of a table with the same
+    rows of its memories it does what it would do to these rows alone. That is a *lazy* update:
+    rows without a gradient neither move nor forget.
+    """
+
+    def memories(self, value: Tensor) -> list[Tensor]:
+        """Give fresh memories for a parameter: zeros, with as many rows as it has."""
+        ...
+
+    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        """Move the parameter and its memories, in place."""
+        ...
+
+
+class Adagrad:
+    """Adagrad: ``G += g²; w -= rate · g / √(G + ε)``.
+
+    Duchi et al., 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization".
+
+    Parameters
+    ----------
+    rate
+        Step size.
+    by_row
+        One G for a whole row, of the mean of its g²: a table's memory shrinks to one number a row.
+
+    """
+
+    def __init__(self, rate: float, by_row: bool = False) -> None:
+        self.rate = rate
+        self.by_row = by_row
+
+    def memories(self, value: Tensor) -> list[Tensor]:
+        """Give G, zero."""
+        return [torch.zeros_like(value[:, :1] if self.by_row and value.ndim > 1 else value)]
+
+    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        """Take a step."""
+        (sums,) = memories
+        if sums.shape == gradient.shape:
+            sums.addcmul_(gradient, gradient)
+        else:
+            sums.add_(gradient.square().mean(dim=1, keepdim=True))
+        value.addcdiv_(gradient, (sums + EPSILON).sqrt_(), value=-self.rate)
+
+
+class RMSprop:
+    """RMSprop: ``G += (1 − decay) (g² − G); w -= rate · g / √(G + ε)``.
+
+    Hinton et al., 2012, lecture 6e of "Neural Networks for Machine Learning".
+
+    Parameters
+    ----------
+    rate
+        Step size.
+    decay
+        What is left of G after a step; the nearer to 1, the longer it looks back.
+
+    """
+
+    def __init__(self, rate: float, decay: float = 0.99) -> None:
+        self.rate = rate
+        self.decay = decay
+
+    def memories(self, value: Tensor) -> list[Tensor]:
+        """Give G, zero."""
+        return [torch.zeros_like(value)]
+
+    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        """Take a step."""
+        (mean,) = memories
+        mean.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
+        value.addcdiv_(gradient, (mean + EPSILON).sqrt_(), value=-self.rate)
+
+
+class Adam:
+    """Adam, with moments and a step count of each row's own.
+
+    ``m += (1 − β₁)(g − m); v += (1 − β₂)(g² − v);
+    w -= rate · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)``: Kingma & Ba, 2015, "Adam: A Method for
+    Stochastic Optimization", algorithm 1. Of a table only the touched rows' moments and t move.
+
+    Parameters
+    ----------
+    rate
+        Step size.
+    first, second
+        β₁ and β₂.
+
+    """
+
+    def __init__(self, rate: float, first: float = 0.9, second: float = 0.999) -> None:
+        self.rate = rate
+        self.first = first
+        self.second = second
+
+    def memories(self, value: Tensor) -> list[Tensor]:
+        """Give m, v and t, zero."""
+        steps = value[:, :1] if value.ndim > 1 else value
+        return [torch.zeros_like(value), torch.zeros_like(value), torch.zeros_like(steps)]
+
+    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        """Take a step."""
+        mean, square, steps = memories
+        steps.add_(1)
+        mean.lerp_(gradient, 1 - self.first)
+        square.mul_(self.second).addcmul_(gradient, gradient, value=1 - self.second)
+        size = (square / (1 - self.second**steps)).sqrt_().add_(EPSILON)
+        value.sub_(mean / (1 - self.first**steps) / size, alpha=self.rate)
+
+
+class Momentum:
+    """Another rule's steps, carried on: ``v ← momentum · v + step; w += v``.
+
+    As in the official GRU4Rec, the velocity is of the steps, not of the gradients.
+
+    Parameters
+    ----------
+    rule
+        Gives the steps.
+    momentum
+        What is left of the velocity at the next step.
+
+    """
+
+    def __init__(self, rule: Rule, momentum: float) -> None:
+        self.rule = rule
+        self.momentum = momentum
+
+    def memories(self, value: Tensor) -> list[Tensor]:
+        """Give the velocity and the rule's own memories."""
+        return [torch.zeros_like(value), *self.rule.memories(value)]
+
+    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        """Take a step."""
+        velocity, *own = memories
+        velocity.mul_(self.momentum)
+        self.rule.step(velocity, own, gradient)
+        value.add_(velocity)
+
+
+RULES = ("adagrad", "row-adagrad", "rmsprop", "adam")
+
+
+def make_rule(name: str, rate: float, momentum: float = 0.0) -> Rule:
+    """Make a rule by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no such rule.
+
+    Examples
+    --------
+    >>> make_rule("adagrad", 0.1).rate
+    0.1
+
+    """
+    rules: dict[str, Rule] = {
+        "adagrad": Adagrad(rate),
+        "row-adagrad": Adagrad(rate, by_row=True),
+        "rmsprop": RMSprop(rate),
+        "adam": Adam(rate),
+    }
+    if name not in rules:
+        raise ValueError(f"optimizer must be one of {', '.join(RULES)}, not {name!r}")
+    return Momentum(rules[name], momentum) if momentum else rules[name]
+
+
+def sum_by_row(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Sum the gradients of rows that occur more than once.
 
-    An accumulator must see the sum of a row's gradients, not each of them.
+    A rule must see the sum of a row's gradients, not each of them.
 
     Parameters
     ----------
     rows
         int64 (n,), with repetitions.
-    gradients
-        Each of shape (n, …).
+    gradient
+        (n, …).
 
     Returns
     -------
     tuple of Tensor
-        The u distinct rows in rising order, then each gradient as (u, …).
+        The u distinct rows in rising order, and the gradient as (u, …).
 
     Examples
     --------
@@ -32,39 +208,13 @@ def sum_by_row(rows: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
 
     """
     unique, place = torch.unique(rows, return_inverse=True)
-    sums = [
-        gradient.new_zeros((len(unique), *gradient.shape[1:])).index_add_(0, place, gradient)
-        for gradient in gradients
-    ]
-    return (unique, *sums)
+    sums = gradient.new_zeros((len(unique), *gradient.shape[1:]))
+    return unique, sums.index_add_(0, place, gradient)
 
 
-def adagrad(value: Tensor, memory: Tensor, gradient: Tensor, rate: float) -> None:
-    """Update a dense parameter in place by Adagrad.
-
-    Duchi et al., 2011, "Adaptive Subgradient Methods": ``G += g²; w -= rate · g / √(G + ε)``.
-    """
-    memory.addcmul_(gradient, gradient)
-    value.addcdiv_(gradient, (memory + EPSILON).sqrt_(), value=-rate)
-
-
-def adagrad_rows(
-    value: Tensor, memory: Tensor, rows: Tensor, gradient: Tensor, rate: float
-) -> None:
-    """Update distinct rows of a table in place by Adagrad; the others are not read or written.
-
-    Parameters
-    ----------
-    value, memory
-        The table and its accumulator, (rows, …).
-    rows
-        int64 (u,), distinct.
-    gradient
-        (u, …).
-    rate
-        Step size.
-
-    """
-    accumulated = memory[rows].addcmul_(gradient, gradient)
-    memory[rows] = accumulated
-    value[rows] -= rate * gradient / (accumulated + EPSILON).sqrt_()
+def clip(gradients: Sequence[Tensor], most: float) -> None:
+    """Shrink gradients together, in place, to a norm of at most `most` (Pascanu et al., 2013)."""
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    scale = (most / (norm + EPSILON)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale)

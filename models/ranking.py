@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .vocabulary import NO_ITEM
+
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
@@ -75,7 +77,7 @@ def rank(
         (rows, hidden) and (rows,): of every row; the bias is minus infinity where a row holds no
         item.
     targets
-        int64 (m,): row of the clicked item.
+        int64 (m,): row of the clicked item; `NO_ITEM` where it is not in the catalogue.
     clicks
         int64 (m,): place of the click in its batch.
     births
@@ -111,7 +113,7 @@ def _rank_block(
 ) -> Ranking:
     scores = torch.addmm(bias, outputs, embedding.T)
     unborn = clicks[:, None] <= births.clicks
-    unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1)
+    unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1) | (targets == NO_ITEM)
     scores[:, births.rows] = scores[:, births.rows].masked_fill(unborn, -torch.inf)
     own = scores.gather(1, targets[:, None])
     # Columns of one product can be rounded differently: what rounding cannot tell apart is equal.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, get_args, get_origin
 
 import msgspec
 
@@ -13,28 +14,59 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Parameters
     ----------
     hidden
-        Size of the hidden state, and of an item's embedding, which is tied to it.
-    window
-        K: gradients flow through the last K clicks of a session.
+        Size of the hidden state; a list has one for each layer.
+    cell
+        ``"gru"``, ``"lstm"`` or ``"rnn"``.
     reset
         Form of the GRU cell: ``"before"`` or ``"after"``, see `GRUCell`.
+    embedding
+        What the network reads of an item: ``"tied"``, the vector that the scores use;
+        ``"separate"``, one of its own, as long as the first hidden state; ``"one-hot"``, its row
+        of the first cell's input weights.
+    feed_forward, activation
+        Sizes of layers between the hidden state and the scores, and what follows each of them:
+        ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
+    bias
+        Whether each item has a bias that is learned.
+    window
+        K: gradients flow through the last K clicks of a session.
     negatives
         Sampled negatives a batch; the batch's own targets are candidates too.
     alpha
         Negatives are drawn by popularity to this power.
+    loss
+        ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
+        ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
+    logq
+        How much of the correction for the sampling the cross-entropies make.
+    smoothing
+        Label smoothing of the cross-entropies over candidates or catalogue.
+    regularisation
+        Of BPR-max.
+    optimizer
+        ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
     rate
-        Adagrad's step size for the network's weights.
+        Step size for the network's weights.
     item_rate
-        Adagrad's step size for the item tables: an item is seen far less often than the network.
+        Step size for the item tables: an item is seen far less often than the network.
+    momentum
+        What is left of a step at the next one.
+    clip
+        Gradients are shrunk to at most this norm; 0: never.
+    input_dropout, dropout
+        Share of the inputs, and of each recurrent layer's outputs, left out in training.
     spread
         Initial weights of the network are uniform in ±spread,
     item_spread
         and those of the item embeddings in ±item_spread.
     identity, open_gate
         How strongly a session foretells its own last item before anything is learned; see
-        `GRUCell.initialise`.
-    bias
-        Whether each item has a bias that is learned.
+        `Cell.initialise`.
+    sightings
+        An item enters the catalogue at its click of this number; until then it is never
+        recommended and counts as never seen.
+    idle
+        Seconds without a click, in event time, after which an item leaves the catalogue; 0: never.
     kinship
         What part of the embedding of the item clicked before its first click a new item is given
         on top of its random one: whoever clicks that item may like this one too.
@@ -53,30 +85,83 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     """
 
-    hidden: int = 100
-    window: int = 10
+    hidden: int | list[int] = 100
+    cell: Literal["gru", "lstm", "rnn"] = "gru"
     reset: Literal["before", "after"] = "before"
+    embedding: Literal["tied", "separate", "one-hot"] = "tied"
+    feed_forward: list[int] = []
+    activation: Literal["linear", "relu", "tanh", "elu", "gelu"] = "tanh"
+    bias: bool = False
+    window: int = 10
     negatives: int = 2048
     alpha: float = 0.75
+    loss: Literal[
+        "cross-entropy",
+        "full-cross-entropy",
+        "binary-cross-entropy",
+        "bpr",
+        "bpr-max",
+        "top1",
+        "top1-max",
+    ] = "cross-entropy"
+    logq: float = 1.0
+    smoothing: float = 0.0
+    regularisation: float = 1.0
+    optimizer: Literal["adagrad", "row-adagrad", "rmsprop", "adam"] = "adagrad"
     rate: float = 0.02
     item_rate: float = 0.1
+    momentum: float = 0.0
+    clip: float = 0.0
+    input_dropout: float = 0.0
+    dropout: float = 0.0
     spread: float = 0.05
     item_spread: float = 0.2
     identity: float = 4.0
     open_gate: float = 2.0
-    bias: bool = False
+    sightings: int = 1
+    idle: float = 0.0
     kinship: float = 0.15
+
+    @property
+    def layers(self) -> list[int]:
+        """Sizes of the hidden states, one a layer."""
+        return self.hidden if isinstance(self.hidden, list) else [self.hidden]
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for option in ("hidden", "window"):
-            if getattr(self, option) < 1:
-                raise ValueError(f"{option} must be at least 1, not {getattr(self, option)}")
-        for option in ("negatives", "alpha", "spread", "item_spread"):
-            if not getattr(self, option) >= 0:
+        if not self.layers:
+            raise ValueError("hidden must name at least one layer")
+        for option, values in (
+            ("hidden", self.layers),
+            ("feed_forward", self.feed_forward),
+            ("window", [self.window]),
+            ("sightings", [self.sightings]),
+        ):
+            for value in values:
+                if value < 1:
+                    raise ValueError(f"{option} must be at least 1, not {value}")
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+            if choices and value not in choices:
+                listed = ", ".join(map(repr, choices))
+                raise ValueError(f"{field.name} must be one of {listed}, not {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name} must be a finite number, not {value}")
+        for option in (
+            "negatives",
+            "alpha",
+            "spread",
+            "item_spread",
+            "clip",
+            "idle",
+            "regularisation",
+        ):
+            if getattr(self, option) < 0:
                 raise ValueError(f"{option} must not be negative, but is {getattr(self, option)}")
         for option in ("rate", "item_rate"):
-            if not getattr(self, option) > 0:
+            if getattr(self, option) <= 0:
                 raise ValueError(f"{option} must be more than 0, not {getattr(self, option)}")
-        if self.reset not in ("before", "after"):
-            raise ValueError(f"reset must be 'before' or 'after', not {self.reset!r}")
+        for option in ("momentum", "input_dropout", "dropout", "smoothing"):
+            if not 0 <= getattr(self, option) < 1:
+                raise ValueError(f"{option} must be from 0 to below 1, not {getattr(self, option)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -70,11 +71,14 @@ class Recommender(Protocol):
         """How many items are known."""
         ...
 
-    def test_then_learn(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+    def test_then_learn(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    ) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         A click is scored with parameters that have seen nothing of this batch, and with the
-        catalogue and its session as they stood just before it.
+        catalogue and its session as they stood just before it. `time` tells how far event time
+        has come, in epoch seconds, for what is forgotten after a time.
         """
         ...
 
@@ -82,7 +86,7 @@ class Recommender(Protocol):
         """Score like `test_then_learn` and change nothing."""
         ...
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
+    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
         """Learn a batch without scoring it."""
         ...
 

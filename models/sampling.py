@@ -29,7 +29,7 @@ class Popularity:
     """
 
     def __init__(self, alpha: float, items: ItemTable, generator: torch.Generator) -> None:
-        device = items.bias.device
+        device = items.births.device
         self.alpha = alpha
         self._items = items
         self.clicks = 0
@@ -45,7 +45,7 @@ class Popularity:
         Parameters
         ----------
         rows
-            int64 (n,): the clicked rows.
+            int64 (n,): the clicked rows, those of items in the catalogue.
         used
             Rows in use after the batch.
 
@@ -120,8 +120,8 @@ class Popularity:
     def restore(self, arrays: dict[str, Tensor], values: dict[str, int]) -> None:
         """Take back what `state` gave."""
         device = self.counts.device
-        self.counts = arrays["counts"].to(device)
-        self._table = arrays["table"].to(device)
-        self._stamps = arrays["stamps"].to(device)
+        self.counts = arrays["counts"].to(device).clone()
+        self._table = arrays["table"].to(device).clone()
+        self._stamps = arrays["stamps"].to(device).clone()
         self.clicks = values["clicks"]
         self._refreshed = values["refreshed"]

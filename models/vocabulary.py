@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -21,24 +22,36 @@ class Vocabulary:
     Rows index the item tables. A new item gets a row that an evicted one has left, else the next
     one after the rows in use.
 
+    Parameters
+    ----------
+    sightings
+        An item enters the catalogue at its click of this number.
+    bound
+        At most this many items are kept, and at most as many are counted that have not entered.
+
     Examples
     --------
-    >>> vocabulary = Vocabulary()
+    >>> vocabulary = Vocabulary(bound=1)
     >>> vocabulary.admit(["shoes", "socks", "shoes"])
     (array([1, 2, 1]), array([ True,  True, False]))
     >>> vocabulary.touch(["shoes"])
-    >>> vocabulary.evict(bound=1)
+    >>> vocabulary.evict()
     [2]
     >>> vocabulary.admit(["hat"]), vocabulary.id_of(2)
     ((array([2]), array([ True])), 'hat')
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sightings: int = 1, bound: int = 1_000_000) -> None:
+        self.sightings = sightings
+        self.bound = bound
         # From the least to the most recently clicked.
         self._rows: OrderedDict[Id, int] = OrderedDict()
         self._ids: list[Id | None] = [None]
         self._free: list[int] = []
+        self._times: list[float] = [-math.inf]
+        # Clicks of items that have not entered, least recently clicked first.
+        self._sighted: OrderedDict[Id, int] = OrderedDict()
 
     def __len__(self) -> int:
         """Give the number of items known."""
@@ -62,12 +75,12 @@ class Vocabulary:
         return np.array([rows.get(item, NO_ITEM) for item in items], dtype=np.int64)
 
     def admit(self, items: Sequence[Id]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Look items up in stream order, giving each new one a row.
+        """Look items up in stream order, giving each that enters a row.
 
         Returns
         -------
         rows
-            int64, shape (n,).
+            int64, shape (n,); `NO_ITEM` where the item has not been clicked often enough.
         new
             bool, shape (n,): at this click its item enters the catalogue.
 
@@ -76,14 +89,20 @@ class Vocabulary:
         found = list(map(known.get, items))
         new = np.zeros(len(items), dtype=np.bool_)
         if None in found:
+            sighted: dict[Id, int] = {}
             for place, row in enumerate(found):
+                if row is not None:
+                    continue
+                item = items[place]
+                row = known.get(item)
+                if row is None and self.sightings > 1:
+                    sighted[item] = sighted.get(item, self._sighted.get(item, 0)) + 1
+                    if sighted[item] < self.sightings:
+                        row = NO_ITEM
                 if row is None:
-                    item = items[place]
-                    row = known.get(item)
-                    if row is None:
-                        row = known[item] = self._give(item)
-                        new[place] = True
-                    found[place] = row
+                    row = known[item] = self._give(item)
+                    new[place] = True
+                found[place] = row
         return np.array(found, dtype=np.int64), new
 
     def _give(self, item: Id) -> int:
@@ -92,6 +111,7 @@ class Vocabulary:
             self._ids[row] = item
             return row
         self._ids.append(item)
+        self._times.append(-math.inf)
         return len(self._ids) - 1
 
     def withdraw(self, rows: Sequence[int], used: int) -> None:
@@ -109,20 +129,39 @@ class Vocabulary:
             del self._rows[self.id_of(row)]
             if row >= used:
                 self._ids.pop()
+                self._times.pop()
             else:
                 self._ids[row] = None
                 self._free.append(row)
 
-    def touch(self, items: Sequence[Id]) -> None:
-        """Make items the most recently clicked, in stream order."""
+    def touch(self, items: Sequence[Id], time: float = -math.inf) -> None:
+        """Make items the most recently clicked, in stream order, at this event time."""
         for item in items:
-            self._rows.move_to_end(item)
+            row = self._rows.get(item)
+            if row is not None:
+                self._rows.move_to_end(item)
+                self._times[row] = time
+                self._sighted.pop(item, None)
+            else:
+                self._sighted[item] = self._sighted.pop(item, 0) + 1
+                if len(self._sighted) > self.bound:
+                    self._sighted.popitem(last=False)
 
-    def evict(self, bound: int) -> list[int]:
-        """Drop the least recently clicked items until at most `bound` are left; give their rows."""
+    def evict(self, before: float = -math.inf) -> list[int]:
+        """Drop items least recently clicked: beyond the bound, or before an event time.
+
+        Returns
+        -------
+        list of int
+            The rows that they leave.
+
+        """
         evicted = []
-        while len(self._rows) > bound:
-            _, row = self._rows.popitem(last=False)
+        while self._rows:
+            row = next(iter(self._rows.values()))
+            if len(self._rows) <= self.bound and self._times[row] >= before:
+                break
+            self._rows.popitem(last=False)
             self._ids[row] = None
             evicted.append(row)
         self._free.extend(evicted)
@@ -135,6 +174,12 @@ class Vocabulary:
             "rows": list(self._rows.values()),
             "free": self._free.copy(),
             "used": self.used,
+            # JSON has no infinity: null is an item that no time is known of.
+            "times": [
+                None if time == -math.inf else time
+                for time in (self._times[row] for row in self._rows.values())
+            ],
+            "sighted": list(self._sighted.items()),
         }
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -142,5 +187,8 @@ class Vocabulary:
         self._rows = OrderedDict(zip(values["items"], values["rows"], strict=True))
         self._free = list(values["free"])
         self._ids = [None] * values["used"]
-        for item, row in self._rows.items():
+        self._times = [-math.inf] * values["used"]
+        for (item, row), time in zip(self._rows.items(), values["times"], strict=True):
             self._ids[row] = item
+            self._times[row] = -math.inf if time is None else time
+        self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

@@ -203,7 +203,8 @@ class Engine:
         self.late += len(clicks) - len(timely)
         self.first += int(assigned.first.sum())
         items = [clicks.items[place] for place in timely.tolist()]
-        tested = self.model.test_then_learn(assigned.handles[timely].tolist(), items, self.k)
+        handles = assigned.handles[timely].tolist()
+        tested = self.model.test_then_learn(handles, items, self.k, self.sessionizer.clock)
         self.model.forget(assigned.ended)
         scored = timely[tested.scored]
         self.learned += len(timely)

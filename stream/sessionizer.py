@@ -66,6 +66,12 @@ class Sessionizer:
     max_sessions
         The bound on live sessions, at least 1. One takes about 300 bytes here.
 
+    Attributes
+    ----------
+    clock
+        How far event time has come, in epoch seconds, as described above; minus infinity before
+        the first 1,024 accepted clicks.
+
     Examples
     --------
     >>> sessionizer = Sessionizer(gap=1800, lateness=60, max_sessions=1000)
@@ -84,6 +90,7 @@ class Sessionizer:
         # Key -> (latest time, handle, block of the latest click), least recently clicked first.
         # Not a plain dict: there the first key is found only past all keys deleted before it.
         self._sessions: OrderedDict[Id, tuple[float, int, int]] = OrderedDict()
+        self.clock = -np.inf
         self._next_handle = 0
         self._block = 0
         self._block_times: list[float] = []
@@ -168,6 +175,7 @@ class Sessionizer:
         """
         clock = float(np.median(self._block_times))
         self._block_times.clear()
+        self.clock = max(self.clock, clock)
         idle = self.gap + self.lateness
         if not self._marks or clock - self._marks[-1][1] >= idle / 8:
             self._marks.append((self._block, clock))
@@ -194,6 +202,7 @@ class Sessionizer:
             },
             values={
                 "keys": list(self._sessions),
+                "clock": self.clock,
                 "next_handle": self._next_handle,
                 "block": self._block,
             },
@@ -204,6 +213,7 @@ class Sessionizer:
         arrays, values = state.arrays, state.values
         columns = (arrays[name].tolist() for name in ("latest", "handles", "blocks"))
         self._sessions = OrderedDict(zip(values["keys"], zip(*columns, strict=True), strict=True))
+        self.clock = values["clock"]
         self._next_handle = values["next_handle"]
         self._block = values["block"]
         self._block_times = arrays["block_times"].tolist()

@@ -7,15 +7,40 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models.items import TABLES, ItemTable
+from nextclick.models.items import ItemTable
+from nextclick.models.optim import make_rule
+from nextclick.models.table import Table
 from nextclick.models.vocabulary import NO_ITEM
 
-WEIGHTS = [name for name in TABLES if name != "births"]
+CPU = torch.device("cpu")
+INPUTS = [None, 1, 3]
+"""Sizes of the inputs: tied, or of their own."""
 
 
-def table(size: int = 5, spread: float = 0.2, seed: int = 0) -> ItemTable:
+def table(
+    size: int = 5,
+    inputs: int | None = None,
+    *,
+    spread: float = 0.2,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> ItemTable:
     generator = torch.Generator().manual_seed(seed)
-    return ItemTable(size, spread, torch.device("cpu"), torch.float64, generator)
+    rule = make_rule("adam", 0.1, momentum=0.5)  # Of all rules it remembers the most.
+    return ItemTable(size, inputs, spread, rule, CPU, dtype, generator)
+
+
+def parts(items: ItemTable) -> list[Table]:
+    return list(dict.fromkeys([items.embedding, items.inputs, items.bias]))
+
+
+def weights(items: ItemTable) -> dict[str, torch.Tensor]:
+    """List what is learned and remembered of every row, in place."""
+    return {
+        f"table {number}, tensor {place}": tensor
+        for number, part in enumerate(parts(items))
+        for place, tensor in enumerate([part.values, *part.memories])
+    }
 
 
 def draw(items: ItemTable, rows: list[int], used: int | None = None) -> None:
@@ -25,30 +50,42 @@ def draw(items: ItemTable, rows: list[int], used: int | None = None) -> None:
 def learn(items: ItemTable, rows: list[int], seed: int = 0) -> None:
     """Put something into rows, as an optimizer would."""
     random = torch.Generator().manual_seed(seed)
-    for name in WEIGHTS:
-        weights = getattr(items, name)
-        shape = (len(rows), *weights.shape[1:])
-        weights[rows] = torch.rand(shape, generator=random, dtype=torch.float64) + 1
+    for tensor in weights(items).values():
+        shape = (len(rows), *tensor.shape[1:])
+        tensor[rows] = torch.rand(shape, generator=random, dtype=torch.float64) + 1
 
 
 def check_items(items: ItemTable, rows: list[int]) -> None:
     """Check that exactly these rows can be scored."""
-    assert torch.equal(items.embedding[0], torch.zeros(items.size).double())
-    held = items.bias > -torch.inf
+    for part in (items.embedding, items.inputs):
+        assert torch.equal(part.values[0], torch.zeros_like(part.values[0]))
+    held = items.bias.values > -torch.inf
     assert held.nonzero().ravel().tolist() == sorted(rows)
 
 
-def test_new_rows_are_uniform_with_no_bias_and_no_memory() -> None:
-    items = table(size=50, spread=0.2)
+@pytest.mark.parametrize("inputs", [None, 60])
+def test_new_rows_are_uniform_with_no_bias_and_no_memory(inputs: int | None) -> None:
+    items = table(50, inputs, spread=0.2)
     draw(items, list(range(1, 2001)))
-    drawn = items.embedding[1:2001]
-    assert drawn.abs().max() <= 0.2
-    quarters = torch.histc(drawn, 4, -0.2, 0.2) / drawn.numel()
-    assert (quarters - 0.25).abs().max() < 0.01
-    assert not items.bias[1:2001].any()
-    assert not items.embedding_memory.any()
-    assert not items.bias_memory.any()
+    for part in (items.embedding, items.inputs):
+        drawn = part.values[1:2001]
+        assert drawn.abs().max() <= 0.2
+        quarters = torch.histc(drawn, 4, -0.2, 0.2) / drawn.numel()
+        assert (quarters - 0.25).abs().max() < 0.01
+    assert not items.bias.values[1:2001].any()
+    assert not any(memory.any() for part in parts(items) for memory in part.memories)
     check_items(items, list(range(1, 2001)))
+
+
+def test_tied_inputs_are_the_embeddings_and_others_are_drawn_apart() -> None:
+    tied, apart = table(5), table(5, 5)
+    assert tied.tied
+    assert tied.inputs is tied.embedding
+    assert not apart.tied
+    for items in (tied, apart):
+        draw(items, [1, 2, 3])
+    assert not (apart.inputs.values[1:4] == apart.embedding.values[1:4]).any()
+    assert table(5, 12).inputs.values.shape[1] == 12
 
 
 def test_an_empty_table_holds_no_item() -> None:
@@ -58,11 +95,11 @@ def test_an_empty_table_holds_no_item() -> None:
     check_items(items, [])
 
 
-@given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 20))
+@given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 20), st.sampled_from([None, 1, 7]))
 def test_what_an_item_begins_with_depends_only_on_its_place_among_the_births(
-    counts: list[int], size: int
+    counts: list[int], size: int, inputs: int | None
 ) -> None:
-    at_once, by_parts, elsewhere = table(size), table(size), table(size)
+    at_once, by_parts, elsewhere = (table(size, inputs) for _ in range(3))
     total = sum(counts)
     draw(at_once, list(range(1, total + 1)))
     draw(elsewhere, list(range(total, 0, -1)))
@@ -71,33 +108,36 @@ def test_what_an_item_begins_with_depends_only_on_its_place_among_the_births(
         draw(by_parts, list(range(first, first + count)), first + count)
         first += count
     assert at_once.born == by_parts.born == total
-    for name in TABLES:
-        rows = getattr(at_once, name)[1 : total + 1]
-        assert torch.equal(rows, getattr(by_parts, name)[1 : total + 1]), name
-        assert torch.equal(rows, getattr(elsewhere, name)[1 : total + 1].flip(0)), name
+    for name, rows in at_once.state(total + 1).items():
+        assert torch.equal(rows[1:], by_parts.state(total + 1)[name][1:]), name
+        assert torch.equal(rows[1:], elsewhere.state(total + 1)[name][1:].flip(0)), name
 
 
-@given(st.lists(st.sampled_from([1, 500, 1022, 1023, 1024, 3000]), min_size=2, max_size=5))
+@given(
+    st.lists(st.sampled_from([1, 500, 1022, 1023, 1024, 3000]), min_size=2, max_size=5),
+    st.sampled_from(INPUTS),
+)
 @settings(max_examples=20)
-def test_growing_keeps_what_was_learned(counts: list[int]) -> None:
-    items = table(size=2)
+def test_growing_keeps_what_was_learned(counts: list[int], inputs: int | None) -> None:
+    items = table(2, inputs)
     used = 1
     for seed, count in enumerate(counts):
         learn(items, list(range(1, used)), seed)
         before = items.state(used)
         draw(items, list(range(used, used + count)))
+        after = items.state(used)
         for name, old in before.items():
-            assert torch.equal(getattr(items, name)[:used], old), name
+            assert torch.equal(after[name], old), name
         used += count
         check_items(items, list(range(1, used)))
 
 
 def test_growth_seldom_copies_the_tables() -> None:
-    items = table(size=1)
+    items = table(1)
     places = []
     for row in range(1, 10_000):
         draw(items, [row])
-        places.append(items.embedding.data_ptr())
+        places.append((items.embedding.values.data_ptr(), items.births.data_ptr()))
     assert sum(a != b for a, b in pairwise(places)) <= 10
 
 
@@ -115,7 +155,7 @@ lives = st.lists(
 def test_a_stamp_is_of_an_item_and_not_of_its_row(
     stream: list[tuple[list[int], list[int]]],
 ) -> None:
-    items = table(size=2)
+    items = table(2)
     draw(items, [], used=13)
     holder: dict[int, int] = {}  # Row to the item in it: items are numbered by birth.
     kept: list[tuple[int, int, int]] = []
@@ -149,9 +189,12 @@ def test_no_item_stamped_is_no_item() -> None:
     assert items.unstamp(stamps).tolist() == [NO_ITEM, 2]
 
 
-@given(st.lists(st.integers(1, 20), unique=True, min_size=1))
-def test_a_row_used_again_keeps_nothing_of_the_item_before(rows: list[int]) -> None:
-    items, fresh = table(seed=1), table(seed=2)
+@given(st.lists(st.integers(1, 20), unique=True, min_size=1), st.sampled_from(INPUTS))
+@settings(max_examples=50)
+def test_a_row_used_again_keeps_nothing_of_the_item_before(
+    rows: list[int], inputs: int | None
+) -> None:
+    items, fresh = table(inputs=inputs, seed=1), table(inputs=inputs, seed=2)
     draw(items, list(range(1, 21)))
     learn(items, list(range(1, 21)))
     before = items.state(21)
@@ -160,24 +203,28 @@ def test_a_row_used_again_keeps_nothing_of_the_item_before(rows: list[int]) -> N
     draw(items, rows, used=21)
     draw(fresh, rows, used=21)
     others = [row for row in range(21) if row not in rows]
-    for name in WEIGHTS:
-        assert torch.equal(getattr(items, name)[rows], getattr(fresh, name)[rows]), name
-        assert torch.equal(getattr(items, name)[others], before[name][others]), name
-    assert torch.equal(items.births[others], before["births"][others])
+    after, new = items.state(21), fresh.state(21)
+    for name, old in before.items():
+        if name != "births":
+            assert torch.equal(after[name][rows], new[name][rows]), name
+        assert torch.equal(after[name][others], old[others]), name
 
 
+@pytest.mark.parametrize("inputs", [None, 3])
 @pytest.mark.parametrize("other_rows", [0, 5, 3000])
 @pytest.mark.parametrize("count", [0, 8, 1500])
-def test_a_restored_table_goes_on_the_same(count: int, other_rows: int) -> None:
+def test_a_restored_table_goes_on_the_same(count: int, other_rows: int, inputs: int | None) -> None:
     """Whatever the table held that takes the state."""
-    items, other = table(size=2), table(size=2, seed=5)
+    items, other = table(2, inputs), table(2, inputs, seed=5)
     rows = list(range(1, count + 1))
     draw(items, rows)
     learn(items, rows)
     items.clear(torch.tensor(rows[::3], dtype=torch.int64))
     stamps = items.stamp(torch.arange(count + 1))
     state, born, random = items.state(count + 1), items.born, items._generator.get_state()
-    assert {name: len(array) for name, array in state.items()} == dict.fromkeys(TABLES, count + 1)
+    assert {len(array) for array in state.values()} == {count + 1}
+    # As many arrays as the tables have, and the births.
+    assert len(state) == len(weights(items)) + 1
     kept = {name: array.clone() for name, array in state.items()}
     draw(other, list(range(1, other_rows + 1)))
     learn(other, list(range(1, other_rows + 1)))
@@ -186,16 +233,17 @@ def test_a_restored_table_goes_on_the_same(count: int, other_rows: int) -> None:
     check_items(other, [row for row in rows if row not in rows[::3]])
     for both in (items, other):
         draw(both, [*rows[:1], count + 1, count + 2])
-    for name in TABLES:
-        ours, theirs = (getattr(both, name)[: count + 3] for both in (items, other))
-        assert torch.equal(ours, theirs), name
+    ours, theirs = items.state(count + 3), other.state(count + 3)
+    for name, array in ours.items():
+        assert torch.equal(array, theirs[name]), name
         assert torch.equal(state[name], kept[name]), name  # A copy, on both ways.
     assert torch.equal(items.unstamp(stamps), other.unstamp(stamps))
     assert items.born == other.born
 
 
-def test_a_state_is_not_shared_with_the_table() -> None:
-    items = table()
+@pytest.mark.parametrize("inputs", [None, 3])
+def test_a_state_is_not_shared_with_the_table(inputs: int | None) -> None:
+    items = table(inputs=inputs)
     draw(items, [1, 2, 3])
     state = items.state(4)
     kept = {name: array.clone() for name, array in state.items()}
@@ -209,12 +257,11 @@ def test_a_state_is_not_shared_with_the_table() -> None:
 
 
 def test_tables_have_the_type_asked_for() -> None:
-    generator = torch.Generator().manual_seed(0)
-    items = ItemTable(4, 0.2, torch.device("cpu"), torch.float32, generator)
+    items, exact = table(4, 3, dtype=torch.float32), table(4, 3)
     rows = list(range(1, 2001))
-    draw(items, rows)
-    assert {getattr(items, name).dtype for name in WEIGHTS} == {torch.float32}
+    for both in (items, exact):
+        draw(both, rows)
+    assert {tensor.dtype for tensor in weights(items).values()} == {torch.float32}
     assert items.births.dtype == torch.int64
-    exact = table(size=4)
-    draw(exact, rows)
-    assert torch.equal(items.embedding[:2001], exact.embedding[:2001].float())
+    assert torch.equal(items.embedding.values[:2001], exact.embedding.values[:2001].float())
+    assert torch.equal(items.inputs.values[:2001], exact.inputs.values[:2001].float())

@@ -1,115 +1,249 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from nextclick.models.optim import EPSILON, adagrad, adagrad_rows, sum_by_row
+from nextclick.models.optim import (
+    EPSILON,
+    RULES,
+    Adagrad,
+    Adam,
+    Momentum,
+    RMSprop,
+    Rule,
+    clip,
+    make_rule,
+    sum_by_row,
+)
 
 Touches = list[list[int]]
 touches: st.SearchStrategy[Touches] = st.lists(
     st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=5
 )
 
-
-@given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 10_000))
-def test_gradients_of_one_row_are_summed(rows: list[int], seed: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    vectors = torch.randn(len(rows), 3, generator=draw, dtype=torch.float64)
-    numbers = torch.randn(len(rows), generator=draw, dtype=torch.float64)
-    unique, of_vectors, of_numbers = sum_by_row(
-        torch.tensor(rows, dtype=torch.int64), vectors, numbers
-    )
-    assert unique.tolist() == sorted(set(rows))
-    for gradient, sums in ((vectors, of_vectors), (numbers, of_numbers)):
-        assert sums.shape == (len(unique), *gradient.shape[1:])
-        for place, row in enumerate(unique.tolist()):
-            expected = sum(
-                (part for part, other in zip(gradient, rows, strict=True) if other == row),
-                start=torch.zeros_like(gradient[0]),
-            )
-            torch.testing.assert_close(sums[place], expected, rtol=1e-12, atol=1e-14)
+EVERY_RULE: list[Rule] = [make_rule(name, 0.3, m) for name in RULES for m in (0.0, 0.8)]
 
 
-@given(touches, st.booleans(), st.integers(0, 10_000))
-def test_rows_learn_as_in_a_dense_table(stream: Touches, vectors: bool, seed: int) -> None:
-    """Dense reference: each step's whole gradient is made first, then squared."""
-    draw = torch.Generator().manual_seed(seed)
-    shape = (4,) if vectors else ()
-    value = torch.randn(10, *shape, generator=draw, dtype=torch.float64)
-    memory = torch.rand(10, *shape, generator=draw, dtype=torch.float64)
-    dense, accumulated = value.clone(), memory.clone()
-    for rows in stream:
-        places = torch.tensor(rows, dtype=torch.int64)
-        gradient = torch.randn(len(rows), *shape, generator=draw, dtype=torch.float64)
-
-        whole = torch.zeros_like(dense)
-        for row, part in zip(rows, gradient, strict=True):
-            whole[row] += part
-        accumulated += whole**2
-        dense -= 0.3 * whole / (accumulated + EPSILON).sqrt()
-
-        before = value.clone(), memory.clone()
-        unique, summed = sum_by_row(places, gradient)
-        adagrad_rows(value, memory, unique, summed, 0.3)
-        torch.testing.assert_close(value, dense, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(memory, accumulated, rtol=1e-12, atol=1e-12)
-        rest = [row for row in range(10) if row not in rows]
-        assert torch.equal(value[rest], before[0][rest])
-        assert torch.equal(memory[rest], before[1][rest])
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_untouched_rows_are_not_read() -> None:
-    value, memory = torch.full((3, 2), torch.nan), torch.full((3, 2), torch.nan)
-    value[1], memory[1] = 1.0, 0.0
-    adagrad_rows(value, memory, torch.tensor([1]), torch.ones(1, 2), 0.1)
-    assert value.isnan().any(dim=1).tolist() == [True, False, True]
-    assert memory.isnan().any(dim=1).tolist() == [True, False, True]
+def walk(rule: Rule, value: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Step along the gradients from a copy of the value."""
+    value = value.clone()
+    memories = rule.memories(value)
+    for gradient in gradients:
+        rule.step(value, memories, gradient)
+    return value, memories
 
 
-def test_dense_adagrad_is_that_of_torch_where_gradients_are_large() -> None:
-    """torch adds its epsilon outside the root; far above it the two agree."""
-    draw = torch.Generator().manual_seed(0)
-    value = torch.randn(5, 4, generator=draw, dtype=torch.float64)
-    memory = torch.zeros_like(value)
-    reference = torch.nn.Parameter(value.clone())
-    optimizer = torch.optim.Adagrad([reference], lr=0.05, eps=0.0)
-    for _ in range(20):
-        gradient = torch.randn(5, 4, generator=draw, dtype=torch.float64)
-        gradient += gradient.sign()  # At least 1 in size: epsilon is a millionth beside it.
-        reference.grad = gradient.clone()
-        optimizer.step()
-        kept = gradient.clone()
-        adagrad(value, memory, gradient, 0.05)
-        assert torch.equal(gradient, kept)
-        torch.testing.assert_close(value, reference.detach(), rtol=0, atol=20 * 0.05 * EPSILON)
-        torch.testing.assert_close(memory, optimizer.state[reference]["sum"], rtol=1e-12, atol=0)
+def plain(name: str, momentum: float, gradients: Sequence[float], rate: float) -> float:
+    """Move one number from zero, by the formulas as they are written."""
+    w = G = m = v = speed = 0.0
+    for t, g in enumerate(gradients, start=1):
+        if name in ("adagrad", "row-adagrad"):  # One number is a row of its own.
+            G += g * g
+            step = -rate * g / math.sqrt(G + EPSILON)
+        elif name == "rmsprop":
+            G = 0.99 * G + 0.01 * g * g
+            step = -rate * g / math.sqrt(G + EPSILON)
+        else:
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g * g
+            step = -rate * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + EPSILON)
+        speed = momentum * speed + step
+        w += speed
+    return w
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0])
-def test_epsilon_is_inside_the_root(size: float) -> None:
-    value, memory = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    adagrad(value, memory, torch.tensor([size], dtype=torch.float64), 0.1)
-    assert value.item() == pytest.approx(-0.1 * size / (size**2 + 1e-6) ** 0.5, rel=1e-12)
-    assert memory.item() == pytest.approx(size**2, rel=1e-12)
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+@pytest.mark.parametrize("name", RULES)
+def test_a_number_moves_by_the_formula(name: str, momentum: float, size: float) -> None:
+    """Small gradients show where epsilon stands."""
+    gradients = [g * size for g in (1.0, -0.5, 2.0, 0.0, 0.3, 0.3)]
+    rule = make_rule(name, 0.1, momentum)
+    for shape in ((1,), (1, 1)):
+        value, _ = walk(
+            rule,
+            torch.zeros(shape, dtype=torch.float64),
+            [torch.full(shape, g, dtype=torch.float64) for g in gradients],
+        )
+        expected = plain(name, momentum, gradients, 0.1)
+        assert value.item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_no_gradient_is_no_step() -> None:
-    value, memory = torch.ones(2), torch.zeros(2)
-    adagrad(value, memory, torch.zeros(2), 0.1)
-    adagrad_rows(value, memory, torch.tensor([0]), torch.zeros(1), 0.1)
-    assert value.tolist() == [1, 1]
-    assert memory.tolist() == [0, 0]
+@pytest.mark.parametrize("shape", [(5, 4), (5,)])
+@pytest.mark.parametrize(
+    ("rule", "torch_rule"),
+    [
+        (Adagrad(0.05), lambda p: torch.optim.Adagrad(p, lr=0.05, eps=0.0)),
+        (RMSprop(0.05), lambda p: torch.optim.RMSprop(p, lr=0.05, alpha=0.99, eps=0.0)),
+        (RMSprop(0.05, decay=0.7), lambda p: torch.optim.RMSprop(p, lr=0.05, alpha=0.7, eps=0.0)),
+        (Adam(0.05), lambda p: torch.optim.Adam(p, lr=0.05, eps=EPSILON)),
+        (Adam(0.05, 0.5, 0.9), lambda p: torch.optim.Adam(p, 0.05, (0.5, 0.9), eps=EPSILON)),
+    ],
+)
+def test_dense_steps_are_those_of_torch(
+    rule: Rule, torch_rule: Callable[[list[Tensor]], torch.optim.Optimizer], shape: tuple[int, ...]
+) -> None:
+    """torch adds Adagrad's and RMSprop's epsilon outside the root; far above it both agree."""
+    value = randn(*shape)
+    reference = torch.nn.Parameter(value.clone())
+    optimizer = torch_rule([reference])
+    memories = rule.memories(value)
+    # Where epsilon stands elsewhere, gradients are so large that it is lost beside them.
+    size = 1.0 if isinstance(rule, Adam) else 1e4
+    for step in range(20):
+        gradient = size * randn(*shape, seed=step + 1)
+        gradient += size * gradient.sign()
+        reference.grad = gradient.clone()
+        optimizer.step()
+        kept = gradient.clone()
+        rule.step(value, memories, gradient)
+        assert torch.equal(gradient, kept)
+        torch.testing.assert_close(value, reference.detach(), rtol=0, atol=1e-10)
+    if isinstance(rule, Adagrad):
+        torch.testing.assert_close(memories[0], optimizer.state[reference]["sum"])
+    elif isinstance(rule, RMSprop):
+        torch.testing.assert_close(memories[0], optimizer.state[reference]["square_avg"])
 
 
-def test_rows_and_dense_updates_are_the_same_to_the_last_bit() -> None:
-    draw = torch.Generator().manual_seed(0)
-    dense, rows = torch.ones(6, 3), torch.ones(6, 3)
-    memories = torch.zeros(6, 3), torch.zeros(6, 3)
-    for _ in range(5):
-        gradient = torch.randn(6, 3, generator=draw)
-        adagrad(dense, memories[0], gradient, 0.1)
-        adagrad_rows(rows, memories[1], torch.arange(6), gradient, 0.1)
-    torch.testing.assert_close(dense, rows, rtol=1e-6, atol=1e-6)
-    assert torch.equal(*memories)
+def test_row_adagrad_keeps_the_mean_square_of_a_row() -> None:
+    value = randn(5, 4)
+    gradients = [randn(5, 4, seed=seed) for seed in range(1, 7)]
+    found, (memory,) = walk(Adagrad(0.1, by_row=True), value, gradients)
+    assert memory.shape == (5, 1)
+    for row in range(5):
+        G = 0.0
+        expected = value[row].clone()
+        for gradient in gradients:
+            G += sum(g * g for g in gradient[row].tolist()) / 4
+            expected -= 0.1 * gradient[row] / math.sqrt(G + EPSILON)
+        assert memory[row].item() == pytest.approx(G, rel=1e-12)
+        torch.testing.assert_close(found[row], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [Adagrad(0.1), Adagrad(0.1, by_row=True), RMSprop(0.1), Adam(0.1)])
+def test_momentum_carries_the_rules_steps_on(rule: Rule) -> None:
+    """``v ← m · v − step; w += v`` over the steps that the rule takes alone."""
+    gradients = [randn(5, 4, seed=seed) for seed in range(1, 7)]
+    found, _ = walk(Momentum(rule, 0.7), torch.ones(5, 4, dtype=torch.float64), gradients)
+    expected, velocity = torch.ones(5, 4, dtype=torch.float64), torch.zeros(5, 4).double()
+    path = [walk(rule, torch.zeros(5, 4).double(), gradients[:steps])[0] for steps in range(7)]
+    for before, after in pairwise(path):
+        velocity = 0.7 * velocity + (after - before)
+        expected += velocity
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_momentum_over_adagrad_is_that_of_gru4rec() -> None:
+    """``v = m · v − rate · g / √(G + ε); w += v``."""
+    w, v, G = (torch.zeros(3, dtype=torch.float64) for _ in range(3))
+    gradients = [randn(3, seed=seed) for seed in range(6)]
+    for g in gradients:
+        G += g**2
+        v = 0.4 * v - 0.2 * g / (G + 1e-6).sqrt()
+        w += v
+    found, _ = walk(make_rule("adagrad", 0.2, 0.4), torch.zeros(3).double(), gradients)
+    torch.testing.assert_close(found, w, rtol=1e-12, atol=1e-12)
+
+
+@given(touches, st.sampled_from(EVERY_RULE), st.booleans(), st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_a_rows_path_depends_on_its_own_gradients_alone(
+    stream: Touches, rule: Rule, vectors: bool, seed: int
+) -> None:
+    """Each row of a table, stepped by subsets, moves as a parameter of its own would."""
+    shape = (4,) if vectors else ()
+    start = randn(10, *shape, seed=seed)
+    value, memories = start.clone(), rule.memories(start)
+    own: dict[int, list[Tensor]] = {row: [] for row in range(10)}
+    for place, rows in enumerate(stream):
+        gradient = randn(len(rows), *shape, seed=seed + place + 1)
+        for row in set(rows):
+            parts = [part for part, other in zip(gradient, rows, strict=True) if other == row]
+            own[row].append(torch.stack(parts).sum(dim=0)[None])
+        before = [value.clone(), *(memory.clone() for memory in memories)]
+        unique, summed = sum_by_row(torch.tensor(rows, dtype=torch.int64), gradient)
+        parts = [value[unique], *(memory[unique] for memory in memories)]
+        rule.step(parts[0], parts[1:], summed)
+        for whole, part in zip([value, *memories], parts, strict=True):
+            whole[unique] = part
+        rest = [row for row in range(10) if row not in rows]
+        for old, new in zip(before, [value, *memories], strict=True):
+            assert torch.equal(old[rest], new[rest])
+    for row, gradients in own.items():
+        alone, its = walk(rule, start[row : row + 1], gradients)
+        torch.testing.assert_close(value[row : row + 1], alone, rtol=1e-12, atol=1e-12)
+        for memory, other in zip(memories, its, strict=True):
+            torch.testing.assert_close(memory[row : row + 1], other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+@pytest.mark.parametrize("shape", [(6, 3), (6, 1), (6,)])
+def test_memories_are_zero_and_have_the_values_rows(rule: Rule, shape: tuple[int, ...]) -> None:
+    value = torch.full(shape, -torch.inf)
+    for memory in rule.memories(value):
+        assert len(memory) == 6
+        assert memory.ndim == value.ndim
+        assert memory.dtype == value.dtype
+        assert not memory.any()
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_no_gradient_at_first_is_no_step(rule: Rule) -> None:
+    for value in (torch.ones(2), torch.ones(2, 3), torch.full((2,), -torch.inf)):
+        moved, _ = walk(rule, value, [torch.zeros_like(value)] * 3)
+        assert torch.equal(moved, value)
+
+
+def test_a_rule_is_made_by_its_name() -> None:
+    for name in RULES:
+        assert not isinstance(make_rule(name, 0.1), Momentum)
+        assert isinstance(make_rule(name, 0.1, 0.5), Momentum)
+    with pytest.raises(ValueError, match="adagrad, row-adagrad, rmsprop, adam, not 'sgd'"):
+        make_rule("sgd", 0.1)
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.booleans(), st.integers(0, 10_000))
+def test_gradients_of_one_row_are_summed(rows: list[int], vectors: bool, seed: int) -> None:
+    gradient = randn(len(rows), *([3] if vectors else []), seed=seed)
+    kept = gradient.clone()
+    unique, sums = sum_by_row(torch.tensor(rows, dtype=torch.int64), gradient)
+    assert unique.tolist() == sorted(set(rows))
+    assert sums.shape == (len(unique), *gradient.shape[1:])
+    assert torch.equal(gradient, kept)
+    for place, row in enumerate(unique.tolist()):
+        expected = sum(
+            (part for part, other in zip(gradient, rows, strict=True) if other == row),
+            start=torch.zeros_like(gradient[0]),
+        )
+        torch.testing.assert_close(sums[place], expected, rtol=1e-12, atol=1e-14)
+
+
+@given(st.floats(1e-3, 1e3), st.floats(0.1, 10.0))
+def test_clipping_shrinks_all_gradients_together(size: float, most: float) -> None:
+    gradients = [randn(4, 3, seed=1) * size, randn(5, seed=2) * size]
+    before = torch.cat([gradient.flatten() for gradient in gradients])
+    clip(gradients, most)
+    after = torch.cat([gradient.flatten() for gradient in gradients])
+    if before.norm() < most - 2 * EPSILON:
+        assert torch.equal(after, before)
+    else:
+        assert after.norm() <= most
+        assert after.norm() == pytest.approx(min(most, before.norm().item()), rel=1e-3)
+        torch.testing.assert_close(after / after.norm(), before / before.norm())
+
+
+def test_clipping_nothing_is_no_trouble() -> None:
+    gradients = [torch.zeros(3), torch.zeros(0, 2)]
+    clip(gradients, 1.0)
+    assert gradients[0].tolist() == [0, 0, 0]

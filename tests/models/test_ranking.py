@@ -149,10 +149,11 @@ def test_all_equal_items_all_rank_last() -> None:
 def test_equal_rows_tie_whatever_their_place(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     for rows in (7, 17, 101, 1537):
-        embedding = torch.randn(1, 100, generator=generator, dtype=dtype).repeat(rows, 1)
+        embedding = torch.randn(1, 100, generator=generator, dtype=dtype).repeat(rows + 1, 1)
         outputs = torch.randn(rows, 100, generator=generator, dtype=dtype)
-        every = torch.arange(rows)
-        bias = torch.full((rows,), 0.37, dtype=dtype)
+        every = torch.arange(1, rows + 1)
+        bias = torch.full((rows + 1,), 0.37, dtype=dtype)
+        bias[0] = -torch.inf
         assert rank(outputs, embedding, bias, every, every, NONE).ranks.tolist() == [rows] * rows
 
 

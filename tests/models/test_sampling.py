@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models.items import ItemTable
+from nextclick.models.optim import make_rule
 from nextclick.models.sampling import Popularity
 from nextclick.models.vocabulary import NO_ITEM
 
@@ -14,7 +15,8 @@ from nextclick.models.vocabulary import NO_ITEM
 def catalogue(items: int = 50) -> ItemTable:
     """Make a table with items in the rows from 1."""
     generator = torch.Generator().manual_seed(0)
-    table = ItemTable(1, 0.2, torch.device("cpu"), torch.float32, generator)
+    cpu = torch.device("cpu")
+    table = ItemTable(1, None, 0.2, make_rule("adagrad", 0.1), cpu, torch.float32, generator)
     table.draw(torch.arange(1, items + 1), items + 1)
     return table
 

@@ -16,11 +16,16 @@ ids: st.SearchStrategy[list[Id]] = st.lists(some_ids, max_size=9)
 batches: st.SearchStrategy[Batches] = st.lists(st.tuples(ids, st.integers(1, 12)), max_size=8)
 
 
+def evict(vocabulary: Vocabulary, bound: int) -> list[int]:
+    vocabulary.bound = bound
+    return vocabulary.evict()
+
+
 def follow(vocabulary: Vocabulary, stream: Batches) -> None:
     for items, bound in stream:
         vocabulary.admit(items)
         vocabulary.touch(items)
-        vocabulary.evict(bound)
+        evict(vocabulary, bound)
 
 
 @given(batches)
@@ -45,7 +50,7 @@ def test_it_is_a_dict_from_which_the_least_recently_clicked_leave(stream: Batche
         vocabulary.touch(items)
 
         gone, recent = recent[: max(0, len(recent) - bound)], recent[-bound:]
-        evicted = vocabulary.evict(bound)
+        evicted = evict(vocabulary, bound)
         assert evicted == [rows.pop(item) for item in gone]
         left.update(evicted)
 
@@ -112,7 +117,7 @@ def test_looking_items_up_and_admitting_them_does_not_touch_them() -> None:
     follow(vocabulary, [(["x", "y"], 2)])
     vocabulary.rows_of(["x"])
     vocabulary.admit(["x"])
-    assert vocabulary.evict(1) == [1]
+    assert evict(vocabulary, 1) == [1]
 
 
 @pytest.mark.parametrize("row", [0, 1])
@@ -128,4 +133,4 @@ def test_nothing_in_is_nothing_out() -> None:
     rows, new = vocabulary.admit([])
     assert len(rows) == len(new) == len(vocabulary.rows_of([])) == len(vocabulary) == 0
     assert vocabulary.used == 1
-    assert vocabulary.evict(0) == []
+    assert evict(vocabulary, 0) == []
