@@ -1,50 +1,111 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models.losses import sampled_cross_entropy
-
-
-def by_hand(
-    scores: list[list[float]], candidates: list[int], expected: list[float], floor: float
-) -> float:
-    """Evaluate the formula term by term."""
-    total = 0.0
-    for i, row in enumerate(scores):
-        terms = []
-        for j, score in enumerate(row):
-            if j == i or candidates[j] != candidates[i]:
-                terms.append(math.exp(score) / max(floor, expected[j]))
-        total -= math.log(math.exp(row[i]) / max(floor, expected[i]) / math.fsum(terms))
-    return total / len(scores)
-
-
-@given(
-    st.integers(1, 8),
-    st.integers(0, 12),
-    st.integers(1, 10),
-    st.sampled_from([1.0, 0.01, 3.0]),
-    st.integers(0, 10_000),
+from nextclick.models.losses import (
+    LOSSES,
+    binary_cross_entropy,
+    bpr,
+    bpr_max,
+    cross_entropy,
+    sampled_cross_entropy,
+    top1,
+    top1_max,
 )
-def test_loss_is_the_formula(
-    targets: int, negatives: int, items: int, floor: float, seed: int
-) -> None:
+
+# Each loss, and those that have options with them.
+VARIANTS: dict[str, Callable[..., torch.Tensor]] = {
+    **LOSSES,
+    "cross-entropy, uncorrected": partial(sampled_cross_entropy, logq=0.0),
+    "cross-entropy, smoothed": partial(sampled_cross_entropy, smoothing=0.2),
+    "bpr-max, bent": partial(bpr_max, regularisation=0.3, elu=0.5),
+    "binary-cross-entropy, corrected": partial(binary_cross_entropy, logq=0.5),
+}
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def bent(x: float, elu: float) -> float:
+    return elu * (math.exp(x) - 1) if elu and x < 0 else x
+
+
+# What one row loses, term by term, by its target's score and its negatives'.
+def bpr_row(own: float, others: list[float]) -> float:
+    return -sum(math.log(logistic(own - other)) for other in others) / len(others)
+
+
+def top1_row(own: float, others: list[float]) -> float:
+    return sum(logistic(other - own) + logistic(other**2) for other in others) / len(others)
+
+
+def weights(others: list[float]) -> list[float]:
+    total = sum(math.exp(other) for other in others)
+    return [math.exp(other) / total for other in others]
+
+
+def bpr_max_row(own: float, others: list[float], regularisation: float, elu: float) -> float:
+    own, others = bent(own, elu), [bent(other, elu) for other in others]
+    chance = penalty = 0.0
+    for weight, other in zip(weights(others), others, strict=True):
+        chance += weight * logistic(own - other)
+        penalty += weight * other**2
+    return -math.log(chance) + regularisation * penalty
+
+
+def top1_max_row(own: float, others: list[float]) -> float:
+    total = 0.0
+    for weight, other in zip(weights(others), others, strict=True):
+        total += weight * (logistic(other - own) + logistic(other**2))
+    return total
+
+
+def binary_row(own: float, others: list[float]) -> float:
+    missed = sum(math.log(1 - logistic(other)) for other in others) / len(others)
+    return -math.log(logistic(own)) - missed
+
+
+def smoothed_row(own: float, others: list[float], smoothing: float) -> float:
+    count = 1 + len(others)
+    total = math.exp(own) + sum(math.exp(other) for other in others)
+    loss = -(1 - smoothing + smoothing / count) * math.log(math.exp(own) / total)
+    for other in others:
+        loss -= smoothing / count * math.log(math.exp(other) / total)
+    return loss
+
+
+def draw(
+    targets: int, negatives: int, items: int, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw scores, candidates that repeat themselves, and how often they are expected."""
     generator = torch.Generator().manual_seed(seed)
     count = targets + negatives
-    scores = 3 * torch.randn(targets, count, generator=generator, dtype=torch.float64)
+    scores = 2 * torch.randn(targets, count, generator=generator, dtype=torch.float64)
     candidates = torch.randint(1, items + 1, (count,), generator=generator)
-    # A candidate is expected as often in one column as in another; some are never.
     expected = 4 * torch.rand(items + 1, generator=generator, dtype=torch.float64)
-    expected = expected.where(expected > 1, 0)[candidates]
-    found = sampled_cross_entropy(scores, candidates, expected, floor)
-    wanted = by_hand(scores.tolist(), candidates.tolist(), expected.tolist(), floor)
-    assert found.shape == ()
-    assert found.item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    return scores, candidates, expected.where(expected > 1, 0)[candidates]
+
+
+def average(
+    row: Callable[[float, list[float]], float],
+    scores: list[list[float]],
+    candidates: list[int],
+) -> float:
+    """Average what the rows lose; one without negatives loses nothing."""
+    total = 0.0
+    for i, line in enumerate(scores):
+        others = [s for s, c in zip(line, candidates, strict=True) if c != candidates[i]]
+        if others:
+            total += row(line[i], others)
+    return total / len(scores)
 
 
 def test_the_floor_is_one_unless_given() -> None:
@@ -56,36 +117,290 @@ def test_the_floor_is_one_unless_given() -> None:
     assert not torch.equal(loss, sampled_cross_entropy(scores, candidates, few, floor=0.1))
 
 
-def test_an_accidental_hit_neither_counts_nor_gets_a_gradient() -> None:
-    candidates = torch.tensor([5, 6, 5, 7])
-    ones = torch.ones(4, dtype=torch.float64)
-    scores = torch.zeros(2, 4, dtype=torch.float64)
-    scores[0, 2] = 100.0  # The target of row 0 again, as a negative.
-    scores.requires_grad_()
-    loss = sampled_cross_entropy(scores, candidates, ones)
-    assert loss.item() == pytest.approx((math.log(3) + math.log(4)) / 2)
-    (gradient,) = torch.autograd.grad(loss, scores)
-    assert gradient[0, 2] == 0
-    assert gradient[1, 2] > 0  # For row 1 it is a negative like any other.
-
-
 def test_two_clicks_on_one_item_are_not_each_others_negatives() -> None:
     scores = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     loss = sampled_cross_entropy(scores, torch.tensor([4, 4]), torch.ones(2).double())
     assert loss.item() == 0
 
 
-def test_gradient_is_that_of_finite_differences() -> None:
-    generator = torch.Generator().manual_seed(2)
-    scores = torch.randn(4, 9, generator=generator, dtype=torch.float64, requires_grad=True)
-    candidates = torch.tensor([1, 2, 1, 3, 3, 4, 5, 2, 6])
-    expected = 3 * torch.rand(9, generator=generator, dtype=torch.float64)
-    assert torch.autograd.gradcheck(
-        lambda s: sampled_cross_entropy(s, candidates, expected), (scores,)
+shapes = st.tuples(st.integers(1, 6), st.integers(0, 8), st.integers(1, 9), st.integers(0, 10_000))
+
+
+@given(shapes)
+def test_ranking_losses_are_their_formulas(shape: tuple[int, int, int, int]) -> None:
+    scores, candidates, expected = draw(*shape)
+    for loss, row in ((bpr, bpr_row), (top1, top1_row), (top1_max, top1_max_row)):
+        wanted = average(row, scores.tolist(), candidates.tolist())
+        found = loss(scores, candidates, expected)
+        assert found.shape == ()
+        assert found.item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+@given(shapes, st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0.0, 0.5, 1.0]))
+def test_bpr_max_is_its_formula(
+    shape: tuple[int, int, int, int], regularisation: float, elu: float
+) -> None:
+    scores, candidates, expected = draw(*shape)
+    row = partial(bpr_max_row, regularisation=regularisation, elu=elu)
+    wanted = average(row, scores.tolist(), candidates.tolist())
+    found = bpr_max(scores, candidates, expected, regularisation=regularisation, elu=elu)
+    assert found.item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+@given(shapes, st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([1.0, 2.5]))
+def test_binary_cross_entropy_is_its_formula(
+    shape: tuple[int, int, int, int], logq: float, floor: float
+) -> None:
+    scores, candidates, expected = draw(*shape)
+    corrected = [
+        [s - logq * math.log(max(floor, q)) for s, q in zip(line, expected.tolist(), strict=True)]
+        for line in scores.tolist()
+    ]
+    wanted = average(binary_row, corrected, candidates.tolist())
+    found = binary_cross_entropy(scores, candidates, expected, floor, logq=logq)
+    assert found.item() == pytest.approx(wanted, rel=1e-11, abs=1e-12)
+
+
+@given(
+    shapes,
+    st.sampled_from([1.0, 0.01, 3.0]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from([0.0, 0.1, 0.7]),
+)
+def test_sampled_cross_entropy_is_its_formula(
+    shape: tuple[int, int, int, int], floor: float, logq: float, smoothing: float
+) -> None:
+    scores, candidates, expected = draw(*shape)
+    corrected = [
+        [s - logq * math.log(max(floor, q)) for s, q in zip(line, expected.tolist(), strict=True)]
+        for line in scores.tolist()
+    ]
+    row = partial(smoothed_row, smoothing=smoothing)
+    wanted = average(row, corrected, candidates.tolist())
+    found = sampled_cross_entropy(
+        scores, candidates, expected, floor, logq=logq, smoothing=smoothing
     )
+    assert found.item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
-def test_scores_keep_their_type() -> None:
-    scores = torch.zeros(1, 2, dtype=torch.float32)
-    loss = sampled_cross_entropy(scores, torch.tensor([1, 2]), torch.ones(2, dtype=torch.float64))
-    assert loss.dtype == torch.float32
+@given(shapes, st.sampled_from([0.0, 0.1, 0.7]))
+def test_cross_entropy_over_the_catalogue_is_its_formula(
+    shape: tuple[int, int, int, int], smoothing: float
+) -> None:
+    targets, more, _, seed = shape
+    scores, _, _ = draw(targets, more, 1, seed)
+    places = torch.randint(
+        scores.shape[1], (targets,), generator=torch.Generator().manual_seed(seed)
+    )
+    wanted = 0.0
+    for line, place in zip(scores.tolist(), places.tolist(), strict=True):
+        others = [score for j, score in enumerate(line) if j != place]
+        wanted += smoothed_row(line[place], others, smoothing) / targets
+    found = cross_entropy(scores, places, smoothing)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    # Rows without an item have no part in it, smoothed or not.
+    padded = torch.nn.functional.pad(scores, (1, 2), value=-torch.inf)
+    assert cross_entropy(padded, places + 1, smoothing).item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_label_smoothing_without_masked_columns_is_torch_s() -> None:
+    scores, _, _ = draw(5, 4, 1, 3)
+    targets = torch.tensor([0, 8, 3, 3, 1])
+    wanted = torch.nn.functional.cross_entropy(scores, targets, label_smoothing=0.15)
+    torch.testing.assert_close(cross_entropy(scores, targets, 0.15), wanted)
+
+
+def test_losses_are_found_by_name_and_called_alike() -> None:
+    assert sorted(LOSSES) == [
+        "binary-cross-entropy",
+        "bpr",
+        "bpr-max",
+        "cross-entropy",
+        "top1",
+        "top1-max",
+    ]
+    values = {loss(*draw(4, 6, 9, 5), 2.0).item() for loss in LOSSES.values()}
+    assert len(values) == len(LOSSES)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    scores, _, _ = draw(4, 5, 1, 6)
+    scores.requires_grad_()
+    candidates = torch.tensor([1, 2, 1, 3, 3, 4, 5, 2, 6])
+    expected = 3 * torch.rand(9, generator=torch.Generator().manual_seed(7)).double()
+    loss = VARIANTS[name]
+    assert torch.autograd.gradcheck(lambda s: loss(s, candidates, expected, 0.5), (scores,))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_repeated_target_is_no_negative(name: str) -> None:
+    candidates = torch.tensor([5, 6, 5, 7])
+    expected = torch.tensor([1.5, 1.0, 1.5, 2.0], dtype=torch.float64)
+    scores = torch.tensor([[0.3, -0.2, 0.9, 0.4], [0.1, 0.7, -0.5, 0.2]], dtype=torch.float64)
+    loss = VARIANTS[name]
+    gradients = []
+    for repeat in (0.9, 50.0, -50.0):
+        scores[0, 2] = repeat
+        leaf = scores.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(leaf, candidates, expected), leaf)
+        gradients.append(gradient)
+    assert gradients[0][0, 2] == 0
+    assert gradients[0][1, 2] != 0  # For row 1 it is a negative like any other.
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(gradients[0], gradients[2])
+    # And the row loses what it loses without that column.
+    alone = loss(scores[:1, [0, 1, 3]], candidates[[0, 1, 3]], expected[[0, 1, 3]])
+    assert loss(scores[:1], candidates, expected).item() == pytest.approx(alone.item(), rel=1e-14)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_column_without_an_item_is_no_negative(name: str) -> None:
+    scores, candidates, expected = draw(3, 5, 9, 8)
+    scores[:, 6] = -torch.inf
+    candidates[6], expected[6] = 0, 0.0
+    kept = [0, 1, 2, 3, 4, 5, 7]
+    loss = VARIANTS[name]
+    wanted = loss(scores[:, kept], candidates[kept], expected[kept])
+    scores.requires_grad_()
+    found = loss(scores, candidates, expected)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-14)
+    (gradient,) = torch.autograd.grad(found, scores)
+    assert gradient.isfinite().all()
+    assert (gradient[:, 6] == 0).all()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("candidates", [[4], [4, 4, 4]])
+def test_a_row_without_negatives_teaches_nothing(name: str, candidates: list[int]) -> None:
+    scores = torch.tensor([[0.4, 1.2, -3.0][: len(candidates)]], requires_grad=True)
+    loss = VARIANTS[name](scores, torch.tensor(candidates), torch.ones(len(candidates)))
+    assert loss.item() == 0
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_large_scores_are_safe(name: str, dtype: torch.dtype) -> None:
+    signs = torch.tensor([[1, -1, 1, -1, 0], [-1, -1, 1, 1, 0], [1, -1, -1, -1, -1]])
+    scores = (1e4 * signs).to(dtype).requires_grad_()
+    expected = torch.tensor([0.0, 2.0, 1.0, 1e4, 5.0], dtype=torch.float64)
+    loss = VARIANTS[name](scores, torch.arange(1, 6), expected)
+    assert loss.dtype == dtype
+    assert loss.isfinite()
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert gradient.dtype == dtype
+    assert gradient.isfinite().all()
+
+
+def test_a_target_far_below_its_negatives_still_learns() -> None:
+    scores = torch.tensor([[-500.0, 500.0, 499.0]], dtype=torch.float64, requires_grad=True)
+    candidates, ones = torch.tensor([1, 2, 3]), torch.ones(3)
+    for loss in (sampled_cross_entropy, bpr, partial(bpr_max, regularisation=0.0)):
+        value = loss(scores, candidates, ones)
+        assert value.item() == pytest.approx(1000, abs=1)
+        (gradient,) = torch.autograd.grad(value, scores)
+        assert gradient[0, 0].item() == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_score_that_is_not_a_number_is_seen(name: str) -> None:
+    for row, column in ((0, 0), (0, 4), (1, 0)):
+        scores, _, _ = draw(2, 3, 9, 9)
+        scores[row, column] = torch.nan
+        assert VARIANTS[name](scores, torch.arange(1, 6), torch.ones(5)).isnan()
+
+
+# The golden values were made once with the PyTorch version of GRU4Rec by its authors (Hidasi,
+# GRU4Rec_PyTorch_Official, commit d1fc311, torch 2.13 on a CPU): its loss functions were called
+# on the float64 inputs below, the log's counts (`P0` there) being those of `counted`, and the
+# loss was differentiated. It sums over the rows.
+def official(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    scores = [[3 * math.sin(1.7 * i + 0.9 * j + 0.3) for j in range(columns)] for i in range(rows)]
+    counted = torch.tensor([1 + (7 * j) % 11 for j in range(columns)], dtype=torch.float64)
+    # A sampled candidate's count is taken to the power alpha.
+    counted[rows:] **= 0.75
+    return torch.tensor(scores, dtype=torch.float64), torch.arange(1, columns + 1), counted
+
+
+GOLDEN = [
+    # Loss, columns; sum over four rows; the gradient: norm, start of its second row.
+    (
+        partial(sampled_cross_entropy, logq=0.0),
+        9,
+        12.614432934277636,
+        2.0168453886492603,
+        [0.2978641863104258, -0.96009533081825],
+    ),
+    (
+        partial(sampled_cross_entropy, logq=0.5),
+        9,
+        13.02619206263659,
+        2.0877819608276447,
+        [0.4656283495970156, -0.9779453664266343],
+    ),
+    (
+        partial(sampled_cross_entropy, logq=1.0),
+        9,
+        13.823095595200238,
+        2.1806093222388525,
+        [0.6328942248110323, -0.989401447107087],
+    ),
+    (
+        partial(sampled_cross_entropy, logq=1.0),
+        4,
+        8.816833469009225,
+        2.162837436570936,
+        [0.9807301118772787, -0.9835765289728986],
+    ),
+    (
+        partial(bpr_max, regularisation=1.0, elu=0.0),
+        9,
+        32.121440676855876,
+        8.353490437321257,
+        [2.17965340949148, -0.7429216962245355],
+    ),
+    (
+        partial(bpr_max, regularisation=1.0, elu=0.5),
+        9,
+        28.922861183062096,
+        8.198076184033141,
+        [2.1847883953908163, -0.6852114239398355],
+    ),
+    (
+        partial(bpr_max, regularisation=0.3, elu=1.0),
+        9,
+        13.547599009567046,
+        3.2535748632122767,
+        [0.8504803098670268, -0.6995452984538931],
+    ),
+    (
+        partial(bpr_max, regularisation=0.0, elu=0.0),
+        9,
+        7.83545903969059,
+        1.6613277233458916,
+        [0.282638133296587, -0.7429216962245355],
+    ),
+    (
+        partial(bpr_max, regularisation=1.0, elu=0.5),
+        4,
+        23.827768764007885,
+        9.49089398122841,
+        [6.396507092515376, -0.6562631058189572],
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "columns", "total", "norm", "start"), GOLDEN)
+def test_losses_are_those_of_the_official_code(
+    loss: Callable[..., torch.Tensor], columns: int, total: float, norm: float, start: list[float]
+) -> None:
+    scores, candidates, counted = official(4, columns)
+    scores.requires_grad_()
+    value = 4 * loss(scores, candidates, counted)
+    assert value.item() == pytest.approx(total, rel=1e-12)
+    (gradient,) = torch.autograd.grad(value, scores)
+    assert gradient.norm().item() == pytest.approx(norm, rel=1e-12)
+    assert gradient[1, :2].tolist() == pytest.approx(start, rel=1e-11)

@@ -1,0 +1,210 @@
+"""The learner as one of river's rankers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, cast
+
+import torch
+from river.reco.base import Ranker
+from torch import Tensor
+
+from .learner import OnlineGRU4Rec
+from .recipe import Recipe
+from .recommender import Id
+from .vocabulary import NO_ITEM
+
+
+class NextClickRanker(Ranker):
+    """`OnlineGRU4Rec` behind the interface of river's recommenders, click by click.
+
+    River's user is the session, its reward the click. A reward of nothing or less says that the
+    item was not clicked, which teaches a model of the next click nothing: it is passed over.
+    Context ``x`` is not looked at.
+
+    River's own evaluation asks with one argument and teaches with two. Pairs of session and item
+    are then all that a data set needs: asked for a session alone, `predict_one` gives a ranked
+    list for metrics such as Recall, or None at a session's first click, which river leaves out.
+
+    Parameters
+    ----------
+    k
+        How many items `predict_one` gives where it is asked for no item.
+    max_sessions, max_items, seed, device, dtype
+        As of `OnlineGRU4Rec`.
+    **recipe
+        Options of `Recipe` by name.
+
+    Raises
+    ------
+    TypeError
+        `Recipe` has no such option.
+    ValueError
+        An option is out of its range.
+
+    Examples
+    --------
+    >>> ranker = NextClickRanker(hidden=16, device="cpu")
+    >>> for session in range(50):
+    ...     for item in ("shoes", "socks", "hat"):
+    ...         ranker.learn_one(session, item)
+    >>> ranker.learn_one("mine", "shoes")
+    >>> ranker.rank("mine", {"hat", "shoes", "socks"})[0]
+    'socks'
+    >>> ranker.recommend("mine", k=1)
+    ['socks']
+
+    """
+
+    def __init__(
+        self,
+        k: int = 20,
+        max_sessions: int = 100_000,
+        max_items: int = 1_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+        **recipe: Any,
+    ) -> None:
+        super().__init__(seed=seed)
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        self.k = k
+        self.max_sessions = max_sessions
+        self.max_items = max_items
+        self.device = device
+        self.dtype = dtype
+        self.recipe = recipe
+        self._model = self._make()
+
+    def _make(self) -> OnlineGRU4Rec:
+        return OnlineGRU4Rec(
+            Recipe(**self.recipe),
+            max_sessions=self.max_sessions,
+            max_items=self.max_items,
+            seed=cast("int", self.seed),
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    def learn_one(
+        self, user: Hashable, item: Hashable, y: float = True, x: dict[str, Any] | None = None
+    ) -> None:
+        """Learn one click.
+
+        Parameters
+        ----------
+        user
+            The session.
+        item
+            The item.
+        y
+            More than 0: it was clicked. Else nothing is learned.
+        x
+            Not looked at.
+
+        """
+        if y > 0:
+            self._model.learn_one(cast("Id", user), cast("Id", item))
+
+    def predict_one(
+        self, user: Hashable, item: Hashable | None = None, x: dict[str, Any] | None = None
+    ) -> Any:
+        """Give an item's score after the session's clicks so far.
+
+        Parameters
+        ----------
+        user
+            The session.
+        item
+            The item; left out, the best items are asked for.
+        x
+            Not looked at.
+
+        Returns
+        -------
+        float, list or None
+            The network's score. Before a session's first click it is the item's bias; for an item
+            that is not known, the lowest finite number of the model's type. With no item given,
+            the `k` best of all known items, best first; None before a session's first click.
+
+        Raises
+        ------
+        FloatingPointError
+            A score is not a number: the learning has diverged.
+
+        """
+        if item is not None:
+            return self._scores(user, [item])[0]
+        return self.recommend(user, self.k) if user in self._model.sessions else None
+
+    def rank(
+        self, user: Hashable, items: Iterable[Hashable], x: dict[str, Any] | None = None
+    ) -> list[Hashable]:
+        """Order items by their scores after the session's clicks so far, best first.
+
+        Parameters
+        ----------
+        user
+            The session.
+        items
+            Those to order. Equal ones, and at the end those that are not known, stay in the order
+            in which they are given.
+        x
+            Not looked at.
+
+        """
+        given = list(items)
+        scores = self._scores(user, given)
+        places = sorted(range(len(given)), key=scores.__getitem__, reverse=True)
+        return [given[place] for place in places]
+
+    @torch.no_grad()
+    def recommend(self, user: Hashable, k: int = 20) -> list[Hashable]:
+        """Give the k best of all known items after a session's clicks so far, best first."""
+        model = self._model
+        used = model.vocabulary.used
+        embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
+        scores = checked(torch.addmm(bias, self._output(user), embedding.T)[0])
+        best = torch.topk(scores, min(k, model.catalogue))
+        return [model.vocabulary.id_of(row) for row in best.indices.tolist()]
+
+    @torch.no_grad()
+    def _scores(self, user: Hashable, items: list[Hashable]) -> list[float]:
+        model = self._model
+        rows = torch.from_numpy(model.vocabulary.rows_of(cast("list[Id]", items))).to(model.device)
+        embedding, bias = model.items.embedding.values[rows], model.items.bias.values[rows]
+        scores = checked(torch.addmm(bias, self._output(user), embedding.T)[0])
+        scores.masked_fill_(rows == NO_ITEM, torch.finfo(scores.dtype).min)
+        found: list[float] = scores.tolist()
+        return found
+
+    def _output(self, user: Hashable) -> Tensor:
+        """Run the network over a session's last clicks: (1, size)."""
+        model = self._model
+        windows = model.sessions.line_up([cast("Id", user)])
+        stamp = torch.zeros(1, dtype=torch.int64, device=model.device)
+        tracks, state = model.sessions.tracks(windows, stamp)
+        kept = int(windows.kept[0])
+        rows = model.items.unstamp(tracks[0, windows.size - kept : windows.size])
+        output: Tensor = model.network(model.items.inputs.values[rows], [1] * kept, state)
+        return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what `pickle` and `copy.deepcopy` keep: the model by its state."""
+        return {**self.__dict__, "_model": self._model.state()}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """Take back what `__getstate__` gave."""
+        self.__dict__.update(kept)
+        self._model = self._make()
+        self._model.restore(kept["_model"])
+
+
+def checked(scores: Tensor) -> Tensor:
+    """Give scores back, if all of them are numbers."""
+    if torch.isnan(scores).any():
+        raise FloatingPointError(
+            "a score is not a number: the learning has diverged; lower the rate"
+        )
+    return scores
