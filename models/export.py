@@ -164,8 +164,8 @@ def export_model(model: OnlineGRU4Rec, folder: Path) -> None:
     Three files: ``network.safetensors``, the network's weights and the item tables;
     ``model.json``, the recipe and the item of every row (see `About`); ``step.onnx``, the
     function of `Step`. Its inputs are ``state`` (b, width) and ``row``, int64 (b,); its outputs
-    ``scores`` (b, rows) and ``new_state`` (b, width), for any b. Weights of more than 2 GB lie
-    beside it, in ``step.onnx.data``.
+    ``scores`` (b, rows) and ``new_state`` (b, width), for any b, in float32 whatever the model's
+    type. Weights of more than 2 GB lie beside it, in ``step.onnx.data``.
 
     A program in any language keeps a state for each session, zeros at first, and feeds it the row
     of every click; clicks of items that ``model.json`` does not list are passed over.
@@ -243,7 +243,8 @@ def _write(model: OnlineGRU4Rec, folder: Path) -> None:
     about = About(recipe=model.recipe, dtype=str(model.dtype).removeprefix("torch."), items=items)
     # The json of Python, not msgspec's: it takes whole numbers and texts of every kind.
     (folder / "model.json").write_text(json.dumps(msgspec.to_builtins(about)), encoding="utf-8")
-    _write_onnx(step, folder / "step.onnx")
+    # Few runtimes know every operation in other types.
+    _write_onnx(step.float(), folder / "step.onnx")
 
 
 def _step(model: OnlineGRU4Rec, rows: int) -> Step:

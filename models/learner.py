@@ -484,7 +484,7 @@ def make_loss(recipe: Recipe) -> Callable[..., Tensor]:
     options: dict[str, dict[str, float]] = {
         "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
         "binary-cross-entropy": {"logq": recipe.logq},
-        "bpr-max": {"regularisation": recipe.regularisation},
+        "bpr-max": {"regularisation": recipe.regularisation, "elu": recipe.elu},
     }
     loss = LOSSES.get(recipe.loss, sampled_cross_entropy)
     return partial(loss, **options.get(recipe.loss, {}))

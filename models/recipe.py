@@ -41,8 +41,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         How much of the correction for the sampling the cross-entropies make.
     smoothing
         Label smoothing of the cross-entropies over candidates or catalogue.
-    regularisation
-        Of BPR-max.
+    regularisation, elu
+        Of BPR-max: weight of its regulariser, and bend of the scores below zero, see `bpr_max`.
     optimizer
         ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
     rate
@@ -106,7 +106,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "cross-entropy"
     logq: float = 1.0
     smoothing: float = 0.0
-    regularisation: float = 1.0
+    regularisation: float = 0.0
+    elu: float = 0.0
     optimizer: Literal["adagrad", "row-adagrad", "rmsprop", "adam"] = "adagrad"
     rate: float = 0.02
     item_rate: float = 0.1

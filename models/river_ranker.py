@@ -88,7 +88,7 @@ class NextClickRanker(Ranker):
         )
 
     def learn_one(
-        self, user: Hashable, item: Hashable, y: float = True, x: dict[str, Any] | None = None
+        self, user: Hashable, item: Hashable, y: Any = True, x: dict[str, Any] | None = None
     ) -> None:
         """Learn one click.
 
@@ -99,7 +99,7 @@ class NextClickRanker(Ranker):
         item
             The item.
         y
-            More than 0: it was clicked. Else nothing is learned.
+            A number or a truth. More than 0: it was clicked. Else nothing is learned.
         x
             Not looked at.
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from .items import ItemTable
 
 REFRESH = 1024
-"""Clicks after which the sampling table is made anew: a cost linear in the catalogue."""
+"""Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
+are fewer clicks than that, it is made anew whenever they have doubled."""
 
 
 class Popularity:
@@ -56,7 +57,7 @@ class Popularity:
             self.counts = grown
         self.counts.index_add_(0, rows, self.counts.new_ones(len(rows)))
         self.clicks += len(rows)
-        if not len(self._table) or self.clicks - self._refreshed >= REFRESH:
+        if self.clicks - self._refreshed >= min(REFRESH, self._refreshed):
             self._refreshed = self.clicks
             self._table = self._weights(self.counts[1:used]).cumsum(0)
             rows = torch.arange(1, used, device=self._table.device)

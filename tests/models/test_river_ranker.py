@@ -18,7 +18,8 @@ from nextclick.models.recommender import Id
 from nextclick.models.river_ranker import NextClickRanker
 from nextclick.stream.metrics import MRR, Recall
 
-Pairs = list[tuple[Id, Id]]
+Pairs = list[Any]
+"""Of sessions and items; river would have dicts in the place of sessions."""
 
 
 def small(**options: Any) -> NextClickRanker:
@@ -77,10 +78,12 @@ def test_rivers_evaluation_gives_the_figures_of_the_learner_itself() -> None:
 
 
 def test_rivers_evaluation_reports_on_the_way_and_finds_what_can_be_learned() -> None:
-    pairs: Pairs = [(visit, item) for visit in range(80) for item in ("shoes", "socks", "hat")]
+    items = ("shoes", "socks", "hat")
+    pairs: Pairs = [(visit, item) for visit in range(80) for item in items]
     steps = list(evaluate.iter_progressive_val_score(pairs, small(), Recall(1), step=120))
     assert [step["Step"] for step in steps] == [120, 240]
-    ranker = taught(pairs)
+    ranker = taught(pairs, hidden=16, rate=0.1, loss="full-cross-entropy")
+    pairs = [(visit, item) for visit in range(80, 90) for item in items]
     assert evaluate.progressive_val_score(pairs, ranker, Recall(1)).get() == 1.0
 
 
@@ -115,8 +118,9 @@ def test_scores_are_those_the_learner_ranks_by(
 
 
 def test_what_is_not_known_comes_last_in_the_given_order_with_a_finite_score() -> None:
-    ranker = taught(stream(100))
-    known = [f"i{number}" for number in range(30)]
+    pairs = stream(100)
+    ranker = taught(pairs)
+    known = list({item for _, item in pairs})
     asked = ["zebra", *known[:15], "ape", *known[15:], "cat"]
     ranked = ranker.rank(3, asked)
     assert ranked == [*ranker.rank(3, known), "zebra", "ape", "cat"]

@@ -68,26 +68,32 @@ def test_an_empty_batch_is_not_the_first() -> None:
     assert model.sample(5).shape == (5,)
 
 
-@pytest.mark.parametrize("batch", [1, 64, 100, 1023, 1024, 3000])
-def test_new_clicks_are_drawn_only_once_1024_are_gathered(batch: int) -> None:
+@pytest.mark.parametrize("first", [1, 10, 700, 5000])
+@pytest.mark.parametrize("batch", [1, 64, 3000])
+def test_new_clicks_are_drawn_once_clicks_have_doubled_or_1024_are_gathered(
+    first: int, batch: int
+) -> None:
     model = popularity(1.0)
-    learn(model, [1])
+    learn(model, [1] * first)
     since = 0
-    for _ in range(5000 // batch):
+    while since < min(1024, first):
+        assert set(model.sample(50).tolist()) == {1}
         learn(model, [2] * batch)
         since += batch
-        if since >= 1024:
-            break
-        assert set(model.sample(50).tolist()) == {1}
-    assert since >= 1024
-    # Of 1 + since clicks all but one were on row 2.
-    drawn = model.sample(10_000).tolist()
-    assert abs(drawn.count(1) - 10_000 / (1 + since)) < 6 * (10_000 / (1 + since)) ** 0.5
+    # Each of the first clicks was on row 1, all since on row 2.
+    share = 10_000 * first / (first + since)
+    assert abs(model.sample(10_000).tolist().count(1) - share) < 6 * share**0.5
+
+
+def test_click_by_click_early_negatives_are_not_all_of_the_first_item() -> None:
+    model = popularity(1.0)
+    for row in range(1, 65):
+        learn(model, [row])
+    assert len(set(model.sample(500).tolist())) == 64
 
 
 def test_a_fresh_table_lasts_another_1024_clicks() -> None:
     model = popularity(1.0)
-    learn(model, [1])
     learn(model, [1] * 1030)
     learn(model, [2] * 1023)
     assert set(model.sample(1000).tolist()) == {1}
@@ -109,8 +115,8 @@ def test_expected_is_the_formula(
         for row in rows:
             counts[row] += 1
             total += 1
-        learn(model, rows)
-        if refreshed is None or total - refreshed >= 1024:
+        learn(model, rows, 31)
+        if refreshed is None or total - refreshed >= min(1024, refreshed):
             refreshed = total
             mass = sum(count**alpha for count in counts.values() if count)
     asked = [*range(31), 5000]
