@@ -9,6 +9,9 @@ from torch import Tensor
 
 from .vocabulary import NO_ITEM
 
+BLOCK_ROWS = 4096
+"""Rows of the table that are scored at a time on a CPU: their scores stay in its cache."""
+
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
@@ -66,8 +69,8 @@ def rank(
 ) -> Ranking:
     """Rank each target among all the items known before its click.
 
-    Works through blocks of clicks, so that memory stays bounded however large the catalogue.
-    Scores that differ by no more than rounding count as equal, so equal rows always tie.
+    Works through blocks, so that memory stays bounded however large the catalogue. Scores that
+    differ by no more than rounding count as equal, so equal rows always tie.
 
     Parameters
     ----------
@@ -86,43 +89,44 @@ def rank(
         How many best items to give.
 
     """
-    block = max(1, BLOCK_SCORES // max(1, len(bias)))
-    parts = [
-        _rank_block(*part, embedding, bias, births, k)
-        for part in zip(
-            outputs.split(block), targets.split(block), clicks.split(block), strict=True
-        )
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    return Ranking(
-        torch.cat([part.ranks for part in parts]),
-        torch.cat([part.best for part in parts]),
-        torch.cat([part.scores for part in parts]),
-    )
-
-
-def _rank_block(
-    outputs: Tensor,
-    targets: Tensor,
-    clicks: Tensor,
-    embedding: Tensor,
-    bias: Tensor,
-    births: Births,
-    k: int,
-) -> Ranking:
-    scores = torch.addmm(bias, outputs, embedding.T)
+    goals = embedding[targets]
+    own = (outputs * goals).sum(dim=1) + bias[targets]
+    # Products of other shapes are rounded differently: what rounding cannot tell apart is equal.
+    size = outputs.norm(dim=1) * goals.norm(dim=1) + bias[targets].abs()
+    least = (own - SLACK * torch.finfo(own.dtype).eps * size)[:, None]
     unborn = clicks[:, None] <= births.clicks
     unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1) | (targets == NO_ITEM)
-    scores[:, births.rows] = scores[:, births.rows].masked_fill(unborn, -torch.inf)
-    own = scores.gather(1, targets[:, None])
-    # Columns of one product can be rounded differently: what rounding cannot tell apart is equal.
-    size = outputs.norm(dim=1) * embedding[targets].norm(dim=1) + bias[targets].abs()
-    slack = SLACK * torch.finfo(scores.dtype).eps * size[:, None]
+
     # Counting what is worse, not what is better, makes a score that is not a number count
     # against the model.
-    ranks = len(bias) - (scores < own - slack).sum(dim=1)
-    ranks.masked_fill_(torch.isnan(own.squeeze(1)), -1)
+    worse = torch.zeros_like(targets)
+    rows = max(1, BLOCK_SCORES // max(1, len(outputs)))
+    if outputs.device.type == "cpu":
+        rows = min(rows, BLOCK_ROWS)
+    for block, shift in zip(embedding.split(rows), bias.split(rows), strict=True):
+        worse += (torch.addmm(shift, outputs, block.T) < least).sum(dim=1)
+    late = torch.addmm(bias[births.rows], outputs, embedding[births.rows].T)
+    ranks = len(bias) - worse - (unborn & ~(late < least)).sum(dim=1)
+    ranks.clamp_(min=1)
+    ranks.masked_fill_(torch.isnan(own), -1)
     ranks.masked_fill_(unseen, 0)
-    top = torch.topk(scores, min(k, len(bias)), dim=1)
-    return Ranking(ranks, top.indices, top.values)
+    best, scores = _best(outputs, embedding, bias, unborn, births, k)
+    return Ranking(ranks, best, scores)
+
+
+def _best(
+    outputs: Tensor, embedding: Tensor, bias: Tensor, unborn: Tensor, births: Births, k: int
+) -> tuple[Tensor, Tensor]:
+    """Give rows and scores of the k best items of each click."""
+    k = min(k, len(bias))
+    best = outputs.new_empty((len(outputs), k), dtype=torch.int64)
+    values = outputs.new_empty((len(outputs), k))
+    if k:
+        block = max(1, BLOCK_SCORES // len(bias))
+        for start in range(0, len(outputs), block):
+            clicks = slice(start, start + block)
+            scores = torch.addmm(bias, outputs[clicks], embedding.T)
+            known = scores[:, births.rows].masked_fill(unborn[clicks], -torch.inf)
+            scores[:, births.rows] = known
+            values[clicks], best[clicks] = torch.topk(scores, k, dim=1)
+    return best, values

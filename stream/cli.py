@@ -114,7 +114,7 @@ def run_command(
         bool | None, typer.Option("--fresh", help="Start anew, though there are snapshots.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Clicks tested and learned at once. [default: 48]")
+        int | None, typer.Option(help="Clicks tested and learned at once. [default: 64]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is random. [default: 0]")] = None,

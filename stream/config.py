@@ -119,7 +119,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     snapshot_every: str | float = "60s"
     keep_snapshots: int = 3
     fresh: bool = False
-    batch: int = 48
+    batch: int = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     max_clicks: int | None = None

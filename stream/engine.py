@@ -85,7 +85,7 @@ class Engine:
         model: Recommender,
         sessionizer: Sessionizer,
         *,
-        batch: int = 48,
+        batch: int = 64,
         figures: Prequential | None = None,
         snapshots: Snapshots | None = None,
         every: Every | None = None,

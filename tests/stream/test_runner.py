@@ -189,7 +189,7 @@ def test_other_options_than_it_was_begun_with_are_refused(tmp_path: Path) -> Non
     log = write_log(tmp_path / "clicks.csv", 300)
     folder = str(tmp_path / "snapshots")
     run(str(log), RunConfig(model=SMALL, snapshots=folder))
-    with pytest.raises(ConfigError, match=r"--batch 48, not 32.*--fresh"):
+    with pytest.raises(ConfigError, match=r"--batch 64, not 32.*--fresh"):
         run(str(log), RunConfig(model=SMALL, snapshots=folder, batch=32))
     with pytest.raises(ConfigError, match=r"model.hidden 16, not 20"):
         run(str(log), RunConfig(model=Recipe(hidden=20, negatives=32), snapshots=folder))
