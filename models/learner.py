@@ -6,44 +6,27 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .cells import GATES
+from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import ItemTable
-from .losses import LOSSES, cross_entropy, sampled_cross_entropy
-from .optim import clip, make_rule, sum_by_row
+from .optim import make_rule
 from .ranking import Births, Ranking, rank
 from .recipe import Recipe
 from .recommender import Id, State, Tested
 from .sampling import Popularity
 from .sessions import SessionStore
-from .table import Table
+from .trainer import Trainer
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
 
 T = TypeVar("T")
-
-
-class Gradients(NamedTuple):
-    """What one batch teaches.
-
-    Parameters
-    ----------
-    network
-        Of each of the network's parameters.
-    items
-        For each item table its distinct touched rows, int64 (u,), and their gradients, (u, …).
-
-    """
-
-    network: tuple[Tensor, ...]
-    items: list[tuple[Table, Tensor, Tensor]]
 
 
 class OnlineGRU4Rec:
@@ -111,9 +94,6 @@ class OnlineGRU4Rec:
         )
         self.network.initialise(recipe.spread, recipe.identity, recipe.open_gate, self._initial)
         self.network.to(self.device, self.dtype)
-        self._weights = list(self.network.parameters())
-        self._rule = make_rule(recipe.optimizer, recipe.rate, recipe.momentum)
-        self._memories = [self._rule.memories(weight.detach()) for weight in self._weights]
         own = {
             "tied": None,
             "separate": sizes[0],
@@ -128,10 +108,10 @@ class OnlineGRU4Rec:
             self.dtype,
             self._initial,
         )
-        self._loss = make_loss(recipe)
         self._thread = ThreadPoolExecutor(1, "ranking")
         self.vocabulary = Vocabulary(recipe.sightings, max_items)
         self.popularity = Popularity(recipe.alpha, self.items, self._draws)
+        self.trainer = Trainer(recipe, self.network, self.items, self.popularity)
         self.sessions = SessionStore(
             recipe.window, self.network.width, max_sessions, self.device, self.dtype
         )
@@ -215,11 +195,11 @@ class OnlineGRU4Rec:
                     outputs = self.network(inputs, windows.sizes, starts, self._draws)
                 if len(known) < len(targets):
                     outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
-                gradients = self._gradients(steps, inputs, outputs, targets)
+                gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
             if test:
                 self._report(ranking(), windows.scored, tested)
             if gradients:
-                self._update(gradients)
+                self.trainer.update(gradients)
         if learn:
             self.sessions.advance(windows, tracks, ends)
             clicked = rows[self._ship(np.flatnonzero(placed))]
@@ -315,54 +295,6 @@ class OnlineGRU4Rec:
         group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
 
-    def _gradients(
-        self, steps: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor
-    ) -> Gradients:
-        """Find what the scored clicks of a batch teach; changes no parameter."""
-        whole = self.recipe.loss == "full-cross-entropy"
-        if whole:
-            candidates = torch.arange(1, self.vocabulary.used, device=self.device)
-        else:
-            negatives = self.popularity.sample(self.recipe.negatives)
-            candidates = torch.cat([targets, negatives])
-        embedding = self.items.embedding.values[candidates].requires_grad_()
-        bias = self.items.bias.values[candidates].requires_grad_(self.recipe.bias)
-        scores = torch.addmm(bias, outputs, embedding.T)
-        if whole:
-            loss = cross_entropy(scores, targets - 1, self.recipe.smoothing)
-        else:
-            expected = self.popularity.expected(candidates, len(negatives), len(targets))
-            # A rare item counts as expected no less often than the average one: see the loss.
-            floor = len(candidates) / len(self.vocabulary)
-            loss = self._loss(scores, candidates, expected, floor)
-        leaves = [inputs, embedding, *([bias] if self.recipe.bias else [])]
-        found = torch.autograd.grad(loss, [*self._weights, *leaves])
-        dense, rest = found[: len(self._weights)], found[len(self._weights) :]
-        items = self.items
-        if items.tied:
-            rows, gradient = torch.cat([steps, candidates]), torch.cat(rest[:2])
-            touched = [(items.embedding, *sum_by_row(rows, gradient))]
-        else:
-            touched = [(items.inputs, *sum_by_row(steps, rest[0]))]
-            touched += [(items.embedding, *sum_by_row(candidates, rest[1]))]
-        if self.recipe.bias:
-            touched += [(items.bias, *sum_by_row(candidates, rest[2]))]
-        for _, rows, gradient in touched:
-            gradient[rows == NO_ITEM] = 0
-        if self.recipe.clip:
-            clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
-        return Gradients(dense, touched)
-
-    @torch.no_grad()
-    def _update(self, gradients: Gradients) -> None:
-        """Take one step: the network whole, the item tables on the touched rows only."""
-        for weight, memories, gradient in zip(
-            self._weights, self._memories, gradients.network, strict=True
-        ):
-            self._rule.step(weight, memories, gradient)
-        for table, rows, gradient in gradients.items:
-            table.step(rows, gradient)
-
     def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()
         if (ranks < 0).any():
@@ -423,10 +355,6 @@ class OnlineGRU4Rec:
         best = torch.topk(scores[0], min(k, used))
         return self._named(best.indices.tolist(), best.values.tolist())
 
-    @property
-    def _flat_memories(self) -> list[Tensor]:
-        return [memory for memories in self._memories for memory in memories]
-
     def forget(self, sessions: Sequence[Id]) -> None:
         """Drop sessions that have ended."""
         self.sessions.forget(sessions)
@@ -438,7 +366,7 @@ class OnlineGRU4Rec:
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
-            **{f"memory.{place}": memory for place, memory in enumerate(self._flat_memories)},
+            **{f"memory.{place}": memory for place, memory in enumerate(self.trainer.memories)},
             **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
@@ -469,7 +397,7 @@ class OnlineGRU4Rec:
         saved = group("network.")
         for name, weight in self.network.named_parameters():
             weight.copy_(saved[name])
-        for place, memory in enumerate(self._flat_memories):
+        for place, memory in enumerate(self.trainer.memories):
             memory.copy_(tensors[f"memory.{place}"])
         self.items.restore(group("items."), state.values["born"])
         self.vocabulary.restore(state.values["catalogue"])
@@ -477,30 +405,3 @@ class OnlineGRU4Rec:
         self.popularity.restore(group("popularity."), state.values["popularity"])
         self._initial.set_state(tensors["random.initial"])
         self._draws.set_state(tensors["random.draws"])
-
-
-def make_loss(recipe: Recipe) -> Callable[..., Tensor]:
-    """Give the recipe's loss over candidates, with its options."""
-    options: dict[str, dict[str, float]] = {
-        "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
-        "binary-cross-entropy": {"logq": recipe.logq},
-        "bpr-max": {"regularisation": recipe.regularisation, "elu": recipe.elu},
-    }
-    loss = LOSSES.get(recipe.loss, sampled_cross_entropy)
-    return partial(loss, **options.get(recipe.loss, {}))
-
-
-def choose_device(device: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
-
-    Raises
-    ------
-    ValueError
-        The name is unknown, or no GPU is there.
-
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, not {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch finds no GPU: choose auto or cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")

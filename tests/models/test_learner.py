@@ -116,7 +116,7 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
     steps, inputs, outputs = learner._forward(windows, tracks, starts)
     targets = rows[windows.scored]
     random = learner._draws.get_state()
-    found = learner._gradients(steps, inputs, outputs, targets)
+    found = learner.trainer.gradients(steps, inputs, outputs, targets, learner.vocabulary)
 
     learner._draws.set_state(random)
     items, network = learner.items, learner.network
@@ -151,7 +151,7 @@ def test_gradients_are_clipped_together() -> None:
         learner = model(clip=most, bias=True, embedding="separate")
         learner.learn(*stream(16))
         items = learner.items
-        squares = [memory.flatten() for memory in learner._flat_memories]
+        squares = [memory.flatten() for memory in learner.trainer.memories]
         squares += [
             part.memories[0].flatten() for part in (items.embedding, items.inputs, items.bias)
         ]

@@ -92,12 +92,12 @@ def test_the_loss_curve_is_that_of_the_official_code() -> None:
     learner = OnlineGRU4Rec(recipe, device="cpu", dtype="float64")
     begin(learner, list(dict.fromkeys(item for session in sessions for item in session)))
     losses: list[float] = []
-    plain_loss, plain_step = learner._loss, learner._rule.step
+    plain_loss, plain_step = learner.trainer.loss, learner.trainer.rule.step
     gate_bias = learner.network.cells[0].bias
 
     def loss(scores: Tensor, *rest: Any) -> Tensor:
         # There the sum over the rows is divided by the nominal batch, however many are left.
-        found = plain_loss(scores, *rest) * (len(scores) / LANES)
+        found: Tensor = plain_loss(scores, *rest) * (len(scores) / LANES)
         losses.append(float(found.detach()))
         return found
 
@@ -108,8 +108,8 @@ def test_the_loss_curve_is_that_of_the_official_code() -> None:
             # There each gate has two biases, of input and of state, and both take the same step.
             value[: 2 * HIDDEN] += value[: 2 * HIDDEN] - before[: 2 * HIDDEN]
 
-    learner._loss = loss
-    learner._rule.step = step  # type: ignore[method-assign]
+    learner.trainer.loss = loss
+    learner.trainer.rule.step = step  # type: ignore[method-assign]
 
     curves = []
     for epoch in range(3):
