@@ -69,16 +69,16 @@ def run_command(
         typer.Option(help="A published data set: yoochoose, diginetica, retailrocket, recbole."),
     ] = None,
     session_column: Annotated[
-        str | None, typer.Option(help="Column of the session's id. [default: session_id]")
+        str | None, typer.Option(help="Column of the session's id. \\[default: session_id]")
     ] = None,
     user_column: Annotated[
         str | None, typer.Option(help="Column of the user's id: sessions are cut by --gap.")
     ] = None,
     item_column: Annotated[
-        str | None, typer.Option(help="Column of the item's id. [default: item_id]")
+        str | None, typer.Option(help="Column of the item's id. \\[default: item_id]")
     ] = None,
     time_column: Annotated[
-        str | None, typer.Option(help="Column of the time. [default: timestamp]")
+        str | None, typer.Option(help="Column of the time. \\[default: timestamp]")
     ] = None,
     time_unit: Annotated[
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
@@ -88,42 +88,42 @@ def run_command(
     ] = None,
     gap: Annotated[
         str | None,
-        typer.Option(help="Inactivity that ends a session. [default: 30m for users, else 1d]"),
+        typer.Option(help="Inactivity that ends a session. \\[default: 30m for users, else 1d]"),
     ] = None,
     lateness: Annotated[
         str | None,
-        typer.Option(help="How much older than its session a click may be. [default: 60s]"),
+        typer.Option(help="How much older than its session a click may be. \\[default: 60s]"),
     ] = None,
     max_sessions: Annotated[
-        int | None, typer.Option(help="Bound on live sessions. [default: 100000]")
+        int | None, typer.Option(help="Bound on live sessions. \\[default: 100000]")
     ] = None,
     max_items: Annotated[
-        int | None, typer.Option(help="Bound on the catalogue. [default: 1000000]")
+        int | None, typer.Option(help="Bound on the catalogue. \\[default: 1000000]")
     ] = None,
     snapshots: Annotated[
         str | None,
         typer.Option(help="Folder for snapshots; a run goes on from those it holds."),
     ] = None,
     snapshot_every: Annotated[
-        str | None, typer.Option(help='Such as "60s" or "5000clicks". [default: 60s]')
+        str | None, typer.Option(help='Such as "60s" or "5000clicks". \\[default: 60s]')
     ] = None,
     keep_snapshots: Annotated[
-        int | None, typer.Option(help="How many of the newest stay. [default: 3]")
+        int | None, typer.Option(help="How many of the newest stay. \\[default: 3]")
     ] = None,
     fresh: Annotated[
         bool | None, typer.Option("--fresh", help="Start anew, though there are snapshots.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Clicks tested and learned at once. [default: 64]")
+        int | None, typer.Option(help="Clicks tested and learned at once. \\[default: 64]")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda. [default: auto]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is random. [default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda. \\[default: auto]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is random. \\[default: 0]")] = None,
     max_clicks: Annotated[
         int | None, typer.Option(help="Stop after so many clicks in all.")
     ] = None,
     window: Annotated[
         int | None,
-        typer.Option(help="Scored clicks in a window of the figures. [default: 10000]"),
+        typer.Option(help="Scored clicks in a window of the figures. \\[default: 10000]"),
     ] = None,
     json: Annotated[
         str | None, typer.Option(help="File for the figures, as a JSON object.")
@@ -136,7 +136,7 @@ def run_command(
         typer.Option(help="File for the best items before each scored click (JSON Lines)."),
     ] = None,
     k: Annotated[
-        int | None, typer.Option("-k", "--k", help="How many items to recommend. [default: 20]")
+        int | None, typer.Option("-k", "--k", help="How many items to recommend. \\[default: 20]")
     ] = None,
     dead_letters: Annotated[
         str | None, typer.Option(help="File for the records that cannot be used (JSON Lines).")
@@ -179,7 +179,10 @@ def recommend(
 ) -> None:
     """Recommend the next items of a session, from the newest snapshot."""
     model = load_model(snapshots, tell)
-    items = [item.strip() for item in next(csv.reader([session]), [])]
+    try:
+        items = [item.strip() for item in next(csv.reader([session], strict=True), [])]
+    except csv.Error as error:
+        raise ConfigError(f"--session cannot be read as item,item: {error}") from error
     known: list[str | int] = []
     for item in items:
         found = next((form for form in _readings(item) if model.knows(form)), None)

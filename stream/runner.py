@@ -91,6 +91,7 @@ def run(
 
     """
     began = time.monotonic()
+    check_outputs(spec, config)
     with ExitStack() as stack:
         source = open_source(
             spec,
@@ -139,6 +140,26 @@ def run(
             "peak_memory_mb": peak_memory_mb(),
             "config": msgspec.to_builtins(config),
         }
+
+
+def check_outputs(spec: str, config: RunConfig) -> None:
+    """Refuse to write over the source, or two outputs into one file.
+
+    Raises
+    ------
+    ConfigError
+        Two options, or an option and the source, name the same file.
+
+    """
+    taken = {Path(spec).resolve(): "the source"}
+    for option in ("json", "report", *SINKS):
+        path = getattr(config, option)
+        if path is None:
+            continue
+        place = Path(path).resolve()
+        if place in taken:
+            raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another file")
+        taken[place] = flag(option)
 
 
 def make_engine(

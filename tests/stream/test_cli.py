@@ -136,6 +136,11 @@ def test_flags_override_the_file(tmp_path: Path, log: Path) -> None:
         (["LOG", "--recommendations", "LOG/under/a/file"], "cannot be written"),
         (["LOG", "--snapshots", "LOG"], "snapshots"),
         (["sim:itmes=5"], "items"),
+        (["LOG", "--recommendations", "LOG"], "is the source too"),
+        (["LOG", "--dead-letters", "LOG"], "is the source too"),
+        (["LOG", "--json", "LOG"], "is the source too"),
+        (["LOG", "--report", "LOG.x", "--json", "LOG.x"], "is --json too"),
+        (["LOG", "--recommendations", "LOG.x", "--dead-letters", "LOG.x"], "too: name another"),
     ],
 )
 def test_a_mistake_gets_one_clear_line(
@@ -143,9 +148,11 @@ def test_a_mistake_gets_one_clear_line(
 ) -> None:
     small = [] if "--device" in arguments else SMALL
     filled = [argument.replace("LOG", str(log)) for argument in arguments]
+    before = log.read_bytes()
     capsys.readouterr()
     assert call("run", *small, *filled) == 2
     error = capsys.readouterr().err
+    assert log.read_bytes() == before
     assert "Traceback" not in error
     assert message in error.replace("\n", "")
 
@@ -162,3 +169,17 @@ def test_standard_input_is_a_source(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "r.json").read_bytes())
     assert (result["clicks"], result["rejected"]) == (51, {"bad_json": 1})
+
+
+def test_a_session_that_cannot_be_read_is_named(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", log, *SMALL, "--snapshots", tmp_path / "s") == 0
+    for session in ("i1\ni2", '"i1'):
+        assert call("recommend", "--snapshots", tmp_path / "s", "--session", session) == 2
+        assert "--session cannot be read" in capsys.readouterr().err
+
+
+def test_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "--help") == 0
+    assert "default" in capsys.readouterr().out
