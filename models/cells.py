@@ -91,7 +91,7 @@ class Cell(nn.Module):
 
     def forward(self, projected: Tensor, state: Tensor) -> Tensor:
         """Take one step: projected inputs (n, gates · hidden) and states (n, width) to states."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it takes a step")
 
 
 class GRUCell(Cell):
