@@ -24,7 +24,8 @@ import typer
 
 from nextclick.connectors import LogSource
 from nextclick.models import OnlineGRU4Rec, Recipe
-from nextclick.stream.config import RunConfig, parse_assignments
+from nextclick.stream.config import RunConfig
+from nextclick.stream.options import parse_assignments
 
 LOGS = ("yoochoose", "deskdrop", "trivago")
 

@@ -17,6 +17,7 @@ from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import ItemTable
 from .optim import make_rule
+from .precision import Precision
 from .ranking import Births, Ranking, rank
 from .recipe import Recipe
 from .recommender import Id, State, Tested
@@ -49,7 +50,8 @@ class OnlineGRU4Rec:
     device
         ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
     dtype
-        ``"float32"`` or ``"float64"``.
+        ``"float32"``, ``"float64"``, or ``"bfloat16"``: the network's arithmetic, on a GPU; what is
+        learned is kept, and scored, in float32.
 
     Examples
     --------
@@ -76,7 +78,6 @@ class OnlineGRU4Rec:
     ) -> None:
         self.recipe = recipe = recipe or Recipe()
         self.device = choose_device(device)
-        self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self._initial = torch.Generator().manual_seed(seed)
         self._draws = torch.Generator().manual_seed(seed + 1)
         sizes = recipe.layers
@@ -93,6 +94,8 @@ class OnlineGRU4Rec:
             dropout=recipe.dropout,
         )
         self.network.initialise(recipe.spread, recipe.identity, recipe.open_gate, self._initial)
+        self.precision = Precision(self.network, dtype)
+        self.dtype = self.precision.kept
         self.network.to(self.device, self.dtype)
         own = {
             "tied": None,
@@ -110,11 +113,19 @@ class OnlineGRU4Rec:
         )
         self._thread = ThreadPoolExecutor(1, "ranking")
         self.vocabulary = Vocabulary(recipe.sightings, max_items)
-        self.popularity = Popularity(recipe.alpha, self.items, self._draws)
+        self.popularity = Popularity(recipe.alpha, self.items, self._draws, recipe.half_life)
         self.trainer = Trainer(recipe, self.network, self.items, self.popularity)
         self.sessions = SessionStore(
             recipe.window, self.network.width, max_sessions, self.device, self.dtype
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what `pickle` and `copy.deepcopy` keep: all but the thread, which waits for work."""
+        return {name: value for name, value in vars(self).items() if name != "_thread"}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """Take back what `__getstate__` gave, with a thread of its own."""
+        vars(self).update(kept, _thread=ThreadPoolExecutor(1, "ranking"))
 
     @property
     def catalogue(self) -> int:
@@ -192,7 +203,9 @@ class OnlineGRU4Rec:
             if learn and len(known):
                 if self.network.random:
                     inputs.requires_grad_()
-                    outputs = self.network(inputs, windows.sizes, starts, self._draws)
+                    outputs = self.precision.run(
+                        "forward", inputs, windows.sizes, starts, self._draws
+                    )
                 if len(known) < len(targets):
                     outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
                 gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
@@ -248,7 +261,7 @@ class OnlineGRU4Rec:
         """
         steps = self.items.unstamp(tracks.view(-1)[self._ship(windows.steps)])
         inputs = self.items.inputs.values[steps].requires_grad_(torch.is_grad_enabled())
-        return steps, inputs, self.network(inputs, windows.sizes, starts)
+        return steps, inputs, self.precision.run("forward", inputs, windows.sizes, starts)
 
     def _aside(self, task: Callable[..., T], *arguments: Any) -> Callable[[], T]:
         """Begin a task beside the main thread where a core is free for it; promise its result.
@@ -290,7 +303,7 @@ class OnlineGRU4Rec:
             clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
             state = history[-1].clone()
             inputs = self.items.inputs.values[clicked]
-            state[moved] = self.network.step(inputs, state[moved])
+            state[moved] = self.precision.run("step", inputs, state[moved])
             history.append(state)
         group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
@@ -345,11 +358,11 @@ class OnlineGRU4Rec:
             return []
         state = torch.zeros((1, self.network.width), dtype=self.dtype, device=self.device)
         for row in rows:
-            state = self.network.step(self.items.inputs.values[row][None], state)
+            state = self.precision.run("step", self.items.inputs.values[row][None], state)
         used = self.vocabulary.used
         scores = torch.addmm(
             self.items.bias.values[:used],
-            self.network.output(state),
+            self.precision.run("output", state),
             self.items.embedding.values[:used].T,
         )
         best = torch.topk(scores[0], min(k, used))

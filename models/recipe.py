@@ -33,7 +33,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     negatives
         Sampled negatives a batch; the batch's own targets are candidates too.
     alpha
-        Negatives are drawn by popularity to this power.
+        Negatives are drawn by popularity to this power; 0: uniformly.
+    half_life
+        After so many further clicks a click counts half as popularity, so that negatives are what
+        is clicked lately; 0: it counts for ever. Negatives are drawn from a table that is made anew
+        every 1,024 clicks, and so lags behind where the half-life is shorter.
     loss
         ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
         ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
@@ -95,6 +99,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window: int = 10
     negatives: int = 2048
     alpha: float = 0.75
+    half_life: float = 0.0
     loss: Literal[
         "cross-entropy",
         "full-cross-entropy",
@@ -160,6 +165,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ):
             if getattr(self, option) < 0:
                 raise ValueError(f"{option} must not be negative, but is {getattr(self, option)}")
+        if self.half_life and self.half_life < 1:
+            raise ValueError(f"half_life must be 0 or at least 1, not {self.half_life}")
         for option in ("rate", "item_rate"):
             if getattr(self, option) <= 0:
                 raise ValueError(f"{option} must be more than 0, not {getattr(self, option)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,12 +13,18 @@ REFRESH = 1024
 """Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
 are fewer clicks than that, it is made anew whenever they have doubled."""
 
+LARGEST = 512
+"""Counts are scaled down when the scale reaches 2 to this power: far below what float64 holds."""
+
 
 class Popularity:
     """How often each item has been clicked, and samples of items by that.
 
     Items are drawn with probability proportional to ``clicks ** alpha``, from a table that is made
     anew every 1,024 clicks (and at the first batch), counted along the stream.
+
+    Counts may decay: a click counts half after `half_life` further clicks. No count is touched for
+    that: each new click adds more than the one before, by a scale that all counts share.
 
     Parameters
     ----------
@@ -26,17 +34,35 @@ class Popularity:
         The item tables: they tell which item a row held when the table was made.
     generator
         Source of the random numbers, on the CPU, so that all devices draw the same.
+    half_life
+        In clicks; 0: counts never decay.
+
+    Attributes
+    ----------
+    clicks
+        How many clicks have been counted.
+    mass
+        What they count today, all together.
 
     """
 
-    def __init__(self, alpha: float, items: ItemTable, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        alpha: float,
+        items: ItemTable,
+        generator: torch.Generator,
+        half_life: float = 0.0,
+    ) -> None:
         device = items.births.device
         self.alpha = alpha
+        self.half_life = half_life
         self._items = items
         self.clicks = 0
+        self.mass = 0.0
+        self._age = 0.0
         self._generator = generator
         self._refreshed = 0
-        self.counts = torch.zeros(1, dtype=torch.float64, device=device)
+        self._counts = torch.zeros(1, dtype=torch.float64, device=device)
         self._table = torch.zeros(0, dtype=torch.float64, device=device)
         self._stamps = torch.zeros(0, dtype=torch.int64, device=device)
 
@@ -51,21 +77,41 @@ class Popularity:
             Rows in use after the batch.
 
         """
-        if used > len(self.counts):
-            grown = self.counts.new_zeros(max(1024, 2 * len(self.counts), used))
-            grown[: len(self.counts)] = self.counts
-            self.counts = grown
-        self.counts.index_add_(0, rows, self.counts.new_ones(len(rows)))
+        if used > len(self._counts):
+            grown = self._counts.new_zeros(max(1024, 2 * len(self._counts), used))
+            grown[: len(self._counts)] = self._counts
+            self._counts = grown
+        self._counts.index_add_(0, rows, self._increments(len(rows)))
         self.clicks += len(rows)
         if self.clicks - self._refreshed >= min(REFRESH, self._refreshed):
             self._refreshed = self.clicks
-            self._table = self._weights(self.counts[1:used]).cumsum(0)
-            rows = torch.arange(1, used, device=self._table.device)
+            rows = torch.arange(1, used, device=self._counts.device)
+            self._table = self._weights(self.counts(rows)).cumsum(0)
             self._stamps = self._items.stamp(rows)
+
+    def _increments(self, clicks: int) -> Tensor:
+        """Let so many clicks go by, and give what each of them adds to a count."""
+        if not self.half_life:
+            self.mass += clicks
+            return self._counts.new_ones(clicks)
+        self._age += clicks / self.half_life
+        if self._age >= LARGEST:
+            whole = math.floor(self._age)
+            self._counts *= math.exp2(-whole)  # A power of two changes no digit.
+            self._age -= whole
+        passed = torch.arange(clicks - 1, -1, -1, dtype=torch.float64) / self.half_life
+        weights = torch.exp2(-passed)
+        self.mass = self.mass * math.exp2(-clicks / self.half_life) + float(weights.sum())
+        return (weights * math.exp2(self._age)).to(self._counts.device)
 
     def forget(self, rows: Tensor) -> None:
         """Forget the clicks of items that have left the catalogue."""
-        self.counts[rows] = 0
+        self._counts[rows] = 0
+
+    def counts(self, rows: Tensor) -> Tensor:
+        """Tell what the clicks on rows count today: float64, as many; 0 for rows never counted."""
+        inside = rows < len(self._counts)
+        return self._counts[rows.where(inside, 0)].where(inside, 0) * math.exp2(-self._age)
 
     def sample(self, count: int) -> Tensor:
         """Draw rows, with replacement: int64 (count,).
@@ -99,30 +145,37 @@ class Popularity:
 
         """
         if not len(self._table):
-            return self.counts.new_zeros(len(rows))
-        inside = rows < len(self.counts)
-        counts = self.counts[rows.where(inside, 0)].where(inside, 0)
+            return self._counts.new_zeros(len(rows))
+        counts = self.counts(rows)
         sampled = self._weights(counts) / self._table[-1]
-        return samples * sampled + batch * counts / self.clicks
+        return samples * sampled + batch * counts / self.mass
 
     def _weights(self, counts: Tensor) -> Tensor:
         # Zero to the power of zero is one, but a row without clicks is never to be drawn.
         return counts.pow(self.alpha).masked_fill(counts == 0, 0)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Copy the counts and the table."""
         arrays = {
-            "counts": self.counts.clone(),
+            "counts": self._counts.clone(),
             "table": self._table.clone(),
             "stamps": self._stamps,
         }
-        return arrays, {"clicks": self.clicks, "refreshed": self._refreshed}
+        values = {
+            "clicks": self.clicks,
+            "refreshed": self._refreshed,
+            "mass": self.mass,
+            "age": self._age,
+        }
+        return arrays, values
 
-    def restore(self, arrays: dict[str, Tensor], values: dict[str, int]) -> None:
+    def restore(self, arrays: dict[str, Tensor], values: dict[str, float]) -> None:
         """Take back what `state` gave."""
-        device = self.counts.device
-        self.counts = arrays["counts"].to(device).clone()
+        device = self._counts.device
+        self._counts = arrays["counts"].to(device).clone()
         self._table = arrays["table"].to(device).clone()
         self._stamps = arrays["stamps"].to(device).clone()
-        self.clicks = values["clicks"]
-        self._refreshed = values["refreshed"]
+        self.clicks = int(values["clicks"])
+        self._refreshed = int(values["refreshed"])
+        self.mass = values["mass"]
+        self._age = values["age"]

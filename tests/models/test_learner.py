@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -399,6 +401,22 @@ def test_a_restored_model_goes_on_to_the_last_bit(options: dict[str, Any], at: i
     for name, array in unbroken.state().arrays.items():
         if not name.startswith("sessions."):
             np.testing.assert_array_equal(array, restored.state().arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("options", [{}, {"embedding": "separate", "bias": True, "dropout": 0.2}])
+def test_a_copy_goes_on_like_the_first_and_by_itself(
+    how: Callable[[OnlineGRU4Rec], OnlineGRU4Rec], options: dict[str, Any]
+) -> None:
+    first = model(**options)
+    sessions, items = stream(320)
+    drive(first, (sessions[:160], items[:160]), 16)
+    copied = how(first)
+    rest = (sessions[160:], items[160:])
+    ranks = drive(copied, rest, 16)
+    # What the copy learned has not touched the first.
+    assert drive(first, rest, 16) == ranks
+    assert drive(copied, rest, 16) == drive(first, rest, 16)
 
 
 def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextclick.models import OnlineGRU4Rec, Recipe
 from nextclick.models.items import ItemTable
 from nextclick.models.optim import make_rule
 from nextclick.models.sampling import Popularity
@@ -21,8 +24,11 @@ def catalogue(items: int = 50) -> ItemTable:
     return table
 
 
-def popularity(alpha: float, seed: int = 0, table: ItemTable | None = None) -> Popularity:
-    return Popularity(alpha, table or catalogue(), torch.Generator().manual_seed(seed))
+def popularity(
+    alpha: float, seed: int = 0, table: ItemTable | None = None, half_life: float = 0.0
+) -> Popularity:
+    generator = torch.Generator().manual_seed(seed)
+    return Popularity(alpha, table or catalogue(), generator, half_life)
 
 
 def learn(model: Popularity, rows: list[int], used: int = 0) -> None:
@@ -156,10 +162,8 @@ def test_every_click_is_counted_however_far_the_catalogue_grows(
         used = max(used, *(row + 1 for row in part))
         learn(model, part, used)
     assert model.clicks == len(rows)
-    counted = model.counts.nonzero().ravel().tolist()
-    assert {row: int(model.counts[row]) for row in counted} == {
-        row: rows.count(row) for row in rows
-    }
+    assert model.mass == len(rows)
+    assert model.counts(torch.arange(6000)).tolist() == [rows.count(row) for row in range(6000)]
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -172,10 +176,13 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 10, 1500])
-def test_a_restored_one_goes_on_to_the_last_bit(before: int) -> None:
+@pytest.mark.parametrize("half_life", [0.0, 2.0, 500.0])
+def test_a_restored_one_goes_on_to_the_last_bit(before: int, half_life: float) -> None:
     table = catalogue(3000)
     generators = [torch.Generator().manual_seed(4) for _ in range(3)]
-    unbroken, broken, restored = (Popularity(0.75, table, generator) for generator in generators)
+    unbroken, broken, restored = (
+        Popularity(0.75, table, generator, half_life) for generator in generators
+    )
     rows = np.random.default_rng(0).integers(1, 3000, size=before + 3000).tolist()
     for model in (unbroken, broken):
         for row in rows[:before]:
@@ -186,7 +193,7 @@ def test_a_restored_one_goes_on_to_the_last_bit(before: int) -> None:
     for row in rows[before:]:  # The state is a copy.
         learn(broken, [row], 3001)
     broken.forget(torch.arange(1, 100))
-    restored.restore(arrays, values)
+    restored.restore(arrays, json.loads(json.dumps(values)))
     generators[2].set_state(random)
     asked = torch.tensor([1, 2, 3, 2999])
     for place, row in enumerate(rows[before:]):
@@ -248,3 +255,114 @@ def test_a_row_without_an_item_is_never_drawn(alpha: float) -> None:
     leave(model, table, 2)
     learn(model, [1, 3] * 600)
     assert set(model.sample(1000).tolist()) == {1, 3}
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 8), max_size=40), min_size=1, max_size=8),
+    st.floats(1, 100),
+)
+def test_a_click_counts_half_after_a_half_life_of_further_clicks(
+    stream: list[list[int]], half_life: float
+) -> None:
+    model = popularity(0.75, half_life=half_life)
+    for rows in stream:
+        learn(model, rows, 9)
+    clicks = [row for rows in stream for row in rows]
+    counts = np.zeros(9)
+    for place, row in enumerate(clicks):
+        counts[row] += 0.5 ** ((len(clicks) - 1 - place) / half_life)
+    np.testing.assert_allclose(model.counts(torch.arange(9)).numpy(), counts, rtol=1e-9)
+    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
+    assert model.clicks == len(clicks)
+
+
+@pytest.mark.parametrize("batch", [1, 64, 5000])
+def test_decay_goes_on_for_however_many_half_lives(batch: int) -> None:
+    model = popularity(1.0, half_life=3.0)
+    rows = np.random.default_rng(0).integers(1, 5, size=20_000)
+    for start in range(0, len(rows), batch):
+        learn(model, rows[start : start + batch].tolist(), 5)
+    weights = 0.5 ** (np.arange(len(rows) - 1, -1, -1) / 3)
+    counts = np.bincount(rows, weights, minlength=5)
+    np.testing.assert_allclose(model.counts(torch.arange(5)).numpy(), counts, rtol=1e-9)
+    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
+    assert set(model.sample(200).tolist()) <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_negatives_and_their_expectation_follow_the_decayed_clicks(alpha: float) -> None:
+    model = popularity(alpha, half_life=2048.0)
+    learn(model, clicks_of([6000, 3000, 0, 1000]), 5)
+    learn(model, clicks_of([0, 0, 2000, 48]), 5)
+    weights = 0.5 ** (np.arange(12_047, -1, -1) / 2048)
+    clicks = [*clicks_of([6000, 3000, 0, 1000]), *clicks_of([0, 0, 2000, 48])]
+    counts = np.bincount(clicks, weights, minlength=5)[1:]
+    shares = counts**alpha / (counts**alpha).sum()
+    drawn = np.bincount(model.sample(100_000).numpy(), minlength=5)[1:]
+    expected = 100_000 * shares
+    # Chi-square with three degrees of freedom: more than 21.1 comes once in ten thousand.
+    assert ((drawn - expected) ** 2 / expected).sum() < 21.1
+    found = model.expected(torch.arange(1, 5), 100, 10).numpy()
+    np.testing.assert_allclose(found, 100 * shares + 10 * counts / counts.sum(), rtol=1e-9)
+
+
+def test_without_a_half_life_old_clicks_count_like_new_ones() -> None:
+    model = popularity(1.0)
+    learn(model, clicks_of([2000, 0]), 3)
+    learn(model, clicks_of([0, 2000]), 3)
+    assert model.counts(torch.tensor([1, 2])).tolist() == [2000, 2000]
+
+
+def test_an_item_that_comes_back_starts_at_no_clicks_whatever_the_scale() -> None:
+    table = catalogue()
+    model = popularity(1.0, table=table, half_life=10.0)
+    learn(model, [1, 2] * 2000)
+    leave(model, table, 1)
+    assert model.counts(torch.tensor([1])).tolist() == [0]
+    table.draw(torch.tensor([1]), 51)
+    learn(model, [1])
+    assert model.counts(torch.tensor([1])).tolist() == [1]
+
+
+def candidates_of(recipe: Recipe) -> list[list[int]]:
+    """Give the candidates of each of a learner's batches, the targets first."""
+    learner = OnlineGRU4Rec(recipe, device="cpu")
+    found = []
+    plain = learner.trainer.loss
+
+    def loss(scores: torch.Tensor, candidates: torch.Tensor, *rest: object) -> torch.Tensor:
+        found.append(candidates.tolist())
+        return plain(scores, candidates, *rest)
+
+    learner.trainer.loss = loss
+    # Item n gets row n; half of the clicks are on item 1.
+    clicks = [*range(1, 21), *([1] * 20)]
+    for number in range(6):
+        learner.learn([f"{number}.{place}" for place in range(40)], clicks)
+    for _ in range(2):
+        learner.learn([f"5.{place}" for place in range(40)], clicks)
+    return found
+
+
+def test_without_negatives_the_batch_s_own_targets_are_all_the_candidates() -> None:
+    assert candidates_of(Recipe(hidden=4, negatives=0)) == [[*range(1, 21), *([1] * 20)]] * 2
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(0.0, 1 / 20), (1.0, 21 / 40)])
+def test_a_learner_draws_uniformly_or_by_popularity(alpha: float, share: float) -> None:
+    for candidates in candidates_of(Recipe(hidden=4, negatives=4000, alpha=alpha)):
+        drawn = candidates[40:]
+        assert len(drawn) == 4000
+        assert set(drawn) == set(range(1, 21))
+        assert abs(drawn.count(1) - 4000 * share) < 6 * (4000 * share) ** 0.5
+
+
+def test_a_learner_with_a_half_life_draws_what_is_clicked_lately() -> None:
+    shares = {}
+    for half_life in (0.0, 500.0):
+        learner = OnlineGRU4Rec(Recipe(hidden=4, half_life=half_life, alpha=1.0), device="cpu")
+        learner.learn([f"a{place}" for place in range(2048)], ["old"] * 2048)
+        learner.learn([f"b{place}" for place in range(2048)], ["new"] * 2048)
+        shares[half_life] = learner.popularity.sample(4000).tolist().count(2) / 4000
+    assert abs(shares[0.0] - 0.5) < 0.05
+    assert shares[500.0] > 0.9
