@@ -9,7 +9,8 @@ from .optim import Rule
 from .table import Table
 from .vocabulary import NO_ITEM
 
-ROWS = 1 << 31
+SHIFT = 31
+ROWS = 1 << SHIFT
 """No table has so many rows: a stamp is ``births · ROWS + row``."""
 
 
@@ -96,8 +97,8 @@ class ItemTable:
 
     def unstamp(self, stamps: Tensor) -> Tensor:
         """Give the rows of stamps, `NO_ITEM` for items that have left since."""
-        rows = stamps % ROWS
-        return rows.masked_fill(self.births[rows] * ROWS + rows != stamps, NO_ITEM)
+        rows = stamps & (ROWS - 1)
+        return rows.masked_fill_(self.births[rows] != stamps >> SHIFT, NO_ITEM)
 
     def state(self, used: int) -> dict[str, Tensor]:
         """Copy the first `used` rows."""

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 
 from .cells import GATES
+from .click_log import ClickLog, Place, Trace
 from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import ItemTable
+from .memory import Memory, Recollection
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Ranking, rank
@@ -118,6 +121,12 @@ class OnlineGRU4Rec:
         self.sessions = SessionStore(
             recipe.window, self.network.width, max_sessions, self.device, self.dtype
         )
+        self.memory: Memory | None = None
+        if recipe.memory:
+            log = ClickLog(recipe.memory, self.items, self.device)
+            self.memory = Memory(
+                log, self.items, recipe.window, recipe.memory_rate, self.device, self.dtype
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what `pickle` and `copy.deepcopy` keep: all but the thread, which waits for work."""
@@ -164,6 +173,12 @@ class OnlineGRU4Rec:
         """Learn a batch without scoring it."""
         self._run(sessions, items, 0, time, test=False, learn=True)
 
+    def answer(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+    ) -> list[list[tuple[Id, float]]]:
+        """Give the k best next items, with their scores, after each click; change nothing."""
+        return self._run(sessions, items, k, test=True, learn=False, after=True).recommended
+
     def learn_one(self, session: Id, item: Id) -> None:
         """Learn one click."""
         self.learn([session], [item])
@@ -177,15 +192,25 @@ class OnlineGRU4Rec:
         *,
         test: bool,
         learn: bool,
+        after: bool = False,
     ) -> Tested:
-        windows = self.sessions.line_up(sessions)
+        """Test the batch, learn it, or both; `after`: give what is best after each click."""
+        windows = self.sessions.line_up(sessions, after)
         used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
         placed, new = self.vocabulary.admit(items)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
         self.items.draw(births.rows, self.vocabulary.used)
-        tracks, states = self.sessions.tracks(windows, self.items.stamp(rows))
+        stamps = self.items.stamp(rows)
+        tracks, states = self.sessions.tracks(windows, stamps)
         self._take_after(births, windows, tracks)
+        recall = None
+        if self.memory:
+            log = self.memory.log
+            trace = log.trace(sessions, self.vocabulary.lives(placed), self.sessions.places, after)
+            logged = self._ship(trace.logged)
+            written = log.write(trace, stamps[logged], rows[logged])
+            recall = partial(self._recall, trace, windows, tracks)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -196,9 +221,12 @@ class OnlineGRU4Rec:
         gradients = None
         if len(windows.scored):
             scored = self._ship(windows.scored)
-            targets = rows[scored]
-            if test:
-                ranking = self._aside(self._rank, outputs.detach(), targets, scored, births, k)
+            targets = rows[scored] if not after else torch.zeros_like(scored)
+            if test or recall:
+                # After its click an item that it brought into the catalogue is known.
+                ranking = self._aside(
+                    self._rank, outputs.detach(), targets, scored + after, births, k, recall, learn
+                )
             known = np.flatnonzero(placed[windows.scored])
             if learn and len(known):
                 if self.network.random:
@@ -209,11 +237,14 @@ class OnlineGRU4Rec:
                 if len(known) < len(targets):
                     outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
                 gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
-            if test:
+            if test or recall:
                 self._report(ranking(), windows.scored, tested)
             if gradients:
                 self.trainer.update(gradients)
         if learn:
+            if self.memory:
+                log.settle(stamps[logged], rows[logged])
+                self.sessions.places.update(trace.ends)
             self.sessions.advance(windows, tracks, ends)
             clicked = rows[self._ship(np.flatnonzero(placed))]
             self.popularity.learn(clicked, self.vocabulary.used)
@@ -222,6 +253,8 @@ class OnlineGRU4Rec:
             self._end(self.vocabulary.evict(before))
         else:
             self.vocabulary.withdraw(placed[new].tolist(), used)
+            if self.memory:
+                log.undo(written)
             self.items.clear(births.rows)
             self.items.born = born
             self._initial.set_state(random)
@@ -275,13 +308,41 @@ class OnlineGRU4Rec:
         result = task(*arguments)
         return lambda: result
 
+    def _recall(
+        self, trace: Trace, windows: Windows, tracks: Tensor, targets: Tensor
+    ) -> Recollection:
+        """Look up what memory has to say on the scored clicks of a batch."""
+        assert self.memory is not None
+        scored = windows.scored
+        ends = (windows.ends + windows.size)[scored, None]
+        group = self._ship(windows.group[scored, None])
+        latest = tracks[group, self._ship(ends - 1 - np.arange(windows.size))]
+        own, now, repeats = (
+            self._ship(column[scored]) for column in (trace.own, trace.now, trace.repeats)
+        )
+        return self.memory.recall(own, now, repeats, self.items.unstamp(latest), targets)
+
     @torch.no_grad()
     def _rank(
-        self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births, k: int
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        clicks: Tensor,
+        births: Births,
+        k: int,
+        recall: Callable[[Tensor], Recollection] | None,
+        learn: bool,
     ) -> Ranking:
+        """Rank the targets; let memory learn from how well it foresaw them."""
         used = self.vocabulary.used
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
-        return rank(outputs, embedding, bias, targets, clicks, births, k)
+        if recall is None:
+            return rank(outputs, embedding, bias, targets, clicks, births, k)
+        recalled = recall(targets)
+        ranking = rank(outputs, embedding, bias, targets, clicks, births, k, recalled.mix)
+        if learn and bool((ranking.ranks >= 0).all()):
+            recalled.learn(ranking.ranks > 0)
+        return ranking
 
     @torch.no_grad()
     def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -326,7 +387,7 @@ class OnlineGRU4Rec:
         return [
             (self.vocabulary.id_of(row), score)
             for row, score in zip(rows, scores, strict=True)
-            if score > -np.inf
+            if score > -np.inf and not (self.memory and score < 0)
         ]
 
     def _ship(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -336,7 +397,6 @@ class OnlineGRU4Rec:
         """Tell whether an item is in the catalogue."""
         return bool(self.vocabulary.rows_of([item])[0] != NO_ITEM)
 
-    @torch.no_grad()
     def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
         """Give the k best next items for a session of these clicks.
 
@@ -353,20 +413,10 @@ class OnlineGRU4Rec:
             Best first. Empty where no item of the session is known.
 
         """
-        rows = [row for row in self.vocabulary.rows_of(items).tolist() if row != NO_ITEM]
-        if not rows:
-            return []
-        state = torch.zeros((1, self.network.width), dtype=self.dtype, device=self.device)
-        for row in rows:
-            state = self.precision.run("step", self.items.inputs.values[row][None], state)
-        used = self.vocabulary.used
-        scores = torch.addmm(
-            self.items.bias.values[:used],
-            self.precision.run("output", state),
-            self.items.embedding.values[:used].T,
-        )
-        best = torch.topk(scores[0], min(k, used))
-        return self._named(best.indices.tolist(), best.values.tolist())
+        known = [item for item in items if self.knows(item)]
+        # A session of its own, whatever the others are called.
+        session: Any = object()
+        return self.answer([session] * len(known), known, k)[-1] if known else []
 
     def forget(self, sessions: Sequence[Id]) -> None:
         """Drop sessions that have ended."""
@@ -376,6 +426,7 @@ class OnlineGRU4Rec:
         """Copy all that the next click depends on."""
         sessions, session_arrays = self.sessions.state()
         counts, popularity = self.popularity.state()
+        recall, logged = self.memory.state() if self.memory else ({}, 0)
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
@@ -383,6 +434,7 @@ class OnlineGRU4Rec:
             **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
+            **{f"recall.{name}": array for name, array in recall.items()},
             "random.initial": self._initial.get_state(),
             "random.draws": self._draws.get_state(),
         }
@@ -392,6 +444,8 @@ class OnlineGRU4Rec:
             "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
+            "logged": logged,
+            "places": [self.sessions.places.get(session) for session in sessions],
         }
         return State(arrays, values)
 
@@ -416,5 +470,14 @@ class OnlineGRU4Rec:
         self.vocabulary.restore(state.values["catalogue"])
         self.sessions.restore(state.values["sessions"], group("sessions."))
         self.popularity.restore(group("popularity."), state.values["popularity"])
+        if self.memory:
+            self.memory.restore(group("recall."), state.values["logged"])
+            self.sessions.places = {
+                session: Place(*place)
+                for session, place in zip(
+                    state.values["sessions"], state.values["places"], strict=True
+                )
+                if place is not None
+            }
         self._initial.set_state(tensors["random.initial"])
         self._draws.set_state(tensors["random.draws"])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .vocabulary import NO_ITEM
-
-BLOCK_ROWS = 4096
-"""Rows of the table that are scored at a time on a CPU: their scores stay in its cache."""
 
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
@@ -58,6 +56,29 @@ class Ranking:
     scores: Tensor
 
 
+class Mixer(Protocol):
+    """Turns scores into something better."""
+
+    def __call__(self, scores: Tensor, clicks: slice) -> Tensor:
+        """Give the probabilities of all rows for some of the clicks.
+
+        Parameters
+        ----------
+        scores
+            (c, rows): the network's, minus infinity where a row holds no item that is known; may
+            be overwritten.
+        clicks
+            Which of the m clicks they belong to.
+
+        Returns
+        -------
+        Tensor
+            (c, rows): negative where a row holds no item that is known.
+
+        """
+        ...
+
+
 def rank(
     outputs: Tensor,
     embedding: Tensor,
@@ -66,11 +87,12 @@ def rank(
     clicks: Tensor,
     births: Births,
     k: int = 0,
+    mixer: Mixer | None = None,
 ) -> Ranking:
     """Rank each target among all the items known before its click.
 
-    Works through blocks, so that memory stays bounded however large the catalogue. Scores that
-    differ by no more than rounding count as equal, so equal rows always tie.
+    Works through blocks of clicks, so that memory stays bounded however large the catalogue.
+    Scores that differ by no more than rounding count as equal, so equal rows always tie.
 
     Parameters
     ----------
@@ -87,46 +109,36 @@ def rank(
         The items first seen within the batch.
     k
         How many best items to give.
+    mixer
+        What makes probabilities of the scores, where it is not the scores that are ranked.
 
     """
     goals = embedding[targets]
-    own = (outputs * goals).sum(dim=1) + bias[targets]
     # Products of other shapes are rounded differently: what rounding cannot tell apart is equal.
     size = outputs.norm(dim=1) * goals.norm(dim=1) + bias[targets].abs()
-    least = (own - SLACK * torch.finfo(own.dtype).eps * size)[:, None]
+    slack = SLACK * torch.finfo(size.dtype).eps * (size if mixer is None else size + 1)
     unborn = clicks[:, None] <= births.clicks
     unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1) | (targets == NO_ITEM)
 
-    # Counting what is worse, not what is better, makes a score that is not a number count
-    # against the model.
-    worse = torch.zeros_like(targets)
-    rows = max(1, BLOCK_SCORES // max(1, len(outputs)))
-    if outputs.device.type == "cpu":
-        rows = min(rows, BLOCK_ROWS)
-    for block, shift in zip(embedding.split(rows), bias.split(rows), strict=True):
-        worse += (torch.addmm(shift, outputs, block.T) < least).sum(dim=1)
-    late = torch.addmm(bias[births.rows], outputs, embedding[births.rows].T)
-    ranks = len(bias) - worse - (unborn & ~(late < least)).sum(dim=1)
-    ranks.clamp_(min=1)
-    ranks.masked_fill_(torch.isnan(own), -1)
-    ranks.masked_fill_(unseen, 0)
-    best, scores = _best(outputs, embedding, bias, unborn, births, k)
-    return Ranking(ranks, best, scores)
-
-
-def _best(
-    outputs: Tensor, embedding: Tensor, bias: Tensor, unborn: Tensor, births: Births, k: int
-) -> tuple[Tensor, Tensor]:
-    """Give rows and scores of the k best items of each click."""
+    ranks = torch.empty_like(targets)
     k = min(k, len(bias))
     best = outputs.new_empty((len(outputs), k), dtype=torch.int64)
     values = outputs.new_empty((len(outputs), k))
-    if k:
-        block = max(1, BLOCK_SCORES // len(bias))
-        for start in range(0, len(outputs), block):
-            clicks = slice(start, start + block)
-            scores = torch.addmm(bias, outputs[clicks], embedding.T)
-            known = scores[:, births.rows].masked_fill(unborn[clicks], -torch.inf)
-            scores[:, births.rows] = known
-            values[clicks], best[clicks] = torch.topk(scores, k, dim=1)
-    return best, values
+    block = max(1, BLOCK_SCORES // len(bias))
+    for start in range(0, len(outputs), block):
+        part = slice(start, start + block)
+        scores = torch.addmm(bias, outputs[part], embedding.T)
+        known = scores[:, births.rows].masked_fill(unborn[part], -torch.inf)
+        scores[:, births.rows] = known
+        if mixer is not None:
+            scores = mixer(scores, part)
+        own = scores.gather(1, targets[part, None])
+        least = own - slack[part, None] * (1 if mixer is None else own)
+        # Counting what is worse, not what is better, makes a score that is not a number count
+        # against the model.
+        found = scores.shape[1] - (scores < least).sum(dim=1)
+        ranks[part] = found.masked_fill(torch.isnan(own[:, 0]), -1)
+        if k:
+            values[part], best[part] = torch.topk(scores, k, dim=1)
+    ranks.masked_fill_(unseen, 0)
+    return Ranking(ranks, best, values)

@@ -75,6 +75,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         What part of the embedding of the item clicked before its first click a new item is given
         on top of its random one: whoever clicks that item may like this one too.
 
+    memory
+        How many of the latest clicks are kept in sight, as evidence beside the network's forecast,
+        see `Memory`; 0: the network alone.
+    memory_rate
+        Step size for the weights of that evidence.
+
     Raises
     ------
     ValueError
@@ -127,6 +133,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sightings: int = 1
     idle: float = 0.0
     kinship: float = 0.15
+    memory: int = 1 << 18
+    memory_rate: float = 0.05
 
     @property
     def layers(self) -> list[int]:
@@ -161,13 +169,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "item_spread",
             "clip",
             "idle",
+            "memory",
             "regularisation",
         ):
             if getattr(self, option) < 0:
                 raise ValueError(f"{option} must not be negative, but is {getattr(self, option)}")
         if self.half_life and self.half_life < 1:
             raise ValueError(f"half_life must be 0 or at least 1, not {self.half_life}")
-        for option in ("rate", "item_rate"):
+        for option in ("rate", "item_rate", "memory_rate"):
             if getattr(self, option) <= 0:
                 raise ValueError(f"{option} must be more than 0, not {getattr(self, option)}")
         for option in ("momentum", "input_dropout", "dropout", "smoothing"):

@@ -90,6 +90,12 @@ class Recommender(Protocol):
         """Learn a batch without scoring it."""
         ...
 
+    def answer(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+    ) -> list[list[tuple[Id, float]]]:
+        """Give the k best next items, with scores, after each click; change nothing."""
+        ...
+
     def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
         """Give the k best next items, with scores, for a session of these clicks."""
         ...

@@ -33,7 +33,7 @@ class NextClickRanker(Ranker):
     max_sessions, max_items, seed, device, dtype
         As of `OnlineGRU4Rec`.
     **recipe
-        Options of `Recipe` by name.
+        Options of `Recipe` by name; `memory` has no part here.
 
     Raises
     ------
@@ -79,7 +79,8 @@ class NextClickRanker(Ranker):
 
     def _make(self) -> OnlineGRU4Rec:
         return OnlineGRU4Rec(
-            Recipe(**self.recipe),
+            # River asks for the score of any item at any time: the network's alone.
+            Recipe(**{**self.recipe, "memory": 0}),
             max_sessions=self.max_sessions,
             max_items=self.max_items,
             seed=cast("int", self.seed),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .click_log import Place
 from .vocabulary import NO_ITEM
 from .windows import Id, Windows, line_up
 
@@ -31,6 +32,11 @@ class SessionStore:
     device, dtype
         Where the windows and states live, and the states' type.
 
+    Attributes
+    ----------
+    places
+        Where the sessions stand in the click log, if one is kept.
+
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class SessionStore:
         self.bound = bound
         self._slots: dict[Id, int] = {}
         self._kept: dict[Id, int] = {}
+        self.places: dict[Id, Place] = {}
         self._free: list[int] = []
         self._windows = torch.full((0, window), NO_ITEM, dtype=torch.int64, device=device)
         self._states = torch.zeros((0, width), dtype=dtype, device=device)
@@ -52,8 +59,8 @@ class SessionStore:
         """Tell whether a session is live."""
         return session in self._slots
 
-    def line_up(self, sessions: Sequence[Id]) -> Windows:
-        """Find the window of every click of a batch; changes nothing.
+    def line_up(self, sessions: Sequence[Id], after: bool = False) -> Windows:
+        """Find the window of every click of a batch, see `line_up`; changes nothing.
 
         Raises
         ------
@@ -61,7 +68,7 @@ class SessionStore:
             The batch holds more sessions than the store may keep.
 
         """
-        windows = line_up(sessions, self._kept, self.window)
+        windows = line_up(sessions, self._kept, self.window, after)
         if len(windows.sessions) > self.bound:
             raise ValueError(
                 f"a batch of {len(windows.sessions)} sessions does not fit a bound of "
@@ -157,10 +164,11 @@ class SessionStore:
             slot = self._slots.pop(session, None)
             if slot is not None:
                 del self._kept[session]
+                self.places.pop(session, None)
                 self._free.append(slot)
 
     def state(self) -> tuple[list[Id], dict[str, Tensor]]:
-        """Copy the live sessions, from the least to the most recently clicked."""
+        """Copy the live sessions, from the least to the most recently clicked, not the places."""
         held = torch.tensor(list(self._slots.values()), dtype=torch.int64)
         held = held.to(self._windows.device)
         kept = torch.tensor([self._kept[session] for session in self._slots], dtype=torch.int64)

@@ -50,6 +50,9 @@ class Vocabulary:
         self._ids: list[Id | None] = [None]
         self._free: list[int] = []
         self._times: list[float] = [-math.inf]
+        # Which admission gave the row its item, and how many there were.
+        self._lives: list[int] = [0]
+        self._admitted = 0
         # Clicks of items that have not entered, least recently clicked first.
         self._sighted: OrderedDict[Id, int] = OrderedDict()
 
@@ -68,6 +71,11 @@ class Vocabulary:
         if item is None:
             raise KeyError(f"row {row} holds no item")
         return item
+
+    def lives(self, rows: NDArray[np.int64]) -> list[int]:
+        """Give the number of each row's admission, 0 for none; a comeback is another."""
+        lives = self._lives
+        return [lives[row] for row in rows.tolist()]
 
     def rows_of(self, items: Sequence[Id]) -> NDArray[np.int64]:
         """Look items up; `NO_ITEM` for those that are not known."""
@@ -106,12 +114,15 @@ class Vocabulary:
         return np.array(found, dtype=np.int64), new
 
     def _give(self, item: Id) -> int:
+        self._admitted += 1
         if self._free:
             row = self._free.pop()
             self._ids[row] = item
+            self._lives[row] = self._admitted
             return row
         self._ids.append(item)
         self._times.append(-math.inf)
+        self._lives.append(self._admitted)
         return len(self._ids) - 1
 
     def withdraw(self, rows: Sequence[int], used: int) -> None:
@@ -125,11 +136,13 @@ class Vocabulary:
             `used` as it was before.
 
         """
+        self._admitted -= len(rows)
         for row in reversed(rows):
             del self._rows[self.id_of(row)]
             if row >= used:
                 self._ids.pop()
                 self._times.pop()
+                self._lives.pop()
             else:
                 self._ids[row] = None
                 self._free.append(row)
@@ -174,6 +187,8 @@ class Vocabulary:
             "rows": list(self._rows.values()),
             "free": self._free.copy(),
             "used": self.used,
+            "lives": [self._lives[row] for row in self._rows.values()],
+            "admitted": self._admitted,
             # JSON has no infinity: null is an item that no time is known of.
             "times": [
                 None if time == -math.inf else time
@@ -188,7 +203,12 @@ class Vocabulary:
         self._free = list(values["free"])
         self._ids = [None] * values["used"]
         self._times = [-math.inf] * values["used"]
-        for (item, row), time in zip(self._rows.items(), values["times"], strict=True):
+        self._lives = [0] * values["used"]
+        self._admitted = values["admitted"]
+        for (item, row), time, life in zip(
+            self._rows.items(), values["times"], values["lives"], strict=True
+        ):
             self._ids[row] = item
+            self._lives[row] = life
             self._times[row] = -math.inf if time is None else time
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

@@ -29,6 +29,8 @@ class Windows:
         int64 (n,): which of them each click belongs to.
     turn
         int64 (n,): how many clicks of its session the batch holds before it.
+    ends
+        int64 (n,): how many clicks of its session the batch holds before its window's end.
     kept
         int64 (u,): how many clicks of the session the store holds.
     count
@@ -49,6 +51,7 @@ class Windows:
     sessions: list[Id]
     group: Whole
     turn: Whole
+    ends: Whole
     kept: Whole
     count: Whole
     size: int
@@ -70,12 +73,14 @@ class Windows:
     @property
     def starts(self) -> Whole:
         """int64 (m,): by how many clicks each scored window starts past the stored one."""
-        held = self.kept[self.group[self.scored]] + self.turn[self.scored]
+        held = self.kept[self.group[self.scored]] + self.ends[self.scored]
         starts: Whole = np.maximum(0, held - self.size)
         return starts
 
 
-def line_up(sessions: Sequence[Id], kept_of: dict[Id, int], size: int) -> Windows:
+def line_up(
+    sessions: Sequence[Id], kept_of: dict[Id, int], size: int, after: bool = False
+) -> Windows:
     """Find the window of every click.
 
     Parameters
@@ -86,6 +91,8 @@ def line_up(sessions: Sequence[Id], kept_of: dict[Id, int], size: int) -> Window
         How many clicks the store holds of a live session, at most `size`.
     size
         K, the longest window.
+    after
+        The windows end with their click, not before it: every click has one.
 
     Examples
     --------
@@ -103,19 +110,21 @@ def line_up(sessions: Sequence[Id], kept_of: dict[Id, int], size: int) -> Window
     turn = np.empty_like(group)
     turn[by_session] = np.arange(len(group)) - np.repeat(np.cumsum(count) - count, count)
 
-    lengths = np.minimum(kept[group] + turn, size)
+    ends = turn + after
+    lengths = np.minimum(kept[group] + ends, size)
     scored = np.flatnonzero(lengths)
     scored = scored[np.argsort(-lengths[scored], kind="stable")]
     lengths = lengths[scored]
     longest = int(lengths.max(initial=0))
     sizes = np.searchsorted(-lengths, -np.arange(longest), side="left")
     width = size + int(count.max(initial=0))
-    first = group[scored] * width + turn[scored] + size - lengths
+    first = group[scored] * width + ends[scored] + size - lengths
     steps = [first[:active] + step for step, active in enumerate(sizes)]
     return Windows(
         sessions=unique,
         group=group,
         turn=turn,
+        ends=ends,
         kept=kept,
         count=count,
         size=size,

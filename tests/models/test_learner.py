@@ -22,7 +22,7 @@ Stream = tuple[list[str | int], list[str | int]]
 
 
 def model(seed: int = 1, **options: object) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, **options})  # type: ignore[arg-type]
+    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
     return OnlineGRU4Rec(recipe, seed=seed, device="cpu", dtype="float64")
 
 
@@ -187,17 +187,17 @@ def test_an_item_first_seen_earlier_in_the_batch_is_known_and_a_later_one_is_not
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize(("dropout", "memory"), [(0.0, 0), (0.5, 0), (0.0, 12), (0.5, 1000)])
 @given(st.integers(0, 10_000), st.integers(1, 39), st.sampled_from([1, 7, 16]))
 @settings(max_examples=8)
 def test_changing_the_future_changes_no_past_figure(
-    embedding: str, dropout: float, seed: int, cut: int, batch: int
+    embedding: str, dropout: float, memory: int, seed: int, cut: int, batch: int
 ) -> None:
     sessions, items = stream(40, seed)
     others, else_items = stream(40, seed + 1)
     changed = (sessions[:cut] + others[cut:], items[:cut] + else_items[cut:])
     past, other = (
-        drive(model(embedding=embedding, dropout=dropout), clicks, batch)[:cut]
+        drive(model(embedding=embedding, dropout=dropout, memory=memory), clicks, batch)[:cut]
         for clicks in ((sessions, items), changed)
     )
     assert past == other
@@ -207,6 +207,8 @@ def test_changing_the_future_changes_no_past_figure(
     "options",
     [
         {},
+        {"memory": 50},
+        {"memory": 50, "sightings": 2},
         {"embedding": "separate", "dropout": 0.5, "optimizer": "adam", "momentum": 0.5},
         {"embedding": "one-hot", "cell": "lstm", "bias": True, "input_dropout": 0.3},
     ],
@@ -379,6 +381,8 @@ def test_ids_come_back_as_they_went_in() -> None:
     [
         ({}, 16),
         ({}, 160),
+        ({"memory": 1000}, 160),
+        ({"memory": 30, "sightings": 2}, 160),
         ({"embedding": "separate", "optimizer": "adam", "momentum": 0.5, "bias": True}, 160),
         ({"embedding": "one-hot", "cell": "lstm", "optimizer": "rmsprop", "dropout": 0.3}, 160),
         (
@@ -420,7 +424,7 @@ def test_a_copy_goes_on_like_the_first_and_by_itself(
 
 
 def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, **options})  # type: ignore[arg-type]
+    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
     return OnlineGRU4Rec(recipe, max_items=max_items, seed=1, device="cpu", dtype="float64")
 
 
@@ -429,6 +433,8 @@ def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:
     "options",
     [
         {},
+        {"memory": 12},
+        {"memory": 1000},
         *({"optimizer": name, "momentum": 0.5, "bias": True, "rate": 0.01} for name in RULES),
     ],
     ids=str,

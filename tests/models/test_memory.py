@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.memory import RECENT
+
+Id = str | int
+
+
+def model(**options: object) -> OnlineGRU4Rec:
+    recipe = Recipe(**{"hidden": 8, "negatives": 16, "window": 4, **options})  # type: ignore[arg-type]
+    return OnlineGRU4Rec(recipe, seed=1, device="cpu", dtype="float64")
+
+
+def taught(seed: int, **options: object) -> OnlineGRU4Rec:
+    draw = np.random.default_rng(seed)
+    learner = model(**options)
+    for _ in range(30):
+        sessions: list[Id] = draw.integers(9, size=8).tolist()
+        learner.learn(sessions, draw.zipf(1.4, size=8).clip(max=20).tolist())
+    return learner
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_scores_are_probabilities_over_the_catalogue(seed: int) -> None:
+    learner = taught(seed)
+    found = learner.recommend([1, 2], k=1000)
+    assert len(found) == learner.catalogue
+    assert sum(score for _, score in found) == pytest.approx(1)
+    assert all(score >= 0 for _, score in found)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10)
+def test_ranks_are_those_of_the_recommended(seed: int) -> None:
+    learner = taught(seed)
+    tested = learner.test([0, 1, 2, 3], [1, 2, 1, 3], k=1000)
+    for place in np.flatnonzero(tested.scored & (tested.ranks > 0)).tolist():
+        _, score = tested.recommended[place][tested.ranks[place] - 1]
+        own = dict(tested.recommended[place])[[1, 2, 1, 3][place]]
+        assert score == pytest.approx(own)  # Where two tie, the other may stand there.
+
+
+def test_what_followed_once_is_foreseen_at_once() -> None:
+    """One session is evidence enough; a network needs many."""
+    with_memory, without = model(), model(memory=0)
+    for learner in (with_memory, without):
+        learner.learn(["s"] * 40, [f"filler {number}" for number in range(40)])
+        learner.learn(["a", "a"], ["camera", "tripod"])
+        learner.learn(["f"] * (RECENT + 10), [f"more {number}" for number in range(RECENT + 10)])
+    ranks = [
+        learner.test(["b", "b"], ["camera", "tripod"]).ranks[1]
+        for learner in (with_memory, without)
+    ]
+    assert ranks[0] <= 3
+    assert ranks[0] < ranks[1]
+
+
+def test_evidence_counts_within_the_batch_from_the_click_after_it() -> None:
+    learner = model()
+    learner.learn(["s"] * 300, [f"filler {number}" for number in range(300)])
+    sessions: list[Id] = ["a", "b", "a", "b"]
+    tested = learner.test(sessions, ["camera", "camera", "tripod", "tripod"])
+    assert tested.ranks[2] == 0
+    assert 1 <= tested.ranks[3] <= 5
+
+
+def test_what_lies_beyond_the_bound_is_out_of_sight() -> None:
+    short, long = model(memory=50), model(memory=5000)
+    for learner in (short, long):
+        learner.learn(["a", "a"], ["camera", "tripod"])
+        for start in range(0, 400, 50):
+            learner.learn(["f"] * 50, [f"more {number}" for number in range(start, start + 50)])
+    ranks = [learner.test(["b", "b"], ["camera", "tripod"]).ranks[1] for learner in (short, long)]
+    assert ranks[1] < ranks[0]
+
+
+def test_the_gates_learn_whom_to_trust() -> None:
+    """Where sessions only repeat their item, trust goes to the session's own clicks."""
+    learner = model()
+    draw = np.random.default_rng(0)
+    for start in range(150):
+        items: list[Id] = draw.integers(40, size=8).tolist()
+        sessions: list[Id] = [f"{start} {place}" for place in range(8)]
+        learner.learn(sessions * 3, items * 3)
+    assert learner.memory is not None
+    tested = learner.test(["x"] * 3, [7, 7, 7], k=1)
+    assert tested.recommended[2][0][0] == 7
+    assert tested.recommended[2][0][1] > 0.9
+
+
+def test_a_diverged_score_teaches_the_memory_nothing() -> None:
+    learner = taught(0)
+    assert learner.memory is not None
+    before = {name: w.detach().clone() for name, w in learner.memory.weights.items()}
+    learner.items.embedding.values[1:] = torch.nan
+    with pytest.raises(FloatingPointError):
+        learner.test_then_learn([0, 1, 2], [1, 2, 3])
+    for name, weight in learner.memory.weights.items():
+        assert torch.equal(weight.detach(), before[name]), name
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10)
+def test_an_answer_is_what_the_next_click_is_scored_against(seed: int) -> None:
+    learner = taught(seed)
+    sessions, items = ["x", "y", "x"], [1, 2, 3]
+    answers = learner.answer(sessions, items, k=1000)
+    learner.sessions.forget(["x", "y"])
+    again = learner.answer(sessions, items, k=1000)
+    assert answers == again  # It changed nothing.
+    tested = learner.test(["x", "x"], [1, 2], k=1000)
+    # Nobody else clicked meanwhile: one and the same moment.
+    assert [item for item, _ in tested.recommended[1]][:3] == [item for item, _ in answers[0]][:3]
+
+
+def test_without_memory_an_answer_is_the_networks_scores() -> None:
+    """No probabilities: scores of any size and sign, as the exported network gives them."""
+    learner = taught(3, memory=0)
+    answer = learner.answer(["x", "x"], [1, 2], k=1000)[1]
+    assert sum(score for _, score in answer) != pytest.approx(1)
+    assert min(score for _, score in answer) < 0
