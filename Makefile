@@ -1,5 +1,6 @@
 # make setup   a virtual environment in .venv with nextclick and the tools installed
 # make test    the quick tests              make slow    the slow ones
+# make soak    an hour of live clicks through a broker
 # make lint    ruff and mypy                make format  put the sources in their format
 # make demo    the main job on a simulated shop; results in demo/
 # make clean   remove what the other targets made, all but .venv
@@ -13,7 +14,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
 
-.PHONY: setup test slow lint format demo clean
+.PHONY: setup test slow soak lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -39,6 +40,10 @@ test: setup
 
 slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+soak: setup
+	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s -k test_soak \
+		tests/stream/test_kafka_run.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -4,28 +4,45 @@ from __future__ import annotations
 
 from .clicks import Click, Clicks, Id, Position, Rejected
 from .formats import LogFormat, log_format
+from .kafka import KafkaSource, Lag
+from .kafka_connect import KafkaLog
+from .kafka_settings import KafkaAddress, client_settings, parse_address, public_settings
+from .kafka_sink import DeadLetterTopic, KafkaSink
 from .log import LogSource
 from .open import open_source
 from .pipe import PipeSource
+from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, SinkError, dead_letter
+from .sinks import JsonLinesSink, Sink, SinkError, dead_letter
 from .source import Source, SourceError
 
 __all__ = [
     "Click",
     "Clicks",
+    "DeadLetterTopic",
     "Id",
     "JsonLinesSink",
+    "KafkaAddress",
+    "KafkaLog",
+    "KafkaSink",
+    "KafkaSource",
+    "Lag",
     "LogFormat",
     "LogSource",
     "PipeSource",
     "Position",
     "Rejected",
+    "Replay",
     "SimulatedShop",
+    "Sink",
     "SinkError",
     "Source",
     "SourceError",
+    "client_settings",
     "dead_letter",
     "log_format",
+    "make_topic",
     "open_source",
+    "parse_address",
+    "public_settings",
 ]

@@ -82,6 +82,9 @@ class Clicks:
         The source's position *after* these clicks and these rejected records.
     rejected
         Records read along the way that cannot be used.
+    places
+        Where each click stands, ``{"partition": ..., "offset": ...}``; None where the source has
+        no such places.
 
     Examples
     --------
@@ -96,6 +99,7 @@ class Clicks:
     times: NDArray[np.float64]
     position: Position = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    places: list[Position] | None = None
 
     def __len__(self) -> int:
         """Give the number of clicks, rejected records left out."""

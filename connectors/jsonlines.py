@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ from .formats import UNITS_PER_SECOND, LogFormat
 from .lines import Lines
 from .source import SourceError
 
+ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
+"""What stands for a part of a click that is not in the object."""
+
 
 class JsonLinesDecoder:
     """Decodes lines that hold one JSON object each; fields without use are ignored.
@@ -34,6 +38,9 @@ class JsonLinesDecoder:
         The format.
     name
         The file's name, for positions and messages.
+    without
+        Of ``session`` and ``time``, those that stand elsewhere than in the object. In their place
+        a session is ``"-"`` and a time 0.
 
     Raises
     ------
@@ -42,7 +49,7 @@ class JsonLinesDecoder:
 
     """
 
-    def __init__(self, form: LogFormat, name: str) -> None:
+    def __init__(self, form: LogFormat, name: str, without: Collection[str] = ()) -> None:
         key = form.session if form.session is not None else form.user
         names = {"session": str(key), "item": form.item, "time": form.time}
         if form.date is not None or form.only is not None or not form.header:
@@ -50,11 +57,13 @@ class JsonLinesDecoder:
         if len(set(names.values())) < len(names):
             raise SourceError(f"{name}: session, item and time must be three different fields")
         self._name = name
-        self._names = names
+        self._names = names = {part: names[part] for part in names if part not in without}
         self._per_second = UNITS_PER_SECOND[form.unit]
+        kinds = {"session": str | int, "item": str | int, "time": float | str}
         line = msgspec.defstruct(
             "Line",
-            [("session", str | int), ("item", str | int), ("time", float | str)],
+            [(part, kinds[part]) for part in names],
+            namespace={part: value for part, value in ELSEWHERE.items() if part in without},
             rename=names,
             gc=False,
         )
@@ -101,7 +110,7 @@ class JsonLinesDecoder:
             raise UnusableError("not_utf8", f"the line is not UTF-8: {error.reason}") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise UnusableError("bad_json", str(error)) from error
-        session = check_id(record.session, self._names["session"], "no_session")
+        session = check_id(record.session, self._names.get("session", ""), "no_session")
         item = check_id(record.item, self._names["item"], "no_item")
         time = record.time
         if isinstance(time, str):
@@ -112,9 +121,13 @@ class JsonLinesDecoder:
 
     def decode_block(self, lines: Lines) -> Decoded | None:
         """Decode a whole block at once; None where anything about it is odd."""
+        return self.decode_values(lines.split(), int(np.diff(lines.ends, prepend=0).max()))
+
+    def decode_values(self, values: list[bytes], longest: int) -> Decoded | None:
+        """Decode values of at most so many bytes at once; None where anything is odd."""
         try:
             # One by one: a decoder of the whole block takes two objects on one line for two lines.
-            records = list(map(self._decoder.decode, lines.split()))
+            records = list(map(self._decoder.decode, values))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         sessions: list[Id] = [record.session for record in records]
@@ -122,7 +135,7 @@ class JsonLinesDecoder:
         if "" in sessions or "" in items:
             return None
         # An id is never longer than its line.
-        if np.diff(lines.ends, prepend=0).max() > LONGEST_ID and _too_long(sessions + items):
+        if longest > LONGEST_ID and _too_long(sessions + items):
             return None
         times = self._times([record.time for record in records])
         if times is None or not usable_times(times):

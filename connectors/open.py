@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .formats import LogFormat
+from .kafka import KafkaSource
+from .kafka_settings import parse_address
 from .log import LogSource
 from .pipe import PipeSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
 
-def open_source(spec: str, form: LogFormat | None = None) -> Source:
+def open_source(spec: str, form: LogFormat | None = None, **topic: Any) -> Source:
     """Open a source by its name.
 
     Parameters
     ----------
     spec
         ``-`` for JSON Lines on standard input, ``sim:clicks=60000,seed=1`` for the simulated
-        shop, else the path of a log.
+        shop, ``kafka://host:port/topic`` for a topic, else the path of a log.
     form
-        The format of a log or of the lines; see `log_format`.
+        The format of a log, of the lines or of the records; see `log_format`.
+    topic
+        What else a topic is to be read with; see `KafkaSource`.
 
     Raises
     ------
@@ -32,12 +38,15 @@ def open_source(spec: str, form: LogFormat | None = None) -> Source:
     3
 
     """
+    if not spec.strip():
+        raise SourceError(
+            "no source is named: give the path of a log, kafka://host:port/topic, - for standard "
+            "input, or sim: for the simulated shop"
+        )
     if spec == "-":
         return PipeSource(form)
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka://"):
-        raise SourceError(
-            f"{spec}: Kafka is not available in this version; pipe the topic's records into '-'"
-        )
+        return KafkaSource(parse_address(spec), form, **topic)
     return LogSource(spec, form)

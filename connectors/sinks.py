@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
@@ -14,6 +14,37 @@ from .clicks import Rejected
 
 class SinkError(Exception):
     """A sink cannot be opened or written; the message names the place and the remedy."""
+
+
+class Sink(Protocol):
+    """Where records go out, one after the other; `name` tells it from others."""
+
+    name: str
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds as much as it can before the next snapshot."""
+        ...
+
+    def write(self, record: Any) -> None:
+        """Take a record."""
+        ...
+
+    def flush(self) -> None:
+        """Let others see what was written, as far as they may before the next snapshot."""
+        ...
+
+    def sync(self) -> Any:
+        """Make all that was written durable; give what the sink needs to be resumed there."""
+        ...
+
+    def commit(self, length: Any) -> None:
+        """Hear that the snapshot which holds this, given by `sync`, is durable."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held."""
+        ...
 
 
 class JsonLinesSink:
@@ -33,6 +64,8 @@ class JsonLinesSink:
     ----------
     name
         The file's absolute path.
+    full
+        False: a file needs no snapshot before it takes more.
 
     Raises
     ------
@@ -57,6 +90,7 @@ class JsonLinesSink:
     def __init__(self, path: str | os.PathLike[str], resume_at: int | None = None) -> None:
         self._path = Path(path)
         self.name = str(self._path.resolve())
+        self.full = False
         self._encoder = msgspec.json.Encoder()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +125,20 @@ class JsonLinesSink:
         except OSError as error:
             raise self._failed(error) from error
 
+    def flush(self) -> None:
+        """Let others see what was written.
+
+        Raises
+        ------
+        SinkError
+            It cannot be written, as on a full disk.
+
+        """
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+
     def sync(self) -> int:
         """Make all records durable; give the file's length in bytes.
 
@@ -106,6 +154,9 @@ class JsonLinesSink:
         except OSError as error:
             raise self._failed(error) from error
         return self._file.tell()
+
+    def commit(self, length: int) -> None:
+        """Do nothing: what was written after a snapshot is cut off when a run goes on from it."""
 
     def close(self) -> None:
         """Write what is left, and close the file."""

@@ -1,48 +1,19 @@
-"""Configuration: what a run is told, from a TOML file and from flags."""
+"""What a run is told: one typed configuration."""
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-import tomllib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal
 
 import msgspec
 
+from nextclick.connectors import public_settings
 from nextclick.models import Recipe
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_CLICKS = re.compile(r"([\d_,]+)\s*clicks?")
-
-S = TypeVar("S", bound=msgspec.Struct)
+from .options import ConfigError, Every, at_least, flag, parse_duration, parse_every
 
 
-class ConfigError(Exception):
-    """An option is unknown, of the wrong type or out of range; the message names it."""
-
-
-class Every(msgspec.Struct, frozen=True):
-    """How often: after so many seconds, or after so many clicks; the other is None.
-
-    Examples
-    --------
-    >>> parse_every("5000clicks", "--snapshot-every")
-    Every(seconds=None, clicks=5000)
-
-    """
-
-    seconds: float | None = None
-    clicks: int | None = None
-
-
-class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
-
-    Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.
+class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the source is read. From `until_end` on the options are for a topic.
 
     Parameters
     ----------
@@ -57,6 +28,66 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         The name of a preset for a published data set.
     sort
         Read the whole log first and put it in order of time.
+    until_end
+        Stop at the end of the topic as it stood at the start.
+    partitions
+        Read these only.
+    session_from
+        The session's id is a field of the record, or its key.
+    time_from
+        The time is a field of the record, or the record's own timestamp.
+    idle
+        After how long a silent partition no longer holds the others back.
+    on_missing_offsets
+        Where to go on when the records at the position are gone; without it the run ends with an
+        error.
+    group
+        The consumer group that offsets are committed to, for lag tools to see.
+    kafka
+        Settings of the connection, as `client_settings` reads them.
+
+    """
+
+    session_column: str | None = None
+    user_column: str | None = None
+    item_column: str | None = None
+    time_column: str | None = None
+    time_unit: str | None = None
+    format: str | None = None
+    sort: bool | None = None
+    until_end: bool = False
+    partitions: list[int] | None = None
+    session_from: Literal["field", "key"] = "field"
+    time_from: Literal["field", "record"] = "field"
+    idle: str | float = "1s"
+    on_missing_offsets: Literal["earliest", "latest"] | None = None
+    group: str = "nextclick"
+    kafka: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and that the durations can be read."""
+        parse_duration(self.idle, "--idle")
+        if not self.group.strip():
+            raise ConfigError("--group must be a name")
+        if self.partitions is not None:
+            if not self.partitions:
+                raise ConfigError("--partitions must name at least one")
+            for partition in self.partitions:
+                at_least(partition, 0, "--partitions")
+
+    @property
+    def idle_seconds(self) -> float:
+        """After how long a silent partition no longer holds the others back, in seconds."""
+        return parse_duration(self.idle, "--idle")
+
+
+class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
+
+    Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.
+
+    Parameters
+    ----------
     gap
         The inactivity that ends a session. Where not given: 30 minutes for users, the custom of
         the field, and one day for session ids, which seldom need cutting but must expire.
@@ -84,12 +115,25 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Stop after so many.
     window
         Clicks in the sliding window of the metrics.
+    json, report
+        Files to write the figures and the page to.
+    recommendations, dead_letters
+        Where recommendations and unusable records go: a file, or ``kafka://host:port/topic``.
+    recommend
+        The best items before each scored click, or after every click.
     k
-        How many items to recommend for each click.
-    json, report, recommendations, dead_letters
-        Files to write the figures, the page, the recommendations and the unusable records to.
+        How many of them.
+    max_wait
+        How long a click on a quiet stream waits for its recommendations.
+    exactly_once
+        Write recommendations to their topic in transactions that go with the snapshots.
+    metrics_port, metrics_address
+        Where to serve ``/metrics`` for Prometheus; nowhere without a port.
     model
         What the model is made of and how it learns.
+    session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
+    partitions, session_from, time_from, idle, on_missing_offsets, group, kafka
+        How the source is read, see `SourceOptions`.
 
     Raises
     ------
@@ -104,13 +148,6 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     """
 
-    session_column: str | None = None
-    user_column: str | None = None
-    item_column: str | None = None
-    time_column: str | None = None
-    time_unit: str | None = None
-    format: str | None = None
-    sort: bool | None = None
     gap: str | float | None = None
     lateness: str | float = "60s"
     max_sessions: int = 100_000
@@ -124,15 +161,21 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seed: int = 0
     max_clicks: int | None = None
     window: int = 10_000
-    k: int = 20
     json: str | None = None
     report: str | None = None
     recommendations: str | None = None
+    recommend: Literal["scored", "every"] = "scored"
+    k: int = 20
+    max_wait: str | float = "100ms"
+    exactly_once: bool = False
     dead_letters: str | None = None
+    metrics_port: int | None = None
+    metrics_address: str = "127.0.0.1"
     model: Recipe = Recipe()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
+        super().__post_init__()
         for field in (
             "max_sessions",
             "max_items",
@@ -147,7 +190,24 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
+        parse_duration(self.max_wait, "--max-wait")
         parse_every(self.snapshot_every, "--snapshot-every")
+        if self.metrics_port is not None and not 0 <= self.metrics_port < 1 << 16:
+            raise ConfigError(f"--metrics-port must be from 0 to 65535, not {self.metrics_port}")
+        if self.exactly_once:
+            self._check_exactly_once()
+
+    def _check_exactly_once(self) -> None:
+        if not (self.recommendations or "").startswith("kafka://"):
+            raise ConfigError(
+                "--exactly-once is for recommendations that go to a topic: give "
+                "--recommendations kafka://host:port/topic (files need no such option)"
+            )
+        if self.snapshots is None:
+            raise ConfigError(
+                "--exactly-once commits recommendations with the snapshots: give a folder with "
+                "--snapshots"
+            )
 
     @property
     def gap_seconds(self) -> float | None:
@@ -160,236 +220,24 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return parse_duration(self.lateness, "--lateness")
 
     @property
+    def max_wait_seconds(self) -> float:
+        """How long a click on a quiet stream waits for its recommendations, in seconds."""
+        return parse_duration(self.max_wait, "--max-wait")
+
+    @property
     def every(self) -> Every:
         """How often to take a snapshot."""
         return parse_every(self.snapshot_every, "--snapshot-every")
 
+    def public(self) -> dict[str, Any]:
+        """Give all options in JSON's types, as they may be shown and kept: without secrets.
 
-def flag(field: str) -> str:
-    """Give an option's name as it is typed.
+        Examples
+        --------
+        >>> RunConfig(kafka={"sasl.password": "12345"}).public()["kafka"]
+        {'sasl.password': '***'}
 
-    Examples
-    --------
-    >>> flag("snapshot_every")
-    '--snapshot-every'
-
-    """
-    return "--" + field.replace("_", "-")
-
-
-def at_least(value: float | None, least: float, option: str) -> None:
-    """Raise ConfigError where a value is given and below the least that makes sense."""
-    if value is not None and not value >= least:
-        raise ConfigError(f"{option} must be at least {least}, not {value}")
-
-
-def parse_duration(duration: str | float, option: str) -> float:
-    """Read a duration in seconds.
-
-    Parameters
-    ----------
-    duration
-        A number of seconds, or a number with its unit: ms, s, m, h or d.
-    option
-        The option's name, for the message.
-
-    Raises
-    ------
-    ConfigError
-        It is no duration.
-
-    Examples
-    --------
-    >>> [parse_duration(text, "--gap") for text in ("30m", "500ms", "1.5h", "90", 90)]
-    [1800.0, 0.5, 5400.0, 90.0, 90.0]
-
-    """
-    if isinstance(duration, str):
-        match = _DURATION.fullmatch(duration.strip())
-        seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else math.nan
-    else:
-        seconds = float(duration)
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ConfigError(
-            f'{option}: {duration!r} is no duration; write for instance "60s" or "30m"'
-        )
-    return seconds
-
-
-def parse_every(every: str | float, option: str) -> Every:
-    """Read how often something is to happen: a duration, or a number of clicks.
-
-    Raises
-    ------
-    ConfigError
-        It is neither, or it is nothing.
-
-    """
-    match = _CLICKS.fullmatch(every.strip()) if isinstance(every, str) else None
-    digits = re.sub("[_,]", "", match[1]) if match else ""
-    if digits:
-        parsed = Every(clicks=int(digits))
-    else:
-        try:
-            parsed = Every(seconds=parse_duration(every, option))
-        except ConfigError:
-            raise ConfigError(
-                f'{option}: {every!r} says not how often; write for instance "60s" or "5000clicks"'
-            ) from None
-    if not (parsed.seconds or parsed.clicks):
-        raise ConfigError(f"{option} must be more than 0, not {every!r}")
-    return parsed
-
-
-def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Check that options exist.
-
-    Parameters
-    ----------
-    given
-        The options' names.
-    known
-        All names there are.
-    where
-        The file, and the table in it, for the message.
-
-    Raises
-    ------
-    ConfigError
-        One does not; the message names the nearest one that does.
-
-    Examples
-    --------
-    >>> check_keys(["bach"], ["batch", "seed"], "run.toml")
-    Traceback (most recent call last):
-    ...
-    nextclick.stream.config.ConfigError: run.toml: there is no option 'bach'; is it 'batch'?
-
-    """
-    known = sorted(known)
-    for key in given:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"is it {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
-            raise ConfigError(f"{where}: there is no option {key!r}; {remedy}")
-
-
-def load_toml(path: Path, struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Read the options that a TOML file gives.
-
-    Parameters
-    ----------
-    path
-        The file.
-    struct
-        What the options are for, `RunConfig` or a struct that extends it; a field that is a
-        struct itself is a table of the file.
-
-    Returns
-    -------
-    dict
-        The options given, and only those; tables as dicts.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read, or an option is unknown or has the wrong type.
-
-    """
-    try:
-        given = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except ValueError as error:  # No TOML, or no UTF-8.
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
-    _check(given, struct, str(path))
-    return given
-
-
-def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """Lay flags over a file's options; a flag that is None was not given.
-
-    Examples
-    --------
-    >>> merge({"batch": 64, "model": {"hidden": 50}}, {"batch": 1, "seed": None})
-    {'batch': 1, 'model': {'hidden': 50}}
-
-    """
-    merged = dict(file)
-    for key, value in flags.items():
-        if isinstance(value, dict):
-            merged[key] = merge(merged.get(key, {}), value)
-        elif value is not None:
-            merged[key] = value
-    return merged
-
-
-def build(struct: type[S], given: dict[str, Any]) -> S:
-    """Make a configuration of the options given; the others have their defaults.
-
-    Raises
-    ------
-    ConfigError
-        An option is unknown, has the wrong type, or is out of its range.
-
-    Examples
-    --------
-    >>> build(RunConfig, {"batch": 0})
-    Traceback (most recent call last):
-    ...
-    nextclick.stream.config.ConfigError: --batch must be at least 1, not 0
-
-    """
-    _check(given, struct, "the options")
-    try:
-        return msgspec.convert(given, struct)
-    except msgspec.ValidationError as error:
-        # The model's own check of a range: "window must be at least 1 - at `$.model`".
-        raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
-
-
-def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
-    """Read options given as ``name=value``, each value as TOML has it; a bare word is a text.
-
-    Raises
-    ------
-    ConfigError
-        One has no name or no value.
-
-    Examples
-    --------
-    >>> parse_assignments(["hidden=200", "reset=after"], "--model")
-    {'hidden': 200, 'reset': 'after'}
-
-    """
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value):
-            raise ConfigError(f"{option} {text!r}: write name=value, for instance hidden=200")
-        try:
-            values[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name] = value
-    return values
-
-
-def _check(given: dict[str, Any], struct: type[msgspec.Struct], where: str) -> None:
-    """Check the names and types of options, those in tables too."""
-    wanted = {field.name: field.type for field in msgspec.structs.fields(struct)}
-    check_keys(given, wanted, where)
-    for key, value in given.items():
-        kind = wanted[key]
-        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            _check(value, kind, f"{where}, table [{key}]")
-            continue
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            if get_origin(kind) is Literal:
-                problem = f"expected one of {', '.join(map(str, get_args(kind)))}, got {value!r}"
-            else:
-                # "Expected `int | null`, got `str`", where TOML has no null.
-                words = str(error).replace("`", "").replace(" | null", "")
-                problem = f"{words[0].lower()}{words[1:]} ({value!r})"
-            raise ConfigError(f"{where}: {key!r}: {problem}") from error
+        """
+        options: dict[str, Any] = msgspec.to_builtins(self)
+        options["kafka"] = public_settings(self.kafka)
+        return options

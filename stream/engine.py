@@ -7,41 +7,29 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from nextclick.connectors import Clicks, Position, Rejected, Source, dead_letter
+from nextclick.connectors import Clicks, Position, Rejected, Sink, Source, dead_letter
 from nextclick.models import Recommender, State
 
-from .config import Every
+from .options import Every
+from .pending import Pending
+from .phases import Phases
 from .prequential import Prequential
+from .recommending import after_clicks, before_clicks
 from .sessionizer import Sessionizer
 from .snapshots import Snapshots
 
 POLL_SECONDS = 0.1
 """How long a poll may wait for clicks; so soon the engine hears that it is to stop."""
 
+LOOK_SECONDS = 1.0
+"""How often to look whether the source has something to tell."""
 
 SINKS = ("recommendations", "dead_letters")
-
-
-class Sink(Protocol):
-    """Where records go out, one after the other; `name` tells it from others."""
-
-    name: str
-
-    def write(self, record: Any) -> None:
-        """Take a record."""
-        ...
-
-    def sync(self) -> int:
-        """Make all that was written durable and give the length so far."""
-        ...
-
-    def close(self) -> None:
-        """Release what is held."""
-        ...
+"""The doors that records go out by, as a snapshot names them."""
 
 
 class Engine:
@@ -50,6 +38,9 @@ class Engine:
     Clicks are learned in batches cut by count along the stream, never by time, so neither timing
     nor stops change a figure. What the next click depends on is all in `state`: a snapshot holds
     it between two batches, with the clicks of an unfinished batch.
+
+    Recommendations are made by the parameters from before the click's batch. So where a stream is
+    quiet they need not wait for the batch to be full, see `max_wait`.
 
     Parameters
     ----------
@@ -66,16 +57,32 @@ class Engine:
     snapshots, every
         Where snapshots go and how often; none where `snapshots` is None.
     recommendations, k
-        Takes the k best items before each scored click, where given.
+        Takes the k best items of each click, where given.
+    after
+        The best items after every click, instead of those before each scored click.
+    max_wait
+        After so many seconds a click of an unfinished batch gets its recommendations without the
+        others, and so it does before the last snapshot; None: never, which suits what is read
+        from disk and written to files.
     dead_letters
         Takes the records that cannot be used, where given.
     about
         Facts to put into every snapshot: the configuration.
+    tell
+        Takes what a person should know of the source, as soon as it does.
 
     Attributes
     ----------
+    clicks
+        Clicks read, rejected records left out.
+    first, late, learned, rejected
+        How many of them started a session, came late, were learned; rejected records by reason.
+    sinks
+        Where records go, by their names among `SINKS`.
     written
         For each sink that the run has had, its name and length as of the last `state`.
+    phases
+        How long each phase of the loop takes.
 
     """
 
@@ -91,8 +98,11 @@ class Engine:
         every: Every | None = None,
         recommendations: Sink | None = None,
         k: int = 20,
+        after: bool = False,
+        max_wait: float | None = None,
         dead_letters: Sink | None = None,
         about: dict[str, Any] | None = None,
+        tell: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.source = source
         self.model = model
@@ -101,22 +111,37 @@ class Engine:
         self.figures = figures or Prequential()
         self.snapshots = snapshots
         self.every = every or Every(seconds=60)
-        self.recommendations = recommendations
-        self.k = k if recommendations else 0
-        self.dead_letters = dead_letters
+        self.sinks = {
+            name: sink
+            for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
+            if sink is not None
+        }
+        self.k = k
+        self.after = after
+        self.max_wait = max_wait
         self.about = about or {}
+        self.tell = tell
         self.clicks = 0
         self.first = 0
         self.late = 0
         self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
+        self.phases = Phases()
         self._position: Position = {}
-        self._pending = Clicks([], [], np.zeros(0))
+        self._pending = Pending()
+        self._waiting_since = time.monotonic()
         self._time: float | None = None
         self._committed: dict[str, Any] | None = None
         self._taken_at, self._taken_clicks = time.monotonic(), 0
+        self._told: set[str] = set()
+        self._looked_at = time.monotonic()
         self._stopped = False
+
+    @property
+    def pending(self) -> int:
+        """The number of clicks of the unfinished batch."""
+        return len(self._pending)
 
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler."""
@@ -146,7 +171,7 @@ class Engine:
             wanted = self.batch - len(self._pending)
             if max_clicks is not None:
                 wanted = min(wanted, max_clicks - self.clicks)
-            clicks = self.source.poll(wanted, POLL_SECONDS) if wanted > 0 else None
+            clicks = self._poll(wanted) if wanted > 0 else None
             if clicks is None:
                 break
             self._take(clicks)
@@ -154,74 +179,133 @@ class Engine:
                 self._step()
                 if progress:
                     progress(self)
-            if self.snapshots and not self.snapshots.busy:
-                self._commit(self.snapshots)
-                if self._due():
-                    self._snapshot(self.snapshots)
+            elif self._patience() == 0:
+                self._answer()
+            if self.snapshots:
+                if self._full():
+                    self.snapshots.wait()
+                if not self.snapshots.busy:
+                    self._commit(self.snapshots)
+                    if self._due():
+                        self._snapshot(self.snapshots)
+        if self.max_wait is not None:
+            self._answer()
         if self.snapshots:
             self._snapshot(self.snapshots)
             self.snapshots.wait()
             self._commit(self.snapshots)
         self.flush()
+        self._tell_warnings()
         if progress:
             progress(self)
-
-    def _due(self) -> bool:
-        """Whether it is time for a snapshot."""
-        if self.every.seconds is not None:
-            return time.monotonic() - self._taken_at >= self.every.seconds
-        return self.clicks - self._taken_clicks >= (self.every.clicks or 0)
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
         if len(self._pending):
             self._step()
 
+    def _poll(self, wanted: int) -> Clicks | None:
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._tell_warnings()
+        with self.phases.measure("poll"):
+            return self.source.poll(wanted, self._patience())
+
+    def _tell_warnings(self) -> None:
+        """Tell what the source has to say, each sentence once."""
+        self._looked_at = time.monotonic()
+        for sentence in self.source.warnings:
+            if sentence not in self._told:
+                self._told.add(sentence)
+                self.tell(sentence)
+
+    def _patience(self) -> float:
+        """Give the seconds that may pass before the engine must look after something."""
+        unanswered = len(self._pending) - self._pending.answered
+        if self.max_wait is None or "recommendations" not in self.sinks or not unanswered:
+            return POLL_SECONDS
+        left = self._waiting_since + self.max_wait - time.monotonic()
+        return min(max(left, 0.0), POLL_SECONDS)
+
     def _take(self, clicks: Clicks) -> None:
         """Keep what was polled until a batch is full."""
         self._position = clicks.position
-        self.clicks += len(clicks)
-        if len(clicks):
-            self._time = float(clicks.times[-1])
         self._reject(clicks.rejected)
-        self._pending.sessions += clicks.sessions
-        self._pending.items += clicks.items
-        self._pending.times = np.concatenate([self._pending.times, clicks.times])
+        if not len(clicks):
+            return
+        self.clicks += len(clicks)
+        self._time = float(clicks.times[-1])
+        if len(self._pending) == self._pending.answered:
+            self._waiting_since = time.monotonic()
+        with self.phases.measure("sessions"):
+            assigned = self.sessionizer.assign(clicks.sessions, clicks.times)
+        self.first += int(assigned.first.sum())
+        self.late += int(assigned.late.sum())
+        self._pending.add(clicks, assigned)
 
     def _reject(self, rejected: list[Rejected]) -> None:
         self.rejected.update(record.reason for record in rejected)
-        if self.dead_letters:
+        if sink := self.sinks.get("dead_letters"):
             for record in rejected:
-                self.dead_letters.write(dead_letter(record))
+                sink.write(dead_letter(record))
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
-        clicks, self._pending = self._pending, Clicks([], [], np.zeros(0))
-        assigned = self.sessionizer.assign(clicks.sessions, clicks.times)
-        positions = np.arange(self.clicks - len(clicks), self.clicks) + 1
-        timely = np.flatnonzero(~assigned.late)
-        self.late += len(clicks) - len(timely)
-        self.first += int(assigned.first.sum())
-        items = [clicks.items[place] for place in timely.tolist()]
-        handles = assigned.handles[timely].tolist()
-        tested = self.model.test_then_learn(handles, items, self.k, self.sessionizer.clock)
-        self.model.forget(assigned.ended)
-        scored = timely[tested.scored]
+        if self.after:
+            # Before anything of the batch is learned.
+            self._answer()
+        clicks, self._pending = self._pending, Pending()
+        before = self.clicks - len(clicks)
+        timely = clicks.timely
+        handles, items = clicks.chosen(timely)
+        sink = self.sinks.get("recommendations") if clicks.answered < len(clicks) else None
+        with self.phases.measure("model"):
+            tested = self.model.test_then_learn(
+                handles, items, self.k if sink else 0, self.sessionizer.clock
+            )
+            self.model.forget(clicks.ended)
+        with self.phases.measure("figures"):
+            scored = timely[tested.scored]
+            times = np.array(clicks.times)
+            self.figures.update(tested.ranks[tested.scored], before + scored + 1, times[scored])
+        if sink:
+            with self.phases.measure("sinks"):
+                for record in before_clicks(clicks, tested, before, self.learned):
+                    sink.write(record)
+                if self.max_wait is not None:
+                    sink.flush()
         self.learned += len(timely)
-        self.figures.update(tested.ranks[tested.scored], positions[scored], clicks.times[scored])
-        if self.recommendations:
-            for at in np.flatnonzero(tested.scored).tolist():
-                place = timely[at]
-                self.recommendations.write(
-                    {
-                        "session": clicks.sessions[place],
-                        "time": float(clicks.times[place]),
-                        "clicked": clicks.items[place],
-                        "rank": int(tested.ranks[at]),
-                        "items": [item for item, _ in tested.recommended[at]],
-                        "scores": [score for _, score in tested.recommended[at]],
-                    }
-                )
+
+    def _answer(self) -> None:
+        """Write the recommendations of pending clicks that have none yet; learn nothing."""
+        clicks, sink = self._pending, self.sinks.get("recommendations")
+        if not sink or clicks.answered == len(clicks):
+            return
+        before = self.clicks - len(clicks)
+        handles, items = clicks.chosen(clicks.timely)
+        with self.phases.measure("model"):
+            if self.after:
+                best = self.model.answer(handles, items, self.k)
+                records = after_clicks(clicks, best, before, self.learned)
+            else:
+                tested = self.model.test(handles, items, self.k)
+                records = before_clicks(clicks, tested, before, self.learned)
+        with self.phases.measure("sinks"):
+            for record in records:
+                sink.write(record)
+            sink.flush()
+        clicks.answered = len(clicks)
+
+    def _full(self) -> bool:
+        """Whether a sink holds as much as it can."""
+        return any(sink.full for sink in self.sinks.values())
+
+    def _due(self) -> bool:
+        """Whether it is time for a snapshot."""
+        if self._full():
+            return True
+        if self.every.seconds is not None:
+            return time.monotonic() - self._taken_at >= self.every.seconds
+        return self.clicks - self._taken_clicks >= (self.every.clicks or 0)
 
     def _snapshot(self, snapshots: Snapshots) -> None:
         """Copy everything, and leave the writing to a thread."""
@@ -232,20 +316,25 @@ class Engine:
             "time": self._time,
             "position": self._position,
         }
-        snapshots.save_soon(self.state(), about)
+        with self.phases.measure("snapshot"):
+            snapshots.save_soon(self.state(), about)
 
     def _commit(self, snapshots: Snapshots) -> None:
-        """Tell the source of the last durable snapshot; never of anything after it."""
+        """Tell sinks and source of the last durable snapshot; never of anything after it.
+
+        It is the one that was begun last: no snapshot is begun before this has been told.
+        """
         if snapshots.durable is not None and snapshots.durable is not self._committed:
             self._committed = snapshots.durable
+            with self.phases.measure("sinks"):
+                for name, sink in self.sinks.items():
+                    sink.commit(self.written[name]["length"])
             self.source.commit(self._committed["position"])
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
-        for name in SINKS:
-            sink: Sink | None = getattr(self, name)
-            if sink:
-                self.written[name] = {"to": sink.name, "length": sink.sync()}
+        for name, sink in self.sinks.items():
+            self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
             "clicks": self.clicks,
             "first": self.first,
@@ -254,11 +343,7 @@ class Engine:
             "rejected": dict(self.rejected),
             "time": self._time,
             "position": self._position,
-            "pending": {
-                "sessions": self._pending.sessions.copy(),
-                "items": self._pending.items.copy(),
-                "times": self._pending.times.tolist(),
-            },
+            "pending": self._pending.values(),
             "written": dict(self.written),
         }
         return {
@@ -282,8 +367,7 @@ class Engine:
         self.written = dict(values["written"])
         self._time = values["time"]
         self._position = values["position"]
-        pending = values["pending"]
-        self._pending = Clicks(pending["sessions"], pending["items"], np.array(pending["times"]))
+        self._pending = Pending.of(values["pending"])
         self._taken_clicks = self.clicks
         if self._position:
             self.source.seek(self._position)
@@ -293,6 +377,7 @@ class Engine:
         return {
             "model": self.model.name,
             "clicks": self.clicks + self.rejected.total(),
+            "usable": self.clicks,
             "learned": self.learned,
             "first": self.first,
             "late": self.late,

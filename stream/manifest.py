@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from nextclick.models.recommender import State
 
-FORMAT = "nextclick snapshot 1"
+FORMAT = "nextclick snapshot 2"
 FILES = ("about.json", "arrays.safetensors", "values.json")
 
 

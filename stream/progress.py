@@ -74,7 +74,8 @@ def summary(result: dict[str, Any]) -> Table:
     table = Table(title="nextclick", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
-    seen = result["seen"]
+    # A figure over no clicks says nothing.
+    seen = result["seen"] if result["scored"] > result["unseen"] else {}
     table.add_row("clicks read", f"{result['clicks']:,}")
     table.add_row("scored, then learned", f"{result['scored']:,}")
     table.add_row("first of their session", f"{result['first']:,}")
@@ -84,8 +85,9 @@ def summary(result: dict[str, Any]) -> Table:
     table.add_section()
     for metric in ("recall@20", "mrr@20", "ndcg@20"):
         name = metric.upper().replace("RECALL", "Recall")
-        table.add_row(name, f"{result[metric]:.4f}")
-        table.add_row("  over items seen before", f"{seen[metric]:.4f}", style="dim")
+        table.add_row(name, f"{result[metric]:.4f}" if result["scored"] else "–")
+        over_seen = f"{seen[metric]:.4f}" if seen else "–"
+        table.add_row("  over items seen before", over_seen, style="dim")
     table.add_row("clicks on items never seen", f"{result['unseen']:,}")
     table.add_row("drift alarms", f"{len(result['drift']):,}")
     for alarm in result["drift"][-3:]:
@@ -97,7 +99,10 @@ def summary(result: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("items known", f"{result['catalogue']:,}")
     table.add_row("live sessions", f"{result['live_sessions']:,}")
-    table.add_row("seconds", f"{result['seconds']:,.1f}")
-    table.add_row("clicks/s", f"{result['clicks_per_second']:,.0f}")
+    # A run that went on from a snapshot knows only its own time.
+    before = result["usable"] - round(result["clicks_per_second"] * result["seconds"])
+    own = f" since click {before:,}" if before else ""
+    table.add_row(f"seconds{own}", f"{result['seconds']:,.1f}")
+    table.add_row(f"clicks/s{own}", f"{result['clicks_per_second']:,.0f}")
     table.add_row("peak memory", f"{result['peak_memory_mb']:,.0f} MB")
     return table

@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import torch
 
-from nextclick.connectors import JsonLinesSink, Source, log_format, open_source
+from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, State
 
-from .config import ConfigError, RunConfig, build, flag
+from .config import RunConfig
+from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
+from .options import ConfigError, build, flag, parse_duration
 from .prequential import Prequential
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
-
-USER_GAP = 1_800.0
-"""Seconds that end a user's session where nothing else is said, as is the custom of the field."""
+from .telemetry import serve
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -37,6 +37,9 @@ FIXED = (
     "time_unit",
     "format",
     "sort",
+    "partitions",
+    "session_from",
+    "time_from",
     "gap",
     "lateness",
     "max_sessions",
@@ -44,9 +47,12 @@ FIXED = (
     "batch",
     "seed",
     "window",
-    "model",
 )
-"""Options that a figure depends on: a run cannot go on with others than it was begun with."""
+"""Options that a figure depends on, besides the model's: a run cannot go on with others than it
+was begun with."""
+
+DURATIONS = ("--gap", "--lateness")
+"""Those of them that can be written in several ways."""
 
 
 @contextmanager
@@ -93,19 +99,9 @@ def run(
     began = time.monotonic()
     check_outputs(spec, config)
     with ExitStack() as stack:
-        source = open_source(
-            spec,
-            log_format(
-                config.format,
-                session_column=config.session_column,
-                user_column=config.user_column,
-                item_column=config.item_column,
-                time_column=config.time_column,
-                time_unit=config.time_unit,
-                sort=config.sort,
-                gap=USER_GAP if config.user_column else None,
-            ),
-        )
+        # What kafka-python logs is told in errors and notes; its own words are of no help.
+        stack.enter_context(KafkaLog())
+        source = open_the_source(spec, config)
         stack.callback(source.close)
         snapshots, saved = None, None
         if config.snapshots is not None:
@@ -114,23 +110,25 @@ def run(
             snapshots.lock()
             saved = None if config.fresh else _newest(snapshots, spec, config, tell)
         engine = make_engine(source, config, snapshots, spec)
+        engine.tell = tell
         if saved is not None:
             engine.restore(saved)
         for name in SINKS:
-            path = getattr(config, name)
-            if path is not None:
-                # A file that an earlier part of this run has written is written on.
-                written = engine.written.get(name, {})
-                known = written.get("to") == str(Path(path).resolve())
-                sink = JsonLinesSink(path, written["length"] if known else None)
+            where = getattr(config, name)
+            if where is not None:
+                sink = open_sink(engine, name, where, config)
                 stack.callback(sink.close)
-                setattr(engine, name, sink)
-        engine.k = config.k if engine.recommendations else 0
+                engine.sinks[name] = sink
+        if config.metrics_port is not None:
+            address = stack.enter_context(
+                serve(engine, config.metrics_port, config.metrics_address)
+            )
+            tell(f"metrics for Prometheus at {address}")
         before = engine.clicks
         with _stopping(engine), _threads(max(1, (os.cpu_count() or 1) // 2)):
             engine.run(config.max_clicks, progress)
-        for warning in source.warnings:
-            tell(warning)
+        if not engine.clicks:
+            tell(_nothing_read(spec, engine.rejected.total()))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
@@ -138,28 +136,17 @@ def run(
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
-            "config": msgspec.to_builtins(config),
+            "config": config.public(),
         }
 
 
-def check_outputs(spec: str, config: RunConfig) -> None:
-    """Refuse to write over the source, or two outputs into one file.
-
-    Raises
-    ------
-    ConfigError
-        Two options, or an option and the source, name the same file.
-
-    """
-    taken = {Path(spec).resolve(): "the source"}
-    for option in ("json", "report", *SINKS):
-        path = getattr(config, option)
-        if path is None:
-            continue
-        place = Path(path).resolve()
-        if place in taken:
-            raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another file")
-        taken[place] = flag(option)
+def _nothing_read(spec: str, rejected: int) -> str:
+    if not rejected:
+        return f"no click was read: there is none in {spec}"
+    return (
+        f"no usable click was read: all {rejected:,} records of {spec} were rejected; see the "
+        "reasons, and --dead-letters FILE for the records themselves"
+    )
 
 
 def make_engine(
@@ -167,6 +154,7 @@ def make_engine(
 ) -> Engine:
     """Make the engine that a configuration asks for; its sinks are the caller's to add."""
     gap = config.gap_seconds or source.gap or SESSION_GAP
+    live = is_live(spec) or is_topic(config.recommendations)
     try:
         model = OnlineGRU4Rec(
             config.model,
@@ -186,7 +174,11 @@ def make_engine(
         figures=Prequential(window=config.window),
         snapshots=snapshots,
         every=config.every,
-        about={"source": spec, "gap": gap, "config": msgspec.to_builtins(config)},
+        k=config.k,
+        after=config.recommend == "every",
+        # What is read from disk and written to files is the same to the last bit every time.
+        max_wait=config.max_wait_seconds if live else None,
+        about={"source": spec, "gap": gap, "config": config.public()},
     )
 
 
@@ -225,23 +217,37 @@ def _newest(
     parts, about, skipped = found
     for damage in skipped:
         tell(f"skipped a damaged snapshot, {damage}")
-    now = msgspec.to_builtins(config)
-    for option in FIXED:
-        then = about["config"].get(option)
-        if then == now[option]:
-            continue
-        if option == "model":
-            for part, value in now["model"].items():
-                if then.get(part) != value:
-                    option, then, now = f"model.{part}", then.get(part), {f"model.{part}": value}
-                    break
-        name = option if option.startswith("model.") else flag(option)
-        raise ConfigError(
-            f"the run in {snapshots.folder} was begun with {name} {then}, not {now[option]}: "
-            "give the same, or start anew with --fresh"
-        )
+    check_fixed(about["config"], config, snapshots.folder)
     tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
     return parts
+
+
+def check_fixed(then: dict[str, Any], config: RunConfig, folder: Path) -> None:
+    """Check that a run goes on with the options that it was begun with, as far as they matter.
+
+    Raises
+    ------
+    ConfigError
+        One differs.
+
+    """
+    now = config.public()
+    pairs = {flag(option): (then.get(option), now[option]) for option in FIXED}
+    pairs |= {
+        f"model.{option}": (then["model"].get(option), value)
+        for option, value in now["model"].items()
+    }
+    for option, (old, new) in pairs.items():
+        if old == new or (option in DURATIONS and _seconds(old, option) == _seconds(new, option)):
+            continue
+        raise ConfigError(
+            f"the run in {folder} was begun with {option} {old}, not {new}: "
+            "give the same, or start anew with --fresh"
+        )
+
+
+def _seconds(duration: str | float | None, option: str) -> float | None:
+    return None if duration is None else parse_duration(duration, option)
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Snapshots:
     ----------
     durable : dict or None
         The facts given with the last snapshot of this process that is safely on the disk.
+    seconds : float or None
+        How long it took to write.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Snapshots:
         self.folder = folder
         self.keep = keep
         self.durable: dict[str, Any] | None = None
+        self.seconds: float | None = None
         self._lock: int | None = None
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
@@ -265,6 +268,7 @@ class Snapshots:
         )
 
     def _write(self, parts: dict[str, State], about: dict[str, Any], name: str | None) -> Path:
+        began = time.monotonic()
         self.lock()
         about = {**json.loads(json.dumps(about)), "saved": time.time(), "versions": _versions()}
         if name is None:
@@ -286,6 +290,7 @@ class Snapshots:
             aside.rename(path)
             sync(self.folder)
             self._known_whole.add(path.name)
+            self.seconds = time.monotonic() - began
             self.durable = about
             self._prune()
         except (OSError, SafetensorError) as error:

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import settings
+
+from tests.brokers import ApacheBroker, Broker, NoidaBroker, any_broker, kafka_home
 
 # No test asserts a time, hypothesis' own included: a busy machine is not a fault.
 settings.register_profile("nextclick", deadline=None)
@@ -9,3 +16,61 @@ settings.load_profile("nextclick")
 
 # The models of the tests are small: threads would only wait for each other.
 torch.set_num_threads(1)
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Give the one broker of the suite; it is never killed."""
+    broker = any_broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> str:
+    """Give a name for a topic that no other test uses."""
+    return f"{request.node.name.partition('[')[0][:100]}-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def full_broker(broker: Broker) -> Broker:
+    """Give the one broker of the suite, where it does all that Apache Kafka does."""
+    if isinstance(broker, NoidaBroker):
+        pytest.skip("needs Apache Kafka: set KAFKA_HOME")
+    return broker
+
+
+@pytest.fixture
+def secure_broker(broker: Broker) -> Broker:
+    """Give the one broker of the suite, where it has listeners with TLS and SASL."""
+    if broker.tls is None:
+        pytest.skip("needs Apache Kafka with TLS: set KAFKA_HOME, and not NEXTCLICK_TEST_KAFKA")
+    return broker
+
+
+@pytest.fixture
+def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Broker]]:
+    """Give what starts an Apache Kafka that a test may kill; options are the broker's."""
+    home = kafka_home()
+    if home is None:
+        pytest.skip("needs Apache Kafka as jars: set KAFKA_HOME")
+    started: list[Broker] = []
+
+    def make(**options: Any) -> Broker:
+        broker = ApacheBroker(home, tmp_path_factory.mktemp("own-broker"), **options)
+        started.append(broker)
+        broker.start()
+        return broker
+
+    yield make
+    for broker in started:
+        broker.kill()
+
+
+@pytest.fixture
+def apache_broker(make_broker: Callable[..., Broker]) -> Broker:
+    """Give an Apache Kafka of the test's own, which it may kill."""
+    return make_broker()

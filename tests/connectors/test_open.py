@@ -12,6 +12,7 @@ from nextclick.connectors.open import open_source
 from nextclick.connectors.pipe import PipeSource
 from nextclick.connectors.simulator import SimulatedShop
 from nextclick.connectors.source import SourceError
+from tests.brokers import free_port
 
 
 def test_a_path_is_a_log_in_the_format_given(tmp_path: Path) -> None:
@@ -42,6 +43,8 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (clicks.sessions, clicks.items) == ([1], [2])
 
 
-def test_kafka_is_named_as_missing() -> None:
-    with pytest.raises(SourceError, match="Kafka is not available"):
-        open_source("kafka://localhost:9092/clicks")
+def test_kafka_is_a_topic() -> None:
+    with pytest.raises(SourceError, match="nothing listens there"):
+        open_source(
+            f"kafka://127.0.0.1:{free_port()}/clicks", settings={"bootstrap_timeout_ms": 500}
+        )

@@ -136,6 +136,13 @@ def test_flags_override_the_file(tmp_path: Path, log: Path) -> None:
         (["LOG", "--recommendations", "LOG/under/a/file"], "cannot be written"),
         (["LOG", "--snapshots", "LOG"], "snapshots"),
         (["sim:itmes=5"], "items"),
+        ([""], "no source is named"),
+        (["LOG", "--partitions", "a,b"], "--partitions"),
+        (["LOG", "--session-from", "header"], "field, key"),
+        (["LOG", "--recommend", "all"], "scored, every"),
+        (["LOG", "--exactly-once"], "--recommendations kafka://"),
+        (["kafka://host:1/a b"], "is no name of a topic"),
+        (["kafka://anna:secret@host:1/t"], "no user and no password"),
         (["LOG", "--recommendations", "LOG"], "is the source too"),
         (["LOG", "--dead-letters", "LOG"], "is the source too"),
         (["LOG", "--json", "LOG"], "is the source too"),
@@ -159,7 +166,13 @@ def test_a_mistake_gets_one_clear_line(
 
 def test_standard_input_is_a_source(tmp_path: Path) -> None:
     lines = [json.dumps({"session_id": n % 3, "item_id": n % 5, "timestamp": n}) for n in range(50)]
-    command = [sys.executable, "-c", "from nextclick.stream.cli import main; main()", "run", "-"]
+    command = [
+        sys.executable,
+        "-c",
+        "from nextclick.stream.__main__ import main; main()",
+        "run",
+        "-",
+    ]
     done = subprocess.run(
         [*command, *SMALL, "--json", str(tmp_path / "r.json")],
         input="\n".join([*lines, "{bad"]).encode(),
@@ -183,3 +196,67 @@ def test_a_session_that_cannot_be_read_is_named(
 def test_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("run", "--help") == 0
     assert "default" in capsys.readouterr().out
+
+
+def test_flags_are_shown_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "--help") == 0
+    lines = capsys.readouterr().out.lower().splitlines()
+    for flag in ("--exactly-once", "--fresh", "--sort", "--until-end"):
+        (line,) = (line for line in lines if f" {flag} " in line)
+        assert "bool" not in line
+
+
+def test_a_log_is_simulated_into_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "clicks.csv"
+    assert call("simulate", "--clicks", "10", "--out", path) == 0
+    assert len(path.read_text().splitlines()) == 11
+
+
+def test_the_table_tells_what_a_resumed_run_knows(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments: list[str | Path] = ["run", log, *SMALL, "--snapshots", tmp_path / "s"]
+    assert call(*arguments, "--max-clicks", "500") == 0
+    assert "since click" not in capsys.readouterr().out
+    assert call(*arguments) == 0
+    assert "clicks/s since click 500" in capsys.readouterr().out
+
+
+def test_a_figure_over_no_clicks_is_not_shown_as_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "clicks.csv"
+    for second, shown in (("", ["–", "–"]), ("s,other,2\n", ["0.0000", "–"])):
+        log.write_text("session_id,item_id,timestamp\ns,one,1\n" + second)
+        assert call("run", log, *SMALL) == 0
+        lines = capsys.readouterr().out.splitlines()
+        at = next(number for number, line in enumerate(lines) if "Recall@20" in line)
+        assert [line.split("│")[2].strip() for line in lines[at : at + 2]] == shown
+
+
+MOMENTS = {
+    "while the commands are imported": """
+import nextclick.stream.__main__ as entry
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+""",
+    "in a command": """
+import nextclick.stream.__main__ as entry
+import nextclick.stream.cli as cli
+cli.open_source = lambda spec: signal.raise_signal(signal.SIGINT)
+""",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_ends_a_command_without_a_traceback(tmp_path: Path, moment: str) -> None:
+    code = f"import signal, sys\n{MOMENTS[moment]}\nentry.main()"
+    arguments = ["simulate", "--clicks", "10", "--out", str(tmp_path / "clicks.csv")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert b"Traceback" not in done.stderr

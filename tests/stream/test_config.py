@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from nextclick.models import Recipe
-from nextclick.stream.config import (
+from nextclick.stream.config import RunConfig
+from nextclick.stream.options import (
     ConfigError,
     Every,
-    RunConfig,
     build,
     check_keys,
     load_toml,
@@ -149,6 +149,14 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ({"gap": "soon"}, "--gap"),
         ({"lateness": -1}, "--lateness"),
         ({"snapshot_every": "never"}, "--snapshot-every"),
+        ({"max_wait": "-1s"}, "--max-wait"),
+        ({"idle": "soon"}, "--idle"),
+        ({"group": " "}, "--group"),
+        ({"partitions": []}, "--partitions"),
+        ({"partitions": [0, -1]}, "--partitions"),
+        ({"metrics_port": 70000}, "--metrics-port"),
+        ({"exactly_once": True, "recommendations": "best.jsonl"}, "--exactly-once"),
+        ({"exactly_once": True, "recommendations": "kafka://h:1/t"}, "--snapshots"),
     ],
 )
 def test_ranges_are_checked_under_the_flags_name(given: dict[str, Any], flag: str) -> None:
@@ -159,3 +167,22 @@ def test_ranges_are_checked_under_the_flags_name(given: dict[str, Any], flag: st
 def test_an_unknown_key_like_no_other_lists_all() -> None:
     with pytest.raises(ConfigError, match="batch, seed"):
         check_keys(["zzz"], ["seed", "batch"], "run.toml")
+
+
+def test_the_table_for_kafka_takes_dotted_names(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path, '[kafka]\nsecurity.protocol = "SSL"\nsasl.password = "env:SECRET"\nacks = 1\n'
+    )
+    config = build(RunConfig, load_toml(path, RunConfig))
+    assert config.public()["kafka"] == {
+        "security.protocol": "SSL",
+        "sasl.password": "env:SECRET",
+        "acks": 1,
+    }
+
+
+def test_what_is_shown_of_a_configuration_holds_no_secret() -> None:
+    config = RunConfig(kafka={"sasl": {"username": "anna", "password": "s3cret"}})
+    assert "s3cret" not in msgspec.json.encode(config.public()).decode()
+    # And it can be read again, by what loads a snapshot's model.
+    assert build(RunConfig, config.public()).batch == config.batch

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 from nextclick.connectors import Clicks, Position, Rejected
 from nextclick.models import OnlineGRU4Rec, Recipe
 from nextclick.stream.engine import Engine
+from nextclick.stream.options import Every
 from nextclick.stream.prequential import Prequential
 from nextclick.stream.sessionizer import Sessionizer
+from nextclick.stream.snapshots import Snapshots
 
 
 class Given:
@@ -54,6 +58,7 @@ class Kept:
     """A sink that keeps what it takes."""
 
     name = "kept"
+    full = False
 
     def __init__(self) -> None:
         self.records: list[Any] = []
@@ -61,8 +66,14 @@ class Kept:
     def write(self, record: Any) -> None:
         self.records.append(record)
 
+    def flush(self) -> None:
+        pass
+
     def sync(self) -> int:
         return len(self.records)
+
+    def commit(self, length: Any) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -98,6 +109,7 @@ def test_every_record_is_accounted_for() -> None:
     )
     assert result["learned"] == result["scored"] + result["first"]
     assert result["clicks"] == 500 + result["rejected"]["bad_json"]
+    assert result["usable"] == 500
 
 
 def test_how_the_source_is_polled_changes_no_figure() -> None:
@@ -191,3 +203,242 @@ def test_on_uniformly_random_items_recall_is_k_over_the_catalogue() -> None:
     run.run()
     result = run.results()
     assert result["recall@20"] == pytest.approx(0.2, abs=4 * np.sqrt(0.16 / result["scored"]))
+
+
+class Quiet(Given):
+    """A source that falls silent after every few clicks, without waiting itself."""
+
+    def __init__(self, clicks: Clicks, few: int) -> None:
+        super().__init__(clicks)
+        self.few = few
+        self.gave = False
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        self.gave = not self.gave
+        if not self.gave:
+            return Clicks([], [], np.zeros(0), {"at": self.at})
+        if self.at == len(self.all):
+            return None
+        part = slice(self.at, min(self.at + self.few, self.at + limit, len(self.all)))
+        self.at = part.stop
+        places = [{"partition": 3, "offset": 100 + n} for n in range(part.start, part.stop)]
+        sessions, items = self.all.sessions[part], self.all.items[part]
+        return Clicks(sessions, items, self.all.times[part], {"at": self.at}, places=places)
+
+
+def rounded(records: list[Any]) -> list[Any]:
+    """The size of a matrix product may move its last bits."""
+    return [{**record, "scores": np.round(record["scores"], 10).tolist()} for record in records]
+
+
+def test_on_a_quiet_stream_clicks_are_answered_before_their_batch_is_full() -> None:
+    stream = clicks(100, seed=2, late=0.05)
+    waited, answered, whole = Kept(), Kept(), Kept()
+    unbroken = engine(Given(stream), recommendations=whole)
+    unbroken.run()
+    runs = [
+        engine(Quiet(stream, few=3), recommendations=waited),
+        engine(Quiet(stream, few=3), recommendations=answered, max_wait=0.0),
+    ]
+    known: list[tuple[int, int]] = []
+    source = runs[1].source
+    poll = source.poll
+
+    def watched(limit: int, wait: float = 0.0) -> Clicks | None:
+        known.append((runs[1].clicks, len(answered.records)))
+        return poll(limit, wait)
+
+    source.poll = watched  # type: ignore[method-assign]
+    for run in runs:
+        run.run()
+        assert run.results() == unbroken.results()
+    # Whenever more is asked for, every click so far has been answered.
+    scored = [record["click"] for record in whole.records]
+    for read, written in known:
+        assert written == sum(click <= read for click in scored)
+    for kept in (waited, answered):
+        found = [dict(record) for record in kept.records]
+        for record in found:
+            assert (record.pop("partition"), record.pop("offset")) == (3, 99 + record["click"])
+        assert rounded(found) == rounded(whole.records)
+
+
+def test_recommendations_say_what_the_model_had_learned() -> None:
+    kept = Kept()
+    run = engine(Given(clicks(100)), recommendations=kept)
+    run.run()
+    for record in kept.records:
+        assert record["model_clicks"] == (record["click"] - 1) // 16 * 16
+
+
+@given(st.integers(0, 99), st.integers(1, 7))
+@settings(max_examples=6)
+def test_an_answered_click_is_answered_once_across_a_stop(cut: int, few: int) -> None:
+    stream = clicks(100, seed=5)
+    whole = Kept()
+    engine(Given(stream), recommendations=whole).run()
+    first, second = Kept(), Kept()
+    states: list[Any] = []
+    broken = engine(Quiet(stream, few), recommendations=first, max_wait=0.0)
+    step = broken._answer
+
+    def answer() -> None:
+        step()
+        if not states and broken.clicks > cut:
+            states.append((broken.state(), len(first.records)))
+
+    broken._answer = answer  # type: ignore[method-assign]
+    broken.run()
+    if not states:
+        return  # Every later batch was filled at once.
+    state, length = states[0]
+    resumed = engine(Given(stream), recommendations=second)
+    resumed.restore(state)
+    resumed.run()
+    both = [{**record} for record in first.records[:length] + second.records]
+    for record in both:
+        record.pop("partition", None)
+        record.pop("offset", None)
+    assert rounded(both) == rounded(whole.records)
+    assert resumed.results() == broken.results()
+
+
+class Ladder(OnlineGRU4Rec):
+    """A model whose answer after a click is plain to see; it counts what it has learned."""
+
+    def answer(self, sessions: Any, items: Any, k: int = 20) -> list[list[tuple[Any, float]]]:
+        return [[(f"after {item}", float(session))][:k] for session, item in zip(sessions, items)]  # noqa: B905
+
+
+@pytest.mark.parametrize("max_wait", [None, 0.0])
+def test_recommendations_after_every_click(max_wait: float | None) -> None:
+    stream = clicks(100, seed=1, late=0.1)
+    kept = Kept()
+    run = engine(Quiet(stream, few=5), recommendations=kept, after=True, max_wait=max_wait)
+    run.model = Ladder(Recipe(hidden=8, negatives=8), seed=1, device="cpu", dtype="float64")
+    run.run()
+    unbroken = engine(Given(stream))
+    unbroken.run()
+    assert run.results() == unbroken.results()
+    assert len(kept.records) == run.learned == 100 - run.late
+    for record in kept.records:
+        assert record["items"] == [f"after {record['clicked']}"]
+        assert record["clicked"] == stream.items[record["click"] - 1]
+        assert "rank" not in record
+        assert record["model_clicks"] <= record["click"]
+
+
+class Ordered(Kept):
+    """A sink that notes when it is told what."""
+
+    def __init__(self, told: list[Any]) -> None:
+        super().__init__()
+        self.told = told
+
+    def commit(self, length: Any) -> None:
+        self.told.append(("sink", length))
+
+
+def test_the_sink_commits_after_the_snapshot_and_before_the_source(tmp_path: Path) -> None:
+    told: list[Any] = []
+    source, sink = Given(clicks(200)), Ordered(told)
+    snapshots = Snapshots(tmp_path)
+    source.commit = lambda position: told.append(("source", position))  # type: ignore[method-assign]
+    write = snapshots._write
+
+    def written(*arguments: Any) -> Path:
+        path = write(*arguments)
+        told.append(("durable", json.loads((path / "about.json").read_text())["position"]))
+        return path
+
+    snapshots._write = written  # type: ignore[method-assign, assignment]
+    every = Every(clicks=32)
+    run = engine(source, recommendations=sink, snapshots=snapshots, every=every, max_wait=0.1)
+    run.run()
+    snapshots.close()
+    assert [what for what, _ in told][:3] == ["durable", "sink", "source"]
+    position, lengths = None, []
+    for what, value in told:
+        if what == "durable":
+            position = value
+        elif what == "sink":
+            lengths.append(value)
+        else:
+            assert value == position
+    assert lengths == sorted(lengths)
+    # What was written last is in the last snapshot too.
+    assert lengths[-1] == len(sink.records) == run.results()["scored"]
+
+
+def test_a_full_sink_gets_a_snapshot(tmp_path: Path) -> None:
+    told: list[Any] = []
+
+    class Full(Ordered):
+        def __init__(self) -> None:
+            super().__init__(told)
+            self.committed = 0
+
+        @property
+        def full(self) -> bool:  # type: ignore[override]
+            return len(self.records) - self.committed > 40
+
+        def commit(self, length: Any) -> None:
+            super().commit(length)
+            self.committed = length
+
+    sink = Full()
+    run = engine(
+        Given(clicks(400)),
+        recommendations=sink,
+        snapshots=Snapshots(tmp_path),
+        every=Every(seconds=3600),
+    )
+    most = []
+    run.run(progress=lambda engine: most.append(len(sink.records) - sink.committed))
+    assert max(most) <= 40 + 2 * 16
+    assert len(told) > 3
+
+
+def test_no_snapshot_is_taken_of_a_batch_that_failed(tmp_path: Path) -> None:
+    stream = clicks(200)
+    run = engine(Given(stream), snapshots=Snapshots(tmp_path), every=Every(clicks=1))
+    learn = run.model.test_then_learn
+
+    def diverge(*arguments: Any) -> Any:
+        tested = learn(*arguments)
+        if run.clicks > 100:
+            raise FloatingPointError("a score is not a number")
+        return tested
+
+    run.model.test_then_learn = diverge  # type: ignore[method-assign, assignment]
+    with pytest.raises(FloatingPointError):
+        run.run()
+    assert run.snapshots
+    run.snapshots.close()
+    found = Snapshots(tmp_path).load_newest()
+    assert found is not None
+    parts, about, _ = found
+    assert about["clicks"] <= 112
+    again = engine(Given(stream))
+    again.restore(parts)
+    again.run()
+    unbroken = engine(Given(stream))
+    unbroken.run()
+    assert again.results() == unbroken.results()
+
+
+def test_what_the_source_has_to_say_is_told_once_and_at_once() -> None:
+    class Wary(Given):
+        @property
+        def warnings(self) -> list[str]:
+            return ["the broker is away"] if self.at >= 100 else []
+
+    told: list[tuple[int, str]] = []
+    run: Engine = engine(
+        Wary(clicks(300)), tell=lambda sentence: told.append((run.clicks, sentence))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nextclick.stream.engine.LOOK_SECONDS", 0.0)
+        run.run()
+    assert [sentence for _, sentence in told] == ["the broker is away"]
+    assert 100 <= told[0][0] < 116

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pytest
 
 from nextclick.connectors import SinkError, SourceError, open_source
 from nextclick.models import Recipe
-from nextclick.stream.config import ConfigError, RunConfig
+from nextclick.stream.config import RunConfig
+from nextclick.stream.doors import transactional_id
+from nextclick.stream.options import ConfigError
 from nextclick.stream.runner import load_model, run
 from nextclick.stream.snapshots import SnapshotError, Snapshots
 
@@ -76,7 +79,7 @@ def test_killed_at_random_moments_it_ends_with_the_figures_of_an_unbroken_run(
 ) -> None:
     log = write_log(tmp_path / "clicks.csv", clicks=12_000)
     common = ["--model", "hidden=16", "--model", "negatives=32", "--device", "cpu"]
-    command = [sys.executable, "-c", "from nextclick.stream.cli import main; main()", "run"]
+    command = [sys.executable, "-c", "from nextclick.stream.__main__ import main; main()", "run"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
     def arguments(name: str, *more: str) -> list[str]:
@@ -111,7 +114,7 @@ def test_killed_at_random_moments_it_ends_with_the_figures_of_an_unbroken_run(
 
 
 def test_sigterm_ends_a_run_with_a_last_snapshot(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from nextclick.stream.cli import main; main()", "run"]
+    command = [sys.executable, "-c", "from nextclick.stream.__main__ import main; main()", "run"]
     process = subprocess.Popen(
         [*command, "sim:", "--snapshots", str(tmp_path / "s"), "--json", str(tmp_path / "r.json")],
         stdout=subprocess.PIPE,
@@ -196,6 +199,91 @@ def test_other_options_than_it_was_begun_with_are_refused(tmp_path: Path) -> Non
     # What no figure depends on may differ.
     run(str(log), RunConfig(model=SMALL, snapshots=folder, keep_snapshots=1, k=5))
     run(str(log), RunConfig(model=SMALL, snapshots=folder, batch=32, fresh=True))
+
+
+def test_a_duration_may_be_written_otherwise_on_resume(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "clicks.csv", 300)
+    folder = str(tmp_path / "snapshots")
+    run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="30m", lateness="1m"))
+    run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="1800s", lateness=60))
+    with pytest.raises(ConfigError, match="--gap 1800s, not 31m"):
+        run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="31m", lateness="1m"))
+    with pytest.raises(ConfigError, match="--gap 1800s, not None"):
+        run(str(log), RunConfig(model=SMALL, snapshots=folder))
+
+
+def test_no_secret_gets_into_results_or_snapshots(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "clicks.csv", 100)
+    config = RunConfig(
+        model=SMALL, snapshots=str(tmp_path / "s"), kafka={"sasl": {"password": "s3cret"}}
+    )
+    assert "s3cret" not in json.dumps(run(str(log), config))
+    written = [path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()]
+    assert written
+    assert not any(b"s3cret" in content for content in written)
+    assert load_model(tmp_path / "s", print).catalogue > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"partitions": [0]}, "--partitions is for a topic"),
+        ({"session_from": "key"}, "--session-from is for a topic"),
+        ({"time_from": "record"}, "--time-from is for a topic"),
+        ({"on_missing_offsets": "latest"}, "--on-missing-offsets is for a topic"),
+    ],
+)
+def test_options_for_a_topic_are_refused_on_a_log(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    log = write_log(tmp_path / "clicks.csv", 10)
+    with pytest.raises(ConfigError, match=message):
+        run(str(log), RunConfig(model=SMALL, **options))
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("kafka://h:1/t", {"sort": True}, "--sort is for a log"),
+        ("kafka://h:1/t", {"recommendations": "kafka://h:1/t"}, "is the source too.*topic"),
+        ("sim:", {"recommendations": "kafka://h/t", "dead_letters": "kafka://h/t"}, "too"),
+        ("sim:", {"json": "kafka://h:1/t"}, "--json .* is a topic: name a file"),
+    ],
+)
+def test_topics_in_the_wrong_place_are_refused(
+    spec: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(spec, RunConfig(model=SMALL, **options))
+
+
+def test_it_says_that_no_usable_click_was_read(tmp_path: Path) -> None:
+    log = tmp_path / "clicks.jsonl"
+    for text, message in (("", "there is none in"), ("{}\n{\n", "all 2 records .* rejected")):
+        log.write_text(text)
+        told: list[str] = []
+        run(str(log), RunConfig(model=SMALL), told.append)
+        assert re.search(f"no .*click was read: {message}", told[-1])
+
+
+def test_a_run_is_named_to_the_brokers_by_group_source_and_partitions() -> None:
+    def name(spec: str, **options: Any) -> str | None:
+        sink = {"recommendations": "kafka://h:1/best", "snapshots": "s", "exactly_once": True}
+        return transactional_id(spec, RunConfig(**{**sink, **options}))
+
+    assert name("kafka://h:1/clicks") == name("kafka://moved:2/clicks") == "nextclick-clicks-all"
+    names = {
+        name("kafka://h:1/clicks", partitions=[1, 0]),
+        name("kafka://h:1/clicks", group="other"),
+        name("kafka://h:1/other"),
+        name("logs/clicks.csv"),
+    }
+    assert names == {
+        "nextclick-clicks-0-1",
+        "other-clicks-all",
+        "nextclick-other-all",
+        "nextclick-clicks.csv-all",
+    }
 
 
 def test_another_log_is_refused(tmp_path: Path) -> None:

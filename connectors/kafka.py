@@ -1,0 +1,262 @@
+"""A Kafka topic as a source of clicks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from .blocks import Decoded, Gathering
+from .clicks import Clicks, Position
+from .formats import LogFormat
+from .kafka_reader import Missing, TopicReader
+from .kafka_settings import KafkaAddress
+from .merge import Merged
+from .records import RecordDecoder
+from .source import SourceError
+
+WAKE = 0.05
+"""Seconds after which a waiting poll looks whether a silent partition holds back no more."""
+
+
+class Lag(NamedTuple):
+    """How far a partition's given records lie behind its end.
+
+    Parameters
+    ----------
+    partition
+        Which.
+    records
+        Offsets from the next record to be given to the end.
+    seconds
+        How long ago the partition went past the next record to be given, as seen from here: 0
+        where all has been given.
+
+    """
+
+    partition: int
+    records: int
+    seconds: float
+
+
+class KafkaSource:
+    """A topic, its partitions merged by time.
+
+    A position is ``{"topic": ..., "partitions": {"0": next offset, ...}}``, of what `poll` has
+    given. Records of aborted transactions are never read.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic; see `parse_address`.
+    form
+        The fields' names.
+    settings
+        Those of kafka-python's consumer; see `client_settings`.
+    partitions
+        Only these; by default all, also those that the topic gains.
+    until_end
+        End where the partitions ended when the source was opened.
+    session_from
+        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+    time_from
+        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+    idle
+        Seconds that a silent partition holds the others back.
+    on_missing_offsets
+        Where to go on if the position is no longer there; None: that is an error.
+    start
+        Where to begin without a position.
+    group
+        The group that offsets are committed to, for others to see.
+
+    Raises
+    ------
+    SourceError
+        No broker is reached, or there is no such topic; the message names the remedy.
+
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        form: LogFormat | None = None,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        partitions: Iterable[int] | None = None,
+        until_end: bool = False,
+        session_from: Literal["field", "key"] = "field",
+        time_from: Literal["field", "record"] = "field",
+        idle: float = 1.0,
+        on_missing_offsets: Missing | None = None,
+        start: Missing = "earliest",
+        group: str = "nextclick",
+    ) -> None:
+        form = form if form is not None else LogFormat()
+        self._topic = address.topic
+        decoder = RecordDecoder(form, address.topic, session_from, time_from)
+        self.gap = form.gap if decoder.by_user else None
+        self._reader = TopicReader(
+            address,
+            settings or {},
+            decoder,
+            partitions=partitions,
+            idle=idle,
+            until_end=until_end,
+            on_missing=on_missing_offsets,
+            start=start,
+            group=group,
+        )
+        self._begun = False
+        self._next: dict[int, int] = {}
+        self._block: _Block | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know, such as that the brokers were away."""
+        return self._reader.notes
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        """Give the clicks that are there, having waited for the first one up to `wait` seconds.
+
+        See `Source.poll`.
+
+        Raises
+        ------
+        SourceError
+            The topic cannot be read on.
+
+        """
+        if not self._begun:
+            self._begin({})
+        gathering, places = Gathering(limit), []
+        deadline = time.monotonic() + wait
+        ended = False
+        while True:
+            if self._block is not None:
+                places += self._block.give(gathering, self._next)
+                if self._block.exhausted:
+                    self._block = None
+            if gathering.full:
+                break
+            patience = deadline - time.monotonic() if gathering.empty else 0.0
+            merged, ended = self._merged(patience)
+            if merged is None:
+                break
+            self._block = _Block(merged)
+        if gathering.empty and ended:
+            return None
+        clicks = gathering.clicks(self._position())
+        clicks.places = places
+        return clicks
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position that an earlier `poll` gave.
+
+        Raises
+        ------
+        SourceError
+            It is one in another topic, or its offsets are no longer there.
+
+        """
+        if self._begun:
+            raise SourceError("a topic can be read from another position only before it is polled")
+        if position.get("topic", self._topic) != self._topic:
+            raise SourceError(
+                f"the snapshot was taken of the topic {position['topic']!r}, not of "
+                f"{self._topic!r}: name that one, or start anew with --fresh"
+            )
+        self._begin({int(number): at for number, at in position.get("partitions", {}).items()})
+
+    def commit(self, position: Position) -> None:
+        """Commit a position's offsets to the group, where tools that show the lag look."""
+        if position.get("partitions"):
+            self._reader.commit({int(n): at for n, at in position["partitions"].items()})
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._reader.close()
+
+    def lag(self) -> list[Lag]:
+        """Tell how far each partition's given records lie behind its end."""
+        now = time.monotonic()
+        lags = []
+        with self._reader.changed:
+            for number, end in sorted(self._reader.ends.items()):
+                given, grew = self._offset(number), self._reader.grew[number]
+                while grew and grew[0][1] <= given:
+                    grew.popleft()
+                behind = max(0, end - given)
+                lags.append(Lag(number, behind, now - grew[0][0] if behind and grew else 0.0))
+        return lags
+
+    def _begin(self, offsets: dict[int, int]) -> None:
+        self._reader.begin(offsets)
+        self._begun = True
+
+    def _position(self) -> Position:
+        with self._reader.changed:
+            offsets = {str(number): self._offset(number) for number in self._reader.partitions}
+        return {"topic": self._topic, "partitions": offsets}
+
+    def _offset(self, number: int) -> int:
+        """Give the offset after all of a partition that was given."""
+        reader = self._reader
+        given = self._next.get(number, reader.first[number])
+        if self._block is None and not reader.merge.waiting(number):
+            # Past what is never given as well.
+            return max(given, reader.read[number])
+        return given
+
+    def _merged(self, patience: float) -> tuple[Merged | None, bool]:
+        """Wait for merged records; give them, or say whether there will never be more."""
+        reader = self._reader
+        deadline = time.monotonic() + patience
+        with reader.changed:
+            while True:
+                if reader.error is not None:
+                    raise reader.error
+                now = time.monotonic()
+                merged = reader.merge.take(now)
+                if merged is not None or reader.merge.ended:
+                    return merged, merged is None
+                if now >= deadline:
+                    return None, False
+                reader.changed.wait(min(deadline - now, WAKE))
+
+
+class _Block:
+    """Merged records, to be given piece by piece."""
+
+    def __init__(self, merged: Merged) -> None:
+        self._decoded: Decoded = merged.decoded
+        self._partitions: list[int] = merged.partitions.tolist()
+        self._offsets: list[int] = merged.offsets.tolist()
+        clicks = np.flatnonzero(merged.is_click)
+        self._click_partitions: list[int] = merged.partitions[clicks].tolist()
+        self._click_offsets: list[int] = merged.offsets[clicks].tolist()
+
+    @property
+    def exhausted(self) -> bool:
+        return self._decoded.exhausted
+
+    def give(self, gathering: Gathering, following: dict[int, int]) -> list[Position]:
+        """Give until the poll is full; move the next offsets on, and tell the clicks' places."""
+        decoded = self._decoded
+        first, first_click = decoded.given, decoded.clicks_given
+        gathering.take(decoded)
+        last, last_click = decoded.given, decoded.clicks_given
+        for number, offset in zip(
+            self._partitions[first:last], self._offsets[first:last], strict=True
+        ):
+            following[number] = offset + 1
+        return [
+            {"partition": number, "offset": offset}
+            for number, offset in zip(
+                self._click_partitions[first_click:last_click],
+                self._click_offsets[first_click:last_click],
+                strict=True,
+            )
+        ]

@@ -1,0 +1,156 @@
+"""Connecting to a Kafka, and why that failed."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from .source import SourceError
+
+DEFAULTS: dict[str, Any] = {
+    # A broker that is back is found within a second, not half a minute.
+    "reconnect_backoff_max_ms": 1000,
+    "bootstrap_timeout_ms": 20_000,
+    "client_id": "nextclick",
+    # Topics are made by people and by --make-topic, never by a name mistyped.
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+
+CAUSES: dict[str, str] = {
+    "SaslAuthenticationFailed": (
+        "the user name or the password is wrong: check sasl.username and sasl.password in [kafka]"
+    ),
+    "UnsupportedSaslMechanism": (
+        "the broker does not know this SASL mechanism: set sasl.mechanism in [kafka] to one of its"
+    ),
+    "IllegalSaslState": (
+        "the broker asks for no user at this port: set security.protocol in [kafka] to SSL or "
+        "PLAINTEXT, or name its port for SASL"
+    ),
+    "(Hostname|IP address) mismatch": (
+        "the broker's certificate is for another host: name the broker as its certificate does"
+    ),
+    "certificate has expired": "the broker's certificate has expired: it needs a new one",
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the broker's certificate is not signed by an authority that is trusted here: name the "
+        "authority's file with ssl.cafile in [kafka]"
+    ),
+    "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA": (
+        "the broker does not accept this client's certificate: name one that it trusts with "
+        "ssl.certfile and ssl.keyfile in [kafka]"
+    ),
+    "WRONG_VERSION_NUMBER|UNEXPECTED_EOF|RECORD_LAYER": (
+        "the broker does not speak TLS at this port: set security.protocol in [kafka] to "
+        "PLAINTEXT or SASL_PLAINTEXT, or name its port for TLS"
+    ),
+    # The first bytes of a TLS alert, read as a length.
+    "Invalid frame length: 352": (
+        "the broker speaks TLS at this port: set security.protocol in [kafka] to SSL or SASL_SSL"
+    ),
+    "DNS Resolution": "the host is not known: check its name in the address",
+    "ECONNREFUSED": (
+        "nothing listens there: start the broker, or check host and port in the address"
+    ),
+    "socket disconnected": (
+        "the broker closes the connection: check security.protocol in [kafka], it may want TLS "
+        "(SSL) or a user (SASL_SSL), and the user's name and password"
+    ),
+    "timed out|Timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH": (
+        "it does not answer: check host and port in the address, and firewalls between"
+    ),
+}
+"""What kafka-python writes into its log, and what it means; the first that fits is taken."""
+
+
+def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: Any) -> Any:
+    """Make one of kafka-python's clients, of those of the settings that it knows.
+
+    Parameters
+    ----------
+    kind
+        `KafkaConsumer`, `KafkaProducer` or `KafkaAdminClient`.
+    servers
+        Where the brokers are.
+    settings
+        What `client_settings` gave.
+    more
+        Settings that come before those.
+
+    Raises
+    ------
+    SourceError
+        No broker is reached; the message names the cause and the remedy.
+
+    """
+    chosen = {**DEFAULTS, **settings, **more}
+    given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
+    made: list[KafkaNetClient] = []
+
+    def client(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    with explained(servers):
+        try:
+            return kind(bootstrap_servers=servers, kafka_client=client, **given)
+        except BaseException:
+            # A client that is not made whole leaves its thread behind.
+            for one in made:
+                one.close()
+            raise
+
+
+@contextmanager
+def explained(servers: list[str]) -> Iterator[None]:
+    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause."""
+    with KafkaLog() as log:
+        try:
+            yield
+        except (KafkaError, OSError, ValueError, AssertionError) as error:
+            cause = log.cause(f"{type(error).__name__}: {error}")
+            raise SourceError(f"Kafka at {', '.join(servers)}: {cause}") from error
+
+
+class KafkaLog(logging.Handler):
+    """Keeps what kafka-python writes into its log, since causes stand only there.
+
+    While it is entered, nothing of that log goes to standard error, unless the process has set
+    up a log of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._messages: collections.deque[str] = collections.deque(maxlen=100)
+
+    def __enter__(self) -> KafkaLog:
+        """Begin to listen."""
+        logging.getLogger("kafka").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Listen no more."""
+        logging.getLogger("kafka").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self._messages.append(record.getMessage())
+
+    def clear(self) -> None:
+        """Forget what was written."""
+        self._messages.clear()
+
+    def cause(self, otherwise: str) -> str:
+        """Say why a broker was not reached; `otherwise` where the log does not tell."""
+        written = [*self._messages, otherwise]
+        for pattern, sentence in CAUSES.items():
+            if any(re.search(pattern, message) for message in written):
+                return sentence
+        return otherwise

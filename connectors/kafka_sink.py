@@ -1,0 +1,277 @@
+"""Records to a Kafka topic: at least once, or exactly once with the snapshots."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
+
+from .kafka_connect import connect
+from .kafka_settings import KafkaAddress
+from .publisher import Publisher
+from .sinks import SinkError
+
+OUTBOX = 64 << 20
+"""Bytes held for the next transaction, after which `KafkaSink.full` asks for a snapshot."""
+
+
+COMMITTED_MS = 60_000
+"""How long the broker may take to say what was last committed."""
+
+
+class KafkaSink:
+    """A topic that takes records as JSON, keyed by one of their fields.
+
+    **At least once** (`transactional_id` None): a record goes out soon after `write`; `sync` waits
+    until all are acknowledged. After a kill the records since the last snapshot are written again.
+
+    **Exactly once**: a record goes out when the snapshot behind it is durable, and readers of
+    committed records see each once, whatever is killed and when:
+
+    1. `write` keeps records in memory, in the outbox.
+    2. `sync` closes the outbox under the next number N and gives both; they go into the snapshot.
+    3. When the snapshot is durable, call ``commit(what sync gave)``: one short transaction writes
+       the records and notes N as the committed offset of the group `transactional_id`.
+    4. Then the source may commit its offsets.
+
+    Killed before 3, the next run finds in its snapshot an outbox that the broker does not know of
+    and writes it before anything else (in the constructor); killed after 3, it finds N and writes
+    nothing. So it goes on from the newest snapshot in either case. Records written after `sync`
+    wait for the next one, any number of `sync` may wait for a `commit`, and `commit(N)` covers all
+    before it. What is still in the outbox when the sink is closed is not written: a run that goes
+    on from the snapshot writes it.
+
+    No transaction stays open between snapshots, so their interval is free; `full` asks for a
+    snapshot where the outbox has grown to 64 MiB.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic.
+    settings
+        kafka-python's keywords, as `client_settings` gives them.
+    key
+        The field that is the records' key: equal keys come into one partition, in order.
+    transactional_id
+        For exactly once. It names this run: two processes with one id shut each other out, and a
+        resumed run must have the same. It is a consumer group's name too, where the broker keeps
+        the number of the last transaction.
+    resume_at
+        What `sync` gave to the snapshot that the run goes on from; None for a new run.
+
+    Attributes
+    ----------
+    name
+        ``kafka://host:port/topic``.
+
+    Raises
+    ------
+    SinkError
+        There is no such topic, or the snapshot is not the newest of what was written there.
+    SourceError
+        The broker cannot be reached.
+
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        settings: Mapping[str, Any],
+        *,
+        key: str = "session",
+        transactional_id: str | None = None,
+        resume_at: Any = None,
+    ) -> None:
+        self._address = address
+        self._key = key
+        self._id = transactional_id
+        self._encoder = msgspec.json.Encoder()
+        self._held: list[bytes] = []
+        self._size = 0
+        self._number = 0
+        self._closed: list[tuple[int, list[bytes]]] = []
+        self._publisher = Publisher(address, settings, transactional_id)
+        self.name = self._publisher.name
+        try:
+            self._resume(resume_at, settings)
+        except BaseException:
+            self._publisher.close()
+            raise
+
+    @property
+    def full(self) -> bool:
+        """Whether the outbox asks for a snapshot."""
+        return self._size >= OUTBOX
+
+    @property
+    def held(self) -> int:
+        """The number of records that wait for a snapshot or its commit."""
+        return len(self._held) + sum(len(records) for _, records in self._closed)
+
+    def write(self, record: Any) -> None:
+        """Take a record, a dict that has the field `key`.
+
+        Raises
+        ------
+        SinkError
+            An earlier record cannot be written.
+
+        """
+        value = self._encoder.encode(record)
+        if self._id is None:
+            self._send(value, record)
+            return
+        self._held.append(value)
+        self._size += len(value)
+
+    def flush(self) -> None:
+        """Do nothing: records are on their way, or wait for a snapshot."""
+
+    def sync(self) -> Any:
+        """Give what the snapshot is to hold; at least once, wait until all is acknowledged.
+
+        Raises
+        ------
+        SinkError
+            A record cannot be written.
+
+        """
+        if self._id is None:
+            self._publisher.flush()
+            return None
+        self._number += 1
+        self._closed.append((self._number, self._held))
+        self._held = []
+        # One text each: a snapshot writes one long text faster than many short ones.
+        outbox = [[number, b"\n".join(lines).decode()] for number, lines in self._closed]
+        return {"number": self._number, "outbox": outbox}
+
+    def commit(self, length: Any) -> None:
+        """Write what waits for this snapshot, which is durable now, in one transaction.
+
+        Parameters
+        ----------
+        length
+            What `sync` gave to the snapshot.
+
+        Raises
+        ------
+        SinkError
+            It cannot be written. Nothing of it is seen; run again.
+
+        """
+        if self._id is None:
+            return
+        number = length["number"]
+        due = [lines for closed, lines in self._closed if closed <= number]
+        if not due:
+            return
+        self._publisher.begin()
+        for lines in due:
+            for value in lines:
+                self._send(value, msgspec.json.decode(value))
+                self._size -= len(value)
+        self._publisher.commit(self._id, number)
+        self._closed = [part for part in self._closed if part[0] > number]
+
+    def close(self) -> None:
+        """Let go of the connection; at least once, wait a while for what was sent.
+
+        Raises
+        ------
+        SinkError
+            Some of it was not acknowledged.
+
+        """
+        self._publisher.close()
+
+    def _send(self, value: bytes, record: Any) -> None:
+        self._publisher.send(value, key=str(record[self._key]).encode())
+
+    def _resume(self, resume_at: Any, settings: Mapping[str, Any]) -> None:
+        """Write what the snapshot holds and the broker does not."""
+        length = resume_at if isinstance(resume_at, dict) else {"number": None, "outbox": []}
+        parts = [(n, text.encode().split(b"\n") if text else []) for n, text in length["outbox"]]
+        if self._id is None:
+            # The run was exactly once before: what may or may not be there is written again.
+            for value in (value for _, lines in parts for value in lines):
+                self._send(value, msgspec.json.decode(value))
+            return
+        committed = self._committed(settings)
+        self._number = committed or 0
+        if length["number"] is None:
+            return
+        if self._number > length["number"]:
+            raise SinkError(
+                f"{self.name}: transaction {self._number} was the last one written there, and the "
+                f"snapshot is from before it, at {length['number']}: to go on would write records "
+                "twice. Put the newest snapshot back, or start anew with --fresh"
+            )
+        self._closed = [part for part in parts if part[0] > self._number]
+        first = parts[0][0] if parts else length["number"] + 1
+        if self._number < first - 1 and self.held:
+            known = "none" if committed is None else f"only transaction {committed}"
+            raise SinkError(
+                f"{self.name}: the broker should know of transaction {first - 1}, and it knows "
+                f"{known} (it forgets after offsets.retention.minutes): whether the last "
+                f"{self.held:,} records were written cannot be told. Run once without "
+                "--exactly-once to write them, perhaps again, or start anew with --fresh"
+            )
+        self._number = length["number"]
+        self._size = sum(len(value) for _, lines in self._closed for value in lines)
+        self.commit(length)
+
+    def _committed(self, settings: Mapping[str, Any]) -> int | None:
+        """Ask the broker for the number of the last transaction."""
+        consumer = connect(
+            KafkaConsumer,
+            self._address.servers,
+            settings,
+            group_id=self._id,
+            enable_auto_commit=False,
+            # Waits for the end of a commit that is still under way.
+            isolation_level="read_committed",
+        )
+        try:
+            number: int | None = consumer.committed(
+                TopicPartition(self._address.topic, 0), timeout_ms=COMMITTED_MS
+            )
+        except KafkaError as error:
+            raise SinkError(
+                f"{self.name}: the number of the last transaction cannot be read: {error!r}"
+            ) from error
+        finally:
+            consumer.close()
+        return number
+
+
+class DeadLetterTopic(KafkaSink):
+    """A topic that takes rejected records, at least once.
+
+    The value is the record's bytes as they were read; reason, detail and the place it stood at
+    (topic, partition and offset, or file and line) are headers.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic.
+    settings
+        kafka-python's keywords, as `client_settings` gives them.
+
+    """
+
+    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any]) -> None:
+        super().__init__(address, settings)
+
+    def write(self, record: Any) -> None:
+        """Take a rejected record as `dead_letter` gives it."""
+        letter = dict(record)
+        encoded = letter.pop("raw_base64", None)
+        raw = base64.b64decode(encoded) if encoded is not None else letter.pop("raw").encode()
+        headers = [(name, str(value).encode()) for name, value in letter.items()]
+        self._publisher.send(raw, headers=headers)

@@ -1,0 +1,278 @@
+"""Records handed to Kafka: bounded in memory, acknowledged in order, never lost silently."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
+from kafka.producer.future import FutureRecordMetadata
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from .kafka_connect import connect, explained
+from .kafka_settings import KafkaAddress
+from .sinks import SinkError
+from .source import SourceError
+
+UNACKNOWLEDGED = 32 << 20
+"""Bytes handed over and not yet acknowledged, at most: past it `Publisher.send` waits."""
+
+DEFAULTS: dict[str, Any] = {
+    "compression_type": "zstd",
+    "linger_ms": 10,
+    "batch_size": 1 << 17,
+    # A broker that is away is waited for, 24 days long: no record is given up in silence.
+    "delivery_timeout_ms": 2**31 - 1,
+    # When the broker aborts a transaction that was begun and not ended.
+    "transaction_timeout_ms": 300_000,
+}
+"""The producer's settings where [kafka] has no others."""
+
+REMEDIES = {
+    "ProducerFenced": "another process writes there under the same transactional id, or the broker "
+    "was away for longer than transaction.timeout.ms: see that only one runs, and run again",
+    "SizeTooLarge": "raise max.request.size in [kafka] and max.message.bytes of the topic",
+    "RecordListTooLarge": "raise max.message.bytes of the topic",
+    "InvalidTimestamp": "the topic refuses times so old or so far ahead: raise its "
+    "message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+    "AuthorizationFailed": "let this user write there",
+    "UnknownTopicOrPartition": "the topic is gone: make it again",
+}
+"""What helps, by a part of the name of kafka-python's error."""
+
+WAITING_SECONDS = 10.0
+"""After so long without an acknowledgement, and so long again, `Publisher.waiting` is called."""
+
+CLOSING_SECONDS = 20.0
+"""How long the last records may take when a publisher is closed."""
+
+
+class Publisher:
+    """An idempotent producer for one topic.
+
+    kafka-python's own buffer has no bound, and an error of a record is told only to those who ask
+    its future. Here the records that are not yet acknowledged are bounded, and the first error
+    ends the publishing: `send` or `flush` raises it.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic, which must exist.
+    settings
+        kafka-python's keywords, as `client_settings` gives them.
+    transactional_id
+        Makes every record part of a transaction; the process that had this id before is shut out.
+
+    Attributes
+    ----------
+    address
+        As given.
+    partitions
+        How many the topic has.
+    waiting
+        Called now and then while the broker gives no answer; may be set.
+
+    Raises
+    ------
+    SinkError
+        The topic does not exist, or a transaction's id cannot be had.
+    SourceError
+        The broker cannot be reached.
+
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        settings: Mapping[str, Any],
+        transactional_id: str | None = None,
+    ) -> None:
+        self.address = address
+        self._settings = settings
+        self.waiting: Callable[[], None] = lambda: None
+        self._sent: deque[tuple[FutureRecordMetadata, int]] = deque()
+        self._bytes = 0
+        self._failure: SinkError | None = None
+        self.partitions = count_partitions(address, settings)
+        if not self.partitions:
+            raise SinkError(
+                f"{self.name}: there is no such topic: make it first, with kafka-topics.sh "
+                "--create, or for a replay with --make-topic"
+            )
+        more = {"enable_idempotence": True, "acks": "all", "transactional_id": transactional_id}
+        self._producer: KafkaProducer = connect(
+            KafkaProducer, address.servers, {**DEFAULTS, **settings}, **more
+        )
+        if transactional_id is not None:
+            try:
+                self._producer.init_transactions()
+            except KafkaError as error:
+                failure = self._failed(error)
+                self.close()
+                raise failure from error
+
+    @property
+    def name(self) -> str:
+        """The topic as it is typed."""
+        return f"kafka://{','.join(self.address.servers)}/{self.address.topic}"
+
+    def send(
+        self,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+        time: int | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Hand a record over; wait where too much is not yet acknowledged.
+
+        Parameters
+        ----------
+        value, key, headers
+            The record.
+        time
+            Its timestamp in milliseconds; now where not given.
+        partition
+            Where it goes; by Kafka's hash of the key where not given.
+
+        Raises
+        ------
+        SinkError
+            This record or an earlier one cannot be written.
+
+        """
+        self._settle(UNACKNOWLEDGED)
+        try:
+            future = self._producer.send(
+                self.address.topic, value, key, headers, partition, timestamp_ms=time
+            )
+        except KafkaError as error:
+            raise self._failed(error) from error
+        self._sent.append((future, len(value) + 100))
+        self._bytes += len(value) + 100
+
+    def flush(self) -> None:
+        """Wait until every record handed over is acknowledged.
+
+        Raises
+        ------
+        SinkError
+            One cannot be written.
+
+        """
+        # Not by KafkaProducer.flush, which fails where a batch must be split meanwhile.
+        self._settle(0)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        try:
+            self._producer.begin_transaction()
+        except KafkaError as error:
+            raise self._failed(error) from error
+
+    def commit(self, group: str, number: int) -> None:
+        """Commit the transaction, and `number` as the offset of a group in the same.
+
+        Raises
+        ------
+        SinkError
+            One of its records or the transaction itself cannot be written: nothing of it is seen
+            by those who read committed records.
+
+        """
+        # Before the commit: kafka-python commits a transaction that one of its batches is
+        # missing from, where that batch only expired.
+        self.flush()
+        place = TopicPartition(self.address.topic, 0)
+        try:
+            self._producer.send_offsets_to_transaction(
+                {place: OffsetAndMetadata(number, "", -1)}, group
+            )
+            self._producer.commit_transaction()
+        except KafkaError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Wait a while for what is not yet acknowledged, and let go of the producer.
+
+        Raises
+        ------
+        SinkError
+            Something was not acknowledged; it may or may not have been written.
+
+        """
+        failed = self._failure is not None
+        try:
+            self._producer.close(timeout=0 if failed else CLOSING_SECONDS)
+        except KafkaError:  # It waited in vain.
+            self._producer._sender.force_close()
+        if failed:
+            return
+        left = sum(not future.succeeded() for future, _ in self._sent)
+        if left:
+            raise SinkError(
+                f"{self.name}: the last {left:,} records were not acknowledged within "
+                f"{CLOSING_SECONDS:g} seconds: is the broker there? Run again to write them"
+            )
+
+    def _settle(self, most: int) -> None:
+        """Take up what was acknowledged, and wait until no more than so many bytes are not."""
+        if self._failure is not None:
+            raise self._failure
+        while self._sent:
+            future, size = self._sent[0]
+            if not future.is_done and self._bytes <= most:
+                return
+            try:
+                future.get(WAITING_SECONDS)
+            except KafkaError as error:
+                if future.failed():
+                    raise self._failed(error) from error
+                if not future.is_done:
+                    self._check_topic()
+                    self.waiting()
+                continue
+            self._sent.popleft()
+            self._bytes -= size
+
+    def _check_topic(self) -> None:
+        """Fail where the topic is gone: kafka-python would try for ever."""
+        with suppress(SourceError):  # Nor is the broker there: it may come back.
+            if not count_partitions(self.address, self._settings):
+                raise self._failed(UnknownTopicOrPartitionError())
+
+    def _failed(self, error: KafkaError) -> SinkError:
+        """Say what went wrong and what helps; every later call says the same."""
+        # An error that ends a transaction stands in the text of those that follow.
+        what = f"{type(error).__name__}: {error}"
+        remedies = (remedy for name, remedy in REMEDIES.items() if name in what)
+        remedy = next(remedies, "put that right and run again")
+        self._failure = SinkError(f"{self.name} cannot be written: {what}; {remedy}")
+        return self._failure
+
+
+def count_partitions(address: KafkaAddress, settings: Mapping[str, Any]) -> int:
+    """Give the number of a topic's partitions, 0 where there is no such topic.
+
+    Raises
+    ------
+    SourceError
+        The broker cannot be reached, or does not say.
+
+    """
+    admin = connect(KafkaAdminClient, address.servers, settings)
+    try:
+        with explained(address.servers):
+            (found,) = admin.describe_topics([address.topic])
+            fault = for_code(found["error_code"])
+            if fault is UnknownTopicOrPartitionError:
+                return 0
+            if fault is not NoError:
+                raise fault(address.topic)
+            return len(found["partitions"])
+    finally:
+        admin.close()

@@ -1,0 +1,51 @@
+"""How long each phase of the loop takes, for those who watch it."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PHASES = ("poll", "sessions", "model", "figures", "sinks", "snapshot")
+
+BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Upper bounds of the histograms' buckets, in seconds; a last bucket takes the rest."""
+
+
+class Phases:
+    """A histogram of seconds for each phase.
+
+    One thread measures. Another may read meanwhile: at worst it misses the latest measurement.
+
+    Attributes
+    ----------
+    counts
+        For each phase how often it took how long, a number a bucket.
+    seconds
+        For each phase its time in all.
+
+    Examples
+    --------
+    >>> phases = Phases()
+    >>> with phases.measure("model"):
+    ...     learned = 64
+    >>> sum(phases.counts["model"]), sum(phases.counts["poll"])
+    (1, 0)
+
+    """
+
+    def __init__(self) -> None:
+        self.counts = {phase: [0] * (len(BOUNDS) + 1) for phase in PHASES}
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Count the time that is spent inside."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - began
+            self.counts[phase][bisect_left(BOUNDS, took)] += 1
+            self.seconds[phase] += took

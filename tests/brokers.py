@@ -1,0 +1,333 @@
+"""Kafka brokers for the tests, each a process of its own that can be stopped, killed and paused."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError
+
+ROOT = Path(__file__).parent.parent
+USER, PASSWORD = "clicks", "correct horse"
+PATIENCE = 60.0
+"""Seconds that a broker may take to come up."""
+
+
+class Certificates(NamedTuple):
+    """Certificates of a test authority; the broker's is for ``localhost`` only."""
+
+    authority: Path
+    stranger: Path
+    broker: Path
+
+
+class Broker:
+    """A broker on a free port of this machine; it keeps port and data from one start to the next.
+
+    Attributes
+    ----------
+    address
+        Its plain listener, as ``host:port``.
+    tls, sasl
+        Its listeners with TLS, without and with SASL (SCRAM-SHA-512); None where it has none.
+    certificates
+        Those of the TLS listeners.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.tls: str | None = None
+        self.sasl: str | None = None
+        self.certificates: Certificates | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """Give the command that runs the broker, its folder made ready."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start the broker and wait until it serves."""
+        assert self._process is None, "the broker runs already"
+        command = self.command()
+        with (self.folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE
+        while not serves(self.address):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                last = (self.folder / "broker.log").read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"the broker did not come up:\n{last}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the broker in good order; do nothing where it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the broker with SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the broker: its connections stay open and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen broker go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(how)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Elsewhere(Broker):
+    """A broker that somebody else runs."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        super().__init__(folder)
+        self.address = address
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+class ApacheBroker(Broker):
+    """Apache Kafka in KRaft mode, with listeners for TLS and SASL where `secure`."""
+
+    def __init__(self, home: Path, folder: Path, *, secure: bool = False, **options: str) -> None:
+        super().__init__(folder)
+        self._home = home
+        self._controller = free_port()
+        self._options = options
+        if secure:
+            self.certificates = make_certificates(folder / "tls")
+            self.tls = f"localhost:{free_port()}"
+            self.sasl = f"localhost:{free_port()}"
+
+    def command(self) -> list[str]:
+        """Write the configuration and format the data folder, where that was not done."""
+        java = [
+            *("java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{self._home}/libs/*"),
+            f"-Dlog4j2.configurationFile={self._home}/log4j2.yaml",
+        ]
+        properties = self.folder / "server.properties"
+        if not properties.exists():
+            lines = [f"{key}={value}\n" for key, value in self._properties().items()]
+            properties.write_text("".join(lines))
+            id_ = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "a")
+            user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+            subprocess.run(
+                [
+                    *(*java, "kafka.tools.StorageTool", "format", "-c", str(properties)),
+                    *("-t", id_, "--add-scram", user),
+                ],
+                check=True,
+                capture_output=True,
+            )
+        return [*java, "kafka.Kafka", str(properties)]
+
+    def _properties(self) -> dict[str, str]:
+        controller = f"127.0.0.1:{self._controller}"
+        listeners = {"PLAINTEXT": self.address, "CONTROLLER": controller}
+        kinds = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self.folder / "data"),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # Groups without a delay, and back in 3 seconds instead of 11 after a kill.
+            "group.initial.rebalance.delay.ms": "0",
+            "broker.session.timeout.ms": "2000",
+            "broker.heartbeat.interval.ms": "500",
+            # Deleted records are gone soon enough for a test.
+            "log.retention.check.interval.ms": "500",
+        }
+        if self.tls and self.sasl and self.certificates:
+            listeners |= {"SSL": self.tls, "SASL_SSL": self.sasl}
+            kinds |= {"SSL": "SSL", "SASL_SSL": "SASL_SSL"}
+            module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            properties |= {
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": module,
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(self.certificates.broker),
+            }
+        named = {name: f"{name}://{address}" for name, address in listeners.items()}
+        properties["listeners"] = ",".join(named.values())
+        properties["advertised.listeners"] = ",".join(
+            spec for name, spec in named.items() if name != "CONTROLLER"
+        )
+        properties["listener.security.protocol.map"] = ",".join(
+            f"{name}:{kind}" for name, kind in kinds.items()
+        )
+        return properties | {key.replace("_", "."): value for key, value in self._options.items()}
+
+
+class NoidaBroker(Broker):
+    """A small broker from PyPI: no TLS, no SASL, and killed it may lose what it acknowledged."""
+
+    def command(self) -> list[str]:
+        """Give the command of its own binary."""
+        import noida_db
+
+        return [
+            *(str(Path(noida_db.__file__).parent / "noida-db"), "start", "--only", "kafka"),
+            *("--kafka-port", str(self.port), "--data-dir", str(self.folder / "data")),
+        ]
+
+
+def kafka_home() -> Path | None:
+    """Find Apache Kafka as jars, and a Java to run it with."""
+    home = Path(os.environ.get("KAFKA_HOME") or ROOT.parent / "shared" / "kafka")
+    return home if (home / "libs").is_dir() and shutil.which("java") else None
+
+
+def any_broker(folder: Path) -> Broker:
+    """Give the broker for the suite, not started."""
+    if address := os.environ.get("NEXTCLICK_TEST_KAFKA"):
+        return Elsewhere(address, folder)
+    if home := kafka_home():
+        return ApacheBroker(home, folder, secure=True)
+    return NoidaBroker(folder)
+
+
+def free_port() -> int:
+    """Give a port that nothing listens on.
+
+    Not one of those that the system gives to connections: while a broker is down, a client that
+    tries its port could be given that very port to call from, and be connected to itself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def serves(address: str) -> bool:
+    """Say whether a broker answers there, and has taken its place in the cluster."""
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+        admin = admin_client(address, bootstrap_timeout_ms=5000)
+    except (OSError, KafkaError):
+        return False
+    try:
+        return bool(admin.describe_cluster()["brokers"])
+    except KafkaError:
+        return False
+    finally:
+        admin.close()
+
+
+def admin_client(address: str, **settings: Any) -> KafkaAdminClient:
+    """Give an administrator's client of a broker."""
+    return KafkaAdminClient(bootstrap_servers=address, **settings)
+
+
+def make_topic(address: str, topic: str, partitions: int = 1, **settings: Any) -> None:
+    """Make a topic that keeps its records however old their times; options are the topic's."""
+    admin = admin_client(address)
+    configs = {"retention.ms": "-1"} | {
+        key.replace("_", "."): str(value) for key, value in settings.items()
+    }
+    try:
+        admin.create_topics(
+            {
+                topic: {
+                    "num_partitions": partitions,
+                    "replication_factor": 1,
+                    "configs": configs,
+                }
+            }
+        )
+    finally:
+        admin.close()
+
+
+def send(address: str, topic: str, records: list[dict[str, Any]], **settings: Any) -> None:
+    """Send records, each the arguments of `KafkaProducer.send`, and wait until they are there."""
+    producer = KafkaProducer(bootstrap_servers=address, **settings)
+    try:
+        sent = [producer.send(topic, **record) for record in records]
+        producer.flush()
+        for one in sent:
+            one.get(30)
+    finally:
+        producer.close()
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make an authority, another one that signed nothing, and the broker's certificate."""
+    folder.mkdir(parents=True)
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
+
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for name in ("authority", "stranger"):
+        openssl(
+            *("req", "-x509", *curve, "-days", "3650", "-subj", f"/CN=test {name}"),
+            *("-addext", "keyUsage=critical,keyCertSign"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+        )
+    openssl(
+        *("req", "-x509", *curve, "-days", "3650", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"),
+        *("-CA", "authority.pem", "-CAkey", "authority.key"),
+        *("-keyout", "broker.key", "-out", "broker.crt"),
+    )
+    both = (folder / "broker.key").read_bytes() + (folder / "broker.crt").read_bytes()
+    (folder / "broker.pem").write_bytes(both)
+    return Certificates(folder / "authority.pem", folder / "stranger.pem", folder / "broker.pem")
+
+
+if __name__ == "__main__":  # Start a broker by hand: python tests/brokers.py FOLDER
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = any_broker(Path(sys.argv[1]))
+    started.start()
+    print(started.address, started.tls, started.sasl, flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        started.stop()
