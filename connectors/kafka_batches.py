@@ -10,6 +10,9 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from numpy.typing import NDArray
 
+MANY = 30
+"""Records of a batch from which on reading by the column is the faster way."""
+
 
 class Record(NamedTuple):
     """One record; the timestamp is in milliseconds, -1 where there is none."""
@@ -26,6 +29,22 @@ def read_quickly(consumer: Any) -> None:
     consumer._fetcher.PartitionRecords = PartitionRecords
 
 
+def give_what_was_parked(consumer: Any) -> None:
+    """Have a consumer's next poll give what it has of a partition that was paused and resumed.
+
+    kafka-python 3.0 parks such records, and takes them up again only if it has no others at
+    hand: not if those are used up, and not if they are of a paused partition. It would wait for
+    new ones, for ever if there are none.
+    """
+    fetcher = consumer._fetcher
+    at_hand = fetcher._next_partition_records
+    if at_hand and at_hand.topic_partition in consumer.paused():
+        fetcher._paused_partition_records[at_hand.topic_partition] = at_hand
+        at_hand = None
+    if not at_hand:
+        fetcher._next_partition_records = None
+
+
 class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of one fetch of one partition, for kafka-python's fetcher.
 
@@ -40,22 +59,17 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
                     f"partition {tp.partition}: the records from offset {batch.base_offset} on do "
                     f"not have their checksum"
                 )
-            if batch.magic < 2:
-                yield from self._unpack_old(batch)
+            if batch.magic == 2 and self._skipped(batch):
+                self.next_fetch_offset = batch.next_offset
                 continue
-            if not self._skipped(batch):
-                for record in parse(batch):
-                    self.next_fetch_offset = record.offset + 1
-                    yield record
-            # The batch may end with records that compaction has removed.
-            self.next_fetch_offset = batch.next_offset
+            many = batch.magic == 2 and batch.records_count >= MANY
+            for record in parse(batch) if many else one_by_one(batch):
+                self.next_fetch_offset = record.offset + 1
+                yield record
+            if batch.magic == 2:
+                # The batch may end with records that compaction has removed.
+                self.next_fetch_offset = batch.next_offset
         self.drain()
-
-    def _unpack_old(self, batch: Any) -> Iterator[Record]:
-        for one in batch:
-            self.next_fetch_offset = one.offset + 1
-            moment = -1 if one.timestamp is None else one.timestamp
-            yield Record(one.offset, moment, one.key, one.value, one.headers)
 
     def _skipped(self, batch: Any) -> bool:
         """Say whether a batch holds a transaction's marker, or records of an aborted one."""
@@ -66,6 +80,13 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
                 self.aborted_producer_ids.discard(batch.producer_id)
             return True
         return bool(self._is_batch_aborted(batch))
+
+
+def one_by_one(batch: Any) -> Iterator[Record]:
+    """Give the records of a small batch, or of one in Kafka's older formats."""
+    for one in batch:
+        moment = -1 if one.timestamp is None else one.timestamp
+        yield Record(one.offset, moment, one.key, one.value, one.headers)
 
 
 def parse(batch: Any) -> Iterator[Record]:

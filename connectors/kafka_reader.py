@@ -22,7 +22,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from .doubles import MEMORY, Doubles
 from .formats import nearest
-from .kafka_batches import read_quickly
+from .kafka_batches import give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained
 from .kafka_settings import KafkaAddress
 from .merge import Merge
@@ -45,9 +45,9 @@ GONE = 10.0
 """Seconds for which a topic must be missing to count as deleted."""
 
 DEFAULTS: dict[str, Any] = {
-    "max_poll_records": 4_000,
+    "max_poll_records": 8_000,
     # With more at once fewer round trips are waited for.
-    "max_partition_fetch_bytes": 8 << 20,
+    "max_partition_fetch_bytes": 2 << 20,
     # So soon a topic's new partitions are found, and that it is deleted.
     "metadata_max_age_ms": 5_000,
     "request_timeout_ms": 10_000,
@@ -319,12 +319,7 @@ class TopicReader:
             self._consumer.resume(*map(self._place, paused - full))
 
     def _read(self) -> None:
-        # kafka-python 3.0 sets aside what it has of a paused partition, and gives it after the
-        # partition is resumed only if this is None, not if it is used up: a reader would wait
-        # for ever.
-        fetcher = self._consumer._fetcher
-        if not fetcher._next_partition_records:
-            fetcher._next_partition_records = None
+        give_what_was_parked(self._consumer)
         try:
             fetched = self._consumer.poll(timeout_ms=POLL_MS)
         except (OffsetOutOfRangeError, LogTruncationError):

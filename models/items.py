@@ -87,8 +87,9 @@ class ItemTable:
         self.born += count
 
     def clear(self, rows: Tensor) -> None:
-        """End the items of these rows: their scores are minus infinity from now on."""
-        self.bias.begin(rows, -torch.inf)
+        """End the items of these rows: nothing of them is left, their scores are minus infinity."""
+        for table in self._tables.values():
+            table.begin(rows, table.empty)
         self.births[rows] = 0
 
     def stamp(self, rows: Tensor) -> Tensor:

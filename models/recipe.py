@@ -102,7 +102,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     feed_forward: list[int] = []
     activation: Literal["linear", "relu", "tanh", "elu", "gelu"] = "tanh"
     bias: bool = False
-    window: int = 10
+    window: int = 5
     negatives: int = 2048
     alpha: float = 0.75
     half_life: float = 0.0
