@@ -206,6 +206,11 @@ class KafkaSource:
         reader = self._reader
         given = self._next.get(number, reader.first[number])
         if self._block is None and not reader.merge.waiting(number):
+            if number in reader.anew:
+                # All of the old topic was given: its offsets mean nothing in the new one.
+                reader.anew.discard(number)
+                self._next.pop(number, None)
+                given = reader.first[number]
             # Past what is never given as well.
             return max(given, reader.read[number])
         return given

@@ -98,6 +98,8 @@ class TopicReader:
         For each partition where it ended when last looked.
     grew
         When each partition was first seen to have which end.
+    anew
+        Partitions that were made anew: the offsets given so far are those of the old ones.
     error
         Why the thread has ended, where it could not go on.
     doubles
@@ -132,6 +134,7 @@ class TopicReader:
         self.read: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.grew: dict[int, deque[tuple[float, int]]] = {}
+        self.anew: set[int] = set()
         self.error: SourceError | None = None
         self.doubles = 0
         self._notes: dict[str, str] = {}
@@ -368,7 +371,14 @@ class TopicReader:
                 continue
             chosen = self._instead(number, offset, begins[number], ends[number])
             self._consumer.seek(self._place(number), chosen)
-            self.first[number] = min(self.first[number], chosen)
+            with self.changed:
+                self.first[number] = min(self.first[number], chosen)
+                if chosen < offset:
+                    # The topic was made anew: what is known of the old one's offsets is void.
+                    self.read[number] = chosen
+                    self.grew.pop(number, None)
+                    self._seen[number] = Doubles()
+                    self.anew.add(number)
 
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""

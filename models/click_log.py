@@ -59,6 +59,8 @@ class Trace(NamedTuple):
         int64 (n,): how often the session had repeated its last click by then.
     logged
         int64 (c,): which clicks are logged.
+    before
+        int64 (c,): number of the click before each of these in its session, or `NOWHERE`.
     ends
         Where the batch's sessions stand after it.
 
@@ -68,6 +70,7 @@ class Trace(NamedTuple):
     now: NDArray[np.int64]
     repeats: NDArray[np.int64]
     logged: NDArray[np.int64]
+    before: NDArray[np.int64]
     ends: dict[Id, Place]
 
 
@@ -143,16 +146,10 @@ class ClickLog:
         after
             Tell how things stand after each click, not before it.
 
-        Raises
-        ------
-        ValueError
-            The batch is larger than `LARGEST_BATCH`.
-
         """
-        if len(lives) > LARGEST_BATCH:
-            raise ValueError(f"a batch of more than {LARGEST_BATCH:,} clicks is too large")
         own, now, repeats = (np.empty(len(lives), np.int64) for _ in range(3))
         logged: list[int] = []
+        previous: list[int] = []
         ends: dict[Id, Place] = {}
         count = self.count
         for at, (session, life) in enumerate(zip(sessions, lives, strict=True)):
@@ -162,6 +159,7 @@ class ClickLog:
             else:
                 place = Place(count, life, 0)
                 logged.append(at)
+                previous.append(NOWHERE if before is None else before.click)
             ends[session] = place
             stand = place if after else before
             if stand is None:
@@ -170,7 +168,8 @@ class ClickLog:
                 own[at], repeats[at] = stand.click, stand.repeats
                 now[at] = max(count, place.click + 1) if after else count
             count = max(count, place.click + 1)
-        return Trace(own, now, repeats, np.array(logged, np.int64), ends)
+        which, before_them = np.array([logged, previous], np.int64)
+        return Trace(own, now, repeats, which, before_them, ends)
 
     def write(self, trace: Trace, stamps: Tensor, rows: Tensor) -> Written:
         """Log a batch; `latest` still tells of the clicks before it.
@@ -187,7 +186,7 @@ class ClickLog:
         self._reserve(total, int(rows.max()) + 1 if len(rows) else 0)
         numbers = torch.arange(self.count, total, device=self._device)
         slots = numbers % self._size
-        before = torch.from_numpy(trace.own[trace.logged]).to(self._device)
+        before = torch.from_numpy(trace.before).to(self._device)
         before = before.where(self.sees(before, numbers), NOWHERE)
         written = Written(
             self.count,
@@ -283,8 +282,8 @@ class ClickLog:
                 setattr(self, name, grown_rows)
 
     def state(self) -> tuple[dict[str, Tensor], int]:
-        """Copy the clicks in sight and their number."""
-        held = min(self.count, self._size)
+        """Copy the clicks that may still be seen, and the number of all."""
+        held = min(self.count, self.bound)
         slots = torch.arange(self.count - held, self.count, device=self._device)
         slots %= max(1, self._size)
         names = ("stamps", "previous", "next", "earlier")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .cells import GATES
-from .click_log import ClickLog, Place, Trace
+from .click_log import LARGEST_BATCH, ClickLog, Place, Trace
 from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import ItemTable
@@ -160,7 +160,7 @@ class OnlineGRU4Rec:
         FloatingPointError
             A score is not a number: the learning has diverged.
         ValueError
-            The batch holds more sessions than `max_sessions`.
+            The batch holds more sessions than `max_sessions`, or more than 65,536 clicks.
 
         """
         return self._run(sessions, items, k, time, test=True, learn=True)
@@ -195,6 +195,8 @@ class OnlineGRU4Rec:
         after: bool = False,
     ) -> Tested:
         """Test the batch, learn it, or both; `after`: give what is best after each click."""
+        if len(items) > LARGEST_BATCH:
+            raise ValueError(f"a batch of more than {LARGEST_BATCH:,} clicks is too large")
         windows = self.sessions.line_up(sessions, after)
         used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
         placed, new = self.vocabulary.admit(items)
@@ -244,8 +246,10 @@ class OnlineGRU4Rec:
         if learn:
             if self.memory:
                 log.settle(stamps[logged], rows[logged])
-                self.sessions.places.update(trace.ends)
             self.sessions.advance(windows, tracks, ends)
+            if self.memory:
+                # Now that all of the batch's sessions are live.
+                self.sessions.places.update(trace.ends)
             clicked = rows[self._ship(np.flatnonzero(placed))]
             self.popularity.learn(clicked, self.vocabulary.used)
             self.vocabulary.touch(items, time)

@@ -9,6 +9,7 @@ from nextclick.connectors import (
     JsonLinesSink,
     KafkaSink,
     Sink,
+    SinkError,
     Source,
     client_settings,
     log_format,
@@ -108,6 +109,12 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         return DeadLetterTopic(address, settings)
     # By the topic alone: brokers may move.
     known = is_topic(before) and parse_address(before).topic == address.topic
+    held = written.get("length")
+    if not known and isinstance(held, dict) and held.get("outbox"):
+        raise SinkError(
+            f"{flag(name)} {spec}: the snapshot holds records that are still to be written to "
+            f"{before}: go on with that topic, or start anew with --fresh"
+        )
     return KafkaSink(
         address,
         settings,

@@ -150,7 +150,8 @@ def replay(
     settings = client_settings(options.kafka)
     with closing(open_the_source(log, options)) as source, KafkaLog() as kafka_log:
         if partitions is not None and make_topic(address, settings, partitions):
-            tell(f"made the topic {address.topic} with {partitions:,} partitions")
+            plural = "" if partitions == 1 else "s"
+            tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
         publishing = Replay(source, address, settings, speed)
         publishing.waiting = lambda: tell(
             f"waiting for Kafka at {', '.join(address.servers)}: "

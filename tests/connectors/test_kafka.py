@@ -426,6 +426,33 @@ def test_a_position_that_was_aged_out(full_broker: Broker, topic: str) -> None:
             take(opened, 1)
 
 
+def test_a_topic_made_anew_is_counted_from_its_own_beginning(
+    full_broker: Broker, topic: str
+) -> None:
+    address = full_broker.address
+    make_topic(address, topic)
+    send(address, topic, [record(number) for number in range(20)])
+    with closing(source(address, topic, until_end=False, on_missing_offsets="earliest")) as opened:
+        assert take(opened, 20)
+        with closing(admin_client(address)) as admin:
+            admin.delete_topics([topic])
+        time.sleep(
+            1
+        )  # Deleting goes on behind the answer; a new one of the name is refused so long.
+        make_topic(address, topic)
+        send(address, topic, [record(number) for number in range(5)])
+        assert take(opened, 5)
+        position: Any = {}
+        for _ in range(100):
+            clicks = opened.poll(1, 0.1)
+            assert clicks is not None
+            assert len(clicks) == 0
+            position = clicks.position["partitions"]
+            if position == {"0": 5}:
+                break
+        assert position == {"0": 5}
+
+
 def test_no_broker_at_the_start(topic: str, broker: Broker) -> None:
     with pytest.raises(SourceError, match="nothing listens there: start the broker"):
         source("127.0.0.1:1", topic)

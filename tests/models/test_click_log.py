@@ -123,9 +123,3 @@ def test_an_item_that_has_left_is_not_found_again() -> None:
     log._items.draw(torch.tensor([3]), ITEMS + 1)
     row = torch.tensor([3])
     assert log.latest_before(row, log._items.stamp(row), torch.tensor([1])).item() == NOWHERE
-
-
-def test_a_batch_beyond_all_measure_is_refused() -> None:
-    many = click_log.LARGEST_BATCH + 1
-    with pytest.raises(ValueError, match="too large"):
-        make(5).trace([1] * many, [1] * many, {})

@@ -109,15 +109,35 @@ def test_a_diverged_score_teaches_the_memory_nothing() -> None:
 @given(st.integers(0, 10_000))
 @settings(max_examples=10)
 def test_an_answer_is_what_the_next_click_is_scored_against(seed: int) -> None:
+    """In a session that is live, and in one that is new."""
     learner = taught(seed)
-    sessions, items = ["x", "y", "x"], [1, 2, 3]
-    answers = learner.answer(sessions, items, k=1000)
-    learner.sessions.forget(["x", "y"])
-    again = learner.answer(sessions, items, k=1000)
-    assert answers == again  # It changed nothing.
-    tested = learner.test(["x", "x"], [1, 2], k=1000)
-    # Nobody else clicked meanwhile: one and the same moment.
-    assert [item for item, _ in tested.recommended[1]][:3] == [item for item, _ in answers[0]][:3]
+    items: list[Id] = [1, 2, 3, 1, 4]
+    items = [item for item in items if learner.knows(item)]
+    for session in (0, "new"):
+        sessions: list[Id] = [session] * len(items)
+        answers = learner.answer(sessions, items, k=1000)
+        assert answers == learner.answer(sessions, items, k=1000)  # It changed nothing.
+        tested = learner.test(sessions, items, k=1000)
+        for answer, scored in zip(answers, tested.recommended[1:], strict=False):
+            assert dict(answer) == pytest.approx(dict(scored))
+
+
+def test_places_are_those_of_the_live_sessions() -> None:
+    recipe = Recipe(hidden=4, negatives=4)
+    learner = OnlineGRU4Rec(recipe, max_sessions=3, seed=1, device="cpu")
+    draw = np.random.default_rng(0)
+    for _ in range(60):
+        sessions: list[Id] = draw.integers(6, size=3).tolist()
+        learner.learn(sessions, draw.integers(5, size=3).tolist())
+        live = [session for session in range(6) if session in learner.sessions]
+        assert sorted(learner.sessions.places) == live
+
+
+def test_a_batch_beyond_all_measure_is_refused_and_changes_nothing() -> None:
+    learner = model()
+    with pytest.raises(ValueError, match="too large"):
+        learner.learn([1] * 65_537, [2] * 65_537)
+    assert learner.catalogue == 0
 
 
 def test_without_memory_an_answer_is_the_networks_scores() -> None:
