@@ -47,7 +47,7 @@ CAUSES: dict[str, str] = {
         "the broker does not accept this client's certificate: name one that it trusts with "
         "ssl.certfile and ssl.keyfile in [kafka]"
     ),
-    "WRONG_VERSION_NUMBER|UNEXPECTED_EOF|RECORD_LAYER": (
+    "WRONG_VERSION_NUMBER|UNEXPECTED_EOF|RECORD_LAYER|has been closed \\(EOF\\)": (
         "the broker does not speak TLS at this port: set security.protocol in [kafka] to "
         "PLAINTEXT or SASL_PLAINTEXT, or name its port for TLS"
     ),
