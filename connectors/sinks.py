@@ -148,8 +148,8 @@ class JsonLinesSink:
             They cannot be written, as on a full disk.
 
         """
+        self.flush()
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from error

@@ -26,6 +26,10 @@ LARGEST_BATCH = 1 << 16
 nothing that an earlier one of them could still see."""
 
 
+COLUMNS = ("stamps", "previous", "next", "earlier")
+"""What is known of each click."""
+
+
 class Place(NamedTuple):
     """Where a session stands in the log.
 
@@ -161,13 +165,9 @@ class ClickLog:
                 logged.append(at)
                 previous.append(NOWHERE if before is None else before.click)
             ends[session] = place
-            stand = place if after else before
-            if stand is None:
-                own[at], repeats[at], now[at] = NOWHERE, 0, count
-            else:
-                own[at], repeats[at] = stand.click, stand.repeats
-                now[at] = max(count, place.click + 1) if after else count
-            count = max(count, place.click + 1)
+            then, count = count, max(count, place.click + 1)
+            stand, now[at] = (place, count) if after else (before, then)
+            own[at], repeats[at] = (stand.click, stand.repeats) if stand else (NOWHERE, 0)
         which, before_them = np.array([logged, previous], np.int64)
         return Trace(own, now, repeats, which, before_them, ends)
 
@@ -218,7 +218,7 @@ class ClickLog:
             column[written.numbers] = held
         self.next[written.before] = written.after
 
-    def sees(self, numbers: Tensor, now: Tensor | int) -> Tensor:
+    def sees(self, numbers: Tensor, now: Tensor) -> Tensor:
         """Tell which clicks were in sight when so many had been logged."""
         return (numbers >= 0) & (numbers < now) & (numbers >= now - self.bound)
 
@@ -286,8 +286,7 @@ class ClickLog:
         held = min(self.count, self.bound)
         slots = torch.arange(self.count - held, self.count, device=self._device)
         slots %= max(1, self._size)
-        names = ("stamps", "previous", "next", "earlier")
-        arrays = {name: column[slots] for name, column in zip(names, self._columns, strict=True)}
+        arrays = {name: column[slots] for name, column in zip(COLUMNS, self._columns, strict=True)}
         return {**arrays, "latest": self.latest.clone(), "owners": self._owners.clone()}, self.count
 
     def restore(self, arrays: dict[str, Tensor], count: int) -> None:
@@ -297,8 +296,7 @@ class ClickLog:
         self.stamps, self.previous, self.next, self.earlier = self._columns_of(0)
         self._reserve(min(count, self.bound + LARGEST_BATCH), len(arrays["latest"]))
         slots = torch.arange(count - held, count, device=self._device) % max(1, self._size)
-        names = ("stamps", "previous", "next", "earlier")
-        for name, column in zip(names, self._columns, strict=True):
+        for name, column in zip(COLUMNS, self._columns, strict=True):
             column[slots] = arrays[name].to(self._device)
         self.latest = arrays["latest"].to(self._device).clone()
         self._owners = arrays["owners"].to(self._device).clone()
