@@ -31,12 +31,16 @@ class Tested:
     recommended
         For each click the k best items before it and their scores, best first, where k was
         asked for; empty where the click was not scored.
+    learning
+        Seconds of the call in which the model learned; the others it scored. Where one pass serves
+        both it counts as scoring.
 
     """
 
     scored: NDArray[np.bool_]
     ranks: NDArray[np.int64]
     recommended: list[list[tuple[Id, float]]] = field(default_factory=list)
+    learning: float = 0.0
 
 
 @dataclass(slots=True)
