@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from .habits import NOWHERE, Trace
 from .items import ItemTable
 from .vocabulary import NO_ITEM
-
-Id = str | int
-
-NOWHERE = -1
-"""No click: before a session's first, after its last."""
 
 SPAN = 1 << 17
 """More than a batch's clicks."""
@@ -28,54 +21,6 @@ nothing that an earlier one of them could still see."""
 
 COLUMNS = ("stamps", "previous", "next", "earlier")
 """What is known of each click."""
-
-
-class Place(NamedTuple):
-    """Where a session stands in the log.
-
-    Parameters
-    ----------
-    click
-        Number of its last logged click.
-    life
-        Which item that was, see `Vocabulary.lives`.
-    repeats
-        How many clicks on the same item have followed it.
-
-    """
-
-    click: int
-    life: int
-    repeats: int
-
-
-class Trace(NamedTuple):
-    """How the clicks of a batch continue the log.
-
-    Parameters
-    ----------
-    own
-        int64 (n,): number of the session's last logged click as it stood before each click, or
-        `NOWHERE`.
-    now
-        int64 (n,): how many clicks had been logged by then.
-    repeats
-        int64 (n,): how often the session had repeated its last click by then.
-    logged
-        int64 (c,): which clicks are logged.
-    before
-        int64 (c,): number of the click before each of these in its session, or `NOWHERE`.
-    ends
-        Where the batch's sessions stand after it.
-
-    """
-
-    own: NDArray[np.int64]
-    now: NDArray[np.int64]
-    repeats: NDArray[np.int64]
-    logged: NDArray[np.int64]
-    before: NDArray[np.int64]
-    ends: dict[Id, Place]
 
 
 class Written(NamedTuple):
@@ -132,52 +77,13 @@ class ClickLog:
     def _columns(self) -> list[Tensor]:
         return [self.stamps, self.previous, self.next, self.earlier]
 
-    def trace(
-        self,
-        sessions: Sequence[Id],
-        lives: Sequence[int],
-        places: Mapping[Id, Place],
-        after: bool = False,
-    ) -> Trace:
-        """See how a batch continues the log; changes nothing.
-
-        Parameters
-        ----------
-        sessions, lives
-            n of each, in stream order; see `Vocabulary.lives`.
-        places
-            Where the live sessions stand.
-        after
-            Tell how things stand after each click, not before it.
-
-        """
-        own, now, repeats = (np.empty(len(lives), np.int64) for _ in range(3))
-        logged: list[int] = []
-        previous: list[int] = []
-        ends: dict[Id, Place] = {}
-        count = self.count
-        for at, (session, life) in enumerate(zip(sessions, lives, strict=True)):
-            before = ends.get(session) or places.get(session)
-            if before is not None and before.life == life > 0:
-                place = Place(before.click, life, before.repeats + 1)
-            else:
-                place = Place(count, life, 0)
-                logged.append(at)
-                previous.append(NOWHERE if before is None else before.click)
-            ends[session] = place
-            then, count = count, max(count, place.click + 1)
-            stand, now[at] = (place, count) if after else (before, then)
-            own[at], repeats[at] = (stand.click, stand.repeats) if stand else (NOWHERE, 0)
-        which, before_them = np.array([logged, previous], np.int64)
-        return Trace(own, now, repeats, which, before_them, ends)
-
     def write(self, trace: Trace, stamps: Tensor, rows: Tensor) -> Written:
         """Log a batch; `latest` still tells of the clicks before it.
 
         Parameters
         ----------
         trace
-            What `trace` gave for the batch.
+            How the batch continues the log, see `Habits.trace`.
         stamps, rows
             int64 (c,): the logged clicks' items.
 

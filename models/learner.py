@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .cells import GATES
-from .click_log import LARGEST_BATCH, ClickLog, Place, Trace
+from .click_log import LARGEST_BATCH, ClickLog
 from .device import choose_device
 from .gru4rec import GRU4Rec
+from .habits import Habits, Place, Trace
 from .items import ItemTable
-from .memory import Memory, Recollection
+from .memory import Memory
+from .mixture import Recollection
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Ranking, rank
@@ -124,9 +127,8 @@ class OnlineGRU4Rec:
         self.memory: Memory | None = None
         if recipe.memory:
             log = ClickLog(recipe.memory, self.items, self.device)
-            self.memory = Memory(
-                log, self.items, recipe.window, recipe.memory_rate, self.device, self.dtype
-            )
+            self.memory = Memory(log, self.items, recipe.memory_rate, self.device, self.dtype)
+        self.habits = Habits()
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what `pickle` and `copy.deepcopy` keep: all but the thread, which waits for work."""
@@ -209,10 +211,12 @@ class OnlineGRU4Rec:
         recall = None
         if self.memory:
             log = self.memory.log
-            trace = log.trace(sessions, self.vocabulary.lives(placed), self.sessions.places, after)
+            trace = self.habits.trace(
+                sessions, stamps.tolist(), self.sessions.places, log.count, after
+            )
             logged = self._ship(trace.logged)
             written = log.write(trace, stamps[logged], rows[logged])
-            recall = partial(self._recall, trace, windows, tracks)
+            recall = partial(self._recall, trace, windows.scored)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -250,6 +254,7 @@ class OnlineGRU4Rec:
             if self.memory:
                 # Now that all of the batch's sessions are live.
                 self.sessions.places.update(trace.ends)
+                self.habits.settle(trace)
             clicked = rows[self._ship(np.flatnonzero(placed))]
             self.popularity.learn(clicked, self.vocabulary.used)
             self.vocabulary.touch(items, time)
@@ -313,18 +318,13 @@ class OnlineGRU4Rec:
         return lambda: result
 
     def _recall(
-        self, trace: Trace, windows: Windows, tracks: Tensor, targets: Tensor
+        self, trace: Trace, scored: NDArray[np.int64], targets: Tensor, learn: bool
     ) -> Recollection:
         """Look up what memory has to say on the scored clicks of a batch."""
         assert self.memory is not None
-        scored = windows.scored
-        ends = (windows.ends + windows.size)[scored, None]
-        group = self._ship(windows.group[scored, None])
-        latest = tracks[group, self._ship(ends - 1 - np.arange(windows.size))]
-        own, now, repeats = (
-            self._ship(column[scored]) for column in (trace.own, trace.now, trace.repeats)
-        )
-        return self.memory.recall(own, now, repeats, self.items.unstamp(latest), targets)
+        columns = (trace.own, trace.now, trace.items, trace.facts)
+        evidence = self.memory.recall(*(self._ship(column[scored]) for column in columns))
+        return Recollection(self.memory, evidence, targets, learn)
 
     @torch.no_grad()
     def _rank(
@@ -334,7 +334,7 @@ class OnlineGRU4Rec:
         clicks: Tensor,
         births: Births,
         k: int,
-        recall: Callable[[Tensor], Recollection] | None,
+        recall: Callable[[Tensor, bool], Recollection] | None,
         learn: bool,
     ) -> Ranking:
         """Rank the targets; let memory learn from how well it foresaw them."""
@@ -342,10 +342,10 @@ class OnlineGRU4Rec:
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
         if recall is None:
             return rank(outputs, embedding, bias, targets, clicks, births, k)
-        recalled = recall(targets)
-        ranking = rank(outputs, embedding, bias, targets, clicks, births, k, recalled.mix)
-        if learn and bool((ranking.ranks >= 0).all()):
-            recalled.learn(ranking.ranks > 0)
+        recalled = recall(targets, learn)
+        ranking = rank(outputs, embedding, bias, targets, clicks, births, k, recalled)
+        if bool((ranking.ranks >= 0).all()):
+            recalled.learn(int((ranking.ranks > 0).sum()))
         return ranking
 
     @torch.no_grad()
@@ -431,6 +431,7 @@ class OnlineGRU4Rec:
         sessions, session_arrays = self.sessions.state()
         counts, popularity = self.popularity.state()
         recall, logged = self.memory.state() if self.memory else ({}, 0)
+        habits, totals = self.habits.state()
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
@@ -443,12 +444,14 @@ class OnlineGRU4Rec:
             "random.draws": self._draws.get_state(),
         }
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+        arrays |= {f"habits.{name}": array for name, array in habits.items()}
         values = {
             "catalogue": self.vocabulary.state(),
             "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
             "logged": logged,
+            "habits": totals,
             "places": [self.sessions.places.get(session) for session in sessions],
         }
         return State(arrays, values)
@@ -476,8 +479,10 @@ class OnlineGRU4Rec:
         self.popularity.restore(group("popularity."), state.values["popularity"])
         if self.memory:
             self.memory.restore(group("recall."), state.values["logged"])
+            counts = {name: array.numpy() for name, array in group("habits.").items()}
+            self.habits.restore(counts, state.values["habits"])
             self.sessions.places = {
-                session: Place(*place)
+                session: Place(*place[:-1], tuple(place[-1]))
                 for session, place in zip(
                     state.values["sessions"], state.values["places"], strict=True
                 )

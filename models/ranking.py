@@ -13,6 +13,9 @@ from .vocabulary import NO_ITEM
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
+BLOCK_ROWS = 1024
+"""Rows whose scores are found at a time on a CPU."""
+
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
 
@@ -57,23 +60,27 @@ class Ranking:
 
 
 class Mixer(Protocol):
-    """Turns scores into something better."""
+    """Ranks by something better than the network's scores alone."""
 
-    def __call__(self, scores: Tensor, clicks: slice) -> Tensor:
-        """Give the probabilities of all rows for some of the clicks.
+    def __call__(
+        self, scores: Tensor, clicks: slice, slack: Tensor, unseen: Tensor, items: Tensor, k: int
+    ) -> Ranking:
+        """Rank some of the clicks.
 
         Parameters
         ----------
         scores
-            (c, rows): the network's, minus infinity where a row holds no item that is known; may
-            be overwritten.
+            (c, rows): the network's, minus infinity where a row holds no item that is known.
         clicks
             Which of the m clicks they belong to.
-
-        Returns
-        -------
-        Tensor
-            (c, rows): negative where a row holds no item that is known.
+        slack
+            (c,): what rounding cannot tell apart, as a share of a probability.
+        unseen
+            bool (c,): the target was not yet known.
+        items
+            int64 (c,): how many items were known.
+        k
+            How many best items to give.
 
         """
         ...
@@ -110,7 +117,7 @@ def rank(
     k
         How many best items to give.
     mixer
-        What makes probabilities of the scores, where it is not the scores that are ranked.
+        What ranks, where it is not the scores alone.
 
     """
     goals = embedding[targets]
@@ -119,26 +126,64 @@ def rank(
     slack = SLACK * torch.finfo(size.dtype).eps * (size if mixer is None else size + 1)
     unborn = clicks[:, None] <= births.clicks
     unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1) | (targets == NO_ITEM)
+    items = (bias > -torch.inf).sum() - unborn.sum(dim=1)
 
-    ranks = torch.empty_like(targets)
     k = min(k, len(bias))
-    best = outputs.new_empty((len(outputs), k), dtype=torch.int64)
-    values = outputs.new_empty((len(outputs), k))
     block = max(1, BLOCK_SCORES // len(bias))
-    for start in range(0, len(outputs), block):
+    parts = []
+    for start in range(0, max(1, len(outputs)), block):
         part = slice(start, start + block)
-        scores = torch.addmm(bias, outputs[part], embedding.T)
-        known = scores[:, births.rows].masked_fill(unborn[part], -torch.inf)
-        scores[:, births.rows] = known
+        scores = products(outputs[part], embedding, bias)
+        if len(births.rows):
+            scores[:, births.rows] = scores[:, births.rows].masked_fill_(unborn[part], -torch.inf)
         if mixer is not None:
-            scores = mixer(scores, part)
+            parts.append(mixer(scores, part, slack[part], unseen[part], items[part], k))
+            continue
         own = scores.gather(1, targets[part, None])
-        least = own - slack[part, None] * (1 if mixer is None else own)
-        # Counting what is worse, not what is better, makes a score that is not a number count
-        # against the model.
-        found = scores.shape[1] - (scores < least).sum(dim=1)
-        ranks[part] = found.masked_fill(torch.isnan(own[:, 0]), -1)
-        if k:
-            values[part], best[part] = torch.topk(scores, k, dim=1)
-    ranks.masked_fill_(unseen, 0)
-    return Ranking(ranks, best, values)
+        ranks = count_at_least(scores, own - slack[part, None])
+        values, best = torch.topk(scores, k, dim=1)
+        parts.append(Ranking(ranks.masked_fill_(own[:, 0].isnan(), -1), best, values))
+    ranks, best, values = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("ranks", "best", "scores")
+    )
+    return Ranking(ranks.masked_fill_(unseen, 0), best, values)
+
+
+def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
+    """Give the scores of all rows: (m, hidden) and (rows, hidden) to (m, rows).
+
+    On a CPU in blocks of rows: so each block's scores are still in the cache when they are written
+    out, and the product is half as fast again as one over all rows.
+    """
+    if outputs.device.type != "cpu" or len(bias) <= BLOCK_ROWS:
+        return torch.addmm(bias, outputs, embedding.T)
+    scores = outputs.new_empty((len(outputs), len(bias)))
+    for start in range(0, len(bias), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        torch.addmm(bias[rows], outputs, embedding[rows].T, out=scores[:, rows])
+    return scores
+
+
+def count_at_least(values: Tensor, least: Tensor) -> Tensor:
+    """Count in each row the values that are at least as large as its bar; -1 where one is no number.
+
+    By the sum of the signs of their distances from the number just below the bar, which none of
+    them can be equal to: twice as fast as to count where a comparison holds. Exact for up to 2²⁴
+    values a row.
+
+    Parameters
+    ----------
+    values
+        (m, n).
+    least
+        (m, 1).
+
+    Examples
+    --------
+    >>> count_at_least(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), torch.tensor([[2.0]]))
+    tensor([3])
+
+    """
+    below = torch.nextafter(least, least.new_tensor(-torch.inf))
+    signs = (values - below).sign_().sum(dim=1)
+    return ((signs + values.shape[1]) / 2).nan_to_num_(nan=-1.0).long()

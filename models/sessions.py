@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .click_log import Place
+from .habits import Place
 from .vocabulary import NO_ITEM
 from .windows import Id, Windows, line_up
 
