@@ -165,8 +165,6 @@ class Memory:
         for item, reach in enumerate(REACH):
             earlier.append(log.chain([turn[item] for turn in found[:reach]], now))
         first = torch.cat(earlier).T
-        # A session's own clicks are no news to it.
-        first = first.masked_fill(first == clicks.T[:, self.item_of], NOWHERE)
         near = []
         for column, steps in ((log.next, AFTER), (log.previous, BEFORE)):
             chain = [first]
