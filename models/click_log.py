@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .habits import NOWHERE, Trace
 from .items import ItemTable
+from .table import pick
 from .vocabulary import NO_ITEM
 
 SPAN = 1 << 17
@@ -55,9 +56,9 @@ class ClickLog:
         self.count = 0
         self._items = items
         self._device = device
-        # By number modulo the size: stamped item, and the numbers of the click before it in its
-        # session, after it in its session, and before it on the same item. One more place at the
-        # end, where `NOWHERE` leads as an index, holds no item and leads nowhere.
+        # By number modulo the size, plus one: stamped item, and the numbers of the click before it
+        # in its session, after it in its session, and before it on the same item. The first place,
+        # that of `NOWHERE`, holds no item and leads nowhere.
         self._size = 0
         self.stamps, self.previous, self.next, self.earlier = self._columns_of(0)
         # The latest click on each item's row before the batch, with the item's stamp.
@@ -91,14 +92,14 @@ class ClickLog:
         total = self.count + len(rows)
         self._reserve(total, int(rows.max()) + 1 if len(rows) else 0)
         numbers = torch.arange(self.count, total, device=self._device)
-        slots = numbers % self._size
+        slots = numbers % self._size + 1
         before = torch.from_numpy(trace.before).to(self._device)
         before = before.where(self.sees(before, numbers), NOWHERE)
         written = Written(
             self.count,
             slots,
             [column[slots] for column in self._columns],
-            links := before[before != NOWHERE] % self._size,
+            links := before[before != NOWHERE] % self._size + 1,
             self.next[links],
         )
         self.stamps[slots], self.previous[slots], self.next[slots] = stamps, before, NOWHERE
@@ -144,7 +145,7 @@ class ClickLog:
 
     def at(self, column: Tensor, numbers: Tensor) -> Tensor:
         """Read a column at clicks in sight; at `NOWHERE` there is no item, and nothing follows."""
-        return column[numbers if self.count <= self._size else numbers.fmod(self._size)]
+        return pick(column, (numbers if self.count <= self._size else numbers.fmod(self._size)) + 1)
 
     def latest_before(self, rows: Tensor, stamps: Tensor, now: Tensor) -> Tensor:
         """Give the latest click on items when so many clicks had been logged.
@@ -162,10 +163,10 @@ class ClickLog:
             int64: the clicks' numbers; `NOWHERE` where there is none.
 
         """
-        before = self.latest[rows].where(self._owners[rows] == stamps, NOWHERE)
+        before = pick(self.latest, rows).where(pick(self._owners, rows) == stamps, NOWHERE)
         if len(self._batch):
             place = torch.searchsorted(self._batch, rows * SPAN + now - self._first) - 1
-            found = self._batch[place.clamp_(min=0)]
+            found = pick(self._batch, place.clamp_(min=0))
             inside = (found // SPAN == rows) & (found % SPAN + self._first < now)
             before = torch.where(inside, found % SPAN + self._first, before)
         return before.masked_fill_(rows == NO_ITEM, NOWHERE)
@@ -178,7 +179,7 @@ class ClickLog:
             old = self._columns
             grown = self._columns_of(min(most, max(1 << 12, 2 * size, total)))
             for new, held in zip(grown, old, strict=True):
-                new[:size] = held[:size]
+                new[1 : size + 1] = held[1:]
             self.stamps, self.previous, self.next, self.earlier = grown
         if rows > len(self.latest):
             for name in ("latest", "_owners"):
@@ -191,7 +192,7 @@ class ClickLog:
         """Copy the clicks that may still be seen, and the number of all."""
         held = min(self.count, self.bound)
         slots = torch.arange(self.count - held, self.count, device=self._device)
-        slots %= max(1, self._size)
+        slots = slots % max(1, self._size) + 1
         arrays = {name: column[slots] for name, column in zip(COLUMNS, self._columns, strict=True)}
         return {**arrays, "latest": self.latest.clone(), "owners": self._owners.clone()}, self.count
 
@@ -201,7 +202,7 @@ class ClickLog:
         self.count = 0
         self.stamps, self.previous, self.next, self.earlier = self._columns_of(0)
         self._reserve(min(count, self.bound + LARGEST_BATCH), len(arrays["latest"]))
-        slots = torch.arange(count - held, count, device=self._device) % max(1, self._size)
+        slots = torch.arange(count - held, count, device=self._device) % max(1, self._size) + 1
         for name, column in zip(COLUMNS, self._columns, strict=True):
             column[slots] = arrays[name].to(self._device)
         self.latest = arrays["latest"].to(self._device).clone()

@@ -22,6 +22,9 @@ OWN = 8
 HABITS = 10
 """How many facts are told of each moment, see `Trace.facts`."""
 
+COUNTS = 13
+"""How many counts the facts are made of, see `_moment`."""
+
 TIMID = 2.0
 """An item's own rate of repeats starts out as the stream's, with the weight of so many clicks."""
 
@@ -56,6 +59,12 @@ class Place(NamedTuple):
     returned: int
     back: bool
     own: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Place:
+        """Take back what JSON has kept."""
+        click, item, clicks, repeats, repeated, returned, back, own = values
+        return cls(click, item, clicks, repeats, repeated, returned, back, tuple(own))
 
 
 class Trace(NamedTuple):
@@ -97,6 +106,10 @@ class Trace(NamedTuple):
     ends: dict[Id, Place]
     tallies: dict[int, tuple[int, int]]
     totals: tuple[int, int, int]
+
+    def of(self, clicks: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        """Give `own`, `now`, `items` and `facts` of some of the clicks."""
+        return tuple(column[clicks] for column in (self.own, self.now, self.items, self.facts))
 
 
 class Habits:
@@ -150,17 +163,14 @@ class Habits:
         ends: dict[Id, Place] = {}
         tallies: dict[int, tuple[int, int]] = {}
         pairs, repeats, returns = self.totals
-        nothing = (NOWHERE, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0)
+        none_yet = Place(NOWHERE, 0, 1, 0, 0, 0, False, ())
         for at, (session, item) in enumerate(zip(sessions, items, strict=True)):
             before = ends.get(session) or places.get(session)
             if not after:
-                if before is None:
-                    moments.append(nothing)
-                    seen.append(())
-                else:
-                    tally = tallies.get(before.item) or self._tally(before.item)
-                    moments.append(_moment(before, count, tally, pairs, repeats, returns))
-                    seen.append(before.own)
+                stand = before or none_yet
+                tally = tallies.get(stand.item) or self._tally(stand.item)
+                moments.append(_moment(stand, count, tally, pairs, repeats, returns))
+                seen.append(stand.own)
             if before is None:
                 place = Place(count, item, 1, 0, 0, 0, False, (item,))
                 logged.append(at)
@@ -203,7 +213,7 @@ class Habits:
                 tally = tallies.get(item) or self._tally(item)
                 moments.append(_moment(place, count, tally, pairs, repeats, returns))
                 seen.append(place.own)
-        table = np.array(moments, np.float64).reshape(-1, len(nothing))
+        table = np.array(moments, np.float64).reshape(len(moments), COUNTS)
         own_items = np.zeros((len(seen), OWN), np.int64)
         for at, own in enumerate(seen):
             own_items[at, : len(own)] = own

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .optim import Rule
-from .table import Table
+from .table import Table, pick
 from .vocabulary import NO_ITEM
 
 SHIFT = 31
@@ -94,12 +94,12 @@ class ItemTable:
 
     def stamp(self, rows: Tensor) -> Tensor:
         """Stamp rows for keeping."""
-        return self.births[rows] * ROWS + rows
+        return pick(self.births, rows) * ROWS + rows
 
     def unstamp(self, stamps: Tensor) -> Tensor:
         """Give the rows of stamps, `NO_ITEM` for items that have left since."""
         rows = stamps & (ROWS - 1)
-        return rows.masked_fill_(self.births[rows] != stamps >> SHIFT, NO_ITEM)
+        return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
 
     def state(self, used: int) -> dict[str, Tensor]:
         """Copy the first `used` rows."""

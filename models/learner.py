@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .aside import Aside
 from .cells import GATES
 from .click_log import LARGEST_BATCH, ClickLog
 from .device import choose_device
 from .gru4rec import GRU4Rec
-from .habits import Habits, Place, Trace
-from .items import ItemTable
+from .habits import Habits, Place
+from .items import ROWS, ItemTable
 from .memory import Memory
-from .mixture import Recollection
+from .mixture import forecast, mix
 from .optim import make_rule
 from .precision import Precision
-from .ranking import Births, Ranking, rank
+from .ranking import Births, Race, Ranking
 from .recipe import Recipe
 from .recommender import Id, State, Tested
 from .sampling import Popularity
 from .sessions import SessionStore
+from .table import pick
 from .trainer import Trainer
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
-
-T = TypeVar("T")
 
 
 class OnlineGRU4Rec:
@@ -117,7 +115,7 @@ class OnlineGRU4Rec:
             self.dtype,
             self._initial,
         )
-        self._thread = ThreadPoolExecutor(1, "ranking")
+        self._aside = Aside(self.device)
         self.vocabulary = Vocabulary(recipe.sightings, max_items)
         self.popularity = Popularity(recipe.alpha, self.items, self._draws, recipe.half_life)
         self.trainer = Trainer(recipe, self.network, self.items, self.popularity)
@@ -129,14 +127,6 @@ class OnlineGRU4Rec:
             log = ClickLog(recipe.memory, self.items, self.device)
             self.memory = Memory(log, self.items, recipe.memory_rate, self.device, self.dtype)
         self.habits = Habits()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Give what `pickle` and `copy.deepcopy` keep: all but the thread, which waits for work."""
-        return {name: value for name, value in vars(self).items() if name != "_thread"}
-
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        """Take back what `__getstate__` gave, with a thread of its own."""
-        vars(self).update(kept, _thread=ThreadPoolExecutor(1, "ranking"))
 
     @property
     def catalogue(self) -> int:
@@ -208,15 +198,13 @@ class OnlineGRU4Rec:
         stamps = self.items.stamp(rows)
         tracks, states = self.sessions.tracks(windows, stamps)
         self._take_after(births, windows, tracks)
-        recall = None
+        trace = None
         if self.memory:
             log = self.memory.log
-            trace = self.habits.trace(
-                sessions, stamps.tolist(), self.sessions.places, log.count, after
-            )
+            named = (placed + ROWS * self.vocabulary.lives(placed)).tolist()
+            trace = self.habits.trace(sessions, named, self.sessions.places, log.count, after)
             logged = self._ship(trace.logged)
             written = log.write(trace, stamps[logged], rows[logged])
-            recall = partial(self._recall, trace, windows.scored)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -228,11 +216,12 @@ class OnlineGRU4Rec:
         if len(windows.scored):
             scored = self._ship(windows.scored)
             targets = rows[scored] if not after else torch.zeros_like(scored)
-            if test or recall:
-                # After its click an item that it brought into the catalogue is known.
-                ranking = self._aside(
-                    self._rank, outputs.detach(), targets, scored + after, births, k, recall, learn
-                )
+            # After its click an item that it brought into the catalogue is known.
+            race = self._race(outputs.detach(), targets, scored + after, births)
+            if trace:
+                forecasts = self._aside.ahead([partial(forecast, race, p) for p in race.parts])
+            elif test:
+                rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts])
             known = np.flatnonzero(placed[windows.scored])
             if learn and len(known):
                 if self.network.random:
@@ -243,15 +232,22 @@ class OnlineGRU4Rec:
                 if len(known) < len(targets):
                     outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
                 gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
-            if test or recall:
-                self._report(ranking(), windows.scored, tested)
+            if self.memory and trace:
+                evidence = self.memory.recall(*map(self._ship, trace.of(windows.scored)))
+                ranking, gradient = mix(self.memory, evidence, race, forecasts, k)
+                self._report(ranking, windows.scored, tested)
+                known_before = int((tested.ranks > 0).sum())
+                if learn and known_before:
+                    self.memory.step(gradient / known_before)
+            elif test:
+                self._report(race.finish(list(rankings)), windows.scored, tested)
             if gradients:
                 self.trainer.update(gradients)
         if learn:
             if self.memory:
                 log.settle(stamps[logged], rows[logged])
             self.sessions.advance(windows, tracks, ends)
-            if self.memory:
+            if trace:
                 # Now that all of the batch's sessions are live.
                 self.sessions.places.update(trace.ends)
                 self.habits.settle(trace)
@@ -301,52 +297,16 @@ class OnlineGRU4Rec:
             (m, size): the output before each scored click.
 
         """
-        steps = self.items.unstamp(tracks.view(-1)[self._ship(windows.steps)])
-        inputs = self.items.inputs.values[steps].requires_grad_(torch.is_grad_enabled())
+        steps = self.items.unstamp(pick(tracks.view(-1), self._ship(windows.steps)))
+        inputs = pick(self.items.inputs.values, steps)
+        inputs.requires_grad_(torch.is_grad_enabled())
         return steps, inputs, self.precision.run("forward", inputs, windows.sizes, starts)
 
-    def _aside(self, task: Callable[..., T], *arguments: Any) -> Callable[[], T]:
-        """Begin a task beside the main thread where a core is free for it; promise its result.
-
-        A GPU queues its work by itself, and where torch already uses every core a second thread
-        only gets in the way.
-        """
-        spare = (os.cpu_count() or 1) >= 2 * torch.get_num_threads()
-        if self.device.type == "cpu" and spare:
-            return self._thread.submit(task, *arguments).result
-        result = task(*arguments)
-        return lambda: result
-
-    def _recall(
-        self, trace: Trace, scored: NDArray[np.int64], targets: Tensor, learn: bool
-    ) -> Recollection:
-        """Look up what memory has to say on the scored clicks of a batch."""
-        assert self.memory is not None
-        columns = (trace.own, trace.now, trace.items, trace.facts)
-        evidence = self.memory.recall(*(self._ship(column[scored]) for column in columns))
-        return Recollection(self.memory, evidence, targets, learn)
-
-    @torch.no_grad()
-    def _rank(
-        self,
-        outputs: Tensor,
-        targets: Tensor,
-        clicks: Tensor,
-        births: Births,
-        k: int,
-        recall: Callable[[Tensor, bool], Recollection] | None,
-        learn: bool,
-    ) -> Ranking:
-        """Rank the targets; let memory learn from how well it foresaw them."""
+    def _race(self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births) -> Race:
+        """Line up the targets of a batch to be ranked."""
         used = self.vocabulary.used
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
-        if recall is None:
-            return rank(outputs, embedding, bias, targets, clicks, births, k)
-        recalled = recall(targets, learn)
-        ranking = rank(outputs, embedding, bias, targets, clicks, births, k, recalled)
-        if bool((ranking.ranks >= 0).all()):
-            recalled.learn(int((ranking.ranks > 0).sum()))
-        return ranking
+        return Race(outputs, embedding, bias, targets, clicks, births)
 
     @torch.no_grad()
     def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -367,13 +327,13 @@ class OnlineGRU4Rec:
             moved = self._ship(np.flatnonzero(slides > slide))
             clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
             state = history[-1].clone()
-            inputs = self.items.inputs.values[clicked]
+            inputs = pick(self.items.inputs.values, clicked)
             state[moved] = self.precision.run("step", inputs, state[moved])
             history.append(state)
         group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
 
-    def _report(self, ranking: Ranking, scored: np.ndarray[Any, Any], tested: Tested) -> None:
+    def _report(self, ranking: Ranking, scored: NDArray[np.int64], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()
         if (ranks < 0).any():
             raise FloatingPointError(
@@ -482,7 +442,7 @@ class OnlineGRU4Rec:
             counts = {name: array.numpy() for name, array in group("habits.").items()}
             self.habits.restore(counts, state.values["habits"])
             self.sessions.places = {
-                session: Place(*place[:-1], tuple(place[-1]))
+                session: Place.of(place)
                 for session, place in zip(
                     state.values["sessions"], state.values["places"], strict=True
                 )

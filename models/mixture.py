@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from .memory import LIKES, PARTS, TINY, Evidence, Memory
-from .ranking import Ranking, count_at_least
+from .ranking import SLACK, Race, Ranking, count_at_least
 from .vocabulary import NO_ITEM
 
 LEAST = 1e-6
 """A share of the mixture below this is taken for none."""
 
 
-class Recollection:
-    """The evidence for the scored clicks of a batch, and what their targets teach; a `Mixer`.
+def mix(
+    memory: Memory,
+    evidence: Evidence,
+    race: Race,
+    forecasts: Iterator[tuple[Tensor, Tensor]],
+    k: int,
+) -> tuple[Ranking, Tensor]:
+    """Rank a batch's targets by the mixture.
 
     Parameters
     ----------
     memory
         What weighs the evidence.
     evidence
-        For m clicks.
-    targets
-        int64 (m,): the clicked items' rows.
-    learn
-        Whether the memory is to learn from them.
+        For the m clicks.
+    race
+        The targets.
+    forecasts
+        What `forecast` gives for each part of the race.
+    k
+        How many best items to give.
+
+    Returns
+    -------
+    ranking
+        Of all targets.
+    gradient
+        Of −Σ log p(target) over the known ones, shaped like `Memory.vector`.
 
     """
+    rankings, gradient = [], torch.zeros_like(memory.vector)
+    for part, (scores, network) in zip(race.parts, forecasts, strict=True):
+        told, targets, items = evidence.of(part), race.targets[part], race.items[part]
+        mixture = Mixture(memory, told, scores, network, targets, items)
+        # The softmax adds rounding of its own.
+        slack = SLACK * torch.finfo(scores.dtype).eps * (race.size[part] + 1)
+        rankings.append(mixture.ranking(slack, k))
+        gradient += mixture.gradient(~race.unseen[part])
+    return race.finish(rankings), gradient
 
-    def __init__(self, memory: Memory, evidence: Evidence, targets: Tensor, learn: bool) -> None:
-        self._memory = memory
-        self._evidence = evidence
-        self._targets = targets
-        self._gradient = torch.zeros_like(memory.vector) if learn else None
 
-    def __call__(
-        self, scores: Tensor, clicks: slice, slack: Tensor, unseen: Tensor, items: Tensor, k: int
-    ) -> Ranking:
-        """Rank some of the clicks."""
-        mixture = Mixture(
-            self._memory, self._evidence.of(clicks), scores, self._targets[clicks], items
-        )
-        if self._gradient is not None:
-            self._gradient += mixture.gradient(~unseen)
-        return mixture.ranking(slack, k)
-
-    def learn(self, known: int) -> None:
-        """Let the memory take its step: so many targets were known."""
-        if self._gradient is not None and known:
-            self._memory.step(self._gradient / known)
+def forecast(race: Race, part: slice) -> tuple[Tensor, Tensor]:
+    """Give the network's scores for some of the clicks, and its probabilities: (c, rows) each."""
+    scores = race.scores(part)
+    # Before the first item there is none to share the probability among: no item has it all.
+    nothing = scores[:, NO_ITEM].masked_fill_(race.items[part] == 0, 0)
+    network = scores.softmax(dim=1)
+    nothing.fill_(-torch.inf)
+    return scores, network
 
 
 class Mixture:
@@ -65,8 +79,8 @@ class Mixture:
         What weighs the evidence.
     evidence
         For the c clicks.
-    scores
-        (c, rows): the network's, minus infinity where a row holds no item that is known.
+    scores, network
+        (c, rows): what `forecast` gives.
     targets
         int64 (c,): the clicked items' rows.
     items
@@ -75,15 +89,20 @@ class Mixture:
     """
 
     def __init__(
-        self, memory: Memory, evidence: Evidence, scores: Tensor, targets: Tensor, items: Tensor
+        self,
+        memory: Memory,
+        evidence: Evidence,
+        scores: Tensor,
+        network: Tensor,
+        targets: Tensor,
+        items: Tensor,
     ) -> None:
         self._memory = memory
         self._evidence = evidence
         self._scores = scores
         self._items = items
         self._targets = targets
-        # Before the first item there is nothing to share the probability among.
-        self._network = network = scores.softmax(dim=1).masked_fill_((items == 0)[:, None], 0)
+        self._network = network
 
         # An item may be special more than once: `same` is the place of one of them.
         last, target = evidence.last[:, None], targets[:, None]
@@ -162,6 +181,7 @@ class Mixture:
         ranks = torch.where(goal == 0, self._items, ranks).masked_fill_(goal.isnan(), -1)
         if not k:
             return Ranking(ranks, self._special[:, :0], self._final[:, :0])
+        k = min(k, self._network.shape[1])
         rest = (self._network * self._factor).masked_fill_(self._scores == -torch.inf, -1)
         values, best = rest.scatter_(1, self._special, -1.0).topk(k, dim=1)
         values = torch.cat([values, self._final.masked_fill(~self._alone, -1)], dim=1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .table import pick
 from .vocabulary import NO_ITEM
 
 BLOCK_SCORES = 1 << 24
@@ -46,8 +47,8 @@ class Ranking:
     ----------
     ranks
         int64 (m,): one more than the number of other items that score as high or higher, so ties
-        count against the model; 0 where the target was not yet known; -1 where its score is not
-        a number.
+        count against the model; 0 where the target was not yet known; -1 where a score is not a
+        number.
     best, scores
         int64 and float (m, k): rows of the best items and their scores, best first; a score of
         minus infinity means that there are fewer than k items.
@@ -59,46 +60,9 @@ class Ranking:
     scores: Tensor
 
 
-class Mixer(Protocol):
-    """Ranks by something better than the network's scores alone."""
+class Race:
+    """The targets of a batch, each to be ranked among all the items known before its click.
 
-    def __call__(
-        self, scores: Tensor, clicks: slice, slack: Tensor, unseen: Tensor, items: Tensor, k: int
-    ) -> Ranking:
-        """Rank some of the clicks.
-
-        Parameters
-        ----------
-        scores
-            (c, rows): the network's, minus infinity where a row holds no item that is known.
-        clicks
-            Which of the m clicks they belong to.
-        slack
-            (c,): what rounding cannot tell apart, as a share of a probability.
-        unseen
-            bool (c,): the target was not yet known.
-        items
-            int64 (c,): how many items were known.
-        k
-            How many best items to give.
-
-        """
-        ...
-
-
-def rank(
-    outputs: Tensor,
-    embedding: Tensor,
-    bias: Tensor,
-    targets: Tensor,
-    clicks: Tensor,
-    births: Births,
-    k: int = 0,
-    mixer: Mixer | None = None,
-) -> Ranking:
-    """Rank each target among all the items known before its click.
-
-    Works through blocks of clicks, so that memory stays bounded however large the catalogue.
     Scores that differ by no more than rounding count as equal, so equal rows always tie.
 
     Parameters
@@ -114,39 +78,88 @@ def rank(
         int64 (m,): place of the click in its batch.
     births
         The items first seen within the batch.
-    k
-        How many best items to give.
-    mixer
-        What ranks, where it is not the scores alone.
+
+    Attributes
+    ----------
+    size
+        (m,): the largest that a target's score could be.
+    unseen
+        bool (m,): the target was not yet known.
+    items
+        int64 (m,): how many items were known.
+    parts
+        Slices of the clicks, to be worked through one after the other, so that memory stays
+        bounded however large the catalogue.
 
     """
-    goals = embedding[targets]
-    # Products of other shapes are rounded differently: what rounding cannot tell apart is equal.
-    size = outputs.norm(dim=1) * goals.norm(dim=1) + bias[targets].abs()
-    slack = SLACK * torch.finfo(size.dtype).eps * (size if mixer is None else size + 1)
-    unborn = clicks[:, None] <= births.clicks
-    unseen = (unborn & (targets[:, None] == births.rows)).any(dim=1) | (targets == NO_ITEM)
-    items = (bias > -torch.inf).sum() - unborn.sum(dim=1)
 
-    k = min(k, len(bias))
-    block = max(1, BLOCK_SCORES // len(bias))
-    parts = []
-    for start in range(0, max(1, len(outputs)), block):
-        part = slice(start, start + block)
-        scores = products(outputs[part], embedding, bias)
-        if len(births.rows):
-            scores[:, births.rows] = scores[:, births.rows].masked_fill_(unborn[part], -torch.inf)
-        if mixer is not None:
-            parts.append(mixer(scores, part, slack[part], unseen[part], items[part], k))
-            continue
-        own = scores.gather(1, targets[part, None])
-        ranks = count_at_least(scores, own - slack[part, None])
-        values, best = torch.topk(scores, k, dim=1)
-        parts.append(Ranking(ranks.masked_fill_(own[:, 0].isnan(), -1), best, values))
-    ranks, best, values = (
-        torch.cat([getattr(part, name) for part in parts]) for name in ("ranks", "best", "scores")
-    )
-    return Ranking(ranks.masked_fill_(unseen, 0), best, values)
+    def __init__(
+        self,
+        outputs: Tensor,
+        embedding: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        clicks: Tensor,
+        births: Births,
+    ) -> None:
+        self._outputs = outputs
+        self._embedding = embedding
+        self._bias = bias
+        self._births = births
+        self.targets = targets
+        norms = outputs.norm(dim=1) * pick(embedding, targets).norm(dim=1)
+        self.size = norms + pick(bias, targets).abs()
+        self._unborn = clicks[:, None] <= births.clicks
+        unborn_targets = self._unborn & (targets[:, None] == births.rows)
+        self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
+        self.items = (bias > -torch.inf).sum() - self._unborn.sum(dim=1)
+        block = max(1, BLOCK_SCORES // len(bias))
+        self.parts = [slice(at, at + block) for at in range(0, max(1, len(outputs)), block)]
+
+    def scores(self, part: slice) -> Tensor:
+        """Give the scores of all rows for some of the clicks: (c, rows).
+
+        Minus infinity where a row holds no item that is known before the click.
+        """
+        scores = products(self._outputs[part], self._embedding, self._bias)
+        rows = self._births.rows
+        if len(rows):
+            scores[:, rows] = scores[:, rows].masked_fill_(self._unborn[part], -torch.inf)
+        return scores
+
+    def rank(self, part: slice, k: int) -> Ranking:
+        """Rank some of the targets by score, and give the k best items."""
+        scores = self.scores(part)
+        own = scores.gather(1, self.targets[part, None])
+        # Products of other shapes round differently: what rounding cannot tell apart is equal.
+        slack = SLACK * torch.finfo(own.dtype).eps * self.size[part, None]
+        ranks = count_at_least(scores, own - slack)
+        values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
+        # One score that is not a number makes the sum none.
+        broken = scores.sum(dim=1).isnan() & ~self.unseen[part]
+        return Ranking(ranks.masked_fill_(broken, -1), best, values)
+
+    def finish(self, rankings: Sequence[Ranking]) -> Ranking:
+        """Put the rankings of all parts together."""
+        ranks, best, values = (
+            torch.cat([getattr(ranking, name) for ranking in rankings])
+            for name in ("ranks", "best", "scores")
+        )
+        return Ranking(ranks.masked_fill_(self.unseen, 0), best, values)
+
+
+def rank(
+    outputs: Tensor,
+    embedding: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    clicks: Tensor,
+    births: Births,
+    k: int = 0,
+) -> Ranking:
+    """Rank each target among all the items known before its click; the parameters are `Race`'s."""
+    race = Race(outputs, embedding, bias, targets, clicks, births)
+    return race.finish([race.rank(part, k) for part in race.parts])
 
 
 def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
@@ -165,11 +178,11 @@ def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
 
 
 def count_at_least(values: Tensor, least: Tensor) -> Tensor:
-    """Count in each row the values that are at least as large as its bar; -1 where one is no number.
+    """Count each row's values that are at least as large as its bar.
 
     By the sum of the signs of their distances from the number just below the bar, which none of
     them can be equal to: twice as fast as to count where a comparison holds. Exact for up to 2²⁴
-    values a row.
+    values a row, all of them numbers.
 
     Parameters
     ----------
@@ -186,4 +199,4 @@ def count_at_least(values: Tensor, least: Tensor) -> Tensor:
     """
     below = torch.nextafter(least, least.new_tensor(-torch.inf))
     signs = (values - below).sign_().sum(dim=1)
-    return ((signs + values.shape[1]) / 2).nan_to_num_(nan=-1.0).long()
+    return ((signs + values.shape[1]) / 2).long()

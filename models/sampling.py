@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .items import ItemTable
+from .table import pick
 
 REFRESH = 1024
 """Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
@@ -111,7 +112,7 @@ class Popularity:
     def counts(self, rows: Tensor) -> Tensor:
         """Tell what the clicks on rows count today: float64, as many; 0 for rows never counted."""
         inside = rows < len(self._counts)
-        return self._counts[rows.where(inside, 0)].where(inside, 0) * math.exp2(-self._age)
+        return pick(self._counts, rows.where(inside, 0)).where(inside, 0) * math.exp2(-self._age)
 
     def sample(self, count: int) -> Tensor:
         """Draw rows, with replacement: int64 (count,).
@@ -124,7 +125,7 @@ class Popularity:
         draw = torch.rand(count, dtype=torch.float64, generator=self._generator)
         draw = draw.to(self._table.device) * self._table[-1]
         place = torch.searchsorted(self._table, draw, right=True)
-        return self._items.unstamp(self._stamps[place.clamp_(max=len(self._table) - 1)])
+        return self._items.unstamp(pick(self._stamps, place.clamp_(max=len(self._table) - 1)))
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
         """Tell how often rows are expected among the candidates.

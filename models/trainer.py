@@ -15,7 +15,7 @@ from .losses import LOSSES, cross_entropy, sampled_cross_entropy
 from .optim import clip, make_rule, sum_by_row
 from .recipe import Recipe
 from .sampling import Popularity
-from .table import Table
+from .table import Table, pick
 from .vocabulary import NO_ITEM, Vocabulary
 
 
@@ -95,8 +95,8 @@ class Trainer:
         else:
             negatives = self.popularity.sample(self.recipe.negatives)
             candidates = torch.cat([targets, negatives])
-        embedding = self.items.embedding.values[candidates].requires_grad_()
-        bias = self.items.bias.values[candidates].requires_grad_(self.recipe.bias)
+        embedding = pick(self.items.embedding.values, candidates).requires_grad_()
+        bias = pick(self.items.bias.values, candidates).requires_grad_(self.recipe.bias)
         scores = torch.addmm(bias, outputs, embedding.T)
         if whole:
             loss = cross_entropy(scores, targets - 1, self.recipe.smoothing)
@@ -118,7 +118,8 @@ class Trainer:
         if self.recipe.bias:
             touched += [(items.bias, *sum_by_row(candidates, rest[2]))]
         for _, rows, gradient in touched:
-            gradient[rows == NO_ITEM] = 0
+            # The rows rise: no item comes first.
+            gradient[0].masked_fill_(rows[0] == NO_ITEM, 0)
         if self.recipe.clip:
             clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
         return Gradients(dense, touched)

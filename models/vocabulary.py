@@ -72,10 +72,10 @@ class Vocabulary:
             raise KeyError(f"row {row} holds no item")
         return item
 
-    def lives(self, rows: NDArray[np.int64]) -> list[int]:
+    def lives(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Give the number of each row's admission, 0 for none; a comeback is another."""
         lives = self._lives
-        return [lives[row] for row in rows.tolist()]
+        return np.array([lives[row] for row in rows.tolist()], np.int64)
 
     def rows_of(self, items: Sequence[Id]) -> NDArray[np.int64]:
         """Look items up; `NO_ITEM` for those that are not known."""

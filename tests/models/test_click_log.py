@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.models import click_log
-from nextclick.models.click_log import NOWHERE, ClickLog, Place
+from nextclick.models.click_log import ClickLog
+from nextclick.models.habits import NOWHERE, Habits, Place, Trace
 from nextclick.models.items import ItemTable
 from nextclick.models.optim import Adagrad
 
@@ -21,11 +22,10 @@ def make(bound: int) -> ClickLog:
     return ClickLog(bound, items, CPU)
 
 
-def log_batch(
-    log: ClickLog, batch: list[tuple[int, int]], places: dict[str | int, Place]
-) -> click_log.Trace:
+def log_batch(log: ClickLog, batch: list[tuple[int, int]], places: dict[str | int, Place]) -> Trace:
     """Log a batch of (session, row)."""
-    trace = log.trace([session for session, _ in batch], [row for _, row in batch], places)
+    sessions: list[str | int] = [session for session, _ in batch]
+    trace = Habits().trace(sessions, [row for _, row in batch], places, log.count)
     rows = torch.tensor([row for _, row in batch], dtype=torch.int64)[trace.logged]
     stamps = log._items.stamp(rows)
     log.write(trace, stamps, rows)
@@ -78,7 +78,8 @@ def test_what_is_undone_was_never_there(
     log, places = make(30), dict[str | int, Place]()
     log_batch(log, stream, places)
     before, count = log.state()
-    trace = log.trace([s for s, _ in tried], [row for _, row in tried], places)
+    sessions: list[str | int] = [session for session, _ in tried]
+    trace = Habits().trace(sessions, [row for _, row in tried], places, log.count)
     rows = torch.tensor([row for _, row in tried], dtype=torch.int64)[trace.logged]
     log.undo(log.write(trace, log._items.stamp(rows), rows))
     after, again = log.state()
@@ -88,26 +89,10 @@ def test_what_is_undone_was_never_there(
         assert torch.equal(column, after[name][: len(column)]), name
 
 
-def test_a_repeat_is_counted_and_not_logged() -> None:
-    log, places = make(30), dict[str | int, Place]()
-    trace = log_batch(log, [(7, 1), (7, 1), (8, 1), (7, 1), (7, 2), (7, 1)], places)
-    assert trace.logged.tolist() == [0, 2, 4, 5]
-    assert trace.repeats.tolist() == [0, 0, 0, 1, 2, 0]
-    assert places == {7: Place(3, 1, 0), 8: Place(1, 1, 0)}
-
-
-def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
-    log = make(30)
-    trace = log.trace([7, 7, 8], [1, 1, 1], {}, after=True)
-    assert trace.own.tolist() == [0, 0, 1]
-    assert trace.now.tolist() == [1, 1, 2]
-    assert trace.repeats.tolist() == [0, 1, 0]
-
-
 def test_the_latest_click_on_an_item_is_told_as_of_each_moment() -> None:
     log, places = make(30), dict[str | int, Place]()
     log_batch(log, [(1, 3), (2, 4)], places)
-    trace = log.trace([3, 4, 5], [3, 4, 3], places)
+    trace = Habits().trace([3, 4, 5], [3, 4, 3], places, log.count)
     rows = torch.tensor([3, 4, 3])
     stamps = log._items.stamp(rows)
     log.write(trace, stamps, rows)

@@ -116,7 +116,8 @@ def mixtures(seed: int, clicks: int = 3) -> tuple[Memory, Evidence, Tensor, Tens
     if seed % 2:
         targets[0] = told.last[0] or targets[0]
     items = torch.full((clicks,), ROWS - 1)
-    return made, told, scores, targets, Mixture(made, told, scores, targets, items)
+    network = scores.softmax(1)
+    return made, told, scores, targets, Mixture(made, told, scores, network, targets, items)
 
 
 @given(st.integers(0, 10_000))
@@ -160,7 +161,8 @@ def test_a_lone_item_has_it_all() -> None:
         rows=torch.zeros((1, sum(PARTS)), dtype=torch.int64), last=torch.tensor([1])
     )
     scores = torch.tensor([[-torch.inf, 0.3]], dtype=torch.float64)
-    mixture = Mixture(made, told, scores, torch.tensor([1]), torch.tensor([1]))
+    one = torch.tensor([1])
+    mixture = Mixture(made, told, scores, scores.softmax(1), one, one)
     found = mixture.ranking(torch.zeros(1, dtype=torch.float64), k=1)
     assert found.ranks.tolist() == [1]
     assert found.scores.tolist() == [[1.0]]

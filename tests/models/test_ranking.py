@@ -172,12 +172,12 @@ def test_an_item_competes_only_after_the_click_that_brings_it() -> None:
     assert itself.ranks.tolist() == [0, 0, 1]
 
 
-def test_a_target_whose_score_is_not_a_number_has_no_rank() -> None:
+def test_where_a_score_is_not_a_number_there_is_no_rank() -> None:
     outputs = torch.tensor([[1.0], [torch.nan], [1.0]])
     embedding = torch.tensor([[0.0], [1.0], [torch.nan]])
     bias = torch.tensor([-torch.inf, 0, 0])
     targets, clicks = torch.tensor([2, 1, 1]), torch.tensor([0, 1, 2])
-    assert rank(outputs, embedding, bias, targets, clicks, NONE).ranks.tolist() == [-1, -1, 2]
+    assert rank(outputs, embedding, bias, targets, clicks, NONE).ranks.tolist() == [-1, -1, -1]
 
 
 def test_a_known_target_that_scores_minus_infinity_is_last_and_not_unseen() -> None:
@@ -188,14 +188,13 @@ def test_a_known_target_that_scores_minus_infinity_is_last_and_not_unseen() -> N
     assert found.ranks[0] >= 3
 
 
-def test_a_competitor_whose_score_is_not_a_number_counts_against() -> None:
-    embedding = torch.tensor([[0.0], [1.0], [torch.nan], [torch.nan], [-1.0]])
-    bias = torch.tensor([-torch.inf, 0, 0, 0, 0])
+def test_an_item_that_is_not_born_yet_may_have_any_score() -> None:
+    embedding = torch.tensor([[0.0], [1.0], [torch.nan], [-1.0]])
+    bias = torch.tensor([-torch.inf, 0, 0, 0])
     target, click = torch.tensor([1]), torch.tensor([7])
-    assert rank(torch.ones(1, 1), embedding, bias, target, click, NONE).ranks.tolist() == [3]
-    # One that is not born yet does not compete at all.
-    births = Births(torch.tensor([3]), torch.tensor([7]))
-    assert rank(torch.ones(1, 1), embedding, bias, target, click, births).ranks.tolist() == [2]
+    assert rank(torch.ones(1, 1), embedding, bias, target, click, NONE).ranks.tolist() == [-1]
+    births = Births(torch.tensor([2]), torch.tensor([7]))
+    assert rank(torch.ones(1, 1), embedding, bias, target, click, births).ranks.tolist() == [1]
 
 
 def test_what_was_given_is_left_as_it_was() -> None:

@@ -1,0 +1,60 @@
+"""Work beside the main thread, where a core is free for it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+AHEAD = 2
+"""So many tasks are begun before their results are asked for."""
+
+
+class Aside:
+    """Does tasks on a thread of its own, a few of them ahead.
+
+    Only for few and large operations: those of two threads run side by side, but each time one
+    ends its thread waits for the interpreter, so many small ones on both are slower than on one.
+    A GPU queues its work by itself, and where torch already uses every core a second thread only
+    gets in the way: there each task is done when its result is asked for.
+
+    Parameters
+    ----------
+    device
+        Where the tasks compute.
+
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._thread = ThreadPoolExecutor(1, "aside")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what `pickle` and `copy.deepcopy` keep: not the thread, which waits for work."""
+        return {"_device": self._device}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """Take back what `__getstate__` gave, with a thread of its own."""
+        self._device = kept["_device"]
+        self._thread = ThreadPoolExecutor(1, "aside")
+
+    def ahead(self, tasks: Sequence[Callable[[], T]]) -> Iterator[T]:
+        """Begin tasks, and give their results one by one, in order."""
+        spare = (os.cpu_count() or 1) >= 2 * torch.get_num_threads()
+        if self._device.type != "cpu" or not spare:
+            return (task() for task in tasks)
+        begun = deque(self._thread.submit(task) for task in tasks[:AHEAD])
+        return self._results(begun, deque(tasks[AHEAD:]))
+
+    def _results(self, begun: deque[Future[T]], waiting: deque[Callable[[], T]]) -> Iterator[T]:
+        while begun:
+            result = begun.popleft().result()
+            if waiting:
+                begun.append(self._thread.submit(waiting.popleft()))
+            yield result
