@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from .cells import GATES
 from .click_log import LARGEST_BATCH, ClickLog
 from .device import choose_device
 from .gru4rec import GRU4Rec
-from .habits import Habits, Place
+from .habits import Place
 from .items import ROWS, ItemTable
 from .memory import Memory
 from .mixture import forecast, mix
@@ -126,7 +127,6 @@ class OnlineGRU4Rec:
         if recipe.memory:
             log = ClickLog(recipe.memory, self.items, self.device)
             self.memory = Memory(log, self.items, recipe.memory_rate, self.device, self.dtype)
-        self.habits = Habits()
 
     @property
     def catalogue(self) -> int:
@@ -198,13 +198,10 @@ class OnlineGRU4Rec:
         stamps = self.items.stamp(rows)
         tracks, states = self.sessions.tracks(windows, stamps)
         self._take_after(births, windows, tracks)
-        trace = None
+        noted = None
         if self.memory:
-            log = self.memory.log
             named = (placed + ROWS * self.vocabulary.lives(placed)).tolist()
-            trace = self.habits.trace(sessions, named, self.sessions.places, log.count, after)
-            logged = self._ship(trace.logged)
-            written = log.write(trace, stamps[logged], rows[logged])
+            noted = self.memory.note(sessions, named, rows, stamps, self.sessions.places, after)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -218,12 +215,13 @@ class OnlineGRU4Rec:
             targets = rows[scored] if not after else torch.zeros_like(scored)
             # After its click an item that it brought into the catalogue is known.
             race = self._race(outputs.detach(), targets, scored + after, births)
-            if trace:
+            if self.memory and noted:
                 forecasts = self._aside.ahead([partial(forecast, race, p) for p in race.parts])
             elif test:
                 rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts])
             known = np.flatnonzero(placed[windows.scored])
             if learn and len(known):
+                began = perf_counter()
                 if self.network.random:
                     inputs.requires_grad_()
                     outputs = self.precision.run(
@@ -232,8 +230,9 @@ class OnlineGRU4Rec:
                 if len(known) < len(targets):
                     outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
                 gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
-            if self.memory and trace:
-                evidence = self.memory.recall(*map(self._ship, trace.of(windows.scored)))
+                tested.learning = perf_counter() - began
+            if self.memory and noted:
+                evidence = self.memory.recall(noted.trace, windows.scored)
                 ranking, gradient = mix(self.memory, evidence, race, forecasts, k)
                 self._report(ranking, windows.scored, tested)
                 known_before = int((tested.ranks > 0).sum())
@@ -241,25 +240,25 @@ class OnlineGRU4Rec:
                     self.memory.step(gradient / known_before)
             elif test:
                 self._report(race.finish(list(rankings)), windows.scored, tested)
-            if gradients:
-                self.trainer.update(gradients)
+        began = perf_counter()
+        if gradients:
+            self.trainer.update(gradients)
         if learn:
-            if self.memory:
-                log.settle(stamps[logged], rows[logged])
             self.sessions.advance(windows, tracks, ends)
-            if trace:
+            if self.memory and noted:
+                self.memory.settle(noted)
                 # Now that all of the batch's sessions are live.
-                self.sessions.places.update(trace.ends)
-                self.habits.settle(trace)
+                self.sessions.places.update(noted.trace.ends)
             clicked = rows[self._ship(np.flatnonzero(placed))]
             self.popularity.learn(clicked, self.vocabulary.used)
             self.vocabulary.touch(items, time)
             before = time - self.recipe.idle if self.recipe.idle else -math.inf
             self._end(self.vocabulary.evict(before))
+            tested.learning += perf_counter() - began
         else:
             self.vocabulary.withdraw(placed[new].tolist(), used)
-            if self.memory:
-                log.undo(written)
+            if self.memory and noted:
+                self.memory.undo(noted)
             self.items.clear(births.rows)
             self.items.born = born
             self._initial.set_state(random)
@@ -390,8 +389,7 @@ class OnlineGRU4Rec:
         """Copy all that the next click depends on."""
         sessions, session_arrays = self.sessions.state()
         counts, popularity = self.popularity.state()
-        recall, logged = self.memory.state() if self.memory else ({}, 0)
-        habits, totals = self.habits.state()
+        recall, counts_of_recall = self.memory.state() if self.memory else ({}, {})
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
@@ -404,14 +402,12 @@ class OnlineGRU4Rec:
             "random.draws": self._draws.get_state(),
         }
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
-        arrays |= {f"habits.{name}": array for name, array in habits.items()}
         values = {
             "catalogue": self.vocabulary.state(),
             "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
-            "logged": logged,
-            "habits": totals,
+            "recall": counts_of_recall,
             "places": [self.sessions.places.get(session) for session in sessions],
         }
         return State(arrays, values)
@@ -438,9 +434,7 @@ class OnlineGRU4Rec:
         self.sessions.restore(state.values["sessions"], group("sessions."))
         self.popularity.restore(group("popularity."), state.values["popularity"])
         if self.memory:
-            self.memory.restore(group("recall."), state.values["logged"])
-            counts = {name: array.numpy() for name, array in group("habits.").items()}
-            self.habits.restore(counts, state.values["habits"])
+            self.memory.restore(group("recall."), state.values["recall"])
             self.sessions.places = {
                 session: Place.of(place)
                 for session, place in zip(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .click_log import ClickLog
-from .habits import HABITS, NOWHERE, OWN
+from .click_log import ClickLog, Written
+from .habits import HABITS, NOWHERE, OWN, Habits, Id, Place, Trace
 from .items import ItemTable
 from .optim import Adagrad
 from .table import pick
@@ -60,6 +63,15 @@ class Evidence(NamedTuple):
         return Evidence(*(column[clicks] for column in self))
 
 
+class Noted(NamedTuple):
+    """A batch as the log has it: how it continues it, the logged items, and what undoes it."""
+
+    trace: Trace
+    rows: Tensor
+    stamps: Tensor
+    written: Written
+
+
 class Memory:
     """Learns how much to trust the network, and how much the evidence of late.
 
@@ -102,6 +114,7 @@ class Memory:
         dtype: torch.dtype,
     ) -> None:
         self.log = log
+        self.habits = Habits()
         self._items = items
         # For every earlier click: on which of the session's last items it is, and how late.
         pairs = [(item, turn) for item, reach in enumerate(REACH) for turn in range(reach)]
@@ -138,20 +151,57 @@ class Memory:
         self._rule = Adagrad(rate)
         self.memories = self._rule.memories(self.vector)
 
-    @torch.no_grad()
-    def recall(self, own: Tensor, now: Tensor, items: Tensor, facts: Tensor) -> Evidence:
-        """Look up the evidence for m clicks.
+    def note(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[int],
+        rows: Tensor,
+        stamps: Tensor,
+        places: Mapping[Id, Place],
+        after: bool = False,
+    ) -> Noted:
+        """Write a batch into the log, before it is scored; what is given back takes it out again.
 
         Parameters
         ----------
-        own, now
-            int64 (m,), see `Trace`.
-        items
-            int64 (m, OWN): stamps of the session's latest items, see `Trace`.
-        facts
-            (m, HABITS), see `Trace`.
+        sessions, items
+            n of each, in stream order; the items stamped, on the host.
+        rows, stamps
+            int64 (n,): the items again, on the device.
+        places
+            Where the live sessions stand.
+        after
+            Tell how things stand after each click, not before it.
 
         """
+        trace = self.habits.trace(sessions, items, places, self.log.count, after)
+        logged = torch.from_numpy(trace.logged).to(rows.device)
+        written = self.log.write(trace, stamps[logged], rows[logged])
+        return Noted(trace, rows[logged], stamps[logged], written)
+
+    def settle(self, noted: Noted) -> None:
+        """Let what was noted last count for the batches to come."""
+        self.log.settle(noted.stamps, noted.rows)
+        self.habits.settle(noted.trace)
+
+    def undo(self, noted: Noted) -> None:
+        """Take back what was noted last."""
+        self.log.undo(noted.written)
+
+    @torch.no_grad()
+    def recall(self, trace: Trace, clicks: NDArray[np.int64]) -> Evidence:
+        """Look up the evidence for m clicks of the batch that was noted last.
+
+        Parameters
+        ----------
+        trace
+            How the batch continues the log.
+        clicks
+            int64 (m,): which of its clicks.
+
+        """
+        device = self.vector.device
+        own, now, items, facts = (torch.from_numpy(c).to(device) for c in trace.of(clicks))
         log, at = self.log, self.log.at
         # Links are followed first and judged afterwards: one out of sight ends its chain.
         own_clicks = [own]
@@ -209,16 +259,26 @@ class Memory:
         """Take one step down a gradient, shaped like `vector`."""
         self._rule.step(self.vector, self.memories, gradient)
 
-    def state(self) -> tuple[dict[str, Tensor], int]:
-        """Copy the clicks in sight, the weights and what their rule remembers."""
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Copy the clicks in sight, what has been counted, the weights and their rule's memory."""
         log, count = self.log.state()
-        arrays = {f"log.{name}": array for name, array in log.items()}
-        return {**arrays, "weights": self.vector.clone(), "sums": self.memories[0].clone()}, count
+        habits, totals = self.habits.state()
+        arrays = {
+            **{f"log.{name}": array for name, array in log.items()},
+            **{f"habits.{name}": torch.from_numpy(counts) for name, counts in habits.items()},
+            "weights": self.vector.clone(),
+            "sums": self.memories[0].clone(),
+        }
+        return arrays, {"logged": count, "totals": totals}
 
-    def restore(self, arrays: dict[str, Tensor], count: int) -> None:
+    def restore(self, arrays: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Take back what `state` gave."""
-        self.log.restore(
-            {n.removeprefix("log."): a for n, a in arrays.items() if n.startswith("log.")}, count
-        )
+        parts: dict[str, dict[str, Tensor]] = {"log": {}, "habits": {}, "weights": {}, "sums": {}}
+        for name, held in arrays.items():
+            part, _, column = name.partition(".")
+            parts[part][column] = held
+        self.log.restore(parts["log"], values["logged"])
+        counts = {name: held.cpu().numpy() for name, held in parts["habits"].items()}
+        self.habits.restore(counts, values["totals"])
         self.vector.copy_(arrays["weights"])
         self.memories[0].copy_(arrays["sums"])

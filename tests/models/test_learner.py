@@ -615,3 +615,11 @@ def test_a_batch_of_more_sessions_than_the_bound_is_refused() -> None:
 def test_the_empty_batch_is_no_trouble() -> None:
     tested = model().test_then_learn([], [], k=5)
     assert len(tested.ranks) == len(tested.scored) == len(tested.recommended) == 0
+
+
+def test_it_tells_how_long_it_learned() -> None:
+    learner = OnlineGRU4Rec(Recipe(hidden=8), device="cpu")
+    sessions: list[str | int] = ["a", "a", "b", "b"]
+    tested = learner.test_then_learn(sessions, ["x", "y", "x", "y"])
+    assert tested.learning > 0
+    assert learner.test(sessions, ["x", "y", "x", "y"]).learning == 0
