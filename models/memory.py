@@ -207,8 +207,7 @@ class Memory:
         own_clicks = [own]
         for _ in REACH:
             own_clicks.append(at(log.previous, own_clicks[-1]))
-        clicks = log.chain(own_clicks, now)
-        stamps = at(log.stamps, clicks)
+        stamps = at(log.stamps, log.chain(own_clicks, now))
         session = self._items.unstamp(stamps)
         found = [log.latest_before(session[:-1], stamps[:-1], now)]
         for _ in range(1, max(REACH)):
