@@ -130,7 +130,8 @@ class FeedForward(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Go through the layers: (…, size) to (…, size)."""
         within = self.function(inputs @ self.first + self.first_bias)
-        return within @ self.second + self.second_bias
+        result: Tensor = within @ self.second + self.second_bias
+        return result
 
 
 class Norm(nn.LayerNorm):

@@ -48,9 +48,7 @@ class Block(nn.Module):
     def forward(self, inputs: Tensor, allowed: Tensor, asked: int) -> Tensor:
         """Go through the block; only the last `asked` places are given."""
         normed = self.before(inputs)
-        held = inputs[:, -asked:] + self.attention(
-            normed[:, -asked:], normed, allowed[:, -asked:]
-        )
+        held = inputs[:, -asked:] + self.attention(normed[:, -asked:], normed, allowed[:, -asked:])
         result: Tensor = held + self.layers(self.between(held))
         return result
 

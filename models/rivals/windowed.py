@@ -138,7 +138,7 @@ class Windowed(ABC):
 
     """
 
-    name: ClassVar[str]
+    name: str
     Settings: ClassVar[type[Settings]]
     tied: ClassVar[bool] = True
     """Whether sessions are read by the vectors that items are scored by. If not, by a table of
