@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with a learned pull towards near clicks.
+    """Multi-head self-attention that falls with distance, by learned numbers.
 
-    ``o_i = W_o concat_h Σ_j softmax_j(q_i · k_j / √n − pull_h,|i−j|) v_j`` with q, k and v linear
+    ``o_i = W_o concat_h Σ_j softmax_j(q_i · k_j / √n − fall_h,|i−j|) v_j`` with q, k and v linear
     in the inputs: A. Vaswani et al., 2017, "Attention Is All You Need", section 3.2, and for the
     last term P. Shaw et al., 2018, "Self-Attention with Relative Position Representations", in the
     form of one number a head and distance (C. Raffel et al., 2020, "Exploring the Limits of
@@ -40,7 +40,7 @@ class Attention(nn.Module):
         self.key = nn.Parameter(torch.empty(size, size))
         self.value = nn.Parameter(torch.empty(size, size))
         self.mix = nn.Parameter(torch.empty(size, size))
-        self.pull = nn.Parameter(torch.empty(heads, steps))
+        self.fall = nn.Parameter(torch.empty(heads, steps))
 
     @torch.no_grad()
     def initialise(
@@ -55,7 +55,7 @@ class Attention(nn.Module):
         identity
             This multiple of the identity is added to those of the values and of the output.
         slope
-            The pull grows by this with each click of distance.
+            How much it falls at first with each click of distance beyond the first.
         generator
             Source of the random numbers, on the CPU.
 
@@ -64,7 +64,8 @@ class Attention(nn.Module):
             uniform(weight, spread, generator)
         for weight in (self.value, self.mix):
             weight.diagonal().add_(identity)
-        self.pull.copy_(slope * torch.arange(self.pull.shape[1], dtype=torch.float64))
+        distance = torch.arange(self.fall.shape[1], dtype=torch.float64)
+        self.fall.copy_(slope * (distance - 1).clamp(min=0))
 
     def forward(self, queries: Tensor, inputs: Tensor, allowed: Tensor) -> Tensor:
         """Attend.
@@ -93,7 +94,7 @@ class Attention(nn.Module):
         places = torch.arange(held, device=inputs.device)
         distance = (places[held - asked :, None] - places).abs()
         scores = torch.einsum("mqhn,mkhn->mhqk", query, key) / math.sqrt(size // self.heads)
-        scores = scores - self.pull[:, distance]
+        scores = scores - self.fall[:, distance]
         weights = scores.masked_fill(~allowed[:, None], -torch.inf).softmax(dim=3)
         found = torch.einsum("mhqk,mkhn->mqhn", weights, value)
         return found.reshape(many, asked, size) @ self.mix

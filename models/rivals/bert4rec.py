@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from ..vocabulary import NO_ITEM
 from .attention import Attention, FeedForward, Norm, uniform
-from .windowed import Reader, Settings, Windowed
+from .reader import Reader
+from .settings import Settings
+from .windowed import Windowed
 
 
 class BERT4RecSettings(Settings, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ class BERT4Rec(Windowed):
     """
 
     name = "bert4rec"
-    Settings = BERT4RecSettings
+    options = BERT4RecSettings
     settings: BERT4RecSettings
     reader: Cloze
 

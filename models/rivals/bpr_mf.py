@@ -7,7 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .windowed import Reader, Settings, Windowed
+from .reader import Reader
+from .settings import Settings
+from .windowed import Windowed
 
 
 class Mean(Reader):
@@ -60,7 +62,7 @@ class BPRMF(Windowed):
     """
 
     name = "bpr-mf"
-    Settings = BPRMFSettings
+    options = BPRMFSettings
     settings: BPRMFSettings
 
     def make_reader(self) -> Mean:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .windowed import Reader, Settings, Windowed
+from .reader import Reader
+from .settings import Settings
+from .windowed import Windowed
 
 
 class MeanAndLast(Reader):
@@ -62,7 +64,7 @@ class FPMC(Windowed):
     """
 
     name = "fpmc"
-    Settings = FPMCSettings
+    options = FPMCSettings
     settings: FPMCSettings
     tied = False
 

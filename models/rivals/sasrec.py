@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from .attention import Attention, FeedForward, Norm
-from .windowed import Reader, Settings, Windowed
+from .reader import Reader
+from .settings import Settings
+from .windowed import Windowed
 
 
 class SASRecSettings(Settings, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ class SASRec(Windowed):
     """
 
     name = "sasrec"
-    Settings = SASRecSettings
+    options = SASRecSettings
     settings: SASRecSettings
 
     def make_reader(self) -> SelfAttentive:

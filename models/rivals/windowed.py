@@ -6,108 +6,26 @@ import math
 import time as clock
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..device import choose_device
 from ..items import ItemTable
-from ..losses import LOSSES
-from ..optim import make_rule, sum_by_row
+from ..optim import make_rule
 from ..ranking import Births, rank
 from ..recommender import Id, State, Tested
 from ..sampling import Popularity
 from ..sessions import SessionStore
 from ..vocabulary import NO_ITEM, Vocabulary
 from ..windows import Windows
-
-CORRECTED = ("cross-entropy", "binary-cross-entropy")
-"""The losses that can correct for the sampling."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every windowed rival can be told; each has defaults of its own.
-
-    Parameters
-    ----------
-    size
-        Length of an item's vector.
-    window
-        K: a session is known by its last K clicks.
-    loss
-        ``"cross-entropy"``, ``"binary-cross-entropy"``, ``"bpr"`` or ``"bpr-max"``, over the
-        batch's own items and the sampled ones, see `losses`.
-    negatives, alpha
-        So many items are sampled a batch, by popularity to the power alpha.
-    logq
-        How much of the correction for the sampling the cross-entropies make.
-    rate, item_rate
-        Adagrad's step sizes for the network and for the items' vectors.
-    item_spread
-        A new item's vector is uniform in ±item_spread,
-    kinship
-        plus this part of the vector of the item clicked just before it.
-
-    Raises
-    ------
-    ValueError
-        A setting is out of its range.
-
-    """
-
-    size: int = 100
-    window: int = 10
-    loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "cross-entropy"
-    negatives: int = 2048
-    alpha: float = 0.75
-    logq: float = 1.0
-    rate: float = 0.02
-    item_rate: float = 0.1
-    item_spread: float = 0.2
-    kinship: float = 0.15
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name in ("size", "window", "heads", "blocks"):
-            if getattr(self, name, 1) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("negatives", "alpha", "item_spread"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("rate", "item_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
-
-
-class Reader(nn.Module, ABC):
-    """Makes of a session's last clicks one vector, whose product with an item's is its score."""
-
-    @abstractmethod
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights on the CPU, so that all devices draw the same."""
-
-    @abstractmethod
-    def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        """Read windows.
-
-        Parameters
-        ----------
-        inputs
-            (m, k, size): the vectors of the clicks before the scored one, the latest last.
-        there
-            bool (m, k): there is such a click; the last is always there.
-
-        Returns
-        -------
-        Tensor
-            (m, size).
-
-        """
+from .lesson import Lesson
+from .reader import Reader
+from .settings import Settings
 
 
 class Windowed(ABC):
@@ -139,7 +57,7 @@ class Windowed(ABC):
     """
 
     name: str
-    Settings: ClassVar[type[Settings]]
+    options: ClassVar[type[Settings]]
     tied: ClassVar[bool] = True
     """Whether sessions are read by the vectors that items are scored by. If not, by a table of
     their own, whose vectors start as copies of these: a session at first foretells its items."""
@@ -154,7 +72,7 @@ class Windowed(ABC):
         dtype: Literal["float32", "float64"] = "float32",
         **options: Any,
     ) -> None:
-        self.settings = settings = msgspec.convert(options, self.Settings)
+        self.settings = settings = msgspec.convert(options, self.options)
         self.device = choose_device(device)
         self.dtype: torch.dtype = getattr(torch, dtype)
         self._initial = torch.Generator().manual_seed(seed)
@@ -162,9 +80,6 @@ class Windowed(ABC):
         self.reader = self.make_reader()
         self.reader.initialise(self._initial)
         self.reader.to(self.device, self.dtype)
-        self._weights = list(self.reader.parameters())
-        self._rule = make_rule("adagrad", settings.rate)
-        self._memories = [self._rule.memories(weight.detach()) for weight in self._weights]
         length = self.length
         self.items = ItemTable(
             length,
@@ -178,8 +93,7 @@ class Windowed(ABC):
         self.vocabulary = Vocabulary(1, max_items)
         self.popularity = Popularity(settings.alpha, self.items, self._draws)
         self.sessions = SessionStore(settings.window, 0, max_sessions, self.device, self.dtype)
-        loss = LOSSES[settings.loss]
-        self._loss = partial(loss, logq=settings.logq) if settings.loss in CORRECTED else loss
+        self.lesson = Lesson(settings, self.reader, self.items, self.popularity)
 
     @abstractmethod
     def make_reader(self) -> Reader:
@@ -270,7 +184,8 @@ class Windowed(ABC):
                 self._rank(outputs.detach(), targets, scored, births, k, after, tested)
             began = clock.perf_counter()
             if learn:
-                self._step(clicks, there, inputs, outputs)
+                outputs, learned = self.lessons(clicks, there, inputs, outputs)
+                self.lesson.take(clicks, inputs, outputs, learned, self.catalogue)
             learning = clock.perf_counter() - began
         began = clock.perf_counter()
         if learn:
@@ -313,32 +228,6 @@ class Windowed(ABC):
         lengths = windows.kept[group] + ends
         seen = tracks[self._ship(group[:, None]), self._ship(columns)]
         return self.items.unstamp(seen), self._ship(-back <= lengths[:, None])
-
-    def _step(self, clicks: Tensor, there: Tensor, inputs: Tensor, outputs: Tensor) -> None:
-        """Take one step along the gradient of what the batch teaches; touched rows only."""
-        outputs, targets = self.lessons(clicks, there, inputs, outputs)
-        items, popularity = self.items, self.popularity
-        negatives = popularity.sample(self.settings.negatives)
-        candidates = torch.cat([targets, negatives])
-        embedding = items.embedding.values[candidates].requires_grad_()
-        scores = torch.addmm(items.bias.values[candidates], outputs, embedding.T)
-        expected = popularity.expected(candidates, len(negatives), len(targets))
-        # A rare item counts as expected no less often than the average one, as in `Trainer`.
-        loss = self._loss(scores, candidates, expected, len(candidates) / self.catalogue)
-        *network, read, scored = torch.autograd.grad(loss, [*self._weights, inputs, embedding])
-        read = read.flatten(0, 1)
-        if self.tied:
-            rows, gradient = torch.cat([clicks.view(-1), candidates]), torch.cat([read, scored])
-            touched = [(items.embedding, *sum_by_row(rows, gradient))]
-        else:
-            touched = [(items.inputs, *sum_by_row(clicks.view(-1), read))]
-            touched += [(items.embedding, *sum_by_row(candidates, scored))]
-        with torch.no_grad():
-            for weight, memories, slope in zip(self._weights, self._memories, network, strict=True):
-                self._rule.step(weight, memories, slope)
-            for table, rows, gradient in touched:
-                gradient[rows == NO_ITEM] = 0
-                table.step(rows, gradient)
 
     def lessons(
         self, clicks: Tensor, there: Tensor, inputs: Tensor, outputs: Tensor
@@ -404,10 +293,9 @@ class Windowed(ABC):
         """Copy all that the next click depends on."""
         sessions, kept = self.sessions.state()
         counts, popularity = self.popularity.state()
-        memories = [memory for memories in self._memories for memory in memories]
         tensors = {
             **{f"reader.{name}": w.detach() for name, w in self.reader.named_parameters()},
-            **{f"memory.{place}": memory for place, memory in enumerate(memories)},
+            **{f"memory.{place}": memory for place, memory in enumerate(self.lesson.memories)},
             **prefixed("items.", self.items.state(self.vocabulary.used)),
             **prefixed("sessions.", kept),
             **prefixed("popularity.", counts),
@@ -429,8 +317,7 @@ class Windowed(ABC):
         tensors = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
         for name, weight in self.reader.named_parameters():
             weight.copy_(tensors[f"reader.{name}"])
-        memories = [memory for memories in self._memories for memory in memories]
-        for place, memory in enumerate(memories):
+        for place, memory in enumerate(self.lesson.memories):
             memory.copy_(tensors[f"memory.{place}"])
         self.items.restore(within("items.", tensors), state.values["born"])
         self.vocabulary.restore(state.values["catalogue"])
