@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from nextclick.models.rivals import BERT4Rec
-from tests.models.rivals.learned import Account, attended, fed, make, normed, stream
+from tests.models.rivals.learned import Account, attended, fed, make, normed
 
 
 def fill(
@@ -81,19 +80,6 @@ def test_a_batch_is_learned_by_masks_at_the_end_and_by_gaps(
 
     account.learn = learn  # type: ignore[method-assign]
     account.check_step(torch.stack([*queries, *gapped]), [*targets, *missing])
-
-
-def test_a_window_holds_nothing_from_after_its_click() -> None:
-    """What is learned of a click is the same whatever comes later in its session's next batch."""
-    sessions, items = stream(64)
-    models = [make("bert4rec", masked=0.5) for _ in range(2)]
-    for model, future in zip(models, ["x", "y"], strict=True):
-        model.learn(sessions, items)
-        weights = model.state().arrays
-        model.test([*sessions[:3], "s1"], [*items[:3], future])
-        assert isinstance(model, BERT4Rec)
-        for name, array in model.state().arrays.items():
-            assert (array == weights[name]).all()
 
 
 def test_masked_is_a_share() -> None:

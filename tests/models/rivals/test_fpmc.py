@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextclick.models.rivals import FPMC
+from nextclick.models.rivals.fpmc import FPMC
 from tests.models.rivals.learned import Account, make
 
 
