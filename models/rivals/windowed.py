@@ -6,7 +6,7 @@ import math
 import time as clock
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -69,9 +69,11 @@ class Windowed(ABC):
         max_items: int = 1_000_000,
         seed: int = 0,
         device: str = "auto",
-        dtype: Literal["float32", "float64"] = "float32",
+        dtype: str = "float32",
         **options: Any,
     ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
         self.settings = settings = msgspec.convert(options, self.options)
         self.device = choose_device(device)
         self.dtype: torch.dtype = getattr(torch, dtype)

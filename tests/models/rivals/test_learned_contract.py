@@ -40,7 +40,9 @@ def test_a_rival_takes_the_common_options_and_has_defaults_for_the_others(name: 
 
 
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("options", [{"nonsense": 1}, {"window": 0}, {"window": "wide"}])
+@pytest.mark.parametrize(
+    "options", [{"nonsense": 1}, {"window": 0}, {"window": "wide"}, {"dtype": "float8"}]
+)
 def test_a_wrong_option_is_refused_by_name(name: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="|".join(options)):
         make(name, **options)
