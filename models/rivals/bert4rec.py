@@ -30,6 +30,8 @@ class BERT4RecSettings(Settings, frozen=True, kw_only=True):
 
     """
 
+    rate: float = 0.002
+    item_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
     masked: float = 0.2

@@ -47,7 +47,9 @@ class BPRMFSettings(Settings, frozen=True, kw_only=True):
     """
 
     loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "bpr"
-    strength: float = 4.0
+    window: int = 2
+    item_rate: float = 0.07
+    strength: float = 2.0
 
 
 class BPRMF(Windowed):

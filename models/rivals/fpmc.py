@@ -47,8 +47,10 @@ class FPMCSettings(Settings, frozen=True, kw_only=True):
 
     """
 
-    taste: float = 2.0
-    step: float = 4.0
+    window: int = 2
+    item_rate: float = 0.07
+    taste: float = 1.0
+    step: float = 1.0
 
 
 class FPMC(Windowed):

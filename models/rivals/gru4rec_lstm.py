@@ -18,7 +18,7 @@ class GRU4RecLSTM(OnlineGRU4Rec):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`, but not its cell.
+        Options of the `Recipe`, but not its cell; `rate` and `identity` have defaults of their own.
 
     """
 
@@ -35,7 +35,7 @@ class GRU4RecLSTM(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone(options, cell="lstm"),
+            network_alone({"rate": 0.005, "identity": 8.0, **options}, cell="lstm"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,

@@ -18,7 +18,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`, but not its cell.
+        Options of the `Recipe`, but not its cell; `rate` has a default of its own.
 
     """
 
@@ -35,7 +35,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone(options, cell="rnn"),
+            network_alone({"rate": 0.01, **options}, cell="rnn"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,

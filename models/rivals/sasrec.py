@@ -29,12 +29,14 @@ class SASRecSettings(Settings, frozen=True, kw_only=True):
 
     """
 
+    rate: float = 0.002
+    item_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
     spread: float = 0.05
     gain: float = 0.4
     slope: float = 0.5
-    identity: float = 0.0
+    identity: float = 0.5
 
 
 class Block(nn.Module):
