@@ -98,13 +98,13 @@ def test_learning_alone_learns_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-@given(st.integers(0, 10_000), st.integers(1, 139), st.sampled_from([1, 7, 16]))
-@settings(max_examples=5)
+@given(st.integers(0, 10_000), st.integers(1, 119), st.sampled_from([5, 16]))
+@settings(max_examples=4)
 def test_changing_the_future_changes_no_past_rank(
     name: str, seed: int, cut: int, batch: int
 ) -> None:
-    sessions, items = stream(140, seed)
-    others, else_items = stream(140, seed + 1)
+    sessions, items = stream(120, seed)
+    others, else_items = stream(120, seed + 1)
     changed = sessions[:cut] + others[cut:], items[:cut] + else_items[cut:]
     options = {"warm_up": 50} if name == "gru4rec-frozen" else {}
     past, other = (
@@ -196,7 +196,7 @@ def test_ids_come_back_as_they_went_in(name: str) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_it_learns_what_follows_on_two_paths(name: str, loss: str) -> None:
     model = make(name, loss=loss, negatives=8, window=3)
-    for session in range(200):
+    for session in range(100):
         model.learn([f"{path} {session}" for path in ("ab", "cd") for _ in path], list("abcd"))
     for clicked, after in zip("ac", "bd", strict=True):
         assert model.recommend([clicked], k=1)[0][0] == after
