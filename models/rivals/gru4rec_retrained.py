@@ -24,11 +24,10 @@ class GRU4RecRetrained:
     """The usual practice: retrain from scratch on what is logged, and serve that until the next.
 
     When a day (or week, from Monday, UTC) of event time has ended, a new `OnlineGRU4Rec`, without
-    the memory of the latest clicks, learns the clicks kept so far, once or several times over. In between
-    no parameter changes and no item enters, see `Served`; before the first training all clicks are
-    misses. Event time is the `time` that `test_then_learn` and `learn` are told: without it there
-    is no training. A live session whose clicks are not kept any more begins again at the next
-    training.
+    the memory of the latest clicks, learns the clicks kept so far. In between no parameter changes
+    and no item enters, see `Served`; before the first training all clicks are misses. Event time
+    is the `time` that `test_then_learn` and `learn` are told: without it there is no training. A
+    live session whose clicks are not kept any more begins again at the next training.
 
     Parameters
     ----------
