@@ -42,8 +42,8 @@ slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 soak: setup
-	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s -k test_soak \
-		tests/stream/test_kafka_run.py
+	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s \
+		tests/stream/test_kafka_soak.py
 
 lint: setup
 	$(BIN)/ruff check .

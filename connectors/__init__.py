@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from .clicks import Click, Clicks, Id, Position, Rejected
+from .dead_letters import DeadLetterTopic, dead_letter
 from .formats import LogFormat, log_format
-from .kafka import KafkaSource, Lag
+from .kafka import KafkaSource
 from .kafka_connect import KafkaLog
 from .kafka_settings import KafkaAddress, client_settings, parse_address, public_settings
-from .kafka_sink import DeadLetterTopic, KafkaSink
+from .kafka_sink import KafkaSink
+from .lag import Lag
 from .log import LogSource
 from .open import open_source
 from .pipe import PipeSource
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, Sink, SinkError, dead_letter
+from .sinks import JsonLinesSink, Sink, SinkError
 from .source import Source, SourceError
 
 __all__ = [

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from .clicks import Clicks, Id, Position, Rejected
 from .decode import UnusableError
 
+RAW = 64 << 10
+"""Bytes of a rejected record that are kept at most."""
+
 PATIENCE = 1000
 """After so many rejected records in a row a poll returns with what it has."""
 
@@ -128,9 +131,26 @@ class Decoding:
         self._times.append(time)
         self._before.append(len(self._rejected))
 
-    def reject(self, fault: UnusableError, position: Position, raw: bytes) -> None:
-        """Add a record that cannot be used."""
-        self._rejected.append(Rejected(fault.reason, fault.detail, position, raw))
+    def reject(
+        self,
+        fault: UnusableError,
+        position: Position,
+        raw: bytes,
+        size: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        """Add a record that cannot be used; of one larger than `RAW`, the start is kept."""
+        size = max(size, len(raw))
+        self._rejected.append(
+            Rejected(
+                fault.reason,
+                fault.detail,
+                position,
+                raw[:RAW],
+                None if key is None else key[:RAW],
+                size if size > RAW else None,
+            )
+        )
 
     def done(self) -> Decoded:
         """Give the records."""

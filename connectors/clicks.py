@@ -57,6 +57,10 @@ class Rejected(msgspec.Struct, frozen=True):
         Where the record stands: ``{"file": ..., "line": ...}``, or topic, partition, offset.
     raw
         The record's bytes as they were read; at most the first 64 KiB.
+    key
+        The key of a topic's record, where it has one; at most the first 64 KiB.
+    cut_from
+        The record's size in bytes, where `raw` is only its start.
 
     """
 
@@ -64,6 +68,8 @@ class Rejected(msgspec.Struct, frozen=True):
     detail: str
     position: Position
     raw: bytes
+    key: bytes | None = None
+    cut_from: int | None = None
 
 
 @dataclass(slots=True)

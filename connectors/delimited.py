@@ -93,7 +93,7 @@ class DelimitedDecoder:
                     raise UnusableError(*lines.fault)
                 decoding.click(*self.decode_line(line))
             except UnusableError as fault:
-                decoding.reject(fault, self._position(lines, index), lines.raw(index))
+                decoding.reject(fault, self._position(lines, index), *lines.raw(index))
         return decoding.done()
 
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
@@ -188,7 +188,7 @@ class DelimitedDecoder:
         rejected = Decoding()
         for index in others.tolist():
             fault = self._not_a_click(values[index].encode())
-            rejected.reject(fault, self._position(lines, index), lines.raw(index))
+            rejected.reject(fault, self._position(lines, index), *lines.raw(index))
         clicks = table.filter(pa.array(wanted))
         return Decoded(
             _ids(clicks[str(self._session)]),

@@ -88,7 +88,7 @@ class JsonLinesDecoder:
                 decoding.click(*self.decode_line(line))
             except UnusableError as fault:
                 position = {"file": self._name, "line": lines.line + index + 1}
-                decoding.reject(fault, position, lines.raw(index))
+                decoding.reject(fault, position, *lines.raw(index))
         return decoding.done()
 
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:

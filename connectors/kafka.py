@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from .blocks import Decoded, Gathering
 from .clicks import Clicks, Position
 from .formats import LogFormat
-from .kafka_reader import Missing, TopicReader
+from .kafka_missing import Missing
+from .kafka_reader import TopicReader
 from .kafka_settings import KafkaAddress
+from .lag import Lag
 from .merge import Merged
 from .records import RecordDecoder
 from .source import SourceError
-
-WAKE = 0.05
-"""Seconds after which a waiting poll looks whether a silent partition holds back no more."""
-
-
-class Lag(NamedTuple):
-    """How far a partition's given records lie behind its end.
-
-    Parameters
-    ----------
-    partition
-        Which.
-    records
-        Offsets from the next record to be given to the end.
-    seconds
-        How long ago the partition went past the next record to be given, as seen from here: 0
-        where all has been given.
-
-    """
-
-    partition: int
-    records: int
-    seconds: float
 
 
 class KafkaSource:
@@ -181,16 +160,13 @@ class KafkaSource:
 
     def lag(self) -> list[Lag]:
         """Tell how far each partition's given records lie behind its end."""
-        now = time.monotonic()
-        lags = []
-        with self._reader.changed:
-            for number, end in sorted(self._reader.ends.items()):
-                given, grew = self._offset(number), self._reader.grew[number]
-                while grew and grew[0][1] <= given:
-                    grew.popleft()
-                behind = max(0, end - given)
-                lags.append(Lag(number, behind, now - grew[0][0] if behind and grew else 0.0))
-        return lags
+        reader = self._reader
+        with reader.changed:
+            now = time.monotonic()
+            return [
+                reader.ends.lag(number, self._offset(number), now)
+                for number in sorted(reader.partitions)
+            ]
 
     def _begin(self, offsets: dict[int, int]) -> None:
         self._reader.begin(offsets)
@@ -223,13 +199,12 @@ class KafkaSource:
             while True:
                 if reader.error is not None:
                     raise reader.error
-                now = time.monotonic()
-                merged = reader.merge.take(now)
+                merged = reader.merge.take()
                 if merged is not None or reader.merge.ended:
                     return merged, merged is None
-                if now >= deadline:
+                if (left := deadline - time.monotonic()) <= 0:
                     return None, False
-                reader.changed.wait(min(deadline - now, WAKE))
+                reader.changed.wait(left)
 
 
 class _Block:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import (
+    AuthorizationError,
+    CorruptRecordError,
+    KafkaConfigurationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedCodecError,
+)
 from kafka.net.compat import KafkaNetClient
 
 from .source import SourceError
@@ -95,7 +102,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     made: list[KafkaNetClient] = []
 
     def client(**configs: Any) -> KafkaNetClient:
-        made.append(KafkaNetClient(**configs))
+        made.append(_Client(**configs))
         return made[-1]
 
     with explained(servers):
@@ -108,15 +115,46 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
             raise
 
 
+class _Client(KafkaNetClient):  # type: ignore[misc]
+    """A client that answers where it cannot connect, in place of an error.
+
+    After such an error kafka-python 3.0's producer forgets the request of a transaction that it
+    was about to send, and waits for its answer for ever; after False it tries again.
+    """
+
+    def await_ready(self, *arguments: Any, **more: Any) -> bool:
+        """Say whether a node can be sent to."""
+        try:
+            return bool(super().await_ready(*arguments, **more))
+        except KafkaError:
+            return False
+
+
 @contextmanager
 def explained(servers: list[str]) -> Iterator[None]:
     """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause."""
     with KafkaLog() as log:
         try:
             yield
+        except KafkaConfigurationError as error:
+            what = str(error).removeprefix(f"{type(error).__name__}: ")
+            raise SourceError(f"[kafka]: these settings do not go together: {what}") from error
         except (KafkaError, OSError, ValueError, AssertionError) as error:
             cause = log.cause(f"{type(error).__name__}: {error}")
             raise SourceError(f"Kafka at {', '.join(servers)}: {cause}") from error
+
+
+def unreadable(where: str, error: Exception) -> SourceError:
+    """Say why a topic cannot be read on, and what helps."""
+    if isinstance(error, UnsupportedCodecError):
+        reason = f"{error}: install lz4, python-snappy or zstandard"
+    elif isinstance(error, CorruptRecordError):
+        reason = f"{error}: disk or network has damaged it; restore it from another replica"
+    elif isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
+        reason = f"{error}: this user may not read the topic; see [kafka] and the brokers' ACLs"
+    else:
+        reason = f"{type(error).__name__}: {error}; run again, the last snapshot is the place"
+    return SourceError(f"{where}: {reason}")
 
 
 class KafkaLog(logging.Handler):

@@ -8,12 +8,31 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.codec import has_lz4, has_snappy
 
 from .formats import nearest
 from .source import SourceError
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "AWS_MSK_IAM")
+CHOICES = {
+    "security_protocol": PROTOCOLS,
+    "sasl_mechanism": MECHANISMS,
+    "compression_type": ("none", "gzip", "snappy", "lz4", "zstd"),
+    "client_dns_lookup": ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"),
+}
+"""The values of settings that know only some."""
+
+LARGEST = 2**31 - 1
+AT_MOST = {"max_in_flight_requests_per_connection": 5}
+MAY_BE_ZERO = {
+    *("batch_size", "linger_ms", "fetch_min_bytes", "fetch_max_wait_ms"),
+    *("reconnect_backoff_ms", "reconnect_backoff_max_ms", "retry_backoff_ms", "max_block_ms"),
+}
+"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can say."""
+
+LIBRARIES = {"snappy": (has_snappy, "python-snappy"), "lz4": (has_lz4, "lz4")}
+"""Codecs that a package must be there for."""
 
 KNOWN: dict[str, Any] = {
     **KafkaAdminClient.DEFAULT_CONFIG,
@@ -30,6 +49,7 @@ OURS = {
     "auto_offset_reset": "positions are in the snapshot; see --on-missing-offsets",
     "isolation_level": "nextclick always reads committed records only",
     "enable_idempotence": "nextclick's producers are always idempotent",
+    "acks": "nextclick's producers always wait for all replicas",
     "transactional_id": "give --exactly-once",
 }
 """Settings that a user may not set, and what to do instead."""
@@ -47,12 +67,13 @@ OTHER_NAMES = {
 }
 """What other clients call a setting, and what kafka-python does."""
 
-SECRETS = {"sasl_plain_password", "ssl_password", "proxy_url"}
+SECRETS = {"sasl_plain_password", "ssl_password", "proxy_url", "socks5_proxy"}
 WHOLE_NUMBERS = {"receive_buffer_bytes", "send_buffer_bytes"}
 NOT_IN_A_FILE = {
     *("key_serializer", "value_serializer", "key_deserializer", "value_deserializer"),
     *("ssl_context", "sasl_oauth_token_provider", "api_version", "consumer_timeout_ms"),
 }
+PROXIES = {"proxy_url", "socks5_proxy"}
 FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
 
 
@@ -61,6 +82,10 @@ class KafkaAddress(NamedTuple):
 
     servers: list[str]
     topic: str
+
+    def __str__(self) -> str:
+        """Give it as it is typed."""
+        return f"kafka://{','.join(self.servers)}/{self.topic}"
 
 
 def parse_address(spec: str) -> KafkaAddress:
@@ -183,15 +208,26 @@ def _value(name: str, key: str, value: Any) -> Any:
             value = int(value)
     if kind is float and type(value) is int:
         value = float(value)
-    if key == "acks" and value in ("all", 1, 0, -1):
-        return value
     if type(value) is not kind:
         words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise SourceError(f"[kafka] {name}: it must be {words[kind]}")
-    if key == "security_protocol" and value not in PROTOCOLS:
-        raise SourceError(f"[kafka] {name}: {value!r} is not one of {', '.join(PROTOCOLS)}")
-    if key == "sasl_mechanism" and value not in MECHANISMS:
-        raise SourceError(f"[kafka] {name}: {value!r} is not one of {', '.join(MECHANISMS)}")
+    if isinstance(value, int | float) and kind is not bool:
+        least, most = int(key not in MAY_BE_ZERO), AT_MOST.get(key, LARGEST)
+        if not least <= value <= most:
+            raise SourceError(f"[kafka] {name}: {value} is not between {least} and {most:,}")
+    if key in CHOICES and value not in CHOICES[key]:
+        close = nearest(str(value), CHOICES[key])
+        raise SourceError(
+            f"[kafka] {name}: {value!r} is not one of {', '.join(CHOICES[key])}{close}"
+        )
+    if key in PROXIES and not str(value).startswith(("http://", "socks5://", "socks5h://")):
+        # The message does not repeat what may hold a password.
+        raise SourceError(f"[kafka] {name}: write http://host:port or socks5://host:port")
+    if key == "compression_type":
+        there, package = LIBRARIES.get(str(value), (lambda: True, ""))
+        if not there():
+            raise SourceError(f"[kafka] {name}: {value!r} needs the package {package}: install it")
+        return None if value == "none" else value
     if key in FILES and not os.access(str(value), os.R_OK):
         raise SourceError(f"[kafka] {name}: {value} is no file that can be read")
     return value

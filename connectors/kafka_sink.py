@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,12 +12,11 @@ from kafka.structs import TopicPartition
 
 from .kafka_connect import connect
 from .kafka_settings import KafkaAddress
-from .publisher import Publisher
+from .publisher import Publisher, say_nothing
 from .sinks import SinkError
 
 OUTBOX = 64 << 20
 """Bytes held for the next transaction, after which `KafkaSink.full` asks for a snapshot."""
-
 
 COMMITTED_MS = 60_000
 """How long the broker may take to say what was last committed."""
@@ -63,6 +61,8 @@ class KafkaSink:
         the number of the last transaction.
     resume_at
         What `sync` gave to the snapshot that the run goes on from; None for a new run.
+    tell
+        Takes what a person should know: that the brokers are waited for.
 
     Attributes
     ----------
@@ -86,6 +86,7 @@ class KafkaSink:
         key: str = "session",
         transactional_id: str | None = None,
         resume_at: Any = None,
+        tell: Callable[[str], None] = say_nothing,
     ) -> None:
         self._address = address
         self._key = key
@@ -95,7 +96,7 @@ class KafkaSink:
         self._size = 0
         self._number = 0
         self._closed: list[tuple[int, list[bytes]]] = []
-        self._publisher = Publisher(address, settings, transactional_id)
+        self._publisher = Publisher(address, settings, transactional_id, tell)
         self.name = self._publisher.name
         try:
             self._resume(resume_at, settings)
@@ -248,30 +249,3 @@ class KafkaSink:
         finally:
             consumer.close()
         return number
-
-
-class DeadLetterTopic(KafkaSink):
-    """A topic that takes rejected records, at least once.
-
-    The value is the record's bytes as they were read; reason, detail and the place it stood at
-    (topic, partition and offset, or file and line) are headers.
-
-    Parameters
-    ----------
-    address
-        The brokers and the topic.
-    settings
-        kafka-python's keywords, as `client_settings` gives them.
-
-    """
-
-    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any]) -> None:
-        super().__init__(address, settings)
-
-    def write(self, record: Any) -> None:
-        """Take a rejected record as `dead_letter` gives it."""
-        letter = dict(record)
-        encoded = letter.pop("raw_base64", None)
-        raw = base64.b64decode(encoded) if encoded is not None else letter.pop("raw").encode()
-        headers = [(name, str(value).encode()) for name, value in letter.items()]
-        self._publisher.send(raw, headers=headers)

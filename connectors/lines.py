@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 LONGEST_LINE = 16 << 20
 """Bytes of a line that are held in memory at most."""
 
-RAW = 64 << 10
-"""Bytes of a rejected record that are kept at most."""
+LONG = 64 << 10
+"""Bytes of a line that cannot be used that are held in memory at most."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -64,11 +64,14 @@ class Lines:
             lines.pop()
         return [line.removesuffix(b"\r") for line in lines]
 
-    def raw(self, index: int) -> bytes:
-        """Give one line as it was read, without its newline, at most its first 64 KiB."""
+    def raw(self, index: int) -> tuple[bytes, int]:
+        """Give one line as it was read, without its newline, and its size.
+
+        Of a line that cannot be used the bytes are only the start.
+        """
         start = int(self.ends[index - 1]) if index else 0
-        end = min(int(self.ends[index]), start + RAW)
-        return self.data[start:end].removesuffix(b"\n")
+        line = self.data[start : int(self.ends[index])].removesuffix(b"\n")
+        return line, len(line) if self.fault is None else self.end_offset - self.offset
 
     def after(self, count: int) -> tuple[int, int]:
         """Give the offset and the CRC-32 after the first `count` lines."""
@@ -165,7 +168,7 @@ class LineCutter:
         self._begun += part
         if self._size > LONGEST_LINE:
             self._long_crc = zlib.crc32(self._begun, self.crc)
-            del self._begun[RAW:]
+            del self._begun[LONG:]
 
     def _whole(self, data: bytes) -> Lines:
         ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
@@ -181,7 +184,7 @@ class LineCutter:
         crc = self._long_crc
         if crc is None:
             crc = zlib.crc32(self._begun, self.crc)
-        data = bytes(self._begun[:RAW])
+        data = bytes(self._begun[:LONG])
         return self._block(data, np.array([len(data)]), self._size, crc, (reason, detail))
 
     def _block(

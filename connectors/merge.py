@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ Order = tuple[float, int]
 """What records are ordered by: time and sequence number."""
 
 FIRST: Order = (-np.inf, -1)
+
+Bound = tuple[float, int, int]
+"""A place in the stream: time, sequence number and partition."""
 
 
 @dataclass(slots=True)
@@ -78,19 +82,58 @@ class _Piece:
     is_click: NDArray[np.bool_]
     times: NDArray[np.float64]
     sequences: NDArray[np.int64]
+    came: float
     given: int = 0
+    clicks_given: int = 0
 
     @property
     def last(self) -> Order:
         return float(self.times[-1]), int(self.sequences[-1])
 
 
+class _Cut(NamedTuple):
+    """Records of one piece, to be given next; `clicks` are those of them that are clicks."""
+
+    piece: _Piece
+    records: slice
+    clicks: slice
+
+
 @dataclass(slots=True)
 class _Partition:
+    """What waits of one partition, and when it was seen to have no more.
+
+    Of the moments at which nothing more was there, `asked` is the last one, and `silent_since` the
+    first one since its last record.
+    """
+
     pieces: deque[_Piece] = field(default_factory=deque)
     waiting: int = 0
+    asked: float = -np.inf
     silent_since: float | None = None
     ended: bool = False
+
+    def silent(self, idle: float) -> bool:
+        return self.silent_since is not None and self.asked - self.silent_since >= idle
+
+    def last(self, asked: float) -> Order | None:
+        """Give the order of the last record that came by then."""
+        return next((piece.last for piece in reversed(self.pieces) if piece.came <= asked), None)
+
+    def cut(self, bound: Bound, number: int, asked: float) -> Iterator[_Cut]:
+        """Let go of the records up to a place in the stream that came by then."""
+        while self.pieces and self.pieces[0].came <= asked:
+            piece = self.pieces[0]
+            begin = piece.given
+            end = max(begin, _count(piece, bound, number))
+            clicks = piece.clicks_given + int(piece.is_click[begin:end].sum())
+            if end > begin:
+                yield _Cut(piece, slice(begin, end), slice(piece.clicks_given, clicks))
+            piece.given, piece.clicks_given = end, clicks
+            self.waiting -= end - begin
+            if end < len(piece.times):
+                return
+            self.pieces.popleft()
 
 
 class Merge:
@@ -101,8 +144,17 @@ class Merge:
     and going on from any place in it needs only the partitions' offsets there. A rejected record
     has no time and goes before all others.
 
-    Nothing is given while a partition that may have an earlier record has none here. One that
-    has nothing more holds the others back for `idle` seconds; an ended one does not.
+    Nothing is given while a partition that may have an earlier record has none here. An ended one
+    never has. Of another one it is believed under two conditions:
+
+    - It had nothing more when it was asked after the records to be given came. So a record never
+      goes before an earlier one that was in its partition when it came.
+    - It has had nothing more for `idle` seconds. So neither does it go before one that is late by
+      less, unless that is the first of its partition after a longer silence.
+
+    If all partitions are silent, the first record wakes them: their silence is counted anew. For a
+    partition that is silent while others go on is likely to stay so, but when all of them were,
+    all are likely to begin again.
 
     Parameters
     ----------
@@ -116,12 +168,13 @@ class Merge:
     ...     n = len(clocks)
     ...     items = [f"{partition}-{time:.0f}" for time in clocks]
     ...     decoded = Decoded(["anna"] * n, items, np.array(clocks))
+    ...     run = Run(partition, decoded, np.arange(n), decoded.times, np.full(n, -1))
     ...     merge.begin(partition)
-    ...     merge.add(Run(partition, decoded, np.arange(n), decoded.times, np.full(n, -1)))
-    >>> merge.take(now=0.0).decoded.items
+    ...     merge.add(run, now=0.0)
+    >>> merge.take().decoded.items
     ['0-1', '1-2', '1-3']
     >>> merge.end(1)
-    >>> merge.take(now=0.0).decoded.items
+    >>> merge.take().decoded.items
     ['0-5']
 
     """
@@ -129,8 +182,6 @@ class Merge:
     def __init__(self, idle: float = 1.0) -> None:
         self._idle = idle
         self._partitions: dict[int, _Partition] = {}
-        self.watermark: float | None = None
-        """The highest time given so far."""
 
     def begin(self, partition: int) -> None:
         """Wait for the records of one more partition."""
@@ -145,88 +196,66 @@ class Merge:
         """Whether every partition has ended and all was given."""
         return all(one.ended and not one.waiting for one in self._partitions.values())
 
-    def add(self, run: Run) -> None:
-        """Take records that follow those taken so far of their partition."""
+    @property
+    def asking(self) -> bool:
+        """Whether records wait here for a partition to be asked."""
+        came = max(
+            (one.pieces[-1].came for one in self._partitions.values() if one.pieces), default=None
+        )
+        return came is not None and any(
+            not one.ended and (one.asked < came if one.silent(self._idle) else not one.waiting)
+            for one in self._partitions.values()
+        )
+
+    def add(self, run: Run, now: float) -> None:
+        """Take records that follow those taken so far of their partition, and have come by now."""
         if not len(run.offsets):
             return
+        if all(one.ended or one.silent(self._idle) for one in self._partitions.values()):
+            self.wake()
         partition = self._partitions[run.partition]
         last = partition.pieces[-1].last if partition.pieces else FIRST
-        partition.pieces.append(_piece(run, last))
+        partition.pieces.append(_piece(run, last, now))
         partition.waiting += len(run.offsets)
         partition.silent_since = None
 
-    def silent(self, partition: int, now: float) -> None:
-        """Learn that a partition has no more records than it has given, as of `now`."""
+    def silent(self, partition: int, asked: float) -> None:
+        """Learn that a partition had no more records than it has given when it was asked."""
         one = self._partitions[partition]
+        one.asked = asked
         if one.silent_since is None:
-            one.silent_since = now
+            one.silent_since = asked
+
+    def wake(self) -> None:
+        """Count the silence of every partition anew."""
+        for one in self._partitions.values():
+            one.silent_since = None
 
     def end(self, partition: int) -> None:
         """Learn that a partition will never have more records."""
         self._partitions[partition].ended = True
 
-    def hold(self, now: float) -> list[int]:
-        """Give the partitions that hold the others back because nothing of them is here."""
-        return [
-            number
-            for number, one in self._partitions.items()
-            if not one.waiting and self._holds(one, now)
-        ]
-
-    def take(self, now: float) -> Merged | None:
+    def take(self) -> Merged | None:
         """Give all the records whose place in the stream is certain; None where there are none."""
-        bound: tuple[float, int, int] = (np.inf, 0, 0)
-        for number, one in self._partitions.items():
-            if self._holds(one, now):
-                if not one.waiting:
+        partitions = self._partitions.items()
+        asked = min(
+            (one.asked for _, one in partitions if not one.ended and one.silent(self._idle)),
+            default=np.inf,
+        )
+        bound: Bound = (np.inf, 0, 0)
+        for number, one in partitions:
+            # What came after the silent ones were asked is as if it were not here.
+            open_ = not (one.ended or one.silent(self._idle))
+            if open_ or (one.pieces and one.pieces[-1].came > asked):
+                last = one.last(asked)
+                if last is None:
                     return None
-                bound = min(bound, (*one.pieces[-1].last, number))
-        taken = [cut for one in self._partitions.values() for cut in _until(one, bound[0])]
-        if not taken:
-            return None
-        times = np.concatenate([piece.times[begin:end] for piece, begin, end in taken])
-        sequences = np.concatenate([piece.sequences[begin:end] for piece, begin, end in taken])
-        partitions = np.repeat(
-            np.array([piece.run.partition for piece, _, _ in taken]),
-            [end - begin for _, begin, end in taken],
-        )
-        order: NDArray[np.int64] | None = None
-        if (partitions != partitions[0]).any():
-            order = np.lexsort((partitions, sequences, times))
-            times, sequences, partitions = times[order], sequences[order], partitions[order]
-        time, sequence, last = bound
-        certain = (times < time) | (
-            (times == time)
-            & ((sequences < sequence) | ((sequences == sequence) & (partitions <= last)))
-        )
-        count = int(certain.sum())
-        if not count:
-            return None
-        if np.isfinite(times[count - 1]):
-            self.watermark = max(self.watermark or -np.inf, float(times[count - 1]))
-        merged = _assemble(taken, order, count, partitions)
-        self._drop(partitions[:count])
-        return merged
-
-    def _holds(self, one: _Partition, now: float) -> bool:
-        silent = one.silent_since is not None and now - one.silent_since >= self._idle
-        return not (one.ended or silent)
-
-    def _drop(self, partitions: NDArray[np.int64]) -> None:
-        """Let go of what was given."""
-        for number, count in zip(*np.unique(partitions, return_counts=True), strict=True):
-            one, left = self._partitions[int(number)], int(count)
-            one.waiting -= left
-            while left:
-                piece = one.pieces[0]
-                step = min(left, len(piece.times) - piece.given)
-                piece.given += step
-                left -= step
-                if piece.given == len(piece.times):
-                    one.pieces.popleft()
+                bound = min(bound, (*last, number))
+        cuts = [cut for number, one in partitions for cut in one.cut(bound, number, asked)]
+        return _assemble(cuts) if cuts else None
 
 
-def _piece(run: Run, last: Order) -> _Piece:
+def _piece(run: Run, last: Order, came: float) -> _Piece:
     """Find the order that each record has when it is its partition's first."""
     clicks = len(run.clocks)
     is_click = np.zeros(len(run.offsets), dtype=np.bool_)
@@ -243,58 +272,48 @@ def _piece(run: Run, last: Order) -> _Piece:
         for at, own in enumerate(zip(times.tolist(), sequences.tolist(), strict=True)):
             highest = max(highest, own)
             times[at], sequences[at] = highest
-    return _Piece(run, is_click, times[upto], sequences[upto])
+    return _Piece(run, is_click, times[upto], sequences[upto], came)
 
 
-def _until(one: _Partition, time: float) -> Iterable[tuple[_Piece, int, int]]:
-    """Give a partition's records up to a time, by piece."""
-    for piece in one.pieces:
-        end = int(np.searchsorted(piece.times, time, side="right"))
-        if end > piece.given:
-            yield piece, piece.given, end
-        if end < len(piece.times):
-            return
+def _count(piece: _Piece, bound: Bound, number: int) -> int:
+    """Give the number of a piece's records up to a place in the stream, given ones included."""
+    time, sequence, partition = bound
+    begin = int(np.searchsorted(piece.times, time, side="left"))
+    end = int(np.searchsorted(piece.times, time, side="right"))
+    side: Literal["left", "right"] = "right" if number <= partition else "left"
+    return begin + int(np.searchsorted(piece.sequences[begin:end], sequence, side=side))
 
 
-def _assemble(
-    taken: list[tuple[_Piece, int, int]],
-    order: NDArray[np.int64] | None,
-    count: int,
-    partitions: NDArray[np.int64],
-) -> Merged:
-    """Put the first `count` of these records, taken in this order, into one block."""
+def _assemble(cuts: list[_Cut]) -> Merged:
+    """Put records, taken partition by partition, into one block in the order of the stream."""
     sessions: list[Id] = []
     items: list[Id] = []
     rejected: list[Rejected] = []
-    columns = []
-    for piece, begin, end in taken:
+    for piece, records, clicks in cuts:
         decoded = piece.run.decoded
-        before, upto = int(piece.is_click[:begin].sum()), int(piece.is_click[:end].sum())
-        sessions += decoded.sessions[before:upto]
-        items += decoded.items[before:upto]
-        rejected += decoded.rejected[begin - before : end - upto]
-        columns.append(
-            (decoded.times[before:upto], piece.is_click[begin:end], piece.run.offsets[begin:end])
-        )
-    times = np.concatenate([column[0] for column in columns])
-    is_click = np.concatenate([column[1] for column in columns])
-    offsets = np.concatenate([column[2] for column in columns])
-    if order is not None:
+        sessions += decoded.sessions[clicks]
+        items += decoded.items[clicks]
+        rejected += decoded.rejected[records.start - clicks.start : records.stop - clicks.stop]
+    times = np.concatenate([piece.run.decoded.times[clicks] for piece, _, clicks in cuts])
+    is_click = np.concatenate([piece.is_click[records] for piece, records, _ in cuts])
+    offsets = np.concatenate([piece.run.offsets[records] for piece, records, _ in cuts])
+    partitions = np.repeat(
+        [piece.run.partition for piece, _, _ in cuts],
+        [records.stop - records.start for _, records, _ in cuts],
+    )
+    if (partitions != partitions[0]).any():
+        clocks = np.concatenate([piece.times[records] for piece, records, _ in cuts])
+        sequences = np.concatenate([piece.sequences[records] for piece, records, _ in cuts])
+        order = np.lexsort((partitions, sequences, clocks))
         # Where each record's click or rejection stands in its list.
-        places = np.where(is_click, np.cumsum(is_click), np.cumsum(~is_click)) - 1
-        order = order[:count]
-        is_click, offsets, places = is_click[order], offsets[order], places[order]
-        clicks, refused = places[is_click], places[~is_click]
-        sessions, items = _pick(sessions, clicks), _pick(items, clicks)
-        rejected, times = [rejected[at] for at in refused.tolist()], times[clicks]
-    elif count < len(offsets):
-        is_click, offsets = is_click[:count], offsets[:count]
-        clicks_in = int(is_click.sum())
-        sessions, items, times = sessions[:clicks_in], items[:clicks_in], times[:clicks_in]
-        rejected = rejected[: count - clicks_in]
+        places = (np.where(is_click, np.cumsum(is_click), np.cumsum(~is_click)) - 1)[order]
+        is_click, offsets, partitions = is_click[order], offsets[order], partitions[order]
+        chosen = places[is_click]
+        sessions, items, times = _pick(sessions, chosen), _pick(items, chosen), times[chosen]
+        rejected = [rejected[at] for at in places[~is_click].tolist()]
     before_each = np.cumsum(~is_click)[is_click]
     decoded = Decoded(sessions, items, times, rejected, before_each)
-    return Merged(decoded, partitions[:count], offsets, is_click)
+    return Merged(decoded, partitions, offsets, is_click)
 
 
 def _pick(values: list[Id], at: NDArray[np.int64]) -> list[Id]:

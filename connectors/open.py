@@ -47,6 +47,6 @@ def open_source(spec: str, form: LogFormat | None = None, **topic: Any) -> Sourc
         return PipeSource(form)
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
-    if spec.startswith("kafka://"):
+    if spec.startswith("kafka:"):
         return KafkaSource(parse_address(spec), form, **topic)
     return LogSource(spec, form)

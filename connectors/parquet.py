@@ -26,7 +26,6 @@ from .decode import (
     usable_times,
 )
 from .formats import UNITS_PER_SECOND, LogFormat, find_click
-from .lines import RAW
 from .reader import changed
 from .source import SourceError
 
@@ -161,7 +160,7 @@ class ParquetReader:
             except UnusableError as fault:
                 position = {"file": str(self._path), "line": self._row + index + 1}
                 raw = msgspec.json.encode([_shown(value) for value in (session, item, time)])
-                decoding.reject(fault, position, raw[:RAW])
+                decoding.reject(fault, position, raw)
         return decoding.done()
 
     def _time_of(self, value: Any) -> float:

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from .kafka_connect import connect, explained
+from .kafka_connect import KafkaLog, connect, explained
 from .kafka_settings import KafkaAddress
 from .sinks import SinkError
 from .source import SourceError
@@ -44,10 +44,17 @@ REMEDIES = {
 """What helps, by a part of the name of kafka-python's error."""
 
 WAITING_SECONDS = 10.0
-"""After so long without an acknowledgement, and so long again, `Publisher.waiting` is called."""
+"""After so long without an acknowledgement `Publisher` says so."""
+
+LOOKING_MS = 3000
+"""How long it may take to find out then whether the topic is still there."""
 
 CLOSING_SECONDS = 20.0
 """How long the last records may take when a publisher is closed."""
+
+
+def say_nothing(sentence: str) -> None:
+    """Take a sentence that nobody wants to hear."""
 
 
 class Publisher:
@@ -65,15 +72,17 @@ class Publisher:
         kafka-python's keywords, as `client_settings` gives them.
     transactional_id
         Makes every record part of a transaction; the process that had this id before is shut out.
+    tell
+        Takes what a person should know: once that the brokers are waited for, and that it goes on.
 
     Attributes
     ----------
     address
         As given.
+    name
+        It as it is typed.
     partitions
         How many the topic has.
-    waiting
-        Called now and then while the broker gives no answer; may be set.
 
     Raises
     ------
@@ -89,10 +98,14 @@ class Publisher:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         transactional_id: str | None = None,
+        tell: Callable[[str], None] = say_nothing,
     ) -> None:
         self.address = address
+        self.name = str(address)
         self._settings = settings
-        self.waiting: Callable[[], None] = lambda: None
+        self._tell = tell
+        self._waiting = False
+        self._log = KafkaLog()
         self._sent: deque[tuple[FutureRecordMetadata, int]] = deque()
         self._bytes = 0
         self._failure: SinkError | None = None
@@ -106,6 +119,7 @@ class Publisher:
         self._producer: KafkaProducer = connect(
             KafkaProducer, address.servers, {**DEFAULTS, **settings}, **more
         )
+        self._log.__enter__()
         if transactional_id is not None:
             try:
                 self._producer.init_transactions()
@@ -113,11 +127,6 @@ class Publisher:
                 failure = self._failed(error)
                 self.close()
                 raise failure from error
-
-    @property
-    def name(self) -> str:
-        """The topic as it is typed."""
-        return f"kafka://{','.join(self.address.servers)}/{self.address.topic}"
 
     def send(
         self,
@@ -189,10 +198,11 @@ class Publisher:
         self.flush()
         place = TopicPartition(self.address.topic, 0)
         try:
-            self._producer.send_offsets_to_transaction(
-                {place: OffsetAndMetadata(number, "", -1)}, group
-            )
-            self._producer.commit_transaction()
+            # What KafkaProducer's methods of these names do, but for waiting without a word.
+            transaction = self._producer._transaction_manager
+            offsets = {place: OffsetAndMetadata(number, "", -1)}
+            self._wait_for(transaction.send_offsets_to_transaction(offsets, group))
+            self._wait_for(transaction.begin_commit())
         except KafkaError as error:
             raise self._failed(error) from error
 
@@ -206,6 +216,7 @@ class Publisher:
 
         """
         failed = self._failure is not None
+        self._log.__exit__()
         try:
             self._producer.close(timeout=0 if failed else CLOSING_SECONDS)
         except KafkaError:  # It waited in vain.
@@ -234,15 +245,38 @@ class Publisher:
                     raise self._failed(error) from error
                 if not future.is_done:
                     self._check_topic()
-                    self.waiting()
+                    self._wait()
                 continue
+            self._go_on()
             self._sent.popleft()
             self._bytes -= size
 
+    def _wait_for(self, result: Any) -> None:
+        """Wait for a step of a transaction."""
+        self._producer._sender.wakeup()
+        while not result.wait(WAITING_SECONDS * 1000):
+            self._wait()
+        self._go_on()
+
+    def _wait(self) -> None:
+        """Say once that there is no answer."""
+        if not self._waiting:
+            self._waiting = True
+            cause = self._log.cause("they give no answer")
+            self._tell(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
+
+    def _go_on(self) -> None:
+        """Say that there is an answer again, where it was said that there is none."""
+        if self._waiting:
+            self._waiting = False
+            self._log.clear()
+            self._tell(f"{self.name}: the brokers answer again, writing goes on")
+
     def _check_topic(self) -> None:
         """Fail where the topic is gone: kafka-python would try for ever."""
+        settings = {**self._settings, "bootstrap_timeout_ms": LOOKING_MS}
         with suppress(SourceError):  # Nor is the broker there: it may come back.
-            if not count_partitions(self.address, self._settings):
+            if not count_partitions(self.address, settings):
                 raise self._failed(UnknownTopicOrPartitionError())
 
     def _failed(self, error: KafkaError) -> SinkError:

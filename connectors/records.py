@@ -14,7 +14,7 @@ from .clicks import Id, Rejected, time_fault
 from .decode import LONGEST_ID, UnusableError, check_id, check_time, usable_times
 from .formats import LogFormat
 from .jsonlines import JsonLinesDecoder
-from .lines import LONGEST_LINE, RAW
+from .lines import LONGEST_LINE
 from .merge import Run
 
 CHUNK = 500
@@ -106,7 +106,7 @@ class RecordDecoder:
                     "offset": record.offset,
                 }
                 fault.detail = fault.detail.replace("the line", "the value")
-                decoding.reject(fault, position, (value or b"")[:RAW])
+                decoding.reject(fault, position, value or b"", key=record.key)
         return decoding.done()
 
     def _click(self, record: Any) -> tuple[Id, Id, float]:
@@ -150,12 +150,16 @@ def _orders(records: Sequence[Any], decoded: Decoded, clicks: Any) -> tuple[Any,
     """Give the sequence numbers and clocks that `replay` put into the clicks' headers."""
     clocks = decoded.times
     sequences = np.full(len(clicks), -1, dtype=np.int64)
-    if not any(record.headers for record in records):
+    headers = [records[place].headers for place in clicks.tolist()]
+    if not any(headers):
         return sequences, clocks
+    usual = [one[0][1] for one in headers if len(one) == 1 and one[0][0] == "sequence"]
+    if len(usual) == len(headers) and all(value and len(value) == 8 for value in usual):
+        return np.maximum(np.frombuffer(b"".join(usual), dtype=">i8").astype(np.int64), -1), clocks
     found = []
-    for at, place in enumerate(clicks.tolist()):
+    for at, one in enumerate(headers):
         sequence = -1
-        for name, value in records[place].headers:
+        for name, value in one:
             if value is None or len(value) != 8:
                 continue
             if name == "sequence":

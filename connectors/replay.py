@@ -10,14 +10,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidPartitionsError,
+    KafkaError,
+    KafkaTimeoutError,
+    NoError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from kafka.partitioner.default import murmur2
 from kafka.structs import TopicPartition
 
 from .clicks import Clicks, Id
 from .kafka_connect import connect, explained
 from .kafka_settings import KafkaAddress
-from .publisher import Publisher, count_partitions
+from .publisher import Publisher, count_partitions, say_nothing
 from .sinks import SinkError
 from .source import Source
 
@@ -32,6 +42,15 @@ KNOWN_KEYS = 100_000
 
 READING_SECONDS = 60.0
 """How long a broker may take to give the last record of each partition."""
+
+
+REFUSALS: dict[type[KafkaError], str] = {
+    PolicyViolationError: "give a number that it allows",
+    InvalidPartitionsError: "give a number that it allows",
+    TopicAuthorizationFailedError: "let this user make topics",
+    ClusterAuthorizationFailedError: "let this user make topics",
+}
+"""What helps where a broker does not make a topic."""
 
 
 class Tail(NamedTuple):
@@ -78,6 +97,8 @@ class Replay:
         kafka-python's keywords, as `client_settings` gives them.
     speed
         How many times faster than the log's own times; None for flat out.
+    tell
+        Takes what a person should know: that the brokers are waited for.
 
     Attributes
     ----------
@@ -89,8 +110,6 @@ class Replay:
         Records that are in the topic a second time, known at the end.
     behind
         Seconds by which the replay is behind its pace.
-    waiting
-        Called now and then while the broker gives no answer; may be set.
 
     Raises
     ------
@@ -107,6 +126,7 @@ class Replay:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         speed: float | None = None,
+        tell: Callable[[str], None] = say_nothing,
     ) -> None:
         self.read = self.published = 0
         self.rejected: Counter[str] = Counter()
@@ -115,9 +135,7 @@ class Replay:
         self._source = source
         self._settings = settings
         self._speed = speed
-        self.waiting: Callable[[], None] = lambda: None
-        self._publisher = Publisher(address, settings)
-        self._publisher.waiting = lambda: self.waiting()
+        self._publisher = Publisher(address, settings, tell=tell)
         try:
             self._tails = read_tails(address, settings, self._publisher.partitions)
         except BaseException:
@@ -277,23 +295,29 @@ def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
     admin = connect(KafkaAdminClient, address.servers, settings)
     try:
         # Brokers drop by a record's own time, and a log's times are old.
-        admin.create_topics(
-            {address.topic: {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}},
-            wait_for_metadata=True,
-        )
-    except TopicAlreadyExistsError:
-        found = count_partitions(address, settings)
-        if found != partitions:
-            raise SinkError(
-                f"--make-topic {partitions}: the topic {address.topic} is there already, with "
-                f"{found} partitions: leave --make-topic out, or name another topic"
-            ) from None
-        return False
+        wanted = {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}
+        (made,) = admin.create_topics({address.topic: wanted}, raise_errors=False)["topics"]
+        fault = for_code(made["error_code"])
+        if fault is NoError:
+            admin.wait_for_topics([address.topic])
+            return True
     except KafkaError as error:
-        raise SinkError(f"the topic {address.topic} cannot be made: {error}") from error
+        raise SinkError(f"{address}: the topic cannot be made: {error}") from error
     finally:
         admin.close()
-    return True
+    if fault is not TopicAlreadyExistsError:
+        why = made["error_message"] or fault.__name__
+        raise SinkError(
+            f"--make-topic {partitions}: the broker does not make the topic {address.topic}: "
+            f"{why.rstrip('.')}; {REFUSALS.get(fault, 'make it with its own tools')}"
+        )
+    found = count_partitions(address, settings)
+    if found != partitions:
+        raise SinkError(
+            f"--make-topic {partitions}: the topic {address.topic} is there already, with {found} "
+            f"partitions: leave --make-topic out, or name another topic"
+        )
+    return False
 
 
 def read_tails(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> list[Tail]:

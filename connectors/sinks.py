@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
-
-from .clicks import Rejected
 
 
 class SinkError(Exception):
@@ -170,22 +167,3 @@ class JsonLinesSink:
             f"{self._path} cannot be written: {error.strerror}; make room and run again, the last "
             f"snapshot is the place to go on from"
         )
-
-
-def dead_letter(rejected: Rejected) -> dict[str, Any]:
-    """Give a rejected record as a JSON object.
-
-    Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``.
-
-    Examples
-    --------
-    >>> dead_letter(Rejected("no_item", "there is no 'item_id'", {"line": 3}, b"{}"))
-    {'reason': 'no_item', 'detail': "there is no 'item_id'", 'line': 3, 'raw': '{}'}
-
-    """
-    letter = {"reason": rejected.reason, "detail": rejected.detail, **rejected.position}
-    try:
-        letter["raw"] = rejected.raw.decode()
-    except UnicodeDecodeError:
-        letter["raw_base64"] = base64.b64encode(rejected.raw).decode()
-    return letter

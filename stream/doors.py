@@ -106,7 +106,7 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         return JsonLinesSink(spec, written["length"] if known else None)
     address, settings = parse_address(spec), client_settings(config.kafka)
     if name == "dead_letters":
-        return DeadLetterTopic(address, settings)
+        return DeadLetterTopic(address, settings, engine.tell)
     # By the topic alone: brokers may move.
     known = is_topic(before) and parse_address(before).topic == address.topic
     held = written.get("length")
@@ -120,6 +120,7 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         settings,
         transactional_id=transactional_id(str(engine.about["source"]), config),
         resume_at=written["length"] if known else None,
+        tell=engine.tell,
     )
 
 

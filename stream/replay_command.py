@@ -148,15 +148,12 @@ def replay(
     if is_topic(log):
         raise ConfigError(f"{log} is a topic: name a log to replay")
     settings = client_settings(options.kafka)
-    with closing(open_the_source(log, options)) as source, KafkaLog() as kafka_log:
+    # What kafka-python logs is told in errors and notes; its own words are of no help.
+    with closing(open_the_source(log, options)) as source, KafkaLog():
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
             tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
-        publishing = Replay(source, address, settings, speed)
-        publishing.waiting = lambda: tell(
-            f"waiting for Kafka at {', '.join(address.servers)}: "
-            f"{kafka_log.cause('it gives no answer')}"
-        )
+        publishing = Replay(source, address, settings, speed, tell)
         ended = False
         try:
             with _terminating(), Progress() as progress:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ class Certificates(NamedTuple):
     broker: Path
 
 
-class Broker:
+class Broker(ABC):
     """A broker on a free port of this machine; it keeps port and data from one start to the next.
 
     Attributes
@@ -55,9 +56,9 @@ class Broker:
         self.certificates: Certificates | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Give the command that runs the broker, its folder made ready."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start the broker and wait until it serves."""
@@ -113,6 +114,10 @@ class Elsewhere(Broker):
     def __init__(self, address: str, folder: Path) -> None:
         super().__init__(folder)
         self.address = address
+
+    def command(self) -> list[str]:
+        """Give none: there is nothing to be started."""
+        return []
 
     def start(self) -> None:
         """Do nothing."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 
+from nextclick.connectors import kafka_settings
 from nextclick.connectors.kafka_connect import connect
 from nextclick.connectors.kafka_settings import client_settings, parse_address, public_settings
 from nextclick.connectors.source import SourceError
@@ -68,11 +69,34 @@ def test_settings_have_kafkas_names_or_kafka_pythons(monkeypatch: pytest.MonkeyP
         ({"group.id": "g"}, "--group"),
         ({"value.deserializer": "x"}, "cannot be set"),
         ({"client.id": "a", "client_id": "b"}, "twice"),
+        ({"compression.type": "zst"}, r"compression.type: 'zst' is not one of none, gzip.*'zstd'"),
+        ({"client.dns.lookup": "default"}, "not one of use_all_dns_ips"),
+        ({"max.poll.records": 0}, "max.poll.records: 0 is not between 1 and 2,147,483,647"),
+        ({"max.poll.records": 2**31}, "2147483648 is not between"),
+        ({"linger.ms": -1}, "-1 is not between 0"),
+        ({"retries": 0}, "0 is not between 1"),
+        ({"max.in.flight.requests.per.connection": 6}, "not between 1 and 5"),
+        ({"acks": "all"}, "always wait"),
+        ({"proxy.url": "host:1080"}, "write http://host:port or socks5"),
     ],
 )
 def test_a_wrong_setting_is_an_error_with_the_remedy(table: dict[str, Any], words: str) -> None:
     with pytest.raises(SourceError, match=words):
         client_settings(table)
+
+
+def test_a_codec_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client_settings({"compression.type": "lz4"}) == {"compression_type": "lz4"}
+    assert client_settings({"compression.type": "none"}) == {"compression_type": None}
+    monkeypatch.setitem(kafka_settings.LIBRARIES, "lz4", (lambda: False, "lz4"))
+    with pytest.raises(SourceError, match="needs the package lz4"):
+        client_settings({"compression.type": "lz4"})
+
+
+def test_settings_that_do_not_go_together_are_not_blamed_on_the_broker(broker: Broker) -> None:
+    settings = client_settings({"heartbeat.interval.ms": 9000, "session.timeout.ms": 9000})
+    with pytest.raises(SourceError, match=r"^\[kafka\]: these settings do not go together"):
+        connect(KafkaConsumer, [broker.address], settings, group_id="g")
 
 
 def test_secrets_are_not_shown() -> None:

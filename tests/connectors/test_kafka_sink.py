@@ -14,12 +14,9 @@ from typing import Any
 import pytest
 
 from nextclick.connectors import (
-    DeadLetterTopic,
     KafkaAddress,
     KafkaSink,
-    Rejected,
     SinkError,
-    dead_letter,
 )
 from nextclick.connectors import kafka_sink as sinks
 from nextclick.connectors import publisher as publishing
@@ -294,6 +291,39 @@ def test_a_broker_killed_meanwhile_loses_and_doubles_nothing(
         assert numbers(broker, name) == list(range(10_000))
 
 
+def test_a_broker_killed_before_a_transaction_is_waited_for(
+    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "WAITING_SECONDS", 1.0)
+    broker = make_broker()
+    make_topic(broker.address, topic)
+    notes: list[str] = []
+    waiting = threading.Event()
+
+    def tell(note: str) -> None:
+        notes.append(note)
+        waiting.set()
+
+    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", tell=tell)
+    for number in (1, 2):
+        write(sink, number)
+        sink.commit(sink.sync())
+    write(sink, 3)
+    length = sink.sync()
+    broker.kill()
+    thread = threading.Thread(target=sink.commit, args=(length,))
+    thread.start()
+    assert waiting.wait(60)
+    broker.start()
+    thread.join(100)
+    assert not thread.is_alive()
+    sink.close()
+    assert numbers(broker, topic) == [1, 2, 3]
+    first, last = notes
+    assert "nothing listens there" in first
+    assert "writing goes on" in last
+
+
 def test_what_is_not_acknowledged_is_bounded(
     make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,23 +331,61 @@ def test_what_is_not_acknowledged_is_bounded(
     monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
     broker = make_broker()
     make_topic(broker.address, topic)
-    sink = open_sink(broker, topic)
-    waits = threading.Semaphore(0)
-    monkeypatch.setattr(sink._publisher, "_check_topic", lambda: None)
-    sink._publisher.waiting = waits.release
+    waited = threading.Semaphore(0)
+    notes: list[str] = []
+
+    def wait(publisher: publishing.Publisher) -> None:
+        waited.release()
+        say(publisher)
+
+    say = publishing.Publisher._wait
+    monkeypatch.setattr(publishing.Publisher, "_wait", wait)
+    monkeypatch.setattr(publishing.Publisher, "_check_topic", lambda self: None)
+    sink = open_sink(broker, topic, tell=notes.append)
     write(sink, 0)
     sink.sync()
     broker.pause()
     thread = threading.Thread(target=lambda: write(sink, *range(1, 2000)))
     thread.start()
-    assert waits.acquire(timeout=60)
-    assert waits.acquire(timeout=60)
+    assert waited.acquire(timeout=60)
+    assert waited.acquire(timeout=60)
     assert thread.is_alive()
     assert sink._publisher._bytes < 10_000 + 200
     broker.resume()
     thread.join(60)
     sink.close()
     assert numbers(broker, topic) == list(range(2000))
+    # Each once, however long it took.
+    assert [note.partition(topic)[2] for note in notes] == [
+        ": waiting for the brokers, nothing can be written: they give no answer",
+        ": the brokers answer again, writing goes on",
+    ]
+
+
+def test_a_commit_that_waits_for_the_broker_says_so(
+    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.2)
+    broker = make_broker()
+    make_topic(broker.address, topic)
+    notes: list[str] = []
+    at_last = publishing.Publisher.flush
+
+    def flush(publisher: publishing.Publisher) -> None:
+        at_last(publisher)
+        broker.pause()
+
+    def tell(note: str) -> None:
+        notes.append(note)
+        broker.resume()
+
+    monkeypatch.setattr(publishing.Publisher, "flush", flush)
+    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", tell=tell)
+    write(sink, 1, 2)
+    sink.commit(sink.sync())
+    sink.close()
+    assert ["waiting" in note for note in notes] == [True, False]
+    assert numbers(broker, topic) == [1, 2]
 
 
 def test_a_record_too_large_is_an_error_with_the_remedy(broker: Broker, topic: str) -> None:
@@ -358,23 +426,3 @@ def test_a_topic_deleted_meanwhile_is_named(
     with pytest.raises(SinkError, match="the topic is gone: make it again"):
         sink.sync()
     sink.close()
-
-
-def test_dead_letters_hold_the_bytes_as_they_were_read(broker: Broker, topic: str) -> None:
-    make_topic(broker.address, topic)
-    sink = DeadLetterTopic(KafkaAddress([broker.address], topic), {})
-    place = {"topic": "clicks", "partition": 3, "offset": 17}
-    raws = [b"\xff\x00 broken", b'{"item_id":', b"", "schön".encode()]
-    for raw in raws:
-        sink.write(dead_letter(Rejected("bad_json", "it is cut", place, raw)))
-    sink.commit(sink.sync())
-    sink.close()
-    records = read_topic(broker.address, topic)
-    assert [record.value for record in records] == raws
-    assert records[0].headers == [
-        ("reason", b"bad_json"),
-        ("detail", b"it is cut"),
-        ("topic", b"clicks"),
-        ("partition", b"3"),
-        ("offset", b"17"),
-    ]

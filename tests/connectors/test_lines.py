@@ -33,7 +33,7 @@ def test_lines_are_the_same_however_the_bytes_arrive(text: bytes, chunks: list[i
     assert [line for block in blocks for line in block.split()] == [
         line.removesuffix(b"\r") for line in expected
     ]
-    assert [block.raw(i) for block in blocks for i in range(len(block))] == expected
+    assert [block.raw(i)[0] for block in blocks for i in range(len(block))] == expected
 
 
 @given(TEXT, st.lists(st.integers(0, 5)), st.data())
@@ -59,7 +59,7 @@ def test_a_line_too_long_is_set_aside_and_the_rest_stands(
     text = b"".join(b"x" * size + b"\n" for size in sizes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "LONGEST_LINE", 10)
-        patch.setattr(lines_module, "RAW", 4)
+        patch.setattr(lines_module, "LONG", 4)
         blocks = cut(text, chunks)
     found = []
     for block in blocks:

@@ -44,6 +44,8 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kafka_is_a_topic() -> None:
+    with pytest.raises(SourceError, match="looks like kafka://host:port/topic"):
+        open_source("kafka:/localhost/clicks")
     with pytest.raises(SourceError, match="nothing listens there"):
         open_source(
             f"kafka://127.0.0.1:{free_port()}/clicks", settings={"bootstrap_timeout_ms": 500}

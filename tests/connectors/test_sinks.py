@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nextclick.connectors.clicks import Rejected
-from nextclick.connectors.sinks import JsonLinesSink, SinkError, dead_letter
+from nextclick.connectors.sinks import JsonLinesSink, SinkError
 
 
 def test_records_stand_one_a_line(tmp_path: Path) -> None:
@@ -64,10 +63,3 @@ def test_a_full_disk_is_named() -> None:
         sink.sync()
     with pytest.raises(SinkError, match="No space left"):
         sink.close()
-
-
-def test_a_dead_letter_keeps_the_bytes() -> None:
-    text = dead_letter(Rejected("no_item", "why", {"file": "a", "line": 3}, "é".encode()))
-    assert text == {"reason": "no_item", "detail": "why", "file": "a", "line": 3, "raw": "é"}
-    binary = dead_letter(Rejected("not_utf8", "why", {"line": 3}, b"\xff"))
-    assert (binary["raw_base64"], "raw" in binary) == ("/w==", False)

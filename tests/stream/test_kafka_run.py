@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -250,61 +249,3 @@ def test_clicks_on_a_quiet_topic_are_answered_at_once(
     assert [answer["click"] for answer in answers] == [2, 3]
     assert all(answer["model_clicks"] == 0 for answer in answers)
     assert answers[0]["items"] == [7]
-
-
-def resident(pid: int) -> float:
-    """Give a process' memory in megabytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_soak(tmp_path: Path, broker: Broker, topic: str) -> None:
-    """A steady live rate, for NEXTCLICK_SOAK_MINUTES (`make soak`: 60; else 2)."""
-    from urllib.request import urlopen
-
-    from tests.stream.test_telemetry import read
-
-    minutes = float(os.environ.get("NEXTCLICK_SOAK_MINUTES", "2"))
-    rate = 500
-    clicks = int(minutes * 60 * rate)
-    log = write_log(tmp_path / "clicks.csv", clicks)
-    empty_topic(broker, topic, 4)
-    arguments = [spec(broker, topic), *FLAGS, "--max-clicks", str(clicks), "--metrics-port", "0"]
-    arguments += ["--snapshots", str(tmp_path / "s"), "--snapshot-every", "20s"]
-    samples: list[dict[str, float]] = []
-    with ThreadPoolExecutor(1) as pool, engine_process(*arguments) as process:
-        assert process.stderr is not None
-        page = until(lambda: process.stderr.readline().decode(), process).split()[-1]  # type: ignore[union-attr]
-        replaying = pool.submit(replay, broker, topic, log, minutes * 60)
-        while process.poll() is None and not (replaying.done() and replaying.exception()):
-            time.sleep(5)
-            try:
-                with urlopen(page, timeout=30) as answer:
-                    values = read(answer.read().decode())
-            except OSError:
-                continue
-            lags = [value for (name, _), value in values.items() if name == "nextclick_lag_records"]
-            samples.append(
-                {
-                    "clicks": values["nextclick_clicks_total", ()],
-                    "lag": sum(lags),
-                    "memory": resident(process.pid) if process.poll() is None else 0.0,
-                    "model": values["nextclick_phase_seconds_sum", ("model",)],
-                    "steps": values["nextclick_phase_seconds_count", ("model",)],
-                }
-            )
-        replaying.result()
-        assert process.wait(60) == 0
-    print(json.dumps(samples[:: max(1, len(samples) // 60)]))
-    # The first third is for warming up; then memory and lag stay, and so does the step's time.
-    warm, last = samples[len(samples) // 3], samples[-2]
-    middle = samples[2 * len(samples) // 3]
-    assert max(sample["memory"] for sample in samples) < 1.2 * warm["memory"] + 50
-    assert np.median([sample["lag"] for sample in samples]) < 5 * rate
-
-    def step(one: dict[str, float], other: dict[str, float]) -> float:
-        return (other["model"] - one["model"]) / (other["steps"] - one["steps"])
-
-    assert step(middle, last) < 2 * step(warm, middle)

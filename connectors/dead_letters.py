@@ -1,0 +1,133 @@
+"""Records that cannot be used, as they go out."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .clicks import Rejected
+from .kafka_settings import KafkaAddress
+from .publisher import Publisher, say_nothing
+
+AS_BASE64 = "_base64"
+"""Ends the name of a field whose bytes are no UTF-8."""
+
+
+def dead_letter(rejected: Rejected) -> dict[str, Any]:
+    """Give a rejected record as a JSON object.
+
+    Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
+    one that has a key. Where ``raw`` is only the start of a long record, ``cut_from`` is the whole
+    one's size in bytes.
+
+    Examples
+    --------
+    >>> dead_letter(Rejected("no_item", "there is no 'item_id'", {"line": 3}, b"{}"))
+    {'reason': 'no_item', 'detail': "there is no 'item_id'", 'line': 3, 'raw': '{}'}
+
+    """
+    letter = {"reason": rejected.reason, "detail": rejected.detail, **rejected.position}
+    if rejected.cut_from is not None:
+        letter["cut_from"] = rejected.cut_from
+    for name, data in (("key", rejected.key), ("raw", rejected.raw)):
+        if data is None:
+            continue
+        try:
+            letter[name] = data.decode()
+        except UnicodeDecodeError:
+            letter[name + AS_BASE64] = base64.b64encode(data).decode()
+    return letter
+
+
+class DeadLetterTopic:
+    """A topic that takes rejected records, at least once.
+
+    Key and value are the record's bytes as they were read; reason, detail and the place it stood
+    at (topic, partition and offset, or file and line) are headers, and so is ``cut_from``.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic.
+    settings
+        kafka-python's keywords, as `client_settings` gives them.
+    tell
+        Takes what a person should know: that the brokers are waited for.
+
+    Attributes
+    ----------
+    name
+        ``kafka://host:port/topic``.
+    full
+        False: it needs no snapshot before it takes more.
+
+    Raises
+    ------
+    SinkError
+        There is no such topic.
+    SourceError
+        The broker cannot be reached.
+
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        settings: Mapping[str, Any],
+        tell: Callable[[str], None] = say_nothing,
+    ) -> None:
+        self.name = str(address)
+        self.full = False
+        self._publisher = Publisher(address, settings, tell=tell)
+
+    def write(self, record: Any) -> None:
+        """Take a rejected record as `dead_letter` gives it.
+
+        Raises
+        ------
+        SinkError
+            An earlier record cannot be written.
+
+        """
+        letter = dict(record)
+        key, raw = _bytes(letter, "key"), _bytes(letter, "raw")
+        headers = [(name, str(value).encode()) for name, value in letter.items()]
+        self._publisher.send(raw or b"", key=key, headers=headers)
+
+    def flush(self) -> None:
+        """Do nothing: records are on their way."""
+
+    def sync(self) -> None:
+        """Wait until all records are acknowledged.
+
+        Raises
+        ------
+        SinkError
+            One cannot be written.
+
+        """
+        self._publisher.flush()
+
+    def commit(self, length: Any) -> None:
+        """Do nothing: what was written after a snapshot is written again after a kill."""
+
+    def close(self) -> None:
+        """Wait a while for what was sent, and let go of the connection.
+
+        Raises
+        ------
+        SinkError
+            Some of it was not acknowledged.
+
+        """
+        self._publisher.close()
+
+
+def _bytes(letter: dict[str, Any], name: str) -> bytes | None:
+    """Take a field of bytes out of a dead letter."""
+    encoded = letter.pop(name + AS_BASE64, None)
+    if encoded is not None:
+        return base64.b64decode(encoded)
+    text = letter.pop(name, None)
+    return None if text is None else str(text).encode()
