@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from ..recommender import Recommender
+from .markov import Markov
+from .popularity import Popularity
+from .rules import Rules
+from .session_popularity import SessionPopularity
+from .stan import Stan
+from .vsknn import VSkNN
+from .vstan import VStan
 
-RIVALS: dict[str, type[Recommender]] = {}
+RIVALS: dict[str, type[Recommender]] = {
+    "popularity": Popularity,
+    "session-popularity": SessionPopularity,
+    "markov": Markov,
+    "rules": Rules,
+    "vsknn": VSkNN,
+    "stan": Stan,
+    "vstan": VStan,
+}
 """The rivals by name. Each takes ``max_sessions``, ``max_items``, ``seed`` and its own options, all
 by keyword."""
