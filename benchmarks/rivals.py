@@ -7,7 +7,7 @@ For example, from the repository's root:
 
 Each argument is a rival's name and options, parted by spaces; without arguments all rivals run as
 they are by default. Prints a Markdown table: Recall@20/MRR@20 in percent over all scored clicks,
-unseen items being misses, and milliseconds a click.
+unseen items being misses, and milliseconds of a core a click.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ LOGS = ("yoochoose", "deskdrop", "trivago")
 
 
 def run(log: Path, clicks: int, batch: int, rival: str, options: dict[str, Any]) -> list[float]:
-    """Run a rival over one log; give Recall@20 and MRR@20 in percent, milliseconds a click."""
+    """Run a rival over one log; give Recall@20 and MRR@20 in percent, and milliseconds a click."""
     model: Any = RIVALS[rival](**options)
     stream = LogSource(log).poll(clicks or 1 << 40)
     assert stream is not None
     kept = []
-    began = time.perf_counter()
+    began = time.process_time()
     for start in range(0, len(stream), batch):
         part = slice(start, start + batch)
         tested = model.test_then_learn(stream.sessions[part], stream.items[part])
         kept.append(tested.ranks[tested.scored])
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     ranks = np.concatenate(kept)
     hits = (ranks > 0) & (ranks <= 20)
     reciprocal = np.where(hits, 1 / np.maximum(ranks, 1), 0)

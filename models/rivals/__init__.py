@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..recommender import Recommender
+from .context_tree import ContextTree
+from .item_knn import ItemKNN
 from .markov import Markov
 from .popularity import Popularity
 from .rules import Rules
@@ -16,9 +18,11 @@ RIVALS: dict[str, type[Recommender]] = {
     "session-popularity": SessionPopularity,
     "markov": Markov,
     "rules": Rules,
+    "item-knn": ItemKNN,
     "vsknn": VSkNN,
     "stan": Stan,
     "vstan": VStan,
+    "context-tree": ContextTree,
 }
 """The rivals by name. Each takes ``max_sessions``, ``max_items``, ``seed`` and its own options, all
 by keyword."""

@@ -7,7 +7,7 @@ import time as clock
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain, islice
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class CountingModel(ABC):
 
     """
 
-    name: ClassVar[str]
+    name: str
     window: int = 1
     """How many clicks of a session are kept."""
     distinct: bool = False
@@ -266,32 +266,40 @@ class CountingModel(ABC):
         windows = [self._windows[row] for row in session_arrays["rows"].tolist()]
         lengths = np.fromiter(map(len, windows), np.int64, len(windows))
         arrays = {
-            **{f"items.{name}": array for name, array in item_arrays.items()},
-            **{f"sessions.{name}": array for name, array in session_arrays.items()},
+            **named("items.", item_arrays),
+            **named("sessions.", session_arrays),
             "sessions.lengths": lengths,
             "sessions.clicks": np.fromiter(
                 chain.from_iterable(windows), np.int64, int(lengths.sum())
             ),
-            **{f"evidence.{name}": array for name, array in self.parts().items()},
+            **named("evidence.", self.parts()),
         }
         return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
 
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave, by a model of the same options."""
-
-        def group(prefix: str) -> Arrays:
-            return {
-                name.removeprefix(prefix): array
-                for name, array in state.arrays.items()
-                if name.startswith(prefix)
-            }
-
-        sessions = group("sessions.")
-        self.items.restore(state.values["items"], group("items."))
+        sessions = group(state.arrays, "sessions.")
+        self.items.restore(state.values["items"], group(state.arrays, "items."))
         self.sessions.restore(state.values["sessions"], sessions)
         self.clicks = state.values["clicks"]
         self._windows = [()] * self.sessions.used
         clicks = iter(sessions["clicks"].tolist())
-        for row, length in zip(sessions["rows"].tolist(), sessions["lengths"].tolist(), strict=True):
+        for row, length in zip(
+            sessions["rows"].tolist(), sessions["lengths"].tolist(), strict=True
+        ):
             self._windows[row] = tuple(islice(clicks, length))
-        self.take(group("evidence."))
+        self.take(group(state.arrays, "evidence."))
+
+
+def named(prefix: str, arrays: Arrays) -> Arrays:
+    """Put a prefix before the names of arrays."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def group(arrays: Arrays, prefix: str) -> Arrays:
+    """Give the arrays whose names begin with a prefix, named without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

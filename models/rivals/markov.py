@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from .rules import Rules
 
@@ -16,6 +16,8 @@ class Markov(Rules):
 
     Parameters
     ----------
+    half_life
+        In clicks of the stream.
     followers
         So many successors are kept an item; a new one takes the place of the rarest.
     options
@@ -23,7 +25,7 @@ class Markov(Rules):
 
     """
 
-    name: ClassVar[str] = "markov"
+    name = "markov"
 
-    def __init__(self, *, followers: int = 200, **options: Any) -> None:
-        super().__init__(steps=1, followers=followers, **options)
+    def __init__(self, *, half_life: float = 100_000, followers: int = 200, **options: Any) -> None:
+        super().__init__(steps=1, half_life=half_life, followers=followers, **options)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recommender import Arrays
+from .adding import Adder
 from .columns import Columns
-from .counting import NOTHING, CountingModel, Evidence, Session
+from .counting import NOTHING, CountingModel, Evidence, Session, group, named
 from .lists import Lists
 from .recency import ROW
 
@@ -31,9 +32,14 @@ class Neighbours(CountingModel):
 
     Let x run over the items of the session, the last one first, and n over the neighbours. A
     neighbour's overlap is the sum of `importance` over the items that it shares, and `nearness`
-    makes its similarity of it. It gives each of its items similarity · `trust` (which goes by the
-    last x that it shares) · `closeness` · 1 + idf · ln(sessions / sessions with the item), counted
-    along the stream. Equally near sessions are taken from the most recently clicked on.
+    makes its similarity of it. It gives each of its items
+
+        similarity · `trust` of the last x that it shares
+            · exp(−places from its own last item that is shared / `distance`)
+            · (1 + idf · ln(sessions / sessions with the item))
+
+    with sessions counted along the stream. Equally near sessions are taken from the most recently
+    clicked on.
 
     Parameters
     ----------
@@ -46,7 +52,8 @@ class Neighbours(CountingModel):
     window
         So many items of a session.
     own
-        Whether the session's own earlier clicks are asked too.
+        Whether the session itself is asked too: what it has clicked may be clicked again. Where
+        nothing fades with `distance`, its items count by their importance.
     idf
         How much more a rare item counts.
     options
@@ -55,6 +62,8 @@ class Neighbours(CountingModel):
     """
 
     distinct = True
+    distance: float = 0.0
+    """How fast a neighbour's items fade away from the last one that it shares; 0: not at all."""
 
     def __init__(
         self,
@@ -87,10 +96,9 @@ class Neighbours(CountingModel):
         self._numbers: list[int] = [0]
         self._postings = Lists(self.journal, sample)
         self._holders = Columns(self.journal, sessions=np.float64)
-        # Room to add up in, zero in between: by place in the ring, and by row of the item.
+        self._adder = Adder()
+        # Room to add up in, by place in the ring; zero in between.
         self._overlaps = np.zeros(kept)
-        self._scores = np.zeros(64)
-        self._marks = np.zeros(64, np.int64)
 
     @abstractmethod
     def importance(self, count: int) -> list[float]:
@@ -115,13 +123,6 @@ class Neighbours(CountingModel):
         """
         return overlap
 
-    def closeness(self, distances: Integers) -> Floats | None:
-        """Give how much items count so many places from the neighbour's last shared one.
-
-        None: all alike.
-        """
-        return None
-
     def score(self, session: Session) -> Evidence:
         """Add up what the nearest sessions hold."""
         places, overlap, steps = self._candidates(session)
@@ -143,13 +144,21 @@ class Neighbours(CountingModel):
         stamps = stamps[who, column]
         rows = stamps & ROW
         shares = near[who]
-        if (closeness := self._closeness(session, rows, who, column)) is not None:
-            shares *= closeness
+        if self.distance:
+            places_off = self._distances(session, rows, who, column)
+            shares *= np.exp(places_off / -self.distance)
+        elif self.own:
+            self._weigh_own(session, places[who], rows, shares)
         if self.idf:
             holders = np.maximum(self._holders.arrays["sessions"][rows], 1)
             shares *= 1 + self.idf * np.maximum(np.log(self._begun / holders), 0)
         alive = self.items.alive(stamps)
-        return self._sum(rows[alive], shares[alive])
+        return Evidence(*self._adder.add(rows[alive], shares[alive]))
+
+    def _place(self, session: Session) -> int:
+        """Give where in the ring a session itself stands; -1 where it is not remembered."""
+        number = self._numbers[session.row]
+        return number % self.kept if number > max(0, self._begun - self.kept) else -1
 
     def _candidates(self, session: Session) -> tuple[Integers, Floats, Integers]:
         """Find the sessions that share an item.
@@ -177,9 +186,8 @@ class Neighbours(CountingModel):
         steps = np.repeat(np.arange(len(found)), [len(part) for part in found])
         overlap = overlaps[places]
         overlaps[places] = 0
-        number = self._numbers[session.row]
-        if not self.own and number:
-            others = places != number % self.kept
+        if not self.own:
+            others = places != self._place(session)
             places, overlap, steps = places[others], overlap[others], steps[others]
         return places, overlap, steps
 
@@ -194,36 +202,28 @@ class Neighbours(CountingModel):
         chosen = np.concatenate([sure, even])
         return chosen[np.argsort(last[chosen])]
 
-    def _closeness(
+    def _weigh_own(
+        self, session: Session, places: Integers, rows: Integers, shares: Floats
+    ) -> None:
+        """Let each of the session's own items count by its importance, the last one most."""
+        own = (places == self._place(session)).nonzero()[0]
+        importance = self.importance(len(session.clicks))
+        worth = dict(zip(reversed(session.clicks), importance, strict=True))
+        shares[own] *= [worth.get(row, 0.0) for row in rows[own].tolist()]
+
+    def _distances(
         self, session: Session, rows: Integers, who: Integers, column: Integers
-    ) -> Floats | None:
-        self._reach()
-        self._marks[session.clicks] = 1
-        shared = self._marks[rows].nonzero()[0]
-        self._marks[session.clicks] = 0
+    ) -> Integers:
+        """Give how far each item stands from the last one that its neighbour shares."""
+        shared = self._adder.among(rows, session.clicks)
         # Of several values for one place numpy keeps the last: that of the last shared item.
         latest = np.zeros(who[-1] + 1, np.int64)
         latest[who[shared]] = column[shared]
-        return self.closeness(np.abs(column - latest[who]))
-
-    def _sum(self, rows: Integers, shares: Floats) -> Evidence:
-        """Add up shares by item."""
-        self._reach()
-        np.add.at(self._scores, rows, shares)
-        order = np.arange(len(rows))
-        self._marks[rows] = order
-        once = rows[self._marks[rows] == order]
-        scores = self._scores[once]
-        self._scores[once] = self._marks[once] = 0
-        return Evidence(once, scores)
-
-    def _reach(self) -> None:
-        if len(self._marks) < self.items.used:
-            self._marks = np.zeros(2 * self.items.used, np.int64)
-            self._scores = np.zeros(2 * self.items.used)
+        distances: Integers = np.abs(column - latest[who])
+        return distances
 
     def begin(self, row: int) -> None:
-        """A new session has no number yet."""
+        """Know no number of a new session."""
         self._numbers.extend([0] * (row + 1 - len(self._numbers)))
         self.journal.place(self._numbers, row, 0)
 
@@ -242,7 +242,8 @@ class Neighbours(CountingModel):
         self._begun += 1
         place = self._begun % self.kept
         old = self._begun - self.kept
-        for stamp in self._ring["items"][place].tolist():
+        line = self._ring["items"][place]
+        for stamp in line[line.nonzero()[0]].tolist():
             self._unpost(stamp, old)
         self.journal.put(self._ring, "items", place, 0)
         self.journal.put(self._ring, "lengths", place, 0)
@@ -289,13 +290,10 @@ class Neighbours(CountingModel):
         begun = min(self._begun + 1, self.kept)
         self._numbers.extend([0] * (self.sessions.used - len(self._numbers)))
         return {
-            **{f"ring.{name}": array[:begun].copy() for name, array in self._ring.items()},
-            **{f"postings.{name}": array for name, array in self._postings.state().items()},
-            **{
-                f"holders.{name}": array
-                for name, array in self._holders.state(self.items.used).items()
-            },
-            "numbers": np.array(self._numbers, np.int64),
+            **named("ring.", {name: array[:begun].copy() for name, array in self._ring.items()}),
+            **named("postings.", self._postings.state()),
+            **named("holders.", self._holders.state(self.items.used)),
+            "numbers": np.array(self._numbers[: self.sessions.used], np.int64),
             "begun": np.array([self._begun]),
         }
 
@@ -305,15 +303,7 @@ class Neighbours(CountingModel):
             kept = arrays[f"ring.{name}"]
             array[: len(kept)] = kept
             array[len(kept) :] = 0
-        self._postings.restore(_group(arrays, "postings."))
-        self._holders.restore(_group(arrays, "holders."))
+        self._postings.restore(group(arrays, "postings."))
+        self._holders.restore(group(arrays, "holders."))
         self._numbers = arrays["numbers"].tolist()
         self._begun = int(arrays["begun"][0])
-
-
-def _group(arrays: Arrays, prefix: str) -> Arrays:
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }

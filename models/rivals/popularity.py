@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ..recommender import Arrays
 from .columns import Columns
 from .counting import CountingModel, Evidence, Session
-
-RENEWAL = 512
-"""Weights are made smaller after so many half-lives, before they become too large for a float."""
+from .decay import RENEWAL, Decay
 
 
 class Popularity(CountingModel):
     """Scores an item by its clicks, each worth half of what it was every `half_life` clicks.
 
     The popularity of recent clicks, decayed (Y. Ji, A. Sun, J. Zhang and C. Li, *A Re-visit of the
-    Popularity Baseline in Recommender Systems*, 2020: DecayPop), with clicks for a clock. New
-    clicks get the more weight instead of old ones the less (forward decay: G. Cormode,
-    V. Shkapenyuk, D. Srivastava and B. Xu, 2009), so a click costs the same however many items
-    there are.
+    Popularity Baseline in Recommender Systems*, 2020: DecayPop), with clicks for a clock.
 
     Parameters
     ----------
@@ -39,33 +34,25 @@ class Popularity(CountingModel):
 
     """
 
-    name: ClassVar[str] = "popularity"
+    name = "popularity"
 
     def __init__(self, *, half_life: float = 2_000, **options: Any) -> None:
         super().__init__(**options)
-        if half_life <= 0:
-            raise ValueError("half_life is more than 0 clicks")
-        self.half_life = half_life
+        self.decay = Decay(half_life)
         self._columns = Columns(self.journal, weights=np.float64)
-
-    @property
-    def now(self) -> float:
-        """What a click is worth now."""
-        return float(2.0 ** (self.clicks / self.half_life % RENEWAL))
 
     def score(self, session: Session) -> Evidence:
         """Score all items alike for every session: by weight in units of a click made now."""
         weights = self._columns.arrays["weights"][: self.items.used]
-        return Evidence(None, weights / self.now)
+        return Evidence(None, weights / self.decay.worth(self.clicks))
 
     def count(self, session: Session, row: int) -> None:
         """Add a click's weight to the item's."""
         self._columns.reach(self.items.used)
         weights = self._columns.arrays["weights"]
-        now = self.now
-        if self.clicks and now < 2.0 ** ((self.clicks - 1) / self.half_life % RENEWAL):
+        if self.decay.renews(self.clicks):
             self._columns.put("weights", slice(None), weights * 2.0**-RENEWAL)
-        self._columns.put("weights", row, weights[row] + now)
+        self._columns.put("weights", row, weights[row] + self.decay.worth(self.clicks))
 
     def drop(self, row: int) -> None:
         """Let the item's clicks go."""

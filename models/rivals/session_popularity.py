@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class SessionPopularity(Popularity):
 
     """
 
-    name: ClassVar[str] = "session-popularity"
+    name = "session-popularity"
 
     def __init__(self, *, window: int = 20, **options: Any) -> None:
         super().__init__(**options)
@@ -36,6 +36,6 @@ class SessionPopularity(Popularity):
         """Add the item's share of recent clicks, less than one, to its number in the session."""
         popular = super().score(session).scores
         # All clicks so far, decayed: one item cannot have more.
-        scores = popular / (1 + 1 / (1 - 0.5 ** (1 / self.half_life)))
-        np.add.at(scores, session.clicks, 1)
+        scores = popular / (1 + 1 / (1 - 0.5 ** (1 / self.decay.half_life)))
+        np.add.at(scores, np.array(session.clicks, np.int64), 1)
         return Evidence(None, scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Stan(Neighbours):
 
     """
 
-    name: ClassVar[str] = "stan"
+    name = "stan"
 
     def __init__(
         self,
@@ -75,8 +75,3 @@ class Stan(Neighbours):
     def trust(self, count: int) -> Floats:
         """All alike."""
         return np.ones(count)
-
-    def closeness(self, distances: Integers) -> Floats | None:
-        """Less by exp(−1/λ3) for each item between."""
-        closeness: Floats = np.exp(distances / -self.distance)
-        return closeness

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class VSkNN(Neighbours):
 
     """
 
-    name: ClassVar[str] = "vsknn"
+    name = "vsknn"
 
     def __init__(
         self,

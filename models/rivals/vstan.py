@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class VStan(Stan):
 
     """
 
-    name: ClassVar[str] = "vstan"
+    name = "vstan"
 
     def __init__(self, *, share: float = 1.0, idf: float = 1.0, **options: Any) -> None:
         super().__init__(idf=idf, **options)
