@@ -59,9 +59,9 @@ class ContextTree(CountingModel):
     def __init__(
         self,
         *,
-        depth: int = 3,
-        prior: float = 20.0,
-        trust: float = 0.5,
+        depth: int = 2,
+        prior: float = 10.0,
+        trust: float = 0.8,
         half_life: float = 100_000,
         contexts: int = 500_000,
         followers: int = 200,

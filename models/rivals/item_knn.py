@@ -46,9 +46,9 @@ class ItemKNN(CountingModel):
     def __init__(
         self,
         *,
-        alpha: float = 0.5,
+        alpha: float = 0.75,
         shrink: float = 5,
-        decay: float = 0.5,
+        decay: float = 0.25,
         neighbours: int = 200,
         window: int = 10,
         **options: Any,

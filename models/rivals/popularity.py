@@ -36,7 +36,7 @@ class Popularity(CountingModel):
 
     name = "popularity"
 
-    def __init__(self, *, half_life: float = 2_000, **options: Any) -> None:
+    def __init__(self, *, half_life: float = 100, **options: Any) -> None:
         super().__init__(**options)
         self.decay = Decay(half_life)
         self._columns = Columns(self.journal, weights=np.float64)

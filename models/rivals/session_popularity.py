@@ -21,15 +21,15 @@ class SessionPopularity(Popularity):
     ----------
     window
         So many of a session's last clicks are counted.
-    options
+    half_life, options
         See `Popularity`.
 
     """
 
     name = "session-popularity"
 
-    def __init__(self, *, window: int = 20, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, window: int = 10, half_life: float = 200, **options: Any) -> None:
+        super().__init__(half_life=half_life, **options)
         self.window = window
 
     def score(self, session: Session) -> Evidence:

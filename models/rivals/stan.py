@@ -27,7 +27,7 @@ class Stan(Neighbours):
         λ2, in clicks of the stream.
     distance
         λ3, in items of the neighbour.
-    neighbours, sample, kept, window, own, options
+    neighbours, sample, kept, window, own, idf, options
         See `Neighbours`.
 
     """
@@ -37,7 +37,7 @@ class Stan(Neighbours):
     def __init__(
         self,
         *,
-        decay: float = 1.0,
+        decay: float = 0.3,
         age: float = 50_000,
         distance: float = 2.0,
         neighbours: int = 200,

@@ -33,7 +33,7 @@ class VSkNN(Neighbours):
         kept: int = 100_000,
         window: int = 20,
         own: bool = True,
-        idf: float = 0,
+        idf: float = 5,
         **options: Any,
     ) -> None:
         super().__init__(

@@ -23,15 +23,17 @@ class VStan(Stan):
         λ of the decay by the last shared item, in items of the session.
     idf
         See `Neighbours`.
-    options
+    decay, options
         See `Stan`.
 
     """
 
     name = "vstan"
 
-    def __init__(self, *, share: float = 1.0, idf: float = 1.0, **options: Any) -> None:
-        super().__init__(idf=idf, **options)
+    def __init__(
+        self, *, share: float = 0.5, decay: float = 1.0, idf: float = 1.0, **options: Any
+    ) -> None:
+        super().__init__(decay=decay, idf=idf, **options)
         if share <= 0:
             raise ValueError("share is more than 0")
         self.share = share

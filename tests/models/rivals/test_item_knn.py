@@ -26,7 +26,7 @@ def test_it_ranks_by_shared_sessions(
 
 
 def test_an_item_bought_with_everything_is_less_like_each() -> None:
-    model = ItemKNN(shrink=0)
+    model = ItemKNN(alpha=0.5, shrink=0)
     for session in range(10):
         model.learn([session] * 2, [f"item {session}", "bag"])
     model.learn(["a"] * 3, ["shoes", "socks", "bag"])
@@ -36,7 +36,7 @@ def test_an_item_bought_with_everything_is_less_like_each() -> None:
 
 
 def test_an_item_clicked_again_is_like_itself() -> None:
-    model = ItemKNN(shrink=0)
+    model = ItemKNN(alpha=0.5, shrink=0)
     model.learn(["a"] * 5, ["shoes"] * 5)
     assert dict(model.answer(["a"], ["shoes"])[0])["shoes"] == pytest.approx(5)
     # A session of its own holds it once, and was not clicked again.
