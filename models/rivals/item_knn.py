@@ -48,7 +48,7 @@ class ItemKNN(CountingModel):
         *,
         alpha: float = 0.75,
         shrink: float = 5,
-        decay: float = 0.25,
+        decay: float = 0.1,
         neighbours: int = 200,
         window: int = 10,
         **options: Any,
