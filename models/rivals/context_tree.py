@@ -60,7 +60,7 @@ class ContextTree(CountingModel):
         self,
         *,
         depth: int = 2,
-        prior: float = 10.0,
+        prior: float = 20.0,
         trust: float = 0.8,
         half_life: float = 100_000,
         contexts: int = 500_000,
