@@ -176,6 +176,8 @@ class Neighbours(CountingModel):
         overlaps, found = self._overlaps, []
         importance = self.importance(len(session.clicks))
         for row, worth in zip(reversed(session.clicks), importance, strict=True):
+            if worth == 0:  # So long ago that a float cannot tell it from nothing.
+                break
             holding = self._postings.get(row) % self.kept
             before = overlaps[holding]
             overlaps[holding] = before + worth

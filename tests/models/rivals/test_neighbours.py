@@ -95,6 +95,13 @@ def test_a_session_that_was_pushed_out_comes_back_with_all_of_its_clicks() -> No
     assert scores["hat"] == 0
 
 
+def test_an_item_that_decay_leaves_nothing_of_finds_no_session() -> None:
+    model = Stan(decay=1e-3)
+    model.learn(["a", "a", "b", "b"], ["camera", "tripod", "hat", "coat"])
+    found = {item for item, score in model.recommend(["camera", "hat"]) if score}
+    assert found == {"camera", "hat", "coat"}
+
+
 @pytest.mark.parametrize("option", ["neighbours", "sample", "kept", "window"])
 def test_bounds_below_one_are_refused(option: str) -> None:
     options: dict[str, Any] = {option: 0}
