@@ -247,8 +247,8 @@ class Arena:
                 ],
                 "coverage": coverage[at],
                 "popularity": popularity[at],
-                "score_ms": 1000 * self._seconds[at, 0] / max(1, self._timed),
-                "learn_ms": 1000 * self._seconds[at, 1] / max(1, self._items.clicks),
+                "score_ms": 1000 * float(self._seconds[at, 0]) / max(1, self._timed),
+                "learn_ms": 1000 * float(self._seconds[at, 1]) / max(1, self._items.clicks),
                 "memory_mb": state_bytes(model.state()) / 1e6,
                 "catalogue": model.catalogue,
             }

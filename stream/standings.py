@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -45,13 +46,14 @@ def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
         for each in result["differences"]
         if each["model"] == first
     }
-    quality = Table(title="nextclick compare", title_justify="left")
+    form: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}  # To fit 80 columns.
+    quality = Table(title="nextclick compare", title_justify="left", **form)
     quality.add_column("model", style="bold", overflow="fold")
     for figure in shown:
         quality.add_column(title(figure), justify="right", no_wrap=True)
-    rest = Table()
+    rest = Table(**form)
     rest.add_column("model", style="bold", overflow="fold")
-    heads = ("last half", "coverage", "popularity", "ms to score", "to learn", "MB")
+    heads = ("last half", "coverage", "popularity", "score ms", "learn ms", "MB")
     for head in heads:
         rest.add_column(head, justify="right")
     for name, found in result["models"].items():
@@ -92,6 +94,6 @@ def _key(result: dict[str, Any], figure: str) -> str:
     return (
         f"{result['usable']:,} clicks, {result['scored']:,} scored, {result['seconds']:,.1f} s\n"
         f"{sure}\n"
-        f"last half: {figure}; coverage and popularity: of {result['lists']:,} lists of "
-        f"{max(result['k'])}"
+        f"last half: {figure} there; coverage, popularity: of {result['lists']:,} lists of "
+        f"{max(result['k'])}; ms a click; MB of state"
     )
