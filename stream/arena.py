@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nextclick.models import Recommender, State, Tested
 from nextclick.models.recommender import Id
 
-from .bootstrap import DRAWS, differences
+from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .catalogue import Catalogue
 from .drift import HitRateDrift
 from .metrics import bins_of
@@ -255,7 +255,7 @@ class Arena:
         order = sorted(found, key=lambda name: -found[name][f"recall@{max(self.ks)}"])
         places = [list(found).index(name) for name in order]
         gains, clicks = self._tallies.gains()
-        apart, run = differences(gains[:, places], clicks, order, names)
+        apart = differences(gains[:, places], clicks, order, names)
         return {
             "figures": names,
             "k": self.ks,
@@ -272,8 +272,7 @@ class Arena:
             "bootstrap": {
                 "blocks": len(clicks),
                 "block_clicks": self._tallies.span,
-                "run_blocks": run,
-                "draws": DRAWS if run else 0,
+                "draws": DRAWS if len(clicks) >= LEAST_BLOCKS else 0,
             },
         }
 

@@ -40,6 +40,8 @@ class Difference:
         Over all scored clicks.
     low, high
         The ends of the 95 % interval; None where the stream is too short to tell.
+    run
+        The mean length of the runs drawn for it, in blocks.
 
     """
 
@@ -49,6 +51,7 @@ class Difference:
     difference: float
     low: float | None
     high: float | None
+    run: float | None
 
     @property
     def real(self) -> bool:
@@ -61,7 +64,7 @@ def differences(
     clicks: NDArray[np.int64],
     models: Sequence[str],
     figures: Sequence[str],
-) -> tuple[list[Difference], float | None]:
+) -> list[Difference]:
     """Give the difference of every two models in every figure, with its interval.
 
     Parameters
@@ -75,38 +78,44 @@ def differences(
 
     Returns
     -------
-    differences
-        One for each figure and each two models.
-    run
-        The mean length of the runs drawn, in blocks; None where the stream is too short.
+    list of Difference
+        One for each two models and each figure.
 
     """
     found = gains.sum(axis=0) / max(1, clicks.sum())
-    drawn: NDArray[np.float64] | None = None
-    run: float | None = None
-    if len(clicks) >= LEAST_BLOCKS:
-        run = max(
-            (expected_run(series) for series in _series(gains, clicks)),
-            default=1.0,
-        )
-        times = draw_blocks(len(clicks), run).astype(np.float64)
-        flat = times @ gains.reshape(len(clicks), -1)
-        drawn = (flat / (times @ clicks)[:, None]).reshape(-1, *found.shape)
+    drawn: dict[float, NDArray[np.float64]] = {}
     table = []
-    tail = (1 - LEVEL) / 2
     for first in range(len(models)):
         for second in range(first + 1, len(models)):
-            low = high = [None] * len(figures)
-            if drawn is not None:
-                ends = np.quantile(drawn[:, first] - drawn[:, second], [tail, 1 - tail], axis=0)
-                low, high = ends.tolist()
-            of = (found[first] - found[second]).tolist()
-            pair = models[first], models[second]
-            table += [
-                Difference(figure, *pair, of[at], low[at], high[at])
-                for at, figure in enumerate(figures)
-            ]
-    return table, run
+            apart = gains[:, first] - gains[:, second]
+            for at, figure in enumerate(figures):
+                run, low, high = None, None, None
+                if len(clicks) >= LEAST_BLOCKS:
+                    run = _run(apart[:, at], clicks)
+                    if run not in drawn:
+                        drawn[run] = _draw(gains, clicks, run)
+                    spread = drawn[run][:, first, at] - drawn[run][:, second, at]
+                    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+                value = float(found[first, at] - found[second, at])
+                table.append(
+                    Difference(figure, models[first], models[second], value, low, high, run)
+                )
+    return table
+
+
+def _draw(gains: NDArray[np.float64], clicks: NDArray[np.int64], run: float) -> NDArray[np.float64]:
+    """Give every figure of every model in each of the streams drawn."""
+    times = draw_blocks(len(clicks), run).astype(np.float64)
+    flat = times @ gains.reshape(len(clicks), -1)
+    return (flat / (times @ clicks)[:, None]).reshape(-1, *gains.shape[1:])
+
+
+def _run(apart: NDArray[np.float64], clicks: NDArray[np.int64]) -> float:
+    """Give the mean length of runs for a difference: a power of 2, so that few draws are made.
+
+    The last block may hold few clicks, and so more of chance than the others: it is left out.
+    """
+    return float(2 ** math.ceil(math.log2(expected_run(apart[:-1] / clicks[:-1]))))
 
 
 def draw_blocks(blocks: int, run: float, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]:
@@ -176,13 +185,3 @@ def expected_run(series: NDArray[np.float64]) -> float:
         return least
     bend = (lags * weighted).sum()
     return float(np.clip(((bend / spectrum) ** 2 * count) ** (1 / 3), 1, most))
-
-
-def _series(gains: NDArray[np.float64], clicks: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-    """Give the differences block by block of each model from the first, in every figure.
-
-    The last block may hold few clicks, and so more of chance than the others: it is left out.
-    """
-    means = gains[:-1] / clicks[:-1, None, None]
-    apart = means[:, :1] - means[:, 1:]
-    return list(apart.reshape(len(means), -1).T)

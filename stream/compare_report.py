@@ -21,19 +21,20 @@ body { margin: 0 auto; max-width: 1180px; padding: 24px 20px 48px; background: #
   sans-serif; }
 h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 36px 0 8px; }
-p { margin: 4px 0 10px; max-width: 75ch; }
+p { margin: 4px 0 10px; max-width: 85ch; } p.wide { max-width: none; }
 .faint { color: var(--faint); overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line);
   vertical-align: bottom; white-space: nowrap; }
 th { font-weight: 600; }
-thead th { white-space: normal; }
+thead th { white-space: normal; } thead th span { white-space: nowrap; }
+tbody th, tbody td { vertical-align: top; }
 th:first-child { text-align: left; padding-left: 2px; position: sticky; left: 0; background: #fff; }
 td small { display: block; color: var(--faint); }
 td small.real { color: var(--ink); font-weight: 600; }
 .ahead { background: #ddf4e2; } .behind { background: #fde3dc; } .chance { color: var(--faint); }
-#apart th { min-width: 58px; }
+#apart th, #apart td { padding: 5px 6px; } #apart td { cursor: help; }
 .bar { position: sticky; top: 0; z-index: 1; background: #fff; padding: 10px 0;
   border-bottom: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 8px 14px;
   align-items: center; margin-top: 28px; }
@@ -187,18 +188,18 @@ def _standings(result: Mapping[str, Any]) -> Iterator[str]:
         yield f'<tr><th scope="row">{escape(name)}</th>'
         for figure in shown:
             yield f"<td>{found[figure]:.4f}{_behind(apart.get((name, figure)))}</td>"
-        yield f"<td>{found['last_half'][shown[0]]:.4f}<small>&nbsp;</small></td>"
+        yield f"<td>{found['last_half'][shown[0]]:.4f}</td>"
         for key, _, form in _COSTS:
-            yield f"<td>{form.format(found[key])}<small>&nbsp;</small></td>"
+            yield f"<td>{form.format(found[key])}</td>"
         yield "</tr>"
     yield "</tbody></table></div>"
     boot = result["bootstrap"]
-    if boot["run_blocks"]:
+    if boot["draws"]:
         sure = (
             "Below each figure stands its difference from the first row with half the width of "
             "its 95 % interval, in bold where that excludes 0: a block bootstrap of "
             f"{boot['draws']:,} draws over {boot['blocks']:,} blocks of {boot['block_clicks']:,} "
-            f"scored clicks, in runs of {boot['run_blocks']:.1f} blocks."
+            "scored clicks."
         )
     else:
         sure = "There are too few clicks to say which differences are real."
@@ -212,7 +213,7 @@ def _standings(result: Mapping[str, Any]) -> Iterator[str]:
 def _behind(apart: Mapping[str, Any] | None) -> str:
     """Write below a figure its difference from the first row's."""
     if apart is None:
-        return "<small>&nbsp;</small>"
+        return ""
     sign = "−" if apart["difference"] > 0 else "+"
     text = f"{sign}{abs(apart['difference']):.4f}"
     if apart["low"] is not None:
@@ -224,7 +225,7 @@ def _curves(result: Mapping[str, Any]) -> Iterator[str]:
     yield '<h2><span class="picked"></span> along the stream</h2>'
     yield '<div id="plot"></div>'
     yield (
-        '<p><button type="button" id="whole" disabled>Whole stream</button> '
+        '<p class="wide"><button type="button" id="whole" disabled>Whole stream</button> '
         '<button type="button" id="all">All</button> <button type="button" id="none">None</button> '
         '<span class="faint" id="where"></span></p><div id="legend">'
     )
@@ -283,7 +284,8 @@ def _apart(result: Mapping[str, Any]) -> Iterator[str]:
     yield "</tbody></table></div>"
     yield (
         '<p class="faint">Green: the row’s model is ahead, red: behind, and chance alone would not '
-        "explain it. Grey: the 95 % interval holds 0. Point at a cell for its interval.</p>"
+        "explain it. Grey: the 95 % interval holds 0. Point at a cell, or tap it, for its "
+        'interval. <b id="interval"></b></p>'
     )
 
 

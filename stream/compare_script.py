@@ -202,6 +202,9 @@ function fill() {
       : `95 % interval: ${ends[0].toFixed(4)} to ${ends[1].toFixed(4)}`;
   }
 }
+document.getElementById("apart").addEventListener("click", event => {
+  document.getElementById("interval").textContent = event.target.title;
+});
 pick.addEventListener("change", () => { draw(); read(xs.length - 1); fill(); });
 addEventListener("resize", draw);
 draw();

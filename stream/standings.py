@@ -88,12 +88,12 @@ def _signed(apart: dict[str, Any]) -> str:
 def _key(result: dict[str, Any], figure: str) -> str:
     sure = (
         "* the 95 % interval of the difference from the first row excludes 0"
-        if result["bootstrap"]["run_blocks"]
+        if result["bootstrap"]["draws"]
         else "too few clicks to say which differences are real"
     )
     return (
-        f"{result['usable']:,} clicks, {result['scored']:,} scored, {result['seconds']:,.1f} s\n"
+        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
         f"{sure}\n"
         f"last half: {figure} there; coverage, popularity: of {result['lists']:,} lists of "
-        f"{max(result['k'])}; ms a click; MB of state"
+        f"{max(result['k'])}\nms: for each click; MB: of the model's state"
     )

@@ -92,8 +92,7 @@ def test_the_intervals_hold_the_true_difference_about_as_often_as_they_say(
     for _ in range(trials):
         shared = 5 * series(blocks, 0.9, draw)  # What both models have in common cancels.
         gains = np.stack([shared + 0.3 + series(blocks, memory, draw), shared], axis=1)[:, :, None]
-        table, _ = differences(gains, np.ones(blocks, np.int64), ["a", "b"], ["recall@20"])
-        (each,) = table
+        (each,) = differences(gains, np.ones(blocks, np.int64), ["a", "b"], ["recall@20"])
         assert each.low is not None
         assert each.high is not None
         held += each.low <= 0.3 <= each.high
@@ -117,8 +116,7 @@ def test_every_two_models_are_compared_in_every_figure() -> None:
     gains = draw.random((200, 3, 2)) * 10
     gains[:, 0, 1] += 5
     clicks = np.full(200, 10)
-    table, run = differences(gains, clicks, ["a", "b", "c"], ["recall@20", "mrr@20"])
-    assert run is not None
+    table = differences(gains, clicks, ["a", "b", "c"], ["recall@20", "mrr@20"])
     pairs = {(each.model, each.other) for each in table}
     assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
     assert len(table) == 6
@@ -136,20 +134,20 @@ def test_every_two_models_are_compared_in_every_figure() -> None:
 
 def test_models_that_are_the_same_do_not_differ() -> None:
     gains = np.random.default_rng(1).random((300, 1, 1)).repeat(2, axis=1)
-    ((each,), _) = differences(gains, np.ones(300, np.int64), ["a", "b"], ["mrr@20"])
+    (each,) = differences(gains, np.ones(300, np.int64), ["a", "b"], ["mrr@20"])
     assert (each.difference, each.low, each.high, each.real) == (0.0, 0.0, 0.0, False)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, LEAST_BLOCKS - 1])
 def test_a_short_stream_is_told_nothing_of(blocks: int) -> None:
     gains = np.random.default_rng(2).random((blocks, 2, 1))
-    ((each,), run) = differences(gains, np.ones(blocks, np.int64), ["a", "b"], ["mrr@20"])
-    assert (each.low, each.high, each.real, run) == (None, None, False, None)
+    (each,) = differences(gains, np.ones(blocks, np.int64), ["a", "b"], ["mrr@20"])
+    assert (each.low, each.high, each.run, each.real) == (None, None, None, False)
 
 
 def test_a_difference_is_real_where_its_interval_excludes_0() -> None:
     def real(low: float, high: float) -> bool:
-        return Difference("recall@20", "a", "b", 0.1, low, high).real
+        return Difference("recall@20", "a", "b", 0.1, low, high, 1.0).real
 
     assert [real(0.05, 0.2), real(-0.2, -0.1), real(-0.1, 0.2), real(0.0, 0.0)] == [
         True,
@@ -157,3 +155,17 @@ def test_a_difference_is_real_where_its_interval_excludes_0() -> None:
         False,
         False,
     ]
+
+
+def test_a_third_model_changes_nothing_between_two_others() -> None:
+    draw = np.random.default_rng(11)
+    gains = draw.random((400, 2, 1))
+    third = np.cumsum(draw.normal(size=(400, 1, 1)), axis=0)  # Remembers itself for long.
+    clicks = np.full(400, 3)
+    (alone,) = differences(gains, clicks, ["a", "b"], ["mrr@20"])
+    three = differences(np.concatenate([gains, third], axis=1), clicks, ["a", "b", "c"], ["mrr@20"])
+    assert (three[0].low, three[0].high) == pytest.approx((alone.low, alone.high))
+    assert three[0].run == alone.run
+    assert three[1].run is not None
+    assert alone.run is not None
+    assert three[1].run > alone.run
