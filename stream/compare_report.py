@@ -34,6 +34,7 @@ th:first-child { text-align: left; padding-left: 2px; position: sticky; left: 0;
 td small { display: block; color: var(--faint); }
 td small.real { color: var(--ink); font-weight: 600; }
 .ahead { background: #ddf4e2; } .behind { background: #fde3dc; } .chance { color: var(--faint); }
+th.first, td.first { border-left: 1px solid var(--line); } th[scope=colgroup] { text-align: left; }
 #apart th, #apart td { padding: 5px 6px; } #apart td { cursor: help; }
 .bar { position: sticky; top: 0; z-index: 1; background: #fff; padding: 10px 0;
   border-bottom: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 8px 14px;
@@ -45,7 +46,7 @@ button:disabled { color: #9aa4af; }
   grid-template-columns: repeat(auto-fill, minmax(232px, 1fr)); }
 #legend button { display: flex; gap: 8px; align-items: center; text-align: left; min-width: 0; }
 #legend span { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-#legend b { font-weight: 600; font-variant-numeric: tabular-nums; }
+#legend b { font-weight: 600; font-size: 14px; font-variant-numeric: tabular-nums; }
 #legend svg { flex: none; }
 #legend [aria-pressed=false] { opacity: 0.45; text-decoration: line-through; }
 #plot { touch-action: pan-y; user-select: none; min-height: 280px; cursor: crosshair; }
@@ -73,6 +74,9 @@ _COSTS = (
     ("learn_ms", "to learn", "{:.3f}"),
     ("memory_mb", "MB of state", "{:,.1f}"),
 )
+
+_NO_FIGURE = ("snapshots", "snapshot_every", "keep_snapshots", "fresh", "json", "report")
+"""Options that no figure depends on."""
 
 
 def write_comparison(path: str | Path, result: Mapping[str, Any]) -> None:
@@ -133,6 +137,7 @@ def _value(value: Any) -> str:
 
 def _page(result: Mapping[str, Any]) -> Iterator[str]:
     source, models = str(result["source"]), list(result["models"])
+    name = source.rpartition("/")[2]
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     # Says it to the browser too: nothing is fetched.
@@ -140,9 +145,10 @@ def _page(result: Mapping[str, Any]) -> Iterator[str]:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
     )
-    yield f"<title>{len(models)} models: {escape(source)}</title>"
+    yield f"<title>{len(models)} models: {escape(name)}</title>"
     yield f"<style>{_STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>{len(models)} models on {escape(source)}</h1>"
+    yield f"<h1>{len(models)} models on {escape(name)}</h1>"
+    yield f'<p class="faint">{escape(source)}</p>' if name != source else ""
     yield (
         f'<p class="faint">Every model scored each of {result["scored"]:,} clicks before it '
         f"learned it; {result['usable']:,} clicks were read. Figures are over all scored clicks, "
@@ -163,7 +169,8 @@ def _page(result: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>What reproduces it</h2>"
     yield f"<pre>nextclick compare {escape(shlex.quote(source))} --config compare.toml</pre>"
     yield "<p>with this <code>compare.toml</code>:</p>"
-    yield f"<pre>{escape(toml_of(result['config']))}</pre>"
+    asked = {key: value for key, value in result["config"].items() if key not in _NO_FIGURE}
+    yield f"<pre>{escape(toml_of(asked))}</pre>"
     # The only way out of a script element is a "<", and JSON can do without it.
     data = json.dumps(_data(result), separators=(",", ":")).replace("<", "\\u003c")
     yield f'<script id="data" type="application/json">{data}</script>'
@@ -247,15 +254,18 @@ def _slices(result: Mapping[str, Any]) -> Iterator[str]:
     yield '<h2><span class="picked"></span> by kind of click</h2>'
     yield '<div class="scroll"><table id="slices"><thead><tr><th></th>'
     for line, kinds in SLICES.items():
-        yield f'<th colspan="{len(kinds)}" scope="colgroup">{LABELS[line]}</th>'
+        yield f'<th colspan="{len(kinds)}" scope="colgroup" class="first">{LABELS[line]}</th>'
     yield "</tr><tr><th>model</th>"
     scored = max(1, result["scored"])
     for line, kinds in SLICES.items():
         for kind in kinds:
             share = result["slices"][line][kind] / scored
-            yield f"<th>{LABELS[kind]}<br><span class=faint>{share:.1%}</span></th>"
+            first = ' class="first"' if kind == kinds[0] else ""
+            yield f"<th{first}>{LABELS[kind]}<br><span class=faint>{share:.1%}</span></th>"
     yield "</tr></thead><tbody>"
-    cells = "<td></td>" * sum(map(len, SLICES.values()))
+    cells = "".join(
+        '<td class="first"></td>' + "<td></td>" * (len(kinds) - 1) for kinds in SLICES.values()
+    )
     for name in result["models"]:
         yield f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
     yield "</tbody></table></div>"

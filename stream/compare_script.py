@@ -97,9 +97,15 @@ function draw() {
       "stroke-dasharray": model.dash}, lines);
     if (xs.length === 1)
       element("circle", {cx: across(xs[0]), cy: up(ys[0]), r: 3.5, fill: model.colour}, lines);
+  }
+  for (const model of shown()) {
+    const ys = values(model);
     for (const alarm of model.drift) {
-      const at = Math.max(0, xs.findIndex(x => x >= alarm.clicks));
-      const x = across(alarm.clicks), y = up(ys[at]), rise = alarm.after > alarm.before;
+      // On the line, between the ends of two windows.
+      const at = Math.max(1, xs.findIndex(x => x >= alarm.clicks));
+      const part = (alarm.clicks - xs[at - 1]) / (xs[at] - xs[at - 1]) || 0;
+      const x = across(alarm.clicks), rise = alarm.after > alarm.before;
+      const y = up(ys[at - 1] + Math.min(1, Math.max(0, part)) * ((ys[at] ?? 0) - ys[at - 1]));
       const mark = element("path", {class: "alarm", fill: model.colour,
         d: rise ? `M${x - 5} ${y + 4}h10l-5 -9z` : `M${x - 5} ${y - 4}h10l-5 9z`}, lines);
       element("title", {}, mark).textContent = `${model.name}, click ` +

@@ -188,4 +188,12 @@ def test_the_options_on_the_page_are_the_file_that_asks_for_them(tmp_path: Path)
     assert again.public() == config.public()
     assert again.models == config.models
     page, _, _ = page_of(tmp_path, compared(2, 300, config=config.public()))
-    assert text in page.texts["pre"]
+    (shown,) = (tomllib.loads(text) for text in page.texts["pre"] if "[models" in text)
+    # What was written where would be written over, or gone on from, by whoever copies it.
+    assert set(tomllib.loads(text)) - set(shown) == {
+        "json",
+        "snapshot_every",
+        "keep_snapshots",
+        "fresh",
+    }
+    assert shown["models"] == config.models
