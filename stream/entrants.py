@@ -19,8 +19,8 @@ from .runner import model_sessions
 OWN: dict[str, dict[str, Any]] = {"gru4rec": {}, "gru4rec-network": {"memory": 0}}
 """The engine's own model under its names, with what each changes in its recipe."""
 
-BOUNDS = ("max_sessions", "max_items", "seed", "device")
-"""What every model is given alike."""
+SHARED = ("max_sessions", "max_items", "seed", "device", "dtype")
+"""What is not a model's own: all are given the same, or leave it at its default."""
 
 
 def names() -> list[str]:
@@ -74,6 +74,31 @@ def make_models(
     return {name: _make(name, dict(given), config) for name, given in models.items()}
 
 
+def options_of(kind: type[Recommender]) -> dict[str, Any]:
+    """Give what a rival takes by keyword, with the types.
+
+    A class that takes any keyword passes on those that it does not name: to the struct of options
+    that it has as ``options``, else to the class above it, and a network at last to its `Recipe`.
+    """
+    struct = getattr(kind, "options", None)
+    found: dict[str, Any] = {}
+    for above in kind.__mro__:
+        start = vars(above).get("__init__")
+        if start is None or above is object:
+            continue
+        hints = get_type_hints(start)
+        parameters = inspect.signature(start).parameters.values()
+        named = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+        found = {option: hints.get(option, Any) for option in named} | found
+        if struct is not None:
+            break
+        passed_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        if not passed_on and above is not OnlineGRU4Rec:
+            return found
+    fields = msgspec.structs.fields(struct or Recipe)
+    return {field.name: field.type for field in fields} | found
+
+
 def _make(name: str, given: dict[str, Any], config: StreamConfig) -> Recommender:
     common: dict[str, Any] = {
         "max_sessions": model_sessions(config),
@@ -86,12 +111,11 @@ def _make(name: str, given: dict[str, Any], config: StreamConfig) -> Recommender
             check_keys(given, Recipe.__struct_fields__, f"model {name}")
             return OnlineGRU4Rec(build(Recipe, {**OWN[name], **given}), **common)
         kind: Callable[..., Recommender] = RIVALS[name]
-        taken = inspect.signature(kind).parameters
-        check_keys(given, [option for option in taken if option not in BOUNDS], f"model {name}")
-        hints = get_type_hints(RIVALS[name].__init__)
+        known = options_of(RIVALS[name])
+        check_keys(given, [option for option in known if option not in SHARED], f"model {name}")
         for option, value in given.items():
-            given[option] = _convert(value, hints.get(option, Any), option)
-        return kind(**given, **{key: value for key, value in common.items() if key in taken})
+            given[option] = _convert(value, known[option], option)
+        return kind(**given, **{key: value for key, value in common.items() if key in known})
     except (ConfigError, ValueError) as error:
         place = f"model {name}: "
         raise ConfigError(place + str(error).removeprefix(place)) from error

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from nextclick.models import OnlineGRU4Rec
+from nextclick.models import OnlineGRU4Rec, Recipe
 from nextclick.models.rivals import RIVALS
 from nextclick.stream.config import RunConfig
-from nextclick.stream.entrants import check_names, make_models, names
+from nextclick.stream.entrants import check_names, make_models, names, options_of
 from nextclick.stream.options import ConfigError
 from tests.small_models import Recent
 
@@ -71,3 +72,85 @@ def test_a_mistake_names_the_model_and_the_remedy(models: Any, message: str) -> 
 
 def test_known_names_pass() -> None:
     check_names(names())
+
+
+class Passing(Recent):
+    """Passes on what it does not know to the class above."""
+
+    def __init__(self, *, better: float = 0.5, **options: Any) -> None:
+        super().__init__(**options)
+        self.better = better
+
+
+class Lesson(msgspec.Struct, forbid_unknown_fields=True):
+    size: int = 10
+
+
+class Studious(Recent):
+    """Passes it on to a struct."""
+
+    options = Lesson
+
+    def __init__(self, *, seed: int = 0, **options: Any) -> None:
+        self.lesson = msgspec.convert(options, Lesson)
+        super().__init__(seed=seed)
+
+
+class Network(OnlineGRU4Rec):
+    """Passes it on to the recipe."""
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 9,
+        max_items: int = 9,
+        seed: int = 0,
+        device: str = "cpu",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            msgspec.convert(options, Recipe),
+            max_sessions=max_sessions,
+            max_items=max_items,
+            seed=seed,
+            device=device,
+        )
+
+
+def test_options_are_found_wherever_they_are_passed_on_to() -> None:
+    assert options_of(Passing) == {
+        "better": float,
+        "worse": int,
+        "max_sessions": int,
+        "max_items": int,
+        "seed": int,
+    }
+    assert options_of(Studious).items() >= {"size": int, "seed": int}.items()
+    assert "worse" not in options_of(Studious)
+    assert set(options_of(Network)) >= {"hidden", "window", "seed", "device"}
+
+
+def test_options_arrive_wherever_they_are_passed_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: dict[str, Any] = {"passing": Passing, "studious": Studious, "network": Network}
+    for name, kind in kinds.items():
+        monkeypatch.setitem(RIVALS, name, kind)
+    made: dict[str, Any] = dict(
+        make_models(
+            {
+                "passing": {"worse": 2, "better": 1},
+                "studious": {"size": 3},
+                "network": {"window": 2},
+            },
+            CONFIG,
+        )
+    )
+    assert (made["passing"].worse, made["passing"].better) == (2, 1.0)
+    assert made["studious"].lesson == Lesson(3)
+    assert made["network"].recipe.window == 2
+    for name, option, near in (
+        ("passing", "wrose", "worse"),
+        ("studious", "sice", "size"),
+        ("network", "hiden", "hidden"),
+    ):
+        with pytest.raises(ConfigError, match=f"model {name}: .* {option!r}; is it {near!r}"):
+            make_models({name: {option: 1}}, CONFIG)
