@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -296,5 +296,5 @@ def state_bytes(state: State) -> int:
     49
 
     """
-    values = len(msgspec.json.encode(state.values))
+    values = len(json.dumps(state.values, separators=(",", ":")))
     return values + sum(array.nbytes for array in state.arrays.values())

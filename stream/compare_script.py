@@ -2,24 +2,6 @@
 
 from __future__ import annotations
 
-COLOURS = (
-    "#1f6feb",
-    "#cf3a17",
-    "#1a7f37",
-    "#8250df",
-    "#b07d00",
-    "#0b8a9b",
-    "#c2338a",
-    "#24292f",
-    "#7a4a1c",
-    "#5a8f00",
-    "#3a3f9f",
-    "#d9737f",
-)
-"""One a model, told apart on white; neighbours differ in their dashes too."""
-
-DASHES = ("", "7 3", "2 3", "9 3 2 3")
-
 SCRIPT = """
 const data = JSON.parse(document.getElementById("data").textContent);
 const pick = document.getElementById("figure");

@@ -15,44 +15,20 @@ import msgspec
 import torch
 
 from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, Recommender, State
+from nextclick.models import OnlineGRU4Rec, Recommender
 
 from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
-from .options import ConfigError, build, flag, parse_duration
+from .options import ConfigError, build
 from .prequential import Prequential
+from .resuming import load_state
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
 from .telemetry import serve
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
-
-FIXED = (
-    "session_column",
-    "user_column",
-    "item_column",
-    "time_column",
-    "time_unit",
-    "format",
-    "sort",
-    "partitions",
-    "session_from",
-    "time_from",
-    "gap",
-    "lateness",
-    "max_sessions",
-    "max_items",
-    "batch",
-    "seed",
-    "window",
-)
-"""Options that a figure depends on, besides the model's: a run cannot go on with others than it
-was begun with."""
-
-DURATIONS = ("--gap", "--lateness")
-"""Those of them that can be written in several ways."""
 
 
 @contextmanager
@@ -133,7 +109,7 @@ def carry_out(
             snapshots = Snapshots(Path(config.snapshots), config.keep_snapshots)
             stack.callback(snapshots.close)
             snapshots.lock()
-            saved = None if config.fresh else _newest(snapshots, public, tell)
+            saved = None if config.fresh else load_state(snapshots, public, tell)
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
         engine.tell = tell
@@ -257,69 +233,6 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
     engine.restore(parts)
     engine.flush()
     return model
-
-
-def _newest(
-    snapshots: Snapshots, config: dict[str, Any], tell: Callable[[str], None]
-) -> dict[str, State] | None:
-    """Read the newest whole snapshot, if the run can go on from it."""
-    found = snapshots.load_newest()
-    if found is None:
-        return None
-    parts, about, skipped = found
-    for damage in skipped:
-        tell(f"skipped a damaged snapshot, {damage}")
-    check_fixed(about["config"], config, snapshots.folder)
-    tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
-    return parts
-
-
-def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Check that a run goes on with the options that it was begun with, as far as they matter.
-
-    Parameters
-    ----------
-    then, now
-        The options of both, as `RunConfig.public` gives them.
-    folder
-        Where the snapshots are, for the message.
-
-    Raises
-    ------
-    ConfigError
-        One differs.
-
-    """
-    if ("models" in then) != ("models" in now):
-        other = "compare" if "models" in then else "run"
-        raise ConfigError(
-            f"the snapshots in {folder} are of nextclick {other}: give another folder with "
-            "--snapshots, or start anew with --fresh"
-        )
-    before, after = _fixed(then), _fixed(now)
-    for option, new in after.items():
-        old = before.get(option)
-        if old == new or (option in DURATIONS and _seconds(old, option) == _seconds(new, option)):
-            continue
-        raise ConfigError(
-            f"the run in {folder} was begun with {option} {old}, not {new}: "
-            "give the same, or start anew with --fresh"
-        )
-
-
-def _fixed(config: dict[str, Any]) -> dict[str, Any]:
-    """Give the options that a figure depends on, with the names that they are typed by."""
-    options = {flag(option): config.get(option) for option in FIXED}
-    options |= {f"model.{option}": value for option, value in config.get("model", {}).items()}
-    if "models" in config:
-        # A comparison: the figures hold what is asked for from their first click on.
-        options |= {"--models": ",".join(config["models"]), "--k": config["k"]}
-        options |= {f"the options of {name}": own for name, own in config["models"].items()}
-    return options
-
-
-def _seconds(duration: str | float | None, option: str) -> float | None:
-    return None if duration is None else parse_duration(duration, option)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from nextclick.models import Recommender
 from nextclick.stream.arena import Arena
 from nextclick.stream.compare_config import CompareConfig
 from nextclick.stream.compare_report import toml_of, write_comparison
-from nextclick.stream.compare_script import COLOURS, DASHES
+from nextclick.stream.compare_style import COLOURS, DASHES
 from tests.small_models import Recent
 
 VOID = {"meta", "br"}
