@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .compare_config import CompareConfig
+    from .compare_report import write_comparison
+    from .comparing import compare
     from .config import RunConfig
     from .engine import Engine
     from .metrics import MRR, NDCG, Recall
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MRR",
     "NDCG",
+    "CompareConfig",
     "ConfigError",
     "Engine",
     "Prequential",
@@ -31,13 +35,16 @@ __all__ = [
     "Sessionizer",
     "SnapshotError",
     "Snapshots",
+    "compare",
     "run",
+    "write_comparison",
     "write_report",
 ]
 
 _HOMES = {
     "MRR": "metrics",
     "NDCG": "metrics",
+    "CompareConfig": "compare_config",
     "ConfigError": "options",
     "Engine": "engine",
     "Prequential": "prequential",
@@ -46,7 +53,9 @@ _HOMES = {
     "Sessionizer": "sessionizer",
     "SnapshotError": "snapshots",
     "Snapshots": "snapshots",
+    "compare": "comparing",
     "run": "runner",
+    "write_comparison": "compare_report",
     "write_report": "report",
 }
 

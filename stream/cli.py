@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from nextclick.connectors import SinkError, SourceError, open_source
 
+from .compare_command import compare_command
 from .options import ConfigError
 from .replay_command import replay_command
 from .run_command import run_command
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 app.command("run")(run_command)
+app.command("compare")(compare_command)
 app.command("replay")(replay_command)
 
 
@@ -125,8 +127,12 @@ def inspect(
             f"{len(engine['pending']['items']):,} of an unfinished batch",
             soft_wrap=True,
         )
-        output.print(f"  items     {len(model.values['catalogue']['items']):,}", soft_wrap=True)
-        output.print(f"  sessions  {len(model.values['sessions']):,} live", soft_wrap=True)
+        if "models" in about["config"]:
+            output.print(f"  models    {', '.join(about['config']['models'])}", soft_wrap=True)
+        else:
+            items, sessions = model.values["catalogue"]["items"], model.values["sessions"]
+            output.print(f"  items     {len(items):,}", soft_wrap=True)
+            output.print(f"  sessions  {len(sessions):,} live", soft_wrap=True)
         output.print(
             f"  versions  {', '.join(f'{k} {v}' for k, v in about['versions'].items())}",
             soft_wrap=True,

@@ -81,8 +81,8 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return parse_duration(self.idle, "--idle")
 
 
-class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
+class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options that every way through a stream has, whatever is tested on it.
 
     Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.
 
@@ -108,43 +108,18 @@ class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     batch
         Clicks tested and learned at once.
     device
-        Where the model computes; ``auto`` is a GPU where there is one.
+        Where models compute; ``auto`` is a GPU where there is one.
     seed
         Of everything random.
     max_clicks
         Stop after so many.
-    window
-        Clicks in the sliding window of the metrics.
     json, report
         Files to write the figures and the page to.
-    recommendations, dead_letters
-        Where recommendations and unusable records go: a file, or ``kafka://host:port/topic``.
-    recommend
-        The best items before each scored click, or after every click.
-    k
-        How many of them.
-    max_wait
-        How long a click on a quiet stream waits for its recommendations.
-    exactly_once
-        Write recommendations to their topic in transactions that go with the snapshots.
-    metrics_port, metrics_address
-        Where to serve ``/metrics`` for Prometheus; nowhere without a port.
-    model
-        What the model is made of and how it learns.
+    dead_letters
+        Where unusable records go: a file, or ``kafka://host:port/topic``.
     session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
     partitions, session_from, time_from, idle, on_missing_offsets, group, kafka
         How the source is read, see `SourceOptions`.
-
-    Raises
-    ------
-    ConfigError
-        An option is out of its range.
-
-    Examples
-    --------
-    >>> config = RunConfig(user_column="visitor", snapshot_every="5000clicks")
-    >>> config.lateness_seconds, config.every.clicks
-    (60.0, 5000)
 
     """
 
@@ -160,54 +135,20 @@ class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     max_clicks: int | None = None
-    window: int = 10_000
     json: str | None = None
     report: str | None = None
-    recommendations: str | None = None
-    recommend: Literal["scored", "every"] = "scored"
-    k: int = 20
-    max_wait: str | float = "100ms"
-    exactly_once: bool = False
     dead_letters: str | None = None
-    metrics_port: int | None = None
-    metrics_address: str = "127.0.0.1"
-    model: Recipe = Recipe()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
-        for field in (
-            "max_sessions",
-            "max_items",
-            "keep_snapshots",
-            "batch",
-            "max_clicks",
-            "window",
-            "k",
-        ):
+        for field in ("max_sessions", "max_items", "keep_snapshots", "batch", "max_clicks"):
             at_least(getattr(self, field), 1, flag(field))
         at_least(self.seed, 0, "--seed")
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
-        parse_duration(self.max_wait, "--max-wait")
         parse_every(self.snapshot_every, "--snapshot-every")
-        if self.metrics_port is not None and not 0 <= self.metrics_port < 1 << 16:
-            raise ConfigError(f"--metrics-port must be from 0 to 65535, not {self.metrics_port}")
-        if self.exactly_once:
-            self._check_exactly_once()
-
-    def _check_exactly_once(self) -> None:
-        if not (self.recommendations or "").startswith("kafka://"):
-            raise ConfigError(
-                "--exactly-once is for recommendations that go to a topic: give "
-                "--recommendations kafka://host:port/topic (files need no such option)"
-            )
-        if self.snapshots is None:
-            raise ConfigError(
-                "--exactly-once commits recommendations with the snapshots: give a folder with "
-                "--snapshots"
-            )
 
     @property
     def gap_seconds(self) -> float | None:
@@ -218,11 +159,6 @@ class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     def lateness_seconds(self) -> float:
         """How much older than its session's latest click a click may be, in seconds."""
         return parse_duration(self.lateness, "--lateness")
-
-    @property
-    def max_wait_seconds(self) -> float:
-        """How long a click on a quiet stream waits for its recommendations, in seconds."""
-        return parse_duration(self.max_wait, "--max-wait")
 
     @property
     def every(self) -> Every:
@@ -241,3 +177,83 @@ class RunConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=
         options: dict[str, Any] = msgspec.to_builtins(self)
         options["kafka"] = public_settings(self.kafka)
         return options
+
+
+class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
+
+    Parameters
+    ----------
+    window
+        Clicks in the sliding window of the metrics.
+    recommendations
+        Where recommendations go: a file, or ``kafka://host:port/topic``.
+    recommend
+        The best items before each scored click, or after every click.
+    k
+        How many of them.
+    max_wait
+        How long a click on a quiet stream waits for its recommendations.
+    exactly_once
+        Write recommendations to their topic in transactions that go with the snapshots.
+    metrics_port, metrics_address
+        Where to serve ``/metrics`` for Prometheus; nowhere without a port.
+    model
+        What the model is made of and how it learns.
+    gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
+    batch, device, seed, max_clicks, json, report, dead_letters
+        As for every stream, see `StreamConfig`.
+    session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
+    partitions, session_from, time_from, idle, on_missing_offsets, group, kafka
+        How the source is read, see `SourceOptions`.
+
+    Raises
+    ------
+    ConfigError
+        An option is out of its range.
+
+    Examples
+    --------
+    >>> config = RunConfig(user_column="visitor", snapshot_every="5000clicks")
+    >>> config.lateness_seconds, config.every.clicks
+    (60.0, 5000)
+
+    """
+
+    window: int = 10_000
+    recommendations: str | None = None
+    recommend: Literal["scored", "every"] = "scored"
+    k: int = 20
+    max_wait: str | float = "100ms"
+    exactly_once: bool = False
+    metrics_port: int | None = None
+    metrics_address: str = "127.0.0.1"
+    model: Recipe = Recipe()
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and that the durations can be read."""
+        super().__post_init__()
+        at_least(self.window, 1, "--window")
+        at_least(self.k, 1, "--k")
+        parse_duration(self.max_wait, "--max-wait")
+        if self.metrics_port is not None and not 0 <= self.metrics_port < 1 << 16:
+            raise ConfigError(f"--metrics-port must be from 0 to 65535, not {self.metrics_port}")
+        if self.exactly_once:
+            self._check_exactly_once()
+
+    def _check_exactly_once(self) -> None:
+        if not (self.recommendations or "").startswith("kafka://"):
+            raise ConfigError(
+                "--exactly-once is for recommendations that go to a topic: give "
+                "--recommendations kafka://host:port/topic (files need no such option)"
+            )
+        if self.snapshots is None:
+            raise ConfigError(
+                "--exactly-once commits recommendations with the snapshots: give a folder with "
+                "--snapshots"
+            )
+
+    @property
+    def max_wait_seconds(self) -> float:
+        """How long a click on a quiet stream waits for its recommendations, in seconds."""
+        return parse_duration(self.max_wait, "--max-wait")

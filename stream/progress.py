@@ -52,7 +52,7 @@ class Progress:
         passed = now - self._shown_at
         if passed < self._pause:
             return
-        line = self._line(engine, (engine.clicks - self._shown_clicks) / passed)
+        line = self.line(engine, (engine.clicks - self._shown_clicks) / passed)
         self._shown_at, self._shown_clicks = now, engine.clicks
         if self._live:
             self._live.update(line, refresh=True)
@@ -60,7 +60,8 @@ class Progress:
             self._console.print(line, soft_wrap=True)
 
     @staticmethod
-    def _line(engine: Engine, rate: float) -> Text:
+    def line(engine: Engine, rate: float) -> Text:
+        """Write the line."""
         recent = engine.figures.sliding()
         return Text(
             f"{engine.clicks:,} clicks · {rate:,.0f} clicks/s · "

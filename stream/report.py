@@ -144,7 +144,7 @@ def window_curves(windows: Sequence[Mapping[str, Any]]) -> list[Curve]:
         windows = windows[:-1]
     names = [key for key in windows[0] if "@" in key] if windows else []
     xs = [window["clicks"] for window in windows]
-    return [Curve(_title(name), xs, [window[name] for window in windows]) for name in names]
+    return [Curve(title(name), xs, [window[name] for window in windows]) for name in names]
 
 
 def drift_marks(alarms: Iterable[Mapping[str, Any]]) -> list[Mark]:
@@ -187,7 +187,7 @@ def _page(result: Mapping[str, Any]) -> Iterator[str]:
     for scope, label in _SCOPES:
         if scope in result:
             rows.append([label, *(_number(result[scope].get(key)) for key in figures)])
-    yield from _table(["over", *(_title(key) for key in figures)], rows)
+    yield from _table(["over", *(title(key) for key in figures)], rows)
     yield '<div class="columns"><div><h2>Clicks</h2>'
     rows = [[label, _number(result[key])] for key, label in _COUNTS if key in result]
     rejected = result.get("rejected", {})
@@ -218,7 +218,7 @@ def _chart(result: Mapping[str, Any]) -> Iterator[str]:
     marks = drift_marks(result.get("drift", []))
     # Shrunk to a phone's width the wide drawing could not be read, so there is a narrow one.
     wide, narrow = curves_svg(curves, marks), curves_svg(curves, marks, width=380, height=300)
-    notes = [_moment(window["time"]) for window in windows]
+    notes = [moment(window["time"]) for window in windows]
     data = [{"name": c.name, "xs": c.xs, "ys": c.ys, "notes": notes} for c in curves]
     yield "<h2>Along the stream</h2>\n<figure>"
     yield wide.replace('class="curves"', 'class="curves wide"', 1)
@@ -246,7 +246,7 @@ def _alarms(alarms: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             _number(alarm["clicks"]),
             f"{alarm['before']:.3f} → {alarm['after']:.3f}",
             _number(alarm["since"]),
-            _moment(alarm["time"]),
+            moment(alarm["time"]),
         ]
         for alarm in alarms
     ]
@@ -274,14 +274,14 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{key}", "not set" if unset else json.dumps(value, ensure_ascii=False)
 
 
-def _title(key: str) -> str:
+def title(key: str) -> str:
     """Write a figure's key as a name: ``recall@20`` is Recall@20, ``mrr@20`` is MRR@20."""
     name, at, k = key.partition("@")
     return (name.capitalize() if name == "recall" else name.upper()) + at + k
 
 
 def _heading(key: str) -> str:
-    return _title(key) if "@" in key else key.replace("_", " ")
+    return title(key) if "@" in key else key.replace("_", " ")
 
 
 def _number(value: object) -> str:
@@ -293,7 +293,7 @@ def _number(value: object) -> str:
     return "–"
 
 
-def _moment(time: float) -> str:
+def moment(time: float) -> str:
     """Write an event time as a date, or as a plain number where the calendar has none for it."""
     try:
         return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time):%Y-%m-%d %H:%M} UTC"

@@ -15,44 +15,20 @@ import msgspec
 import torch
 
 from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, State
+from nextclick.models import OnlineGRU4Rec, Recommender
 
-from .config import RunConfig
+from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
-from .options import ConfigError, build, flag, parse_duration
+from .options import ConfigError, build
 from .prequential import Prequential
+from .resuming import load_state
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
 from .telemetry import serve
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
-
-FIXED = (
-    "session_column",
-    "user_column",
-    "item_column",
-    "time_column",
-    "time_unit",
-    "format",
-    "sort",
-    "partitions",
-    "session_from",
-    "time_from",
-    "gap",
-    "lateness",
-    "max_sessions",
-    "max_items",
-    "batch",
-    "seed",
-    "window",
-)
-"""Options that a figure depends on, besides the model's: a run cannot go on with others than it
-was begun with."""
-
-DURATIONS = ("--gap", "--lateness")
-"""Those of them that can be written in several ways."""
 
 
 @contextmanager
@@ -96,6 +72,31 @@ def run(
         The run cannot be done; the message names the place and the remedy.
 
     """
+    return carry_out(spec, config, make_model(config), config.public(), tell, progress)
+
+
+def carry_out(
+    spec: str,
+    config: RunConfig,
+    model: Recommender,
+    public: dict[str, Any],
+    tell: Callable[[str], None],
+    progress: Callable[[Engine], None] | None,
+) -> dict[str, Any]:
+    """Drive a model along a source, from a snapshot where there is one; see `run`.
+
+    Parameters
+    ----------
+    spec, config
+        The source, and how to go through it.
+    model
+        What is tested and trained.
+    public
+        The options to keep in snapshots and to show with the figures.
+    tell, progress
+        As for `run`.
+
+    """
     began = time.monotonic()
     check_outputs(spec, config)
     with ExitStack() as stack:
@@ -108,8 +109,9 @@ def run(
             snapshots = Snapshots(Path(config.snapshots), config.keep_snapshots)
             stack.callback(snapshots.close)
             snapshots.lock()
-            saved = None if config.fresh else _newest(snapshots, spec, config, tell)
-        engine = make_engine(source, config, snapshots, spec)
+            saved = None if config.fresh else load_state(snapshots, public, tell)
+        engine = make_engine(source, config, model, snapshots, spec)
+        engine.about["config"] = public
         engine.tell = tell
         if saved is not None:
             engine.restore(saved)
@@ -136,7 +138,7 @@ def run(
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
-            "config": config.public(),
+            "config": public,
         }
 
 
@@ -149,23 +151,45 @@ def _nothing_read(spec: str, rejected: int) -> str:
     )
 
 
-def make_engine(
-    source: Source, config: RunConfig, snapshots: Snapshots | None = None, spec: str = ""
-) -> Engine:
-    """Make the engine that a configuration asks for; its sinks are the caller's to add."""
-    gap = config.gap_seconds or source.gap or SESSION_GAP
-    live = is_live(spec) or is_topic(config.recommendations)
+def make_model(config: RunConfig) -> OnlineGRU4Rec:
+    """Make the model that a configuration asks for.
+
+    Raises
+    ------
+    ConfigError
+        It cannot compute on the device.
+
+    """
     try:
-        model = OnlineGRU4Rec(
+        return OnlineGRU4Rec(
             config.model,
-            # A session that the sessionizer has just pushed out is forgotten after its batch.
-            max_sessions=config.max_sessions + config.batch,
+            max_sessions=model_sessions(config),
             max_items=config.max_items,
             seed=config.seed,
             device=config.device,
         )
     except ValueError as error:
         raise ConfigError(f"--device: {error}") from error
+
+
+def model_sessions(config: StreamConfig) -> int:
+    """Give a model's bound on live sessions.
+
+    One that the sessionizer has just pushed out is forgotten after its batch.
+    """
+    return config.max_sessions + config.batch
+
+
+def make_engine(
+    source: Source,
+    config: RunConfig,
+    model: Recommender,
+    snapshots: Snapshots | None = None,
+    spec: str = "",
+) -> Engine:
+    """Make the engine that a configuration asks for; its sinks are the caller's to add."""
+    gap = config.gap_seconds or source.gap or SESSION_GAP
+    live = is_live(spec) or is_topic(config.recommendations)
     return Engine(
         source,
         model,
@@ -199,55 +223,16 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
     parts, about, skipped = found
     for damage in skipped:
         tell(f"skipped a damaged snapshot, {damage}")
+    if "models" in about["config"]:
+        raise SnapshotError(
+            f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
+        )
     config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
-    engine = make_engine(_Nothing(about["gap"]), config)
+    model = make_model(config)
+    engine = make_engine(_Nothing(about["gap"]), config, model)
     engine.restore(parts)
     engine.flush()
-    assert isinstance(engine.model, OnlineGRU4Rec)
-    return engine.model
-
-
-def _newest(
-    snapshots: Snapshots, spec: str, config: RunConfig, tell: Callable[[str], None]
-) -> dict[str, State] | None:
-    """Read the newest whole snapshot, if the run can go on from it."""
-    found = snapshots.load_newest()
-    if found is None:
-        return None
-    parts, about, skipped = found
-    for damage in skipped:
-        tell(f"skipped a damaged snapshot, {damage}")
-    check_fixed(about["config"], config, snapshots.folder)
-    tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
-    return parts
-
-
-def check_fixed(then: dict[str, Any], config: RunConfig, folder: Path) -> None:
-    """Check that a run goes on with the options that it was begun with, as far as they matter.
-
-    Raises
-    ------
-    ConfigError
-        One differs.
-
-    """
-    now = config.public()
-    pairs = {flag(option): (then.get(option), now[option]) for option in FIXED}
-    pairs |= {
-        f"model.{option}": (then["model"].get(option), value)
-        for option, value in now["model"].items()
-    }
-    for option, (old, new) in pairs.items():
-        if old == new or (option in DURATIONS and _seconds(old, option) == _seconds(new, option)):
-            continue
-        raise ConfigError(
-            f"the run in {folder} was begun with {option} {old}, not {new}: "
-            "give the same, or start anew with --fresh"
-        )
-
-
-def _seconds(duration: str | float | None, option: str) -> float | None:
-    return None if duration is None else parse_duration(duration, option)
+    return model
 
 
 @contextmanager

@@ -1,0 +1,72 @@
+"""A comparison of models, put together from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .arena import Arena
+from .compare_config import CompareConfig
+from .engine import Engine
+from .entrants import make_models
+from .runner import carry_out
+
+OF_THE_RUN = (
+    "clicks",
+    "usable",
+    "learned",
+    "first",
+    "late",
+    "rejected",
+    "live_sessions",
+    "source",
+    "seconds",
+    "clicks_per_second",
+    "peak_memory_mb",
+    "config",
+)
+"""What a comparison tells of its way through the stream, see docs/metrics.md."""
+
+
+def compare(
+    spec: str,
+    config: CompareConfig,
+    tell: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[Engine], None] | None = None,
+) -> dict[str, Any]:
+    """Compare models on the same clicks, in one reading of the source.
+
+    Parameters
+    ----------
+    spec
+        The source, see `open_source`.
+    config
+        The models, and what to do.
+    tell
+        Takes sentences for a person: what is resumed, what was skipped.
+    progress
+        Called after every batch.
+
+    Returns
+    -------
+    dict
+        The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
+        run.
+
+    Raises
+    ------
+    ConfigError, SourceError, SnapshotError, SinkError
+        It cannot be done; the message names the place and the remedy.
+
+    Examples
+    --------
+    >>> models = {"gru4rec": {"hidden": 8}, "gru4rec-network": {"hidden": 8}}
+    >>> result = compare("sim:clicks=200", CompareConfig(models=models, device="cpu"))
+    >>> result["clicks"], sorted(result["models"])
+    (200, ['gru4rec', 'gru4rec-network'])
+
+    """
+    models = make_models(config.models, config)
+    arena = Arena(models, config.k, config.max_items)
+    run = carry_out(spec, config.run_config(), arena, config.public(), tell, progress)
+    return {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
