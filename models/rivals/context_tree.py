@@ -62,7 +62,7 @@ class ContextTree(CountingModel):
         depth: int = 2,
         prior: float = 20.0,
         trust: float = 0.8,
-        half_life: float = 100_000,
+        half_life: float = 1_000_000,
         contexts: int = 500_000,
         followers: int = 200,
         **options: Any,

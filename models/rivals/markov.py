@@ -27,5 +27,7 @@ class Markov(Rules):
 
     name = "markov"
 
-    def __init__(self, *, half_life: float = 100_000, followers: int = 200, **options: Any) -> None:
+    def __init__(
+        self, *, half_life: float = 1_000_000, followers: int = 200, **options: Any
+    ) -> None:
         super().__init__(steps=1, half_life=half_life, followers=followers, **options)

@@ -34,7 +34,7 @@ class Rules(CountingModel):
     name = "rules"
 
     def __init__(
-        self, *, steps: int = 20, half_life: float = 100_000, followers: int = 200, **options: Any
+        self, *, steps: int = 20, half_life: float = 1_000_000, followers: int = 200, **options: Any
     ) -> None:
         super().__init__(**options)
         if steps < 1 or followers < 1:
