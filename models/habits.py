@@ -16,7 +16,7 @@ Id = str | int
 NOWHERE = -1
 """No click: before a session's first, after its last."""
 
-OWN = 8
+OWN = 20
 """How many of a session's latest distinct items are kept in sight."""
 
 HABITS = 10

@@ -138,7 +138,7 @@ class Memory:
             "turns": -0.3 * torch.arange(1, max(REACH) + 1).log2(),
             "offsets": -0.5 * torch.tensor(offsets),
             "match": torch.ones(1),
-            "own": -0.5 * torch.arange(OWN - 1),
+            "own": -torch.arange(1, OWN).log(),
             "recent": -0.1 * torch.arange(int(self.age.max()) + 1),
         }
         # All weights are parts of one vector, which takes one step.

@@ -15,7 +15,7 @@ from nextclick.models.mixture import Mixture
 from nextclick.models.optim import Adagrad
 
 CPU = torch.device("cpu")
-ROWS = 12
+ROWS = 24
 
 
 def memory(seed: int) -> Memory:
