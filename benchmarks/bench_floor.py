@@ -134,7 +134,7 @@ def measure(report: Report, device: str, log: Path = YOOCHOOSE, seconds: float =
             for size in BATCHES:
                 batch = mean_batch(log, size, recipe.window)
                 with on_cores(count):
-                    found = run(LogSource(log), recipe, state, size, seconds, device)
+                    found = run(LogSource(log), recipe, state, size, seconds, device, {})
                     torch.set_num_threads(count)
                     arithmetic, memory, operations = bare(batch, recipe, device)
                 # As many pairs as the floor's batch has.

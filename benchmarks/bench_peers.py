@@ -6,7 +6,7 @@ Others cannot be installed beside this one; they are given by path, each with a 
     python3 -m venv /tmp/official_env
     /tmp/official_env/bin/pip install torch 'numpy<2' pandas
     python3 -m venv /tmp/deep_river_env
-    /tmp/deep_river_env/bin/pip install deep-river
+    /tmp/deep_river_env/bin/pip install deep-river pytest
 
 One that is not there is left out, and that is said.
 """
@@ -40,13 +40,16 @@ OfficialPython = Annotated[Path, typer.Option(help="A Python with torch, numpy<2
 DeepRiverPython = Annotated[Path, typer.Option(help="A Python with deep-river.")]
 
 
-def call(python: Path, script: str, *arguments: str) -> dict[str, float]:
-    """Run a script beside this one in another Python, and give what it prints as JSON."""
+def call(python: Path, script: str, *arguments: str) -> dict[str, float] | None:
+    """Run a script beside this one in another Python, and give what it prints as JSON.
+
+    None where it fails; its own words are on the terminal then.
+    """
     command = [str(python), str(Path(__file__).with_name(script)), *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True)
     if done.returncode:
-        raise SystemExit(f"{script} failed with {done.returncode}, see above")
+        return None
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -94,7 +97,7 @@ def measure(
     own: dict[int, float] = {}
     for count in counts:
         with on_cores(count):
-            found = run(LogSource(log), NETWORK, state, BATCH, seconds, device)
+            found = run(LogSource(log), NETWORK, state, BATCH, seconds, device, {})
         own[count] = found.pairs / found.seconds
         report.row("nextclick", "read, test, train, metrics", count, own[count], 1.0)
 
@@ -123,6 +126,9 @@ def measure(
                     theirs = call(
                         official_python, "official_speed.py", str(official), folder, given
                     )
+                if theirs is None:
+                    report.note(f"The official GRU4Rec failed in {official_python}.")
+                    continue
                 trained, tested = theirs["training"], theirs["evaluation"]
                 both = 1 / (1 / trained + 1 / tested)
                 beside("official GRU4Rec", "training", count, trained)
@@ -143,6 +149,9 @@ def measure(
                 given = json.dumps({**options, "threads": count, "device": device})
                 with on_cores(count):
                     theirs = call(deep_river_python, "deep_river_speed.py", str(pairs), given)
+                if theirs is None:
+                    report.note(f"deep-river failed in {deep_river_python}.")
+                    continue
                 beside("deep-river, RollingClassifier", "test, train", count, theirs["pairs"])
         else:
             report.note(f"deep-river is left out: there is no {deep_river_python}.")

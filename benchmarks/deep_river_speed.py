@@ -55,7 +55,7 @@ def main(file: str, options: str) -> None:
     model = RollingClassifier(
         NextItem(items, settings["hidden"]),
         loss_fn="cross_entropy",
-        optimizer_fn="adagrad",
+        optimizer_fn=torch.optim.Adagrad,
         lr=0.05,
         window_size=settings["window"],
         device=settings["device"],

@@ -25,7 +25,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the tables there too.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Log = Annotated[Path, typer.Option(help="A click log.")]
+Log = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="A click log.")]
 YOOCHOOSE = DATA / "yoochoose.csv.gz"
 
 

@@ -43,7 +43,7 @@ def work(clock: Clock) -> Iterator[Any]:
 
     def outer() -> str:
         clock.now += 1
-        found: str = module.inner()  # type: ignore[attr-defined]
+        found: str = module.inner()
         clock.now += 1
         return found
 
