@@ -1,5 +1,6 @@
 # make setup   a virtual environment in .venv with nextclick and the tools installed
 # make test    the quick tests              make slow    the slow ones
+# make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
 # make soak    an hour of live clicks through a broker
 # make lint    ruff and mypy                make format  put the sources in their format
 # make demo    the main job on a simulated shop; results in demo/
@@ -14,7 +15,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
 
-.PHONY: setup test slow soak lint format demo clean
+.PHONY: setup test slow soak bench lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -45,6 +46,10 @@ soak: setup
 	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s \
 		tests/stream/test_kafka_soak.py
 
+# BENCH='--device cuda' and the like; docs/speed.md says how to give it the peers.
+bench: setup
+	$(BIN)/python benchmarks/bench.py --json bench/speed.json $(BENCH)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,6 +65,6 @@ demo: setup
 
 # The installed package links into build/: .venv/sources goes with it, so that setup makes both anew.
 clean:
-	rm -rf build demo nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build demo bench nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f .venv/sources
 	find connectors models stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

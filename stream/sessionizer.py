@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +89,17 @@ class Sessionizer:
         self.gap = gap
         self.lateness = lateness
         self.max_sessions = max_sessions
-        # Key -> (latest time, handle, block of the latest click), least recently clicked first.
-        # Not a plain dict: there the first key is found only past all keys deleted before it.
-        self._sessions: OrderedDict[Id, tuple[float, int, int]] = OrderedDict()
+        # Key -> slot, least recently clicked first. Not a plain dict: there the first key is found
+        # only past all keys deleted before it.
+        self._sessions: OrderedDict[Id, int] = OrderedDict()
+        # By slot: key, latest time, handle, block of the latest click, and how many clicks had
+        # been accepted by then. Arrays, since a snapshot copies them while the stream waits.
+        self._keys: list[Id | None] = []
+        self._latest = array("d")
+        self._handles = array("q")
+        self._blocks = array("q")
+        self._touched = array("q")
+        self._free: list[int] = []
         self.clock = -np.inf
         self._next_handle = 0
         self._block = 0
@@ -141,32 +151,61 @@ class Sessionizer:
     ) -> None:
         """Append to the three lists what becomes of clicks that all fit into the block."""
         sessions, gap, lateness, block = self._sessions, self.gap, self.lateness, self._block
+        latest, known, blocks, touched = self._latest, self._handles, self._blocks, self._touched
         find, touch = sessions.get, sessions.move_to_end
         accept, give = self._block_times.append, handles.append
+        # The block's clicks are the latest to have been accepted.
+        accepted = block * BLOCK + len(self._block_times)
         for key, time in zip(keys, times, strict=True):
-            session = find(key)
-            if session is not None:
-                latest, handle, _ = session
-                quiet = time - latest
+            slot = find(key)
+            if slot is not None:
+                quiet = time - latest[slot]
                 if quiet < -lateness:
                     give(-1)
                     continue
                 if quiet <= gap:
-                    sessions[key] = (time if quiet > 0 else latest, handle, block)
+                    if quiet > 0:
+                        latest[slot] = time
+                    blocks[slot] = block
+                    touched[slot] = accepted
+                    accepted += 1
                     touch(key)
                     accept(time)
-                    give(handle)
+                    give(known[slot])
                     continue
-                ended.append(handle)
+                ended.append(known[slot])
+                touch(key)
+            else:
+                slot = sessions[key] = self._slot(key)
             handle = self._next_handle
             self._next_handle += 1
-            sessions[key] = (time, handle, block)
-            touch(key)
+            latest[slot], known[slot], blocks[slot] = time, handle, block
+            touched[slot] = accepted
+            accepted += 1
             accept(time)
             starts.append(len(handles))
             give(handle)
             if len(sessions) > self.max_sessions:
-                ended.append(sessions.popitem(last=False)[1][1])
+                ended.append(self._end_first())
+
+    def _slot(self, key: Id) -> int:
+        """Give a slot that no session has."""
+        if self._free:
+            slot = self._free.pop()
+            self._keys[slot] = key
+            return slot
+        self._keys.append(key)
+        self._latest.append(0.0)
+        for column in (self._handles, self._blocks, self._touched):
+            column.append(0)
+        return len(self._keys) - 1
+
+    def _end_first(self) -> int:
+        """End the session least recently clicked, and give its handle."""
+        _, slot = self._sessions.popitem(last=False)
+        self._keys[slot] = None
+        self._free.append(slot)
+        return self._handles[slot]
 
     def _end_block(self, ended: list[int]) -> None:
         """Read the clock, and end the sessions that have been idle for long enough.
@@ -185,34 +224,52 @@ class Sessionizer:
             idle_since = self._marks.popleft()[0]
         # In the order of their last clicks the idle ones come first.
         sessions = self._sessions
-        while sessions and next(iter(sessions.values()))[2] < idle_since:
-            ended.append(sessions.popitem(last=False)[1][1])
+        while sessions and self._blocks[next(iter(sessions.values()))] < idle_since:
+            ended.append(self._end_first())
 
     def state(self) -> State:
-        """Copy all that the next click's session depends on."""
-        sessions = list(self._sessions.values())
+        """Copy all that the next click's session depends on.
+
+        The stream waits meanwhile, so the sessions are copied as they lie, free slots among them.
+        """
         return State(
             arrays={
-                "latest": np.array([latest for latest, _, _ in sessions], dtype=np.float64),
-                "handles": np.array([handle for _, handle, _ in sessions], dtype=np.int64),
-                "blocks": np.array([block for _, _, block in sessions], dtype=np.int64),
+                **{name: column.copy() for name, column in self._columns().items()},
                 "block_times": np.array(self._block_times, dtype=np.float64),
                 "marked_blocks": np.array([block for block, _ in self._marks], dtype=np.int64),
                 "marked_clocks": np.array([clock for _, clock in self._marks], dtype=np.float64),
             },
             values={
-                "keys": list(self._sessions),
+                "keys": self._keys.copy(),
                 "clock": self.clock,
                 "next_handle": self._next_handle,
                 "block": self._block,
             },
         )
 
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """View the sessions' columns; while a view is held, no session can be added."""
+        return {
+            "latest": np.frombuffer(self._latest, np.float64),
+            "handles": np.frombuffer(self._handles, np.int64),
+            "blocks": np.frombuffer(self._blocks, np.int64),
+            "touched": np.frombuffer(self._touched, np.int64),
+        }
+
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave."""
         arrays, values = state.arrays, state.values
-        columns = (arrays[name].tolist() for name in ("latest", "handles", "blocks"))
-        self._sessions = OrderedDict(zip(values["keys"], zip(*columns, strict=True), strict=True))
+        self._keys = list(values["keys"])
+        self._latest = array("d", arrays["latest"].tolist())
+        self._handles, self._blocks, self._touched = (
+            array("q", arrays[name].tolist()) for name in ("handles", "blocks", "touched")
+        )
+        self._free = [slot for slot, key in enumerate(self._keys) if key is None]
+        self._sessions = OrderedDict(
+            (key, slot)
+            for slot in np.argsort(arrays["touched"], kind="stable").tolist()
+            if (key := self._keys[slot]) is not None
+        )
         self.clock = values["clock"]
         self._next_handle = values["next_handle"]
         self._block = values["block"]

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from nextclick.models.recommender import State
-from nextclick.stream.manifest import FILES
+from nextclick.stream.manifest import FILES, PIECE, pieces
 from nextclick.stream.snapshots import SnapshotError, Snapshots
 
 ALL_FILES = [*FILES, "manifest"]
@@ -116,3 +118,28 @@ def test_files_are_plain_json_and_safetensors(pair: tuple[Snapshots, Path]) -> N
     assert json.loads((path / "about.json").read_text())["clicks"] == 2
     assert json.loads((path / "values.json").read_text())["metrics"] == {"n": 5}
     assert load_file(path / "arrays.safetensors")["model/weights"].shape == (4, 3)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda own: (
+        st.lists(own, max_size=3)
+        | st.tuples(own, own)
+        | st.dictionaries(st.text(), own, max_size=3)
+        | st.dictionaries(st.integers(), own, max_size=3)
+        | st.tuples(own, st.sampled_from([PIECE, PIECE + 1, 2 * PIECE + 1])).map(
+            lambda pair: [pair[0]] * pair[1]
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(values)
+def test_pieces_are_what_the_whole_would_be(value: object) -> None:
+    assert "".join(pieces(value)) == json.dumps(value)
+
+
+def test_no_piece_is_of_many_elements() -> None:
+    long = ["click"] * (10 * PIECE)
+    assert max(map(len, pieces({"model": {"items": long}}))) < 2 * len(json.dumps(long[:PIECE]))
