@@ -27,7 +27,11 @@ from tables import both, header, row, spread
 from verdicts import Verdict, about_zero, all_of, any_of, minus, opposite, over_zero
 
 from nextclick.models import Recommender
-from nextclick.models.rivals import BPRMF, FPMC, GRU4RecLSTM, SASRec
+from nextclick.models.recommender import Id
+from nextclick.models.rivals.bpr_mf import BPRMF
+from nextclick.models.rivals.fpmc import FPMC
+from nextclick.models.rivals.gru4rec_lstm import GRU4RecLSTM
+from nextclick.models.rivals.sasrec import SASRec
 
 MARGIN = 0.01
 """Figures that differ by less are about the same."""
@@ -156,7 +160,7 @@ def kept_when_swapped(model: Recommender, stream: Stream, most: int = 200) -> fl
     Asked for the latest sessions whose last two clicks are on different items, three clicks at
     least and 20 at most of each.
     """
-    sessions: dict[object, list[object]] = {}
+    sessions: dict[Id, list[Id]] = {}
     for session, item in zip(stream.sessions, stream.items, strict=True):
         sessions.setdefault(session, []).append(item)
     fit = [own[-20:] for own in sessions.values() if len(own) > 2 and own[-1] != own[-2]]

@@ -12,7 +12,7 @@ from tables import header, ratio, row
 from verdicts import Verdict, all_of, mean_of_rounds, over_zero
 
 from nextclick.models import Recommender
-from nextclick.models.rivals import SASRec
+from nextclick.models.rivals.sasrec import SASRec
 
 ROUNDS = 12
 """Times that every setting is timed, in turn with all others."""
