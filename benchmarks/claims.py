@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import typer
 from side_by_side import Stream, network_alone, read, side_by_side
-from speed_claim import attention
+from speed_claim import attention, windows
 from tables import both, header, row, spread
 from verdicts import Verdict, about_zero, all_of, any_of, minus, opposite, over_zero
 
@@ -218,6 +218,7 @@ def order(data: Path, clicks: int) -> dict[str, Verdict]:
 CLAIMS: dict[str, Callable[[Path, int], dict[str, Verdict]]] = {
     "sparse": sparse,
     "attention": attention,
+    "windows": windows,
     "cells": cells,
     "long": long_sessions,
     "order": order,
