@@ -246,8 +246,10 @@ class Habits:
                 counts.extend(more[len(counts) :])
         for item, (followed, repeated) in trace.tallies.items():
             row = item % ROWS
-            self._owners[row] = item
-            self._followed[row], self._repeated[row] = followed, repeated
+            # A session may go on from an item that has left: its row may hold a younger one's.
+            if item >= self._owners[row]:
+                self._owners[row] = item
+                self._followed[row], self._repeated[row] = followed, repeated
 
     def state(self) -> tuple[dict[str, NDArray[np.int64]], list[int]]:
         """Copy what has been counted."""

@@ -111,7 +111,8 @@ class Mixture:
         mark = torch.empty(scores.shape, dtype=torch.int32, device=special.device)
         mark.scatter_(1, special, places.int().expand_as(special))
         self._same = same = mark.gather(1, special).long()
-        self._alone = (same == places) & (special != NO_ITEM)
+        # A target that is not known yet is nothing to recommend.
+        self._alone = (same == places) & (scores.gather(1, special) != -torch.inf)
         self._own, self._last, self._target = (
             same[:, LIKES : LIKES + PARTS[1]],
             same[:, -2:-1],

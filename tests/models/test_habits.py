@@ -104,6 +104,16 @@ def test_an_item_that_comes_back_in_its_row_is_counted_anew() -> None:
     assert fresh.facts[3, 7] == 0
 
 
+def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
+    habits = Habits()
+    first, second = (1 << 31) + 5, (9 << 31) + 5
+    left = habits.trace([1], [first], {}, 0)
+    habits.settle(habits.trace([2, 2, 2], [second, second, second], {}, 1))
+    habits.settle(habits.trace([1], [7], left.ends, 2))
+    fresh = habits.trace([3, 3], [second, 7], {}, 3)
+    assert fresh.facts[1, 7] == pytest.approx(math.log1p(2))
+
+
 @given(clicks, clicks)
 @settings(max_examples=30)
 def test_restored_it_goes_on_as_before(

@@ -47,6 +47,13 @@ def test_ranks_are_those_of_the_recommended(seed: int) -> None:
         assert score == pytest.approx(own)  # Where two tie, the other may stand there.
 
 
+def test_what_a_click_brings_into_the_catalogue_is_not_recommended_before_it() -> None:
+    learner = model()
+    tested = learner.test(["a", "a", "a"], ["shoes", "hat", "socks"], k=10)
+    known = [{item for item, _ in best} for best in tested.recommended]
+    assert known == [set(), {"shoes"}, {"shoes", "hat"}]
+
+
 def test_what_followed_once_is_foreseen_at_once() -> None:
     """One session is evidence enough; a network needs many."""
     with_memory, without = model(), model(memory=0)
