@@ -185,9 +185,7 @@ class Mixture:
         k = min(k, self._network.shape[1])
         rest = (self._network * self._factor).masked_fill_(self._scores == -torch.inf, -1)
         values, best = rest.scatter_(1, self._special, -1.0).topk(k, dim=1)
-        # A target may not be known yet.
-        known = self._alone & (self._scores.gather(1, self._special) > -torch.inf)
-        values = torch.cat([values, self._final.masked_fill(~known, -1)], dim=1)
+        values = torch.cat([values, self._final.masked_fill(~self._alone, -1)], dim=1)
         values, order = values.topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, self._special], dim=1).gather(1, order), values)
 

@@ -153,10 +153,3 @@ def test_without_memory_an_answer_is_the_networks_scores() -> None:
     answer = learner.answer(["x", "x"], [1, 2], k=1000)[1]
     assert sum(score for _, score in answer) != pytest.approx(1)
     assert min(score for _, score in answer) < 0
-
-
-def test_an_item_is_not_recommended_before_it_is_known() -> None:
-    learner = model()
-    learner.learn(["a", "a"], ["camera", "tripod"])
-    tested = learner.test(["b", "b"], ["camera", "lens"], k=50)
-    assert {item for item, _ in tested.recommended[1]} == {"camera", "tripod"}
