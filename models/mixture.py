@@ -111,8 +111,7 @@ class Mixture:
         mark = torch.empty(scores.shape, dtype=torch.int32, device=special.device)
         mark.scatter_(1, special, places.int().expand_as(special))
         self._same = same = mark.gather(1, special).long()
-        # A target that is not known yet is nothing to recommend.
-        self._alone = (same == places) & (scores.gather(1, special) != -torch.inf)
+        self._alone = (same == places) & (special != NO_ITEM)
         self._own, self._last, self._target = (
             same[:, LIKES : LIKES + PARTS[1]],
             same[:, -2:-1],
@@ -185,7 +184,9 @@ class Mixture:
         k = min(k, self._network.shape[1])
         rest = (self._network * self._factor).masked_fill_(self._scores == -torch.inf, -1)
         values, best = rest.scatter_(1, self._special, -1.0).topk(k, dim=1)
-        values = torch.cat([values, self._final.masked_fill(~self._alone, -1)], dim=1)
+        # A target that is not known yet is nothing to recommend.
+        void = ~self._alone | (self._scores.gather(1, self._special) == -torch.inf)
+        values = torch.cat([values, self._final.masked_fill(void, -1)], dim=1)
         values, order = values.topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, self._special], dim=1).gather(1, order), values)
 
