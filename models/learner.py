@@ -375,7 +375,14 @@ class OnlineGRU4Rec:
         list of (item, score)
             Best first. Empty where no item of the session is known.
 
+        Raises
+        ------
+        ValueError
+            k is less than 1.
+
         """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
         known = [item for item in items if self.knows(item)]
         # A session of its own, whatever the others are called.
         session: Any = object()

@@ -178,7 +178,8 @@ class Mixture:
         ranks += ((right.long() - counted.long()) * self._alone).sum(dim=1)
         # Where the probability is too small for a number, all items tie with it.
         goal = goal[:, 0]
-        ranks = torch.where(goal == 0, self._items, ranks).masked_fill_(goal.isnan(), -1)
+        ranks = torch.where(goal == 0, self._items, ranks).minimum(self._items)
+        ranks.masked_fill_(goal.isnan(), -1)
         if not k:
             return Ranking(ranks, self._special[:, :0], self._final[:, :0])
         k = min(k, self._network.shape[1])

@@ -33,7 +33,10 @@ def compare_command(
     k: Annotated[
         str | None,
         flags.option(
-            MODELS, "For how many recommendations there are figures. \\[default: 1,5,10,20]"
+            MODELS,
+            "For how many recommendations there are figures. \\[default: 1,5,10,20]",
+            "--k",
+            "-k",
         ),
     ] = None,
     config: flags.Config = None,

@@ -623,3 +623,11 @@ def test_it_tells_how_long_it_learned() -> None:
     tested = learner.test_then_learn(sessions, ["x", "y", "x", "y"])
     assert tested.learning > 0
     assert learner.test(sessions, ["x", "y", "x", "y"]).learning == 0
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_recommendation_is_of_one_item_at_least(k: int) -> None:
+    learner = OnlineGRU4Rec(Recipe(hidden=8), device="cpu")
+    learner.learn(["a", "a"], ["x", "y"])
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        learner.recommend(["x"], k=k)
