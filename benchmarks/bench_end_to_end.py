@@ -157,8 +157,10 @@ def reading(opened: Callable[[], Source], batch: int) -> dict[str, float | None]
     Blocks of some 25,000 clicks are decoded at once, more than many a run takes in all, so a
     share of the run's own time would tell nothing.
     """
-    source, clicks = opened(), 0
+    clicks = 0
     with Stopwatch({name: PLACES[name] for name in READING}) as watch:
+        # Opened inside: a log's chunks come from a generator that is made when it is opened.
+        source = opened()
         while clicks < PUBLISHED and (polled := source.poll(batch, 0.1)) is not None:
             clicks += len(polled)
     source.close()
