@@ -233,7 +233,7 @@ class OnlineGRU4Rec:
                 tested.learning = perf_counter() - began
             if self.memory and noted:
                 evidence = self.memory.recall(noted.trace, windows.scored)
-                ranking, gradient = mix(self.memory, evidence, race, forecasts, k)
+                ranking, gradient = mix(self.memory, evidence, race, forecasts, k, learn)
                 self._report(ranking, windows.scored, tested)
                 known_before = int((tested.ranks > 0).sum())
                 if learn and known_before:

@@ -21,6 +21,7 @@ def mix(
     race: Race,
     forecasts: Iterator[tuple[Tensor, Tensor]],
     k: int,
+    learn: bool,
 ) -> tuple[Ranking, Tensor]:
     """Rank a batch's targets by the mixture.
 
@@ -36,13 +37,15 @@ def mix(
         What `forecast` gives for each part of the race.
     k
         How many best items to give.
+    learn
+        Whether the gradient is wanted.
 
     Returns
     -------
     ranking
         Of all targets.
     gradient
-        Of −Σ log p(target) over the known ones, shaped like `Memory.vector`.
+        Of −Σ log p(target) over the known ones, shaped like `Memory.vector`; zero if not wanted.
 
     """
     rankings, gradient = [], torch.zeros_like(memory.vector)
@@ -52,7 +55,8 @@ def mix(
         # The softmax adds rounding of its own.
         slack = SLACK * torch.finfo(scores.dtype).eps * (race.size[part] + 1)
         rankings.append(mixture.ranking(slack, k))
-        gradient += mixture.gradient(~race.unseen[part])
+        if learn:
+            gradient += mixture.gradient(~race.unseen[part])
     return race.finish(rankings), gradient
 
 
