@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,13 +15,11 @@ from torch import Tensor
 
 from .aside import Aside
 from .cells import GATES
-from .click_log import LARGEST_BATCH, ClickLog
 from .device import choose_device
 from .gru4rec import GRU4Rec
-from .habits import Place
-from .items import ROWS, ItemTable
-from .memory import Memory
-from .mixture import forecast, mix
+from .items import SHIFT, ItemTable
+from .memory import Memory, Noted
+from .mixture import mix
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Race, Ranking
@@ -33,6 +31,8 @@ from .table import pick
 from .trainer import Trainer
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
+
+LARGEST_BATCH = 1 << 16
 
 
 class OnlineGRU4Rec:
@@ -125,8 +125,7 @@ class OnlineGRU4Rec:
         )
         self.memory: Memory | None = None
         if recipe.memory:
-            log = ClickLog(recipe.memory, self.items, self.device)
-            self.memory = Memory(log, self.items, recipe.memory_rate, self.device, self.dtype)
+            self.memory = Memory(recipe.memory, recipe.memory_rate)
 
     @property
     def catalogue(self) -> int:
@@ -192,16 +191,26 @@ class OnlineGRU4Rec:
         windows = self.sessions.line_up(sessions, after)
         used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
         placed, new = self.vocabulary.admit(items)
+        noting: Iterator[Noted] = iter(())
+        if self.memory:
+            slots, lives = self.sessions.slots(windows.sessions), self.vocabulary.lives
+            stamped = placed + (lives[placed] << SHIFT)
+            note = partial(self.memory.note, windows.group, slots, stamped, windows.scored, lives)
+            noting = self._aside.ahead([partial(note, after=after)])
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
         self.items.draw(births.rows, self.vocabulary.used)
         stamps = self.items.stamp(rows)
         tracks, states = self.sessions.tracks(windows, stamps)
         self._take_after(births, windows, tracks)
-        noted = None
-        if self.memory:
-            named = (placed + ROWS * self.vocabulary.lives(placed)).tolist()
-            noted = self.memory.note(sessions, named, rows, stamps, self.sessions.places, after)
+
+        def take_back() -> None:
+            self.vocabulary.withdraw(placed[new].tolist(), used)
+            if self.memory and noted:
+                self.memory.undo(noted)
+            self.items.clear(births.rows)
+            self.items.born = born
+            self._initial.set_state(random)
 
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
@@ -209,6 +218,7 @@ class OnlineGRU4Rec:
         with torch.set_grad_enabled(learn and not self.network.random):
             starts, ends = self._slide(windows, tracks, states)
             steps, inputs, outputs = self._forward(windows, tracks, starts)
+        noted = next(noting, None)
         gradients = None
         if len(windows.scored):
             scored = self._ship(windows.scored)
@@ -216,7 +226,8 @@ class OnlineGRU4Rec:
             # After its click an item that it brought into the catalogue is known.
             race = self._race(outputs.detach(), targets, scored + after, births)
             if self.memory and noted:
-                forecasts = self._aside.ahead([partial(forecast, race, p) for p in race.parts])
+                told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
+                mixing = self._aside.ahead([partial(told, part) for part in race.parts])
             elif test:
                 rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts])
             known = np.flatnonzero(placed[windows.scored])
@@ -232,23 +243,25 @@ class OnlineGRU4Rec:
                 gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
                 tested.learning = perf_counter() - began
             if self.memory and noted:
-                evidence = self.memory.recall(noted.trace, windows.scored)
-                ranking, gradient = mix(self.memory, evidence, race, forecasts, k, learn)
-                self._report(ranking, windows.scored, tested)
-                known_before = int((tested.ranks > 0).sum())
-                if learn and known_before:
-                    self.memory.step(gradient / known_before)
-            elif test:
-                self._report(race.finish(list(rankings)), windows.scored, tested)
+                mixed = list(mixing)
+                rankings = iter([ranking for ranking, _ in mixed])
+            if test or noted:
+                try:
+                    self._report(race.finish(list(rankings)), windows.scored, tested)
+                except FloatingPointError:
+                    take_back()
+                    raise
+            known_before = int((tested.ranks > 0).sum())
+            if learn and self.memory and known_before:
+                gradient = np.sum([gradient for _, gradient in mixed], axis=0)
+                self.memory.step(gradient / known_before)
         began = perf_counter()
         if gradients:
             self.trainer.update(gradients)
         if learn:
-            self.sessions.advance(windows, tracks, ends)
+            slots = self.sessions.advance(windows, tracks, ends)
             if self.memory and noted:
-                self.memory.settle(noted)
-                # Now that all of the batch's sessions are live.
-                self.sessions.places.update(noted.trace.ends)
+                self.memory.settle(noted, slots)
             clicked = rows[self._ship(np.flatnonzero(placed))]
             self.popularity.learn(clicked, self.vocabulary.used)
             self.vocabulary.touch(items, time)
@@ -256,12 +269,7 @@ class OnlineGRU4Rec:
             self._end(self.vocabulary.evict(before))
             tested.learning += perf_counter() - began
         else:
-            self.vocabulary.withdraw(placed[new].tolist(), used)
-            if self.memory and noted:
-                self.memory.undo(noted)
-            self.items.clear(births.rows)
-            self.items.born = born
-            self._initial.set_state(random)
+            take_back()
         return tested
 
     @torch.no_grad()
@@ -396,7 +404,6 @@ class OnlineGRU4Rec:
         """Copy all that the next click depends on."""
         sessions, session_arrays = self.sessions.state()
         counts, popularity = self.popularity.state()
-        recall, counts_of_recall = self.memory.state() if self.memory else ({}, {})
         used = self.vocabulary.used
         tensors = {
             **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
@@ -404,18 +411,18 @@ class OnlineGRU4Rec:
             **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
-            **{f"recall.{name}": array for name, array in recall.items()},
             "random.initial": self._initial.get_state(),
             "random.draws": self._draws.get_state(),
         }
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+        if self.memory:
+            recall = self.memory.state(self.sessions.slots(sessions), used)
+            arrays |= {f"recall.{name}": array for name, array in recall.items()}
         values = {
             "catalogue": self.vocabulary.state(),
             "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
-            "recall": counts_of_recall,
-            "places": [self.sessions.places.get(session) for session in sessions],
         }
         return State(arrays, values)
 
@@ -441,13 +448,7 @@ class OnlineGRU4Rec:
         self.sessions.restore(state.values["sessions"], group("sessions."))
         self.popularity.restore(group("popularity."), state.values["popularity"])
         if self.memory:
-            self.memory.restore(group("recall."), state.values["recall"])
-            self.sessions.places = {
-                session: Place.of(place)
-                for session, place in zip(
-                    state.values["sessions"], state.values["places"], strict=True
-                )
-                if place is not None
-            }
+            recall = {name: array.numpy() for name, array in group("recall.").items()}
+            self.memory.restore(recall)
         self._initial.set_state(tensors["random.initial"])
         self._draws.set_state(tensors["random.draws"])

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .memory import LIKES, PARTS, TINY, Evidence, Memory
+from .compiled import compiled
+from .memory import FACTS, PARTS, Evidence, Memory, Weights
+from .moments import AFTER, BEFORE, EVIDENCE, HABITS, LAST, LIKES, OWN, REACH, RECENT, TARGET
 from .ranking import SLACK, Race, Ranking, count_at_least
 from .vocabulary import NO_ITEM
 
 LEAST = 1e-6
 """A share of the mixture below this is taken for none."""
 
+TINY = 1e-12
+
+NETWORK, LIKE, OWN_PART, RECENT_PART = range(1 + PARTS)
+
+Real = NDArray[np.float64]
+
 
 def mix(
-    memory: Memory,
-    evidence: Evidence,
-    race: Race,
-    forecasts: Iterator[tuple[Tensor, Tensor]],
-    k: int,
-    learn: bool,
-) -> tuple[Ranking, Tensor]:
-    """Rank a batch's targets by the mixture.
+    memory: Memory, evidence: Evidence, race: Race, part: slice, k: int, learn: bool
+) -> tuple[Ranking, Real]:
+    """Rank some of a batch's targets by the mixture.
 
     Parameters
     ----------
     memory
         What weighs the evidence.
     evidence
-        For the m clicks.
+        For all m clicks.
     race
         The targets.
-    forecasts
-        What `forecast` gives for each part of the race.
+    part
+        Which c of them.
     k
         How many best items to give.
     learn
@@ -43,21 +46,19 @@ def mix(
     Returns
     -------
     ranking
-        Of all targets.
+        Of these targets.
     gradient
         Of −Σ log p(target) over the known ones, shaped like `Memory.vector`; zero if not wanted.
 
     """
-    rankings, gradient = [], torch.zeros_like(memory.vector)
-    for part, (scores, network) in zip(race.parts, forecasts, strict=True):
-        told, targets, items = evidence.of(part), race.targets[part], race.items[part]
-        mixture = Mixture(memory, told, scores, network, targets, items)
-        # The softmax adds rounding of its own.
-        slack = SLACK * torch.finfo(scores.dtype).eps * (race.size[part] + 1)
-        rankings.append(mixture.ranking(slack, k))
-        if learn:
-            gradient += mixture.gradient(~race.unseen[part])
-    return race.finish(rankings), gradient
+    scores, network = forecast(race, part)
+    told = evidence.of(part)
+    special = torch.from_numpy(told.special).to(network.device).long()
+    known = (~race.unseen[part]).cpu().numpy() if learn else np.zeros(len(special), np.bool_)
+    # The softmax adds rounding of its own.
+    slack = SLACK * torch.finfo(scores.dtype).eps * (race.size[part] + 1)
+    mixture = Mixture(memory, told, network, special, known, slack)
+    return mixture.ranking(race.items[part], scores, k), mixture.gradient
 
 
 def forecast(race: Race, part: slice) -> tuple[Tensor, Tensor]:
@@ -83,12 +84,19 @@ class Mixture:
         What weighs the evidence.
     evidence
         For the c clicks.
-    scores, network
-        (c, rows): what `forecast` gives.
-    targets
-        int64 (c,): the clicked items' rows.
-    items
-        int64 (c,): how many items are known.
+    network
+        (c, rows): the network's probabilities.
+    special
+        int64 (c, SPECIAL): the evidence's, on the network's device.
+    known
+        bool (c,): over which clicks the gradient is wanted.
+    slack
+        (c,): what rounding cannot tell apart, as a share.
+
+    Attributes
+    ----------
+    gradient
+        Of −Σ log p(target), shaped like `Memory.vector`.
 
     """
 
@@ -96,164 +104,309 @@ class Mixture:
         self,
         memory: Memory,
         evidence: Evidence,
-        scores: Tensor,
         network: Tensor,
-        targets: Tensor,
-        items: Tensor,
+        special: Tensor,
+        known: NDArray[np.bool_],
+        slack: Tensor,
     ) -> None:
-        self._memory = memory
-        self._evidence = evidence
-        self._scores = scores
-        self._items = items
-        self._targets = targets
         self._network = network
-
-        # An item may be special more than once: `same` is the place of one of them.
-        last, target = evidence.last[:, None], targets[:, None]
-        self._special = special = torch.cat([evidence.rows, last, target], dim=1)
-        places = torch.arange(special.shape[1], device=special.device)
-        mark = torch.empty(scores.shape, dtype=torch.int32, device=special.device)
-        mark.scatter_(1, special, places.int().expand_as(special))
-        self._same = same = mark.gather(1, special).long()
-        self._alone = (same == places) & (special != NO_ITEM)
-        self._own, self._last, self._target = (
-            same[:, LIKES : LIKES + PARTS[1]],
-            same[:, -2:-1],
-            same[:, -1:],
+        self._special = special
+        says = network.gather(1, special).cpu().numpy()
+        count = len(says)
+        self.gradient = np.zeros(len(memory.vector))
+        self._final = np.zeros(says.shape)
+        self._goal, self._factor = np.zeros(count), np.zeros(count)
+        self._bar, self._better = np.zeros(count, says.dtype), np.zeros(count, np.int64)
+        _weigh_up(
+            memory.weights,
+            *evidence,
+            says,
+            network.amax(dim=1).cpu().numpy().astype(np.float64),
+            np.full(network.shape[1], -1, np.int32),
+            known,
+            slack.cpu().numpy().astype(np.float64),
+            self._final,
+            self._goal,
+            self._factor,
+            self._bar,
+            self._better,
+            Weights.of(self.gradient),
         )
-        self._has_own = special[:, LIKES : LIKES + PARTS[1]] != NO_ITEM
-        self._has_last = evidence.last != NO_ITEM
 
-        # What the network and the three parts say of the special items, and their mixture.
-        self._weights = memory.weigh(evidence)
-        parts = self._weights.split(PARTS, dim=1)
-        totals = torch.stack([part.sum(dim=1) for part in parts], dim=1)
-        self._scales = 1 / totals.clamp_min(TINY)
-        says = [network.gather(1, special)]
-        for number, at in enumerate(same[:, :-2].split(PARTS, dim=1)):
-            share = parts[number] * self._scales[:, number, None]
-            says.append(torch.zeros_like(says[0]).scatter_add_(1, at, share))
-        self._says = torch.stack(says)
-        self._facts = facts = memory.facts(evidence, totals[:, 0], network.amax(dim=1))
-        void = torch.nn.functional.pad(totals <= 0, (1, 0))
-        gates = (facts @ memory.weights["gates"].T).masked_fill_(void, -torch.inf)
-        self._gates = gates.softmax(dim=1)
-        self._mixed = (self._says * self._gates.T[:, :, None]).sum(dim=0)
-
-        # How the probability falls to the last item, the earlier ones of the session, and others.
-        at_last = (self._mixed.gather(1, self._last)[:, 0] * self._has_last).clamp(0, 1)
-        at_own = self._mixed.gather(1, self._own) * self._has_own
-        self._returns = returns = at_own.sum(dim=1)
-        self._others = others = 1 - at_last - returns
-        self._repeat_facts = _with_odds(facts, at_last)
-        self._return_facts = _with_odds(facts, returns / (1 - at_last).clamp_min(LEAST))
-        repeat = torch.sigmoid(self._repeat_facts @ memory.weights["repeat"])
-        back = torch.sigmoid(self._return_facts @ memory.weights["return"])
-        # Where there is but one kind of item, it has it all.
-        self._back = back = torch.where(others > LEAST, back, 1.0) * (returns > 0)
-        alone = (others <= LEAST) & (returns <= 0)
-        self._repeat = repeat = repeat.masked_fill(alone, 1.0) * self._has_last
-        to_others = (1 - repeat) * (1 - back) / others.clamp_min(LEAST)
-        to_own = (1 - repeat) * back / returns.clamp_min(TINY)
-        self._factor = (to_others * self._gates[:, 0])[:, None]
-        final = self._mixed * to_others[:, None]
-        # Where there is no last or earlier item, what is written falls on `NO_ITEM`.
-        final.scatter_(1, self._own, at_own * to_own[:, None])
-        final.scatter_(1, self._last, repeat[:, None])
-        self._final = final.masked_fill_(special == NO_ITEM, 0)
-
-    def ranking(self, slack: Tensor, k: int) -> Ranking:
+    def ranking(self, items: Tensor, scores: Tensor, k: int) -> Ranking:
         """Rank the targets, and give the k best items and their probabilities.
 
         Parameters
         ----------
-        slack
-            (c,): what rounding cannot tell apart, as a share.
+        items
+            int64 (c,): how many items are known.
+        scores
+            (c, rows): the network's, minus infinity where no item is known.
         k
             How many best items to give.
 
         """
-        goal = self._final.gather(1, self._target)
-        least = goal * (1 - slack[:, None])
-        bar = (least / self._factor).nan_to_num_(nan=torch.inf, posinf=torch.inf)
-        ranks = count_at_least(self._network, bar)
-        # Among these the special items were counted as if nothing but the network spoke for them.
-        right, counted = self._final >= least, self._says[0] >= bar
-        ranks += ((right.long() - counted.long()) * self._alone).sum(dim=1)
+        network, special = self._network, self._special
+        device = network.device
+        goal, better = (torch.from_numpy(of).to(device) for of in (self._goal, self._better))
+        ranks = count_at_least(network, torch.from_numpy(self._bar).to(device)[:, None]) + better
         # Where the probability is too small for a number, all items tie with it.
-        goal = goal[:, 0]
-        ranks = torch.where(goal == 0, self._items, ranks).minimum(self._items)
+        ranks = torch.where(goal == 0, items, ranks).minimum(items)
         ranks.masked_fill_(goal.isnan(), -1)
         if not k:
-            return Ranking(ranks, self._special[:, :0], self._final[:, :0])
-        k = min(k, self._network.shape[1])
-        rest = (self._network * self._factor).masked_fill_(self._scores == -torch.inf, -1)
-        values, best = rest.scatter_(1, self._special, -1.0).topk(k, dim=1)
-        # A target that is not known yet is nothing to recommend.
-        void = ~self._alone | (self._scores.gather(1, self._special) == -torch.inf)
-        values = torch.cat([values, self._final.masked_fill(void, -1)], dim=1)
-        values, order = values.topk(k, dim=1)
-        return Ranking(ranks, torch.cat([best, self._special], dim=1).gather(1, order), values)
-
-    def gradient(self, known: Tensor) -> Tensor:
-        """Give the gradient of −Σ log p(target) by the memory's weights.
-
-        Parameters
-        ----------
-        known
-            bool (c,): over which clicks.
-
-        """
-        memory, evidence = self._memory, self._evidence
-        repeats = known & self._has_last & (self._last == self._target)[:, 0]
-        of_own = (self._own == self._target) & self._has_own
-        returns = known & ~repeats & of_own.any(dim=1)
-        go_on = known & ~repeats & ~returns
-        # Regressions: (forecast − what happened) · facts.
-        miss_repeat = (self._repeat - repeats.to(self._repeat)) * (known & self._has_last)
-        asked = (returns | go_on) & (self._returns > 0) & (self._others > LEAST)
-        miss_return = (self._back - returns.to(self._back)) * asked
-        # By the mixture's probabilities: −log m(target) + log of the sum over its kind.
-        of_target = -1 / self._mixed.gather(1, self._target).clamp_min(TINY)
-        of_target *= (returns | go_on)[:, None]
-        of_kind = returns / self._returns.clamp_min(TINY) - go_on / self._others.clamp_min(LEAST)
-        of_own_each = of_kind[:, None] * self._has_own
-        of_last = (go_on & self._has_last) / -self._others.clamp_min(LEAST)
-        at = torch.cat([self._target, self._own, self._last], dim=1)
-        slopes = torch.cat([of_target, of_own_each, of_last[:, None]], dim=1)
-        # By what each of the four says of these, then by the gates.
-        says = self._says.gather(2, at.expand(len(self._says), -1, -1))
-        worth = (says * slopes).sum(dim=2).T
-        pull = self._gates * (worth - (self._gates * worth).sum(dim=1, keepdim=True))
-        # By the logarithm of each weight, a share of its part.
-        each = torch.zeros_like(self._mixed).scatter_add_(1, at, slopes).gather(1, self._same)
-        counts = torch.tensor(PARTS, device=at.device)
-        gain = each[:, :-2] - worth[:, 1:].repeat_interleave(counts, dim=1)
-        share = (self._gates[:, 1:] * self._scales).repeat_interleave(counts, dim=1)
-        likes, own, recent = (self._weights * share * gain).split(PARTS, dim=1)
-        likes = likes.view(len(at), len(memory.item_of), -1)
-        by_click = likes.sum(dim=0)
-        w = memory.weights
-        by_age = torch.zeros_like(w["recent"]).index_add_(0, memory.age, recent.sum(dim=0))
-        return memory.gradient(
-            {
-                "gates": pull.T @ self._facts,
-                "repeat": miss_repeat @ self._repeat_facts,
-                "return": miss_return @ self._return_facts,
-                "items": torch.zeros_like(w["items"]).index_add_(
-                    0, memory.item_of, by_click.sum(dim=1)
-                ),
-                "turns": torch.zeros_like(w["turns"]).index_add_(
-                    0, memory.turn_of, by_click.sum(dim=1)
-                ),
-                "offsets": by_click.sum(dim=0),
-                "match": (likes.sum(dim=2) * evidence.match).sum()[None],
-                "own": own.sum(dim=0),
-                "recent": by_age,
-            }
+            return Ranking(ranks, special[:, :0], network[:, :0])
+        k = min(k, network.shape[1])
+        final, factor = (
+            torch.from_numpy(of).to(network) for of in (self._final, self._factor[:, None])
         )
+        rest = (network * factor).masked_fill_(scores == -torch.inf, -1)
+        values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
+        # A target that is not known yet is nothing to recommend.
+        final.masked_fill_(scores.gather(1, special) == -torch.inf, -1)
+        values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
+        return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
 
 
-def _with_odds(facts: Tensor, chance: Tensor) -> Tensor:
-    """Put the log odds of a chance behind the facts."""
-    return torch.cat([facts, chance.clamp(LEAST, 1 - LEAST).logit()[:, None]], dim=1)
+@compiled
+def _weigh_up(
+    weights: Weights,
+    special: NDArray[np.int32],
+    match: NDArray[np.bool_],
+    habits: Real,
+    says: Real,
+    highest: Real,
+    mark: NDArray[np.int32],
+    known: NDArray[np.bool_],
+    slack: Real,
+    final: Real,
+    goal: Real,
+    factor: Real,
+    bar: Real,
+    better: NDArray[np.int64],
+    gradient: Weights,
+) -> None:
+    """Work out the mixture for the special items of every click, and its gradient.
+
+    Parameters
+    ----------
+    weights, special, match, habits
+        `Memory.weights` and the parts of `Evidence`.
+    says
+        (c, SPECIAL): the network's probability of each.
+    highest
+        (c,): its highest.
+    mark
+        (rows,): -1 everywhere, before and after.
+    known, slack
+        See `Mixture`.
+    final
+        (c, SPECIAL): filled with each special item's probability, the first time it is named; -1
+        where it is named again, or none is.
+    goal, factor
+        (c,): filled with the target's probability, and what the network's is times for all others.
+    bar
+        (c,): filled with the network's probability that another needs to reach the target.
+    better
+        (c,): filled with how many special items reach it that the network alone would keep below,
+        less those that it alone would let reach it.
+    gradient
+        Added to.
+
+    """
+    size = np.exp(weights.offsets)
+    like_weights = np.empty((2, sum(REACH), AFTER + BEFORE))
+    earlier = 0
+    for item in range(len(REACH)):
+        for turn in range(REACH[item]):
+            base = np.exp(weights.items[item] + weights.turns[turn])
+            like_weights[0, earlier] = base * size
+            like_weights[1, earlier] = base * size * np.exp(weights.match[0])
+            earlier += 1
+    own_weights, recent_weights = np.exp(weights.own), np.exp(weights.recent)
+    age = np.empty(RECENT, np.int64)
+    for at in range(RECENT):
+        age[at] = int(2 * np.log2(at + 1))
+
+    count = special.shape[1]
+    place = np.empty(count, np.int64)
+    rows = np.empty(count, np.int64)
+    weight = np.empty(EVIDENCE)
+    # What the network and the three parts say of each distinct special item, and their mixture.
+    parts = np.empty((1 + PARTS, count))
+    mixed, chance, slope = np.empty(count), np.empty(count), np.empty(count)
+    facts, odds = np.empty(FACTS), np.empty(2)
+    gates, totals, worth = np.empty(1 + PARTS), np.empty(1 + PARTS), np.empty(1 + PARTS)
+
+    for click in range(len(special)):
+        if np.isnan(highest[click]):
+            goal[click], bar[click] = np.nan, np.inf
+            final[click] = -1
+            continue
+        distinct = 0
+        for at in range(count):
+            row = special[click, at]
+            place[at] = -1
+            if row != NO_ITEM:
+                if mark[row] < 0:
+                    mark[row] = distinct
+                    rows[distinct] = row
+                    parts[:, distinct] = 0
+                    parts[NETWORK, distinct] = says[click, at]
+                    final[click, at] = distinct
+                    distinct += 1
+                else:
+                    final[click, at] = -1
+                place[at] = mark[row]
+            else:
+                final[click, at] = -1
+        for at in range(distinct):
+            mark[rows[at]] = -1
+
+        totals[:] = 0
+        matches = 0
+        for earlier in range(match.shape[1]):
+            matches += match[click, earlier]
+            of = like_weights[int(match[click, earlier])]
+            for offset in range(AFTER + BEFORE):
+                weight[earlier * (AFTER + BEFORE) + offset] = of[earlier, offset]
+        weight[LIKES : LIKES + OWN - 1] = own_weights
+        for at in range(RECENT):
+            weight[LIKES + OWN - 1 + at] = recent_weights[age[at]]
+        for at in range(EVIDENCE):
+            if place[at] >= 0:
+                part = LIKE if at < LIKES else OWN_PART if at < LIKES + OWN - 1 else RECENT_PART
+                totals[part] += weight[at]
+                parts[part, place[at]] += weight[at]
+
+        facts[:HABITS] = habits[click]
+        facts[HABITS] = np.log(max(highest[click], TINY))
+        facts[HABITS + 1] = matches > 0
+        facts[HABITS + 2] = np.log1p(matches)
+        facts[HABITS + 3] = np.log1p(totals[LIKE])
+        most = -np.inf
+        for part in range(1 + PARTS):
+            gates[part] = -np.inf
+            if part == NETWORK or totals[part] > 0:
+                gates[part] = np.dot(weights.gates[part], facts)
+            most = max(most, gates[part])
+        gates[:] = np.exp(gates - most)
+        gates /= gates.sum()
+        mixed[:distinct] = gates[NETWORK] * parts[NETWORK, :distinct]
+        for part in range(1, 1 + PARTS):
+            if totals[part] > 0:
+                parts[part, :distinct] /= totals[part]
+                mixed[:distinct] += gates[part] * parts[part, :distinct]
+
+        # How the probability falls to the last item, the earlier ones of the session, and others.
+        last, target = place[LAST], place[TARGET]
+        at_last = min(max(mixed[last], 0.0), 1.0) if last >= 0 else 0.0
+        returns = 0.0
+        back_to_target = False
+        for own in place[LIKES : LIKES + OWN - 1]:
+            if own >= 0:
+                returns += mixed[own]
+                back_to_target |= own == target
+        others = 1 - at_last - returns
+        odds[0] = _logit(at_last)
+        odds[1] = _logit(returns / max(1 - at_last, LEAST))
+        repeat = _sigmoid(np.dot(weights.repeat[:FACTS], facts) + weights.repeat[FACTS] * odds[0])
+        back = _sigmoid(np.dot(weights.back[:FACTS], facts) + weights.back[FACTS] * odds[1])
+        # Where there is but one kind of item, it has it all.
+        if others <= LEAST:
+            back = 1.0
+            if returns <= 0:
+                repeat = 1.0
+        if returns <= 0:
+            back = 0.0
+        if last < 0:
+            repeat = 0.0
+        to_others = (1 - repeat) * (1 - back) / max(others, LEAST)
+        chance[:distinct] = mixed[:distinct] * to_others
+        for own in place[LIKES : LIKES + OWN - 1]:
+            if own >= 0:
+                chance[own] = mixed[own] * (1 - repeat) * back / max(returns, TINY)
+        if last >= 0:
+            chance[last] = repeat
+        factor[click] = to_others * gates[NETWORK]
+        if target >= 0:
+            goal[click] = chance[target]
+        least = goal[click] * (1 - slack[click])
+        bar[click] = least / factor[click] if factor[click] > 0 else np.inf
+        # As `says` has it, so that whatever is counted twice is counted alike.
+        reach = bar[click]
+        for at in range(distinct):
+            # The network's other special items were counted as if nothing else spoke for them.
+            better[click] += (chance[at] >= least) - (parts[NETWORK, at] >= reach)
+        for at in range(count):
+            if final[click, at] >= 0:
+                final[click, at] = chance[int(final[click, at])]
+        if not known[click] or target < 0:
+            continue
+
+        # Regressions: (forecast − what happened) · facts.
+        repeats = target == last
+        goes_back = not repeats and back_to_target
+        goes_on = not repeats and not back_to_target
+        if last >= 0:
+            miss = repeat - repeats
+            gradient.repeat[:FACTS] += miss * facts
+            gradient.repeat[FACTS] += miss * odds[0]
+        if repeats:
+            continue
+        if returns > 0 and others > LEAST:
+            miss = back - goes_back
+            gradient.back[:FACTS] += miss * facts
+            gradient.back[FACTS] += miss * odds[1]
+        # By the mixture's probabilities: −log m(target) + log of the sum over its kind.
+        slope[:distinct] = 0
+        slope[target] -= 1 / max(mixed[target], TINY)
+        of_kind = 1 / max(returns, TINY) if goes_back else -1 / max(others, LEAST)
+        for own in place[LIKES : LIKES + OWN - 1]:
+            if own >= 0:
+                slope[own] += of_kind
+        if goes_on and last >= 0:
+            slope[last] -= 1 / max(others, LEAST)
+        # By what each of the four says, then by the gates.
+        mean = 0.0
+        for part in range(1 + PARTS):
+            worth[part] = np.dot(parts[part, :distinct], slope[:distinct])
+            mean += gates[part] * worth[part]
+        for part in range(1 + PARTS):
+            gradient.gates[part] += gates[part] * (worth[part] - mean) * facts
+        # By the logarithm of each weight, a share of its part.
+        for part in range(1, 1 + PARTS):
+            totals[part] = gates[part] / totals[part] if totals[part] > 0 else 0.0
+        at = 0
+        for item in range(len(REACH)):
+            for turn in range(REACH[item]):
+                of_click = 0.0
+                for offset in range(AFTER + BEFORE):
+                    if place[at] >= 0:
+                        gain = slope[place[at]] - worth[LIKE]
+                        pull = weight[at] * totals[LIKE] * gain
+                        gradient.offsets[offset] += pull
+                        of_click += pull
+                    at += 1
+                gradient.items[item] += of_click
+                gradient.turns[turn] += of_click
+                if match[click, at // (AFTER + BEFORE) - 1]:
+                    gradient.match[0] += of_click
+        for turn in range(OWN - 1):
+            if place[LIKES + turn] >= 0:
+                gain = slope[place[LIKES + turn]] - worth[OWN_PART]
+                gradient.own[turn] += own_weights[turn] * totals[OWN_PART] * gain
+        for turn in range(RECENT):
+            if place[LIKES + OWN - 1 + turn] >= 0:
+                gain = slope[place[LIKES + OWN - 1 + turn]] - worth[RECENT_PART]
+                gradient.recent[age[turn]] += recent_weights[age[turn]] * totals[RECENT_PART] * gain
+
+
+@compiled
+def _logit(chance: float) -> float:
+    kept = min(max(chance, LEAST), 1 - LEAST)
+    return float(np.log(kept / (1 - kept)))
+
+
+@compiled
+def _sigmoid(odds: float) -> float:
+    return float(1 / (1 + np.exp(-odds)))

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .habits import Place
 from .vocabulary import NO_ITEM
-from .windows import Id, Windows, line_up
+from .windows import Id, Whole, Windows, line_up
 
 
 class SessionStore:
@@ -32,11 +31,6 @@ class SessionStore:
     device, dtype
         Where the windows and states live, and the states' type.
 
-    Attributes
-    ----------
-    places
-        Where the sessions stand in the click log, if one is kept.
-
     """
 
     def __init__(
@@ -46,7 +40,6 @@ class SessionStore:
         self.bound = bound
         self._slots: dict[Id, int] = {}
         self._kept: dict[Id, int] = {}
-        self.places: dict[Id, Place] = {}
         self._free: list[int] = []
         self._windows = torch.full((0, window), NO_ITEM, dtype=torch.int64, device=device)
         self._states = torch.zeros((0, width), dtype=dtype, device=device)
@@ -76,6 +69,11 @@ class SessionStore:
             )
         return windows
 
+    def slots(self, sessions: Sequence[Id]) -> Whole:
+        """Give the places that sessions have in the store, -1 for those that are not live."""
+        slots = self._slots
+        return np.array([slots.get(session, -1) for session in sessions], np.int64)
+
     def tracks(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """Gather the batch's tracks and the states that they start from.
 
@@ -95,16 +93,15 @@ class SessionStore:
             (u, width): hidden states before the stored clicks; zero for a new session.
 
         """
-        device = stamps.device
-        slots = [self._slots.get(session, -1) for session in windows.sessions]
+        device, slots = stamps.device, self.slots(windows.sessions)
         tracks = torch.full((len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device)
         states = torch.zeros(
             (len(slots), self._states.shape[1]), dtype=self._states.dtype, device=device
         )
-        live = np.array([place for place, slot in enumerate(slots) if slot >= 0], np.int64)
+        live = np.flatnonzero(slots >= 0)
         if len(live):
             places = torch.from_numpy(live).to(device)
-            held = torch.tensor([slot for slot in slots if slot >= 0]).to(device)
+            held = torch.from_numpy(slots[live]).to(device)
             tracks[places, : self.window] = self._windows[held]
             states[places] = self._states[held]
         group = torch.from_numpy(windows.group).to(device)
@@ -112,8 +109,8 @@ class SessionStore:
         tracks[group, column] = stamps
         return tracks, states
 
-    def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> None:
-        """Keep the batch's sessions as they stand after it.
+    def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> Whole:
+        """Keep the batch's sessions as they stand after it, and give their slots.
 
         Parameters
         ----------
@@ -134,6 +131,7 @@ class SessionStore:
         held = torch.from_numpy(slots).to(tracks.device)
         self._windows[held] = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
         self._states[held] = states
+        return slots
 
     def _touch(self, session: Id) -> int:
         """Make a session the most recently clicked and give its slot."""
@@ -164,11 +162,10 @@ class SessionStore:
             slot = self._slots.pop(session, None)
             if slot is not None:
                 del self._kept[session]
-                self.places.pop(session, None)
                 self._free.append(slot)
 
     def state(self) -> tuple[list[Id], dict[str, Tensor]]:
-        """Copy the live sessions, from the least to the most recently clicked, not the places."""
+        """Copy the live sessions, from the least to the most recently clicked."""
         held = torch.tensor(list(self._slots.values()), dtype=torch.int64)
         held = held.to(self._windows.device)
         kept = torch.tensor([self._kept[session] for session in self._slots], dtype=torch.int64)

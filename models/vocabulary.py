@@ -50,8 +50,8 @@ class Vocabulary:
         self._ids: list[Id | None] = [None]
         self._free: list[int] = []
         self._times: list[float] = [-math.inf]
-        # Which admission gave the row its item, and how many there were.
-        self._lives: list[int] = [0]
+        # How many admissions there were, and which of them gave each row its item.
+        self._lives = np.zeros(1024, np.int64)
         self._admitted = 0
         # Clicks of items that have not entered, least recently clicked first.
         self._sighted: OrderedDict[Id, int] = OrderedDict()
@@ -72,10 +72,10 @@ class Vocabulary:
             raise KeyError(f"row {row} holds no item")
         return item
 
-    def lives(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the number of each row's admission, 0 for none; a comeback is another."""
-        lives = self._lives
-        return np.array([lives[row] for row in rows.tolist()], np.int64)
+    @property
+    def lives(self) -> NDArray[np.int64]:
+        """The number of the admission of each row's item, 0 for none; a comeback is another."""
+        return self._lives[: self.used]
 
     def rows_of(self, items: Sequence[Id]) -> NDArray[np.int64]:
         """Look items up; `NO_ITEM` for those that are not known."""
@@ -122,7 +122,9 @@ class Vocabulary:
             return row
         self._ids.append(item)
         self._times.append(-math.inf)
-        self._lives.append(self._admitted)
+        if len(self._ids) > len(self._lives):
+            self._lives = np.concatenate([self._lives, np.zeros_like(self._lives)])
+        self._lives[len(self._ids) - 1] = self._admitted
         return len(self._ids) - 1
 
     def withdraw(self, rows: Sequence[int], used: int) -> None:
@@ -139,10 +141,10 @@ class Vocabulary:
         self._admitted -= len(rows)
         for row in reversed(rows):
             del self._rows[self.id_of(row)]
+            self._lives[row] = 0
             if row >= used:
                 self._ids.pop()
                 self._times.pop()
-                self._lives.pop()
             else:
                 self._ids[row] = None
                 self._free.append(row)
@@ -176,6 +178,7 @@ class Vocabulary:
                 break
             self._rows.popitem(last=False)
             self._ids[row] = None
+            self._lives[row] = 0
             evicted.append(row)
         self._free.extend(evicted)
         return evicted
@@ -187,7 +190,7 @@ class Vocabulary:
             "rows": list(self._rows.values()),
             "free": self._free.copy(),
             "used": self.used,
-            "lives": [self._lives[row] for row in self._rows.values()],
+            "lives": self._lives[list(self._rows.values())].tolist(),
             "admitted": self._admitted,
             # JSON has no infinity: null is an item that no time is known of.
             "times": [
@@ -203,12 +206,10 @@ class Vocabulary:
         self._free = list(values["free"])
         self._ids = [None] * values["used"]
         self._times = [-math.inf] * values["used"]
-        self._lives = [0] * values["used"]
+        self._lives = np.zeros(max(1024, 2 * values["used"]), np.int64)
+        self._lives[values["rows"]] = values["lives"]
         self._admitted = values["admitted"]
-        for (item, row), time, life in zip(
-            self._rows.items(), values["times"], values["lives"], strict=True
-        ):
+        for (item, row), time in zip(self._rows.items(), values["times"], strict=True):
             self._ids[row] = item
-            self._lives[row] = life
             self._times[row] = -math.inf if time is None else time
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.models import OnlineGRU4Rec, Recipe
-from nextclick.models.memory import RECENT
+from nextclick.models.moments import RECENT
 
 Id = str | int
 
@@ -105,12 +105,24 @@ def test_the_gates_learn_whom_to_trust() -> None:
 def test_a_diverged_score_teaches_the_memory_nothing() -> None:
     learner = taught(0)
     assert learner.memory is not None
-    before = {name: w.detach().clone() for name, w in learner.memory.weights.items()}
+    before = learner.memory.vector.clone()
     learner.items.embedding.values[1:] = torch.nan
     with pytest.raises(FloatingPointError):
         learner.test_then_learn([0, 1, 2], [1, 2, 3])
-    for name, weight in learner.memory.weights.items():
-        assert torch.equal(weight.detach(), before[name]), name
+    assert torch.equal(learner.memory.vector, before)
+
+
+def test_a_diverged_batch_is_not_in_the_log() -> None:
+    learner, other = taught(0), taught(0)
+    for one in (learner, other):
+        one.items.embedding.values[1:] = torch.nan
+    with pytest.raises(FloatingPointError):
+        learner.test_then_learn([0, 1, "new"], [1, 2, "new"])
+    kept, untouched = learner.state(), other.state()
+    assert kept.values["catalogue"] == untouched.values["catalogue"]
+    for name, array in untouched.arrays.items():
+        if name.startswith("recall."):
+            assert np.array_equal(array, kept.arrays[name]), name
 
 
 @given(st.integers(0, 10_000))
@@ -127,17 +139,6 @@ def test_an_answer_is_what_the_next_click_is_scored_against(seed: int) -> None:
         tested = learner.test(sessions, items, k=1000)
         for answer, scored in zip(answers, tested.recommended[1:], strict=False):
             assert dict(answer) == pytest.approx(dict(scored))
-
-
-def test_places_are_those_of_the_live_sessions() -> None:
-    recipe = Recipe(hidden=4, negatives=4)
-    learner = OnlineGRU4Rec(recipe, max_sessions=3, seed=1, device="cpu")
-    draw = np.random.default_rng(0)
-    for _ in range(60):
-        sessions: list[Id] = draw.integers(6, size=3).tolist()
-        learner.learn(sessions, draw.integers(5, size=3).tolist())
-        live = [session for session in range(6) if session in learner.sessions]
-        assert sorted(learner.sessions.places) == live
 
 
 def test_a_batch_beyond_all_measure_is_refused_and_changes_nothing() -> None:

@@ -1,0 +1,328 @@
+"""What stands behind each click of a stream: its session's habits, and the clicks of late.
+
+Compiled, click by click in stream order: each is told its moment as it stands just before it,
+however the stream is cut into batches, and is then logged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compiled import compiled
+
+Whole = NDArray[np.int64]
+
+NOWHERE = -1
+"""No click: before a session's first, after its last."""
+
+ROW = (1 << 31) - 1
+"""The bits of a stamp that hold its row; above them stands which admission gave it its item."""
+
+STAMP, PREVIOUS, NEXT, EARLIER = range(4)
+"""Columns of the log: a click's stamped item, and the numbers of the click before it in its
+session, after it in its session, and before it on the same item."""
+
+OWNER, LATEST, FOLLOWED, REPEATED_HERE = range(4)
+"""Columns of the items' table, by row: the stamped item that the others speak of, its latest click,
+how many clicks have followed it in their sessions, and how many of these were on it again."""
+
+CLICK, ITEM, CLICKS, REPEATS, REPEATED, RETURNED, BACK, DISTINCT, OWN_ITEMS = range(9)
+"""Columns of a session's place: its last logged click and that click's stamped item; how many
+clicks it has had; how many repeats have followed the last logged one; how many of its clicks
+repeated the item just clicked, or returned to another of its items; whether the last logged click
+was a return; how many distinct items are kept, and these, stamped, latest first. The first of them
+may be 0, an item that is not in the catalogue."""
+
+OWN = 20
+"""How many of a session's latest distinct items are kept in sight."""
+
+PLACE = OWN_ITEMS + OWN
+"""Columns of a session's place in all."""
+
+PAIRS, ALL_REPEATS, ALL_RETURNS, LOGGED = range(4)
+"""The stream's totals: clicks with a predecessor, those of them that repeated, or returned, and
+how many clicks have been logged."""
+
+REACH = (32, 16, 8, 8)
+"""How many earlier clicks are looked up on each of the session's last items, latest item first."""
+
+AFTER, BEFORE = 3, 2
+"""How many clicks after and before each of them are evidence."""
+
+RECENT = 100
+"""How many of the stream's latest clicks are evidence of what is in demand just now."""
+
+EARLIER_CLICKS = 64
+"""The sum of `REACH`."""
+
+LIKES = EARLIER_CLICKS * (AFTER + BEFORE)
+EVIDENCE = LIKES + OWN - 1 + RECENT
+"""How many pieces of evidence there are: of likes, the session's earlier items, the latest."""
+
+LAST, TARGET = EVIDENCE, EVIDENCE + 1
+SPECIAL = EVIDENCE + 2
+"""Columns of what is looked up: the evidence, the session's last item, and the clicked one."""
+
+HABITS = 10
+"""How many facts are told of each moment: one; the session's length (its logarithm, and whether it
+is one), its repeats of the last item (logarithm), the log odds that clicks repeat the last item,
+that this session repeats, and that it returns, how often the last item has been followed by another
+click (logarithm), whether the session had come back to it, and its number of distinct items
+(logarithm)."""
+
+TIMID = 2.0
+"""An item's own rate of repeats starts out as the stream's, with the weight of so many clicks."""
+
+SURE = 1e-9
+"""No rate is taken to be closer to zero or one."""
+
+UNDO = 15
+"""Columns of what undoes a click: its slot in the log and what stood there, the click before it and
+what followed that, its item's row and what stood there, the last item's row and its two counts."""
+
+
+@compiled
+def read(
+    log: Whole,
+    items: Whole,
+    totals: Whole,
+    lives: Whole,
+    bound: int,
+    places: Whole,
+    group: Whole,
+    clicked: Whole,
+    order: Whole,
+    after: bool,
+    special: NDArray[np.int32],
+    match: NDArray[np.bool_],
+    facts: NDArray[np.float64],
+    undo: Whole,
+) -> None:
+    """Read a batch: tell the moments of some of its clicks, and log them all.
+
+    Parameters
+    ----------
+    log
+        (size, 4): the latest clicks, by number modulo the size, which is more than `bound` or than
+        all clicks with the batch's.
+    items
+        (rows, 4): the items by their rows.
+    totals
+        (4,): see `PAIRS`.
+    lives
+        (rows,): the admission that gave each row its item, 0 where it holds none.
+    bound
+        So many of the latest clicks are in sight.
+    places
+        (u, PLACE): where the batch's sessions stand; zero, and `NOWHERE`, for a new one.
+    group, clicked
+        (n,): which of them each click belongs to, and its stamped item, 0 for one not in the
+        catalogue.
+    order
+        (n,): where each click's moment is told, `NOWHERE` where it is not.
+    after
+        Tell how things stand after each click, not before it.
+    special, match, facts
+        (m, SPECIAL), (m, EARLIER_CLICKS) and (m, HABITS): filled, see `Evidence`; zero before.
+    undo
+        (n, UNDO): filled with what `unread` needs.
+
+    """
+    for at in range(len(group)):
+        place, item = places[group[at]], clicked[at]
+        if not after and order[at] >= 0:
+            to = order[at]
+            _tell_habits(items, totals, place, facts[to])
+            _look_up(log, items, totals[LOGGED], lives, bound, place, special[to], match[to])
+            special[to, TARGET] = item & ROW
+        _click(log, items, totals, bound, place, item, undo[at])
+        if after and order[at] >= 0:
+            to = order[at]
+            _tell_habits(items, totals, place, facts[to])
+            _look_up(log, items, totals[LOGGED], lives, bound, place, special[to], match[to])
+
+
+@compiled
+def unread(log: Whole, items: Whole, undo: Whole) -> None:
+    """Take a batch back out of the log and the items' table; the totals are the caller's."""
+    for at in range(len(undo) - 1, -1, -1):
+        entry = undo[at]
+        if entry[0] >= 0:
+            log[entry[0]] = entry[1:5]
+            if entry[5] >= 0:
+                log[entry[5], NEXT] = entry[6]
+            items[entry[7]] = entry[8:12]
+        if entry[12] >= 0:
+            items[entry[12], FOLLOWED], items[entry[12], REPEATED_HERE] = entry[13], entry[14]
+
+
+@compiled
+def _click(
+    log: Whole, items: Whole, totals: Whole, bound: int, place: Whole, item: int, undo: Whole
+) -> None:
+    """Let a session click an item: count its habits, and log it unless it repeats the last one."""
+    undo[0] = undo[5] = undo[12] = -1
+    known = place[CLICKS] > 0
+    repeat = known and item > 0 and item == place[ITEM]
+    back = False
+    if known:
+        for own in place[OWN_ITEMS : OWN_ITEMS + place[DISTINCT]]:
+            back |= item > 0 and own == item and not repeat
+        last = place[ITEM]
+        row = last & ROW
+        # A session may go on from an item that has left: its row may hold a younger one's.
+        if last > 0 and items[row, OWNER] == last:
+            undo[12], undo[13], undo[14] = row, items[row, FOLLOWED], items[row, REPEATED_HERE]
+            items[row, FOLLOWED] += 1
+            items[row, REPEATED_HERE] += repeat
+        totals[PAIRS] += 1
+        totals[ALL_REPEATS] += repeat
+        totals[ALL_RETURNS] += back
+    place[CLICKS] += 1
+    if repeat:
+        place[REPEATS] += 1
+        place[REPEATED] += 1
+        return
+    before = place[CLICK] if known else NOWHERE
+    place[CLICK], place[ITEM] = totals[LOGGED], item
+    place[REPEATS], place[BACK] = 0, back
+    place[RETURNED] += back
+    _put_first(place, item)
+    _log(log, items, totals, bound, before, item, undo)
+
+
+@compiled
+def _put_first(place: Whole, item: int) -> None:
+    """Make an item the first of those that its session keeps in sight."""
+    kept, moved = 0, item
+    for at in range(place[DISTINCT]):
+        other = place[OWN_ITEMS + at]
+        # One that was not in the catalogue is not kept.
+        if other not in (item, 0):
+            place[OWN_ITEMS + kept] = moved
+            moved = other
+            kept += 1
+    if kept < OWN:
+        place[OWN_ITEMS + kept] = moved
+        kept += 1
+    for at in range(kept, place[DISTINCT]):
+        place[OWN_ITEMS + at] = 0
+    place[DISTINCT] = kept
+
+
+@compiled
+def _log(
+    log: Whole, items: Whole, totals: Whole, bound: int, before: int, item: int, undo: Whole
+) -> None:
+    """Log a click on an item, `before` the last one of its session."""
+    number, size, row = totals[LOGGED], len(log), item & ROW
+    slot = number % size
+    undo[0], undo[1:5] = slot, log[slot]
+    undo[7], undo[8:12] = row, items[row]
+    if items[row, OWNER] != item:
+        items[row, OWNER], items[row, LATEST] = item, NOWHERE
+        items[row, FOLLOWED], items[row, REPEATED_HERE] = 0, 0
+    if not _in_sight(before, number, bound):
+        before = NOWHERE
+    log[slot, STAMP], log[slot, PREVIOUS], log[slot, NEXT] = item, before, NOWHERE
+    log[slot, EARLIER] = items[row, LATEST] if item > 0 else NOWHERE
+    items[row, LATEST] = number
+    if before >= 0:
+        link = before % size
+        undo[5], undo[6] = link, log[link, NEXT]
+        log[link, NEXT] = number
+    totals[LOGGED] += 1
+
+
+@compiled
+def _tell_habits(items: Whole, totals: Whole, place: Whole, facts: NDArray[np.float64]) -> None:
+    """Fill in what `HABITS` lists."""
+    last = place[ITEM]
+    row = last & ROW
+    followed = again = 0
+    if last > 0 and items[row, OWNER] == last:
+        followed, again = items[row, FOLLOWED], items[row, REPEATED_HERE]
+    # Before anything is counted, one click in four repeats and one in ten returns.
+    usual_repeat = (totals[ALL_REPEATS] + 1) / (totals[PAIRS] + 4)
+    usual_return = (totals[ALL_RETURNS] + 1) / (totals[PAIRS] + 10)
+    clicks = max(place[CLICKS], 1)
+    facts[0] = 1.0
+    facts[1] = np.log(clicks)
+    facts[2] = clicks == 1
+    facts[3] = np.log1p(place[REPEATS])
+    facts[4] = _log_odds((again + TIMID * usual_repeat) / (followed + TIMID))
+    facts[5] = _log_odds((place[REPEATED] + usual_repeat) / clicks)
+    facts[6] = _log_odds((place[RETURNED] + usual_return) / clicks)
+    facts[7] = np.log1p(followed)
+    facts[8] = place[BACK]
+    facts[9] = np.log(max(place[DISTINCT], 1))
+
+
+@compiled
+def _look_up(
+    log: Whole,
+    items: Whole,
+    now: int,
+    lives: Whole,
+    bound: int,
+    place: Whole,
+    special: NDArray[np.int32],
+    match: NDArray[np.bool_],
+) -> None:
+    """Find the evidence for one moment, see `Evidence`."""
+    size = len(log)
+    earlier_click = 0
+    own = place[CLICK]
+    for reach in REACH:
+        if not _in_sight(own, now, bound):
+            break
+        stamp, before = log[own % size, STAMP], log[own % size, PREVIOUS]
+        row, row_before = _live(stamp, lives), 0
+        if _in_sight(before, now, bound):
+            row_before = _live(log[before % size, STAMP], lives)
+        click = items[row, LATEST] if row and items[row, OWNER] == stamp else NOWHERE
+        for turn in range(reach):
+            if not _in_sight(click, now, bound):
+                break
+            piece = (earlier_click + turn) * (AFTER + BEFORE)
+            near = click
+            for step in range(AFTER):
+                near = log[near % size, NEXT]
+                if near < 0:
+                    break
+                special[piece + step] = _live(log[near % size, STAMP], lives)
+            near = click
+            for step in range(AFTER, AFTER + BEFORE):
+                near = log[near % size, PREVIOUS]
+                if not _in_sight(near, now, bound):
+                    break
+                special[piece + step] = _live(log[near % size, STAMP], lives)
+            match[earlier_click + turn] = row_before > 0 and special[piece + AFTER] == row_before
+            click = log[click % size, EARLIER]
+        earlier_click += reach
+        own = before
+    for at in range(1, place[DISTINCT]):
+        special[LIKES + at - 1] = _live(place[OWN_ITEMS + at], lives)
+    for age in range(1, min(RECENT, now, bound) + 1):
+        special[LIKES + OWN - 2 + age] = _live(log[(now - age) % size, STAMP], lives)
+    special[LAST] = _live(place[OWN_ITEMS], lives)
+
+
+@compiled
+def _in_sight(number: int, now: int, bound: int) -> bool:
+    """Tell whether a click is among the latest when so many have been logged."""
+    return number >= 0 and number >= now - bound
+
+
+@compiled
+def _live(stamp: int, lives: Whole) -> int:
+    """Give the row of a stamped item, 0 if it has left the catalogue."""
+    row = stamp & ROW
+    return row if lives[row] == stamp >> 31 else 0
+
+
+@compiled
+def _log_odds(rate: float) -> float:
+    kept = min(max(rate, SURE), 1 - SURE)
+    return float(np.log(kept / (1 - kept)))
