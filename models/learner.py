@@ -406,15 +406,15 @@ class OnlineGRU4Rec:
         counts, popularity = self.popularity.state()
         used = self.vocabulary.used
         tensors = {
-            **{f"network.{name}": w.detach() for name, w in self.network.named_parameters()},
-            **{f"memory.{place}": memory for place, memory in enumerate(self.trainer.memories)},
+            **{f"network.{name}": w.clone() for name, w in self.network.named_parameters()},
+            **{f"memory.{n}": memory.clone() for n, memory in enumerate(self.trainer.memories)},
             **{f"items.{name}": table for name, table in self.items.state(used).items()},
             **{f"sessions.{name}": array for name, array in session_arrays.items()},
             **{f"popularity.{name}": array for name, array in counts.items()},
             "random.initial": self._initial.get_state(),
             "random.draws": self._draws.get_state(),
         }
-        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         if self.memory:
             recall = self.memory.state(self.sessions.slots(sessions), used)
             arrays |= {f"recall.{name}": array for name, array in recall.items()}

@@ -39,7 +39,8 @@ class SessionStore:
         self.window = window
         self.bound = bound
         self._slots: dict[Id, int] = {}
-        self._kept: dict[Id, int] = {}
+        # By slot; the last one, that of no slot, is never filled.
+        self._kept = np.zeros(1, np.int64)
         self._free: list[int] = []
         self._windows = torch.full((0, window), NO_ITEM, dtype=torch.int64, device=device)
         self._states = torch.zeros((0, width), dtype=dtype, device=device)
@@ -61,13 +62,18 @@ class SessionStore:
             The batch holds more sessions than the store may keep.
 
         """
-        windows = line_up(sessions, self._kept, self.window, after)
+        windows = line_up(sessions, self.kept, self.window, after)
         if len(windows.sessions) > self.bound:
             raise ValueError(
                 f"a batch of {len(windows.sessions)} sessions does not fit a bound of "
                 f"{self.bound} live sessions: raise max_sessions or lower the batch"
             )
         return windows
+
+    def kept(self, sessions: Sequence[Id]) -> Whole:
+        """Tell how many clicks are kept of each session, none of one that is not live."""
+        kept: Whole = self._kept[self.slots(sessions)]
+        return kept
 
     def slots(self, sessions: Sequence[Id]) -> Whole:
         """Give the places that sessions have in the store, -1 for those that are not live."""
@@ -125,8 +131,7 @@ class SessionStore:
         slots = np.empty_like(last)
         for place in np.argsort(last).tolist():
             slots[place] = self._touch(windows.sessions[place])
-        kept = np.minimum(windows.kept + windows.count, self.window)
-        self._kept.update(zip(windows.sessions, kept.tolist(), strict=True))
+        self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
         columns = windows.count[:, None] + np.arange(self.window)
         held = torch.from_numpy(slots).to(tracks.device)
         self._windows[held] = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
@@ -153,7 +158,9 @@ class SessionStore:
         windows[:old] = self._windows
         states = self._states.new_zeros((new, self._states.shape[1]))
         states[:old] = self._states
-        self._windows, self._states = windows, states
+        kept = np.zeros(new + 1, np.int64)
+        kept[:old] = self._kept[:old]
+        self._windows, self._states, self._kept = windows, states, kept
         self._free.extend(range(new - 1, old - 1, -1))
 
     def forget(self, sessions: Iterable[Id]) -> None:
@@ -161,21 +168,20 @@ class SessionStore:
         for session in sessions:
             slot = self._slots.pop(session, None)
             if slot is not None:
-                del self._kept[session]
                 self._free.append(slot)
 
     def state(self) -> tuple[list[Id], dict[str, Tensor]]:
         """Copy the live sessions, from the least to the most recently clicked."""
-        held = torch.tensor(list(self._slots.values()), dtype=torch.int64)
-        held = held.to(self._windows.device)
-        kept = torch.tensor([self._kept[session] for session in self._slots], dtype=torch.int64)
+        slots = np.fromiter(self._slots.values(), np.int64, len(self._slots))
+        kept = torch.from_numpy(self._kept[slots])
+        held = torch.from_numpy(slots).to(self._windows.device)
         arrays = {"windows": self._windows[held], "states": self._states[held], "kept": kept}
         return list(self._slots), arrays
 
     def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""
         self._slots = {session: slot for slot, session in enumerate(sessions)}
-        self._kept = dict(zip(sessions, arrays["kept"].tolist(), strict=True))
+        self._kept = np.append(arrays["kept"].numpy(), 0)
         self._free = []
         device, dtype = self._states.device, self._states.dtype
         self._windows = arrays["windows"].to(device).clone()

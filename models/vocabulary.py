@@ -185,18 +185,15 @@ class Vocabulary:
 
     def state(self) -> dict[str, Any]:
         """Copy the catalogue, in JSON's types."""
+        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
         return {
             "items": list(self._rows),
-            "rows": list(self._rows.values()),
+            "rows": rows.tolist(),
             "free": self._free.copy(),
             "used": self.used,
-            "lives": self._lives[list(self._rows.values())].tolist(),
+            "lives": self._lives[rows].tolist(),
             "admitted": self._admitted,
-            # JSON has no infinity: null is an item that no time is known of.
-            "times": [
-                None if time == -math.inf else time
-                for time in (self._times[row] for row in self._rows.values())
-            ],
+            "times": np.array(self._times)[rows].tolist(),
             "sighted": list(self._sighted.items()),
         }
 
@@ -211,5 +208,5 @@ class Vocabulary:
         self._admitted = values["admitted"]
         for (item, row), time in zip(self._rows.items(), values["times"], strict=True):
             self._ids[row] = item
-            self._times[row] = -math.inf if time is None else time
+            self._times[row] = time
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +79,10 @@ class Windows:
 
 
 def line_up(
-    sessions: Sequence[Id], kept_of: dict[Id, int], size: int, after: bool = False
+    sessions: Sequence[Id],
+    kept_of: Callable[[Sequence[Id]], Whole],
+    size: int,
+    after: bool = False,
 ) -> Windows:
     """Find the window of every click.
 
@@ -88,7 +91,7 @@ def line_up(
     sessions
         Session of each click, in stream order.
     kept_of
-        How many clicks the store holds of a live session, at most `size`.
+        Tells how many clicks the store holds of each of some sessions, at most `size`.
     size
         K, the longest window.
     after
@@ -96,7 +99,8 @@ def line_up(
 
     Examples
     --------
-    >>> windows = line_up(["a", "b", "a"], {"b": 2}, size=3)
+    >>> kept = {"a": 0, "b": 2}
+    >>> windows = line_up(["a", "b", "a"], lambda of: np.array([kept[one] for one in of]), size=3)
     >>> windows.scored, windows.sizes
     (array([1, 2]), [2, 1])
 
@@ -104,7 +108,7 @@ def line_up(
     index: dict[Id, int] = {}
     group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
     unique = list(index)
-    kept = np.array([kept_of.get(session, 0) for session in unique], np.int64)
+    kept = kept_of(unique)
     count = np.bincount(group, minlength=len(unique)).astype(np.int64)
     by_session = np.argsort(group, kind="stable")
     turn = np.empty_like(group)

@@ -1,30 +1,37 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nextclick.models.windows import line_up
 
 sessions: st.SearchStrategy[list[str | int]] = st.lists(st.sampled_from("abcdef"), max_size=40)
 
 
+def kept(of: dict[str | int, int]) -> Callable[[Sequence[str | int]], NDArray[np.int64]]:
+    return lambda sessions: np.array([of.get(session, 0) for session in sessions], np.int64)
+
+
 @given(sessions, st.dictionaries(st.sampled_from("abcd"), st.integers(1, 4)), st.integers(1, 4))
 def test_every_click_gets_the_last_clicks_before_it(
     clicks: list[str | int], stored: dict[str | int, int], size: int
 ) -> None:
-    stored = {session: min(kept, size) for session, kept in stored.items()}
-    windows = line_up(clicks, stored, size)
+    stored = {session: min(held, size) for session, held in stored.items()}
+    windows = line_up(clicks, kept(stored), size)
 
     # Name the stored clicks of a session -kept … -1 and those of the batch by their place.
     tracks = np.full((len(windows.sessions), windows.width), 10_000)
     for place, session in enumerate(windows.sessions):
-        kept = stored.get(session, 0)
-        tracks[place, size - kept : size] = np.arange(-kept, 0)
+        held = stored.get(session, 0)
+        tracks[place, size - held : size] = np.arange(-held, 0)
     tracks[windows.group, windows.turn + size] = np.arange(len(clicks))
 
     past: dict[str | int, list[int]] = {
-        session: list(range(-kept, 0)) for session, kept in stored.items()
+        session: list(range(-held, 0)) for session, held in stored.items()
     }
     expected, starts = {}, {}
     for place, session in enumerate(clicks):
@@ -47,6 +54,6 @@ def test_every_click_gets_the_last_clicks_before_it(
 
 
 def test_windows_come_longest_first_then_in_stream_order() -> None:
-    windows = line_up(["a", "b", "c", "b", "c"], {"a": 1, "b": 1, "c": 1}, size=5)
+    windows = line_up(["a", "b", "c", "b", "c"], kept({"a": 1, "b": 1, "c": 1}), size=5)
     assert windows.scored.tolist() == [3, 4, 0, 1, 2]
     assert windows.sizes == [5, 2]
