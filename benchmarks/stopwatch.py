@@ -35,10 +35,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     ),
     "rank": (
         "nextclick.models.ranking:Race.rank",
-        "nextclick.models.learner:forecast",
         "nextclick.models.learner:mix",
     ),
-    "recall": ("nextclick.models.memory:Memory.recall", "nextclick.models.memory:Memory.note"),
+    "recall": ("nextclick.models.memory:Memory.note",),
     "loss": ("nextclick.models.trainer:Trainer.gradients",),
     "backward": ("torch.autograd:grad",),
     "update": ("nextclick.models.trainer:Trainer.update",),

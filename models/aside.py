@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
+
+from .device import cores
 
 T = TypeVar("T")
 
@@ -44,10 +45,19 @@ class Aside:
         self._device = kept["_device"]
         self._thread = ThreadPoolExecutor(1, "aside")
 
-    def ahead(self, tasks: Sequence[Callable[[], T]]) -> Iterator[T]:
-        """Begin tasks, and give their results one by one, in order."""
-        spare = (os.cpu_count() or 1) >= 2 * torch.get_num_threads()
-        if self._device.type != "cpu" or not spare:
+    def ahead(self, tasks: Sequence[Callable[[], T]], worth: bool = True) -> Iterator[T]:
+        """Begin tasks, and give their results one by one, in order.
+
+        Parameters
+        ----------
+        tasks
+            What to do.
+        worth
+            Whether they are worth a thread; if not, each is done when its result is asked for.
+
+        """
+        spare = cores() >= 2 * torch.get_num_threads()
+        if not worth or self._device.type != "cpu" or not spare:
             return (task() for task in tasks)
         begun = deque(self._thread.submit(task) for task in tasks[:AHEAD])
         return self._results(begun, deque(tasks[AHEAD:]))

@@ -34,6 +34,9 @@ from .windows import Windows
 
 LARGEST_BATCH = 1 << 16
 
+WORTH_A_THREAD = 1 << 17
+"""With fewer scores in a batch they are found sooner than another thread has begun."""
+
 
 class OnlineGRU4Rec:
     """GRU4Rec that learns from clicks it sees once, in the order in which they come.
@@ -191,18 +194,21 @@ class OnlineGRU4Rec:
         windows = self.sessions.line_up(sessions, after)
         used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
         placed, new = self.vocabulary.admit(items)
+        worth = len(windows.scored) * self.vocabulary.used >= WORTH_A_THREAD
         noting: Iterator[Noted] = iter(())
         if self.memory:
             slots, lives = self.sessions.slots(windows.sessions), self.vocabulary.lives
             stamped = placed + (lives[placed] << SHIFT)
             note = partial(self.memory.note, windows.group, slots, stamped, windows.scored, lives)
-            noting = self._aside.ahead([partial(note, after=after)])
+            noting = self._aside.ahead([partial(note, after=after)], worth)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
-        self.items.draw(births.rows, self.vocabulary.used)
+        if new.any():
+            self.items.draw(births.rows, self.vocabulary.used)
         stamps = self.items.stamp(rows)
         tracks, states = self.sessions.tracks(windows, stamps)
-        self._take_after(births, windows, tracks)
+        if new.any():
+            self._take_after(births, windows, tracks)
 
         def take_back() -> None:
             self.vocabulary.withdraw(placed[new].tolist(), used)
@@ -227,9 +233,9 @@ class OnlineGRU4Rec:
             race = self._race(outputs.detach(), targets, scored + after, births)
             if self.memory and noted:
                 told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
-                mixing = self._aside.ahead([partial(told, part) for part in race.parts])
+                mixing = self._aside.ahead([partial(told, part) for part in race.parts], worth)
             elif test:
-                rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts])
+                rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts], worth)
             known = np.flatnonzero(placed[windows.scored])
             if learn and len(known):
                 began = perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,34 +108,27 @@ class Weights(NamedTuple):
 
     @classmethod
     def of(cls, vector: NDArray[np.float64]) -> Weights:
-        """Cut a vector into the weights."""
-        shapes = [
-            (1 + PARTS, FACTS),
-            (FACTS + 1,),
-            (FACTS + 1,),
-            (len(REACH),),
-            (max(REACH),),
-            (AFTER + BEFORE,),
-            (1,),
-            (OWN - 1,),
-            (AGES,),
-        ]
-        ends = np.cumsum([np.prod(shape) for shape in shapes])
-        parts = np.split(vector, ends[:-1])
-        return cls(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+        """Cut a vector of `WEIGHTS` numbers into the weights."""
+        return cls(*(vector[part].reshape(shape) for part, shape in CUTS))
 
-    @classmethod
-    def size(cls) -> int:
-        """Give the length of the vector."""
-        return (
-            (1 + PARTS) * FACTS
-            + 2 * (FACTS + 1)
-            + len(REACH)
-            + max(REACH)
-            + AFTER
-            + BEFORE
-            + (OWN + AGES)
-        )
+
+SHAPES: list[tuple[int, ...]] = [
+    (1 + PARTS, FACTS),
+    (FACTS + 1,),
+    (FACTS + 1,),
+    (len(REACH),),
+    (max(REACH),),
+    (AFTER + BEFORE,),
+    (1,),
+    (OWN - 1,),
+    (AGES,),
+]
+ENDS = list(itertools.accumulate(map(math.prod, SHAPES)))
+CUTS = [
+    (slice(end - math.prod(shape), end), shape) for end, shape in zip(ENDS, SHAPES, strict=True)
+]
+WEIGHTS = ENDS[-1]
+"""How many numbers the memory learns."""
 
 
 class Memory:
@@ -173,7 +168,7 @@ class Memory:
         self._totals = np.zeros(4, np.int64)
         self._places = np.zeros((0, PLACE), np.int64)
         # All weights are parts of one vector, which takes one step.
-        self.vector = torch.zeros(Weights.size(), dtype=torch.float64)
+        self.vector = torch.zeros(WEIGHTS, dtype=torch.float64)
         self.weights = weights = Weights.of(self.vector.numpy())
         weights.gates[0, 0] = 1.0
         # What repeats and returns go by was alike on shops, news and travel: the odds that they

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from .compiled import compiled
 
 EPSILON = 1e-6
 
@@ -59,6 +63,37 @@ class Adagrad:
         else:
             sums.add_(gradient.square().mean(dim=1, keepdim=True))
         value.addcdiv_(gradient, (sums + EPSILON).sqrt_(), value=-self.rate)
+
+    def steps_rows(self, value: Tensor) -> bool:
+        """Tell whether `step_rows` can move rows of this table: elementwise, on a CPU."""
+        return not self.by_row and value.device.type == "cpu"
+
+    def step_rows(
+        self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
+    ) -> None:
+        """Take a step of only these distinct rows, in one pass over each."""
+        number = value.numpy().dtype.type
+        table, sums, slopes = (
+            of.view(len(of), -1).numpy() for of in (value, memories[0], gradient)
+        )
+        _step_rows(table, sums, rows.numpy(), slopes, number(self.rate), number(EPSILON))
+
+
+@compiled
+def _step_rows(
+    values: NDArray[Any],
+    sums: NDArray[Any],
+    rows: NDArray[np.int64],
+    gradient: NDArray[Any],
+    rate: Any,
+    epsilon: Any,
+) -> None:
+    for at in range(len(rows)):
+        value, total, slopes = values[rows[at]], sums[rows[at]], gradient[at]
+        for place in range(len(slopes)):
+            slope = slopes[place]
+            total[place] += slope * slope
+            value[place] -= rate * slope / np.sqrt(total[place] + epsilon)
 
 
 class RMSprop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .optim import Rule
+from .optim import Adagrad, Rule
 
 
 class Table:
@@ -55,6 +55,9 @@ class Table:
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
+        if isinstance(self.rule, Adagrad) and self.rule.steps_rows(self.values):
+            self.rule.step_rows(self.values, self.memories, rows, gradient)
+            return
         values = pick(self.values, rows)
         memories = [pick(memory, rows) for memory in self.memories]
         self.rule.step(values, memories, gradient)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import torch
 
 from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender
+from nextclick.models.device import cores
 
 from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
@@ -127,7 +127,7 @@ def carry_out(
             )
             tell(f"metrics for Prometheus at {address}")
         before = engine.clicks
-        with _stopping(engine), _threads(max(1, (os.cpu_count() or 1) // 2)):
+        with _stopping(engine), _threads(max(1, cores() // 2)):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
             tell(_nothing_read(spec, engine.rejected.total()))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 
+from nextclick.models import aside
 from nextclick.models.aside import AHEAD, Aside
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def tasks(count: int, done: list[tuple[int, str]]) -> list[Callable[[], int]]:
 def test_results_come_in_the_order_of_the_tasks(
     cores: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(aside, "cores", lambda: cores)
     done: list[tuple[int, str]] = []
     assert list(Aside(CPU).ahead(tasks(count, done))) == [n * n for n in range(count)]
     assert [number for number, _ in done] == list(range(count))
@@ -35,8 +35,15 @@ def test_results_come_in_the_order_of_the_tasks(
     assert beside <= {cores == 2}
 
 
+def test_what_is_not_worth_a_thread_is_done_on_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "cores", lambda: 2)
+    done: list[tuple[int, str]] = []
+    assert list(Aside(CPU).ahead(tasks(3, done), worth=False)) == [0, 1, 4]
+    assert {name for _, name in done} == {threading.current_thread().name}
+
+
 def test_no_more_than_a_few_are_begun_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(aside, "cores", lambda: 2)
     done: list[tuple[int, str]] = []
     results = Aside(CPU).ahead(tasks(9, done))
     assert next(results) == 0

@@ -114,7 +114,8 @@ def test_a_step_is_the_rules_on_these_rows(rule: str, momentum: float, size: int
     others = [row for row in range(len(rows.values)) if row not in touched.tolist()]
     for old, new, moved in zip(before, tensors(rows), [value, *memories], strict=True):
         assert torch.equal(new[others], old[others])
-        assert torch.equal(new[touched], moved)
+        # In one pass it rounds otherwise.
+        torch.testing.assert_close(new[touched], moved, rtol=1e-13, atol=0)
         assert not torch.equal(new[touched], old[touched])
 
 
