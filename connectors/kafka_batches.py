@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,34 @@ MANY = 30
 """Records of a batch from which on reading by the column is the faster way."""
 
 
+NUMBERED = np.frombuffer(b"\x02\x10sequence\x10", np.uint8)
+"""One header, named ``sequence``, with a value of eight bytes: so begin the headers of a record
+that `replay` has numbered."""
+
+
 class Record(NamedTuple):
-    """One record; the timestamp is in milliseconds, -1 where there is none."""
+    """One record.
+
+    Parameters
+    ----------
+    offset, timestamp
+        The timestamp is in milliseconds, -1 where there is none.
+    key, value
+        As they were published.
+    sequence
+        What the only header holds where that is a number called ``sequence``, and it has been read;
+        else -1.
+    headers
+        All others.
+
+    """
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]]
+    sequence: int
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 def read_quickly(consumer: Any) -> None:
@@ -63,13 +84,18 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
                 self.next_fetch_offset = batch.next_offset
                 continue
             many = batch.magic == 2 and batch.records_count >= MANY
-            for record in parse(batch) if many else one_by_one(batch):
-                self.next_fetch_offset = record.offset + 1
-                yield record
+            yield from parse(batch) if many else one_by_one(batch)
             if batch.magic == 2:
                 # The batch may end with records that compaction has removed.
                 self.next_fetch_offset = batch.next_offset
         self.drain()
+
+    def take(self, n: int | None = None) -> list[Record]:
+        """Give the next n records; to be fetched next is what comes after the last of them."""
+        records: list[Record] = super().take(n)
+        if records:
+            self.next_fetch_offset = max(self.next_fetch_offset, records[-1].offset + 1)
+        return records
 
     def _skipped(self, batch: Any) -> bool:
         """Say whether a batch holds a transaction's marker, or records of an aborted one."""
@@ -86,7 +112,7 @@ def one_by_one(batch: Any) -> Iterator[Record]:
     """Give the records of a small batch, or of one in Kafka's older formats."""
     for one in batch:
         moment = -1 if one.timestamp is None else one.timestamp
-        yield Record(one.offset, moment, one.key, one.value, one.headers)
+        yield Record(one.offset, moment, one.key, one.value, -1, one.headers)
 
 
 def parse(batch: Any) -> Iterator[Record]:
@@ -118,23 +144,56 @@ def _columns(batch: Any, data: bytes) -> Iterator[Record]:
     offsets, at = _numbers(array, at)
     keys, at = _bytes(data, array, at)
     values, at = _bytes(data, array, at)
-    counts, at = _numbers(array, at)
-    headers: list[list[tuple[str, bytes | None]]] = [[] for _ in begins]
+    headers: Iterable[Sequence[tuple[str, bytes | None]]]
+    sequences = _sequences(array, at, ends)
+    if sequences is None:
+        sequences = np.full(len(begins), -1)
+        headers = _headers(data, array, at)
+        if (at != ends).any():
+            raise _damaged(batch, "a record is shorter or longer than its length says")
+    else:
+        headers = repeat((), len(begins))
+    moments = batch.first_timestamp + times
+    if batch.timestamp_type:  # The time at which the broker took them.
+        moments[:] = batch.max_timestamp
+    return map(
+        Record,
+        (batch.base_offset + offsets).tolist(),
+        moments.tolist(),
+        keys,
+        values,
+        sequences.tolist(),
+        headers,
+    )
+
+
+def _sequences(
+    array: NDArray[np.uint8], at: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Read the numbers of records that have been numbered; None where one has not."""
+    length = len(NUMBERED) + 8
+    if not (ends - at == length).all():
+        return None
+    headers = array[at[:, None] + np.arange(length)]
+    if not (headers[:, : len(NUMBERED)] == NUMBERED).all():
+        return None
+    numbers: NDArray[np.int64] = headers[:, len(NUMBERED) :].copy().view(">i8")[:, 0].astype(int)
+    return numbers
+
+
+def _headers(
+    data: bytes, array: NDArray[np.uint8], at: NDArray[np.int64]
+) -> list[list[tuple[str, bytes | None]]]:
+    """Read the headers at each place, and move the places past them."""
+    counts, at[:] = _numbers(array, at)
+    headers: list[list[tuple[str, bytes | None]]] = [[] for _ in at]
     for number in range(int(counts.max(initial=0))):
         having = np.flatnonzero(counts > number)
         names, after = _bytes(data, array, at[having])
         contents, at[having] = _bytes(data, array, after)
         for record, name, content in zip(having.tolist(), names, contents, strict=True):
             headers[record].append(((name or b"").decode(), content))
-    if (at != ends).any():
-        raise _damaged(batch, "a record is shorter or longer than its length says")
-    moments = batch.first_timestamp + times
-    if batch.timestamp_type:  # The time at which the broker took them.
-        moments[:] = batch.max_timestamp
-    columns = zip(
-        (batch.base_offset + offsets).tolist(), moments.tolist(), keys, values, headers, strict=True
-    )
-    return map(Record._make, columns)
+    return headers
 
 
 def _damaged(batch: Any, how: str) -> CorruptRecordError:

@@ -149,25 +149,16 @@ def _joined(parts: list[Decoded]) -> Decoded:
 def _orders(records: Sequence[Any], decoded: Decoded, clicks: Any) -> tuple[Any, Any]:
     """Give the sequence numbers and clocks that `replay` put into the clicks' headers."""
     clocks = decoded.times
-    sequences = np.full(len(clicks), -1, dtype=np.int64)
-    headers = [records[place].headers for place in clicks.tolist()]
-    if not any(headers):
-        return sequences, clocks
-    usual = [one[0][1] for one in headers if len(one) == 1 and one[0][0] == "sequence"]
-    if len(usual) == len(headers) and all(value and len(value) == 8 for value in usual):
-        return np.maximum(np.frombuffer(b"".join(usual), dtype=">i8").astype(np.int64), -1), clocks
-    found = []
-    for at, one in enumerate(headers):
-        sequence = -1
-        for name, value in one:
+    sequences = np.array([record.sequence for record in records], np.int64)[clicks]
+    for at, place in enumerate(clicks.tolist()):
+        for name, value in records[place].headers:
             if value is None or len(value) != 8:
                 continue
             if name == "sequence":
-                sequence = int.from_bytes(value, "big", signed=True)
+                sequences[at] = int.from_bytes(value, "big", signed=True)
             elif name == "clock":
                 (clock,) = struct.unpack(">d", value)
                 if time_fault(clock) is None and clock > clocks[at]:
                     clocks = clocks.copy() if clocks is decoded.times else clocks
                     clocks[at] = clock
-        found.append(max(sequence, -1))
-    return np.array(found, dtype=np.int64), clocks
+    return np.maximum(sequences, -1), clocks

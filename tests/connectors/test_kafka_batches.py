@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from nextclick.connectors.kafka_batches import parse
+from nextclick.connectors.kafka_batches import Record, parse
 
 BYTES = st.none() | st.binary(max_size=200)
 HEADERS = st.lists(st.tuples(st.text(max_size=70), BYTES), max_size=3)
@@ -28,6 +28,13 @@ def batch(records: list[Any], codec: int = 0) -> bytes:
     return bytes(builder.build())
 
 
+def as_kafka_python(one: Record) -> tuple[Any, ...]:
+    headers = list(one.headers)
+    if one.sequence >= 0:
+        headers = [("sequence", one.sequence.to_bytes(8, "big", signed=True))]
+    return one.offset, one.timestamp, one.key, one.value, headers
+
+
 @given(RECORDS, st.sampled_from([0, 1, 2, 3, 4]))
 def test_records_are_what_kafka_python_makes_of_them(records: list[Any], codec: int) -> None:
     data = batch(records, codec)
@@ -35,7 +42,23 @@ def test_records_are_what_kafka_python_makes_of_them(records: list[Any], codec: 
         (one.offset, one.timestamp, one.key, one.value, one.headers)
         for one in DefaultRecordBatch(data)
     ]
-    assert [tuple(one) for one in parse(DefaultRecordBatch(data))] == slow
+    assert [as_kafka_python(one) for one in parse(DefaultRecordBatch(data))] == slow
+
+
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20), st.booleans())
+def test_a_number_as_the_only_header_is_read_at_once(numbers: list[int], also: bool) -> None:
+    headers: list[Any] = [
+        [("sequence", number.to_bytes(8, "big", signed=True))] for number in numbers
+    ]
+    if also:
+        headers[-1] = [*headers[-1], ("clock", b"12345678")]
+    data = batch([(1, b"key", b"value", one, 0) for one in headers])
+    parsed = list(parse(DefaultRecordBatch(data)))
+    assert [as_kafka_python(one)[4] for one in parsed] == headers
+    assert all(
+        also or (one.sequence, one.headers) == (n, ())
+        for one, n in zip(parsed, numbers, strict=True)
+    )
 
 
 def test_long_values_and_many_records() -> None:
