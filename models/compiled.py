@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
@@ -16,8 +18,7 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
     It runs without the interpreter's lock, so beside another thread, and divides by zero as numpy
     does. The machine code is kept beside the source, or in the user's cache, for the next process;
-    where neither can be written it is compiled anew in each. What is kept is told from the
-    source's own file alone: a compiled function and all that it calls stand in one file.
+    where neither can be written it is compiled anew in each.
 
     Examples
     --------
@@ -28,8 +29,21 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
     1.5
 
     """
+    # What is kept goes by this name, and by the function's own file only: but its constants, and
+    # what it calls, may stand in others.
+    function.__qualname__ += f"-{SOURCES}"
     try:
         made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
         made = numba.njit(nogil=True, error_model="numpy")(function)
     return cast(Callable[P, T], made)
+
+
+def _sources() -> str:
+    """Tell the state of all files of this folder."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    states = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
+
+
+SOURCES = _sources()

@@ -44,17 +44,16 @@ PAIRS, ALL_REPEATS, ALL_RETURNS, LOGGED = range(4)
 """The stream's totals: clicks with a predecessor, those of them that repeated, or returned, and
 how many clicks have been logged."""
 
-REACH = (32, 16, 8, 8)
+REACH = (128, 32, 16, 16)
 """How many earlier clicks are looked up on each of the session's last items, latest item first."""
 
-AFTER, BEFORE = 3, 2
+AFTER, BEFORE = 4, 3
 """How many clicks after and before each of them are evidence."""
 
 RECENT = 100
 """How many of the stream's latest clicks are evidence of what is in demand just now."""
 
-EARLIER_CLICKS = 64
-"""The sum of `REACH`."""
+EARLIER_CLICKS = sum(REACH)
 
 LIKES = EARLIER_CLICKS * (AFTER + BEFORE)
 EVIDENCE = LIKES + OWN - 1 + RECENT

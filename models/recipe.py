@@ -104,7 +104,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bias: bool = False
     window: int = 5
     negatives: int = 2048
-    alpha: float = 0.75
+    alpha: float = 0.5
     half_life: float = 0.0
     loss: Literal[
         "cross-entropy",

@@ -14,6 +14,8 @@ from torch import Tensor
 from nextclick.models.memory import Evidence, Memory, Weights
 from nextclick.models.mixture import Mixture
 from nextclick.models.moments import (
+    AFTER,
+    BEFORE,
     EARLIER_CLICKS,
     LAST,
     LIKES,
@@ -69,8 +71,8 @@ def plainly(vector: Tensor, told: Evidence, click: int, scores: Tensor) -> list[
     place = 0
     for item, reach in enumerate(REACH):
         for turn in range(reach):
-            earlier = place // 5
-            for offset in range(5):
+            earlier = place // (AFTER + BEFORE)
+            for offset in range(AFTER + BEFORE):
                 size = (w.items[item] + w.turns[turn] + w.offsets[offset]).exp()
                 if match[earlier]:
                     size = size * w.match[0].exp()

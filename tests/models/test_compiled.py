@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nextclick.models import compiled
+
+CALLER = """
+from .compiled import compiled
+from .constants import FACTOR
+
+@compiled
+def scaled(number):
+    return FACTOR * number
+"""
+
+
+def folder_of(path: Path) -> Path:
+    """Make a package with a copy of `compiled`, and a function whose constant is elsewhere."""
+    package = path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "compiled.py").write_text(Path(compiled.__file__).read_text())
+    (package / "caller.py").write_text(CALLER)
+    (package / "constants.py").write_text("FACTOR = 2\n")
+    return package
+
+
+def scaled(path: Path) -> str:
+    code = "from package.caller import scaled; print(scaled(21), sum(scaled.stats.cache_hits.values()))"
+    python = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(python, cwd=path, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_code_is_kept_and_made_anew_when_a_constant_of_another_file_changes(tmp_path: Path) -> None:
+    package = folder_of(tmp_path)
+    assert scaled(tmp_path) == "42 0"
+    assert scaled(tmp_path) == "42 1"
+    (package / "constants.py").write_text("FACTOR = 3\n")
+    later = time.time() + 2
+    os.utime(package / "constants.py", (later, later))
+    assert scaled(tmp_path) == "63 0"
+
+
+def test_where_no_code_can_be_kept_it_is_compiled_all_the_same() -> None:
+    # A function that no file holds has no place beside its source.
+    names: dict[str, object] = {"compiled": compiled.compiled}
+    exec("@compiled\ndef half(number): return number / 2", names)
+    half = names["half"]
+    assert callable(half)
+    assert half(3.0) == 1.5
+    assert np.isinf(half(np.inf))
