@@ -32,7 +32,10 @@ def folder_of(path: Path) -> Path:
 
 
 def scaled(path: Path) -> str:
-    code = "from package.caller import scaled; print(scaled(21), sum(scaled.stats.cache_hits.values()))"
+    code = (
+        "from package.caller import scaled\n"
+        "print(scaled(21), sum(scaled.stats.cache_hits.values()))"
+    )
     python = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(python, cwd=path, capture_output=True, text=True, check=True)
     return done.stdout.strip()
