@@ -7,6 +7,7 @@ next one, is asked. The model is the default one; ``--set half_life=1000`` chang
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,12 +37,15 @@ def main(
     model, batch = OnlineGRU4Rec(recipe, seed=seed), RunConfig().batch
     stream = LogSource(log).poll(clicks or 1 << 40)
     assert stream is not None
+    periods = pyarrow.csv.read_csv(log)[column].to_numpy()
+    if len(stream) < (len(periods) if not clicks else min(clicks, len(periods))):
+        sys.exit(f"{log}: records were rejected, so that clicks and periods do not fit together")
+    periods = periods[: len(stream)]
     ranks, scored = np.zeros(len(stream), np.int64), np.zeros(len(stream), np.bool_)
     for start in range(0, len(stream), batch):
         part = slice(start, start + batch)
         tested = model.test_then_learn(stream.sessions[part], stream.items[part])
         ranks[part], scored[part] = tested.ranks, tested.scored
-    periods = pyarrow.csv.read_csv(log)[column].to_numpy()[: len(stream)]
     header(column, "clicks", "scored", "Recall@20", "MRR@20", "seen: Recall@20", "MRR@20")
     for period in np.unique(periods).tolist():
         here = periods == period

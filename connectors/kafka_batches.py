@@ -170,7 +170,7 @@ def _columns(batch: Any, data: bytes) -> Iterator[Record]:
 def _sequences(
     array: NDArray[np.uint8], at: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
-    """Read the numbers of records that have been numbered; None where one has not."""
+    """Read the numbers of records that have been numbered, from 0; None where one has not."""
     length = len(NUMBERED) + 8
     if not (ends - at == length).all():
         return None
@@ -178,7 +178,7 @@ def _sequences(
     if not (headers[:, : len(NUMBERED)] == NUMBERED).all():
         return None
     numbers: NDArray[np.int64] = headers[:, len(NUMBERED) :].copy().view(">i8")[:, 0].astype(int)
-    return numbers
+    return numbers if numbers.min(initial=0) >= 0 else None
 
 
 def _headers(

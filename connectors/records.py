@@ -150,7 +150,8 @@ def _orders(records: Sequence[Any], decoded: Decoded, clicks: Any) -> tuple[Any,
     """Give the sequence numbers and clocks that `replay` put into the clicks' headers."""
     clocks = decoded.times
     sequences = np.array([record.sequence for record in records], np.int64)[clicks]
-    for at, place in enumerate(clicks.tolist()):
+    having = [(at, place) for at, place in enumerate(clicks.tolist()) if records[place].headers]
+    for at, place in having:
         for name, value in records[place].headers:
             if value is None or len(value) != 8:
                 continue

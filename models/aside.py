@@ -62,6 +62,10 @@ class Aside:
         begun = deque(self._thread.submit(task) for task in tasks[:AHEAD])
         return self._results(begun, deque(tasks[AHEAD:]))
 
+    def wait(self) -> None:
+        """Wait until all that was begun is done."""
+        self._thread.submit(lambda: None).result()
+
     def _results(self, begun: deque[Future[T]], waiting: deque[Callable[[], T]]) -> Iterator[T]:
         while begun:
             result = begun.popleft().result()

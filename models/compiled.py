@@ -18,7 +18,8 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
     It runs without the interpreter's lock, so beside another thread, and divides by zero as numpy
     does. The machine code is kept beside the source, or in the user's cache, for the next process;
-    where neither can be written it is compiled anew in each.
+    where neither can be written it is
+    compiled anew in each. What is kept of other versions may be deleted.
 
     Examples
     --------
@@ -41,9 +42,10 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
 def _sources() -> str:
     """Tell the state of all files of this folder."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    states = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
-    return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 SOURCES = _sources()

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .aside import Aside
+from .batch import Batch
 from .cells import GATES
 from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import SHIFT, ItemTable
 from .memory import Memory, Noted
 from .mixture import mix
+from .moments import SPECIAL
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Race, Ranking
@@ -28,7 +30,7 @@ from .recommender import Id, State, Tested
 from .sampling import Popularity
 from .sessions import SessionStore
 from .table import pick
-from .trainer import Trainer
+from .trainer import Gradients, Trainer
 from .vocabulary import NO_ITEM, Vocabulary
 from .windows import Windows
 
@@ -191,8 +193,24 @@ class OnlineGRU4Rec:
         """Test the batch, learn it, or both; `after`: give what is best after each click."""
         if len(items) > LARGEST_BATCH:
             raise ValueError(f"a batch of more than {LARGEST_BATCH:,} clicks is too large")
+        batch = self._take_in(sessions, items, after)
+        try:
+            gradients = self._find(batch, k, test=test, learn=learn, after=after)
+        except BaseException:
+            self._aside.wait()
+            self._take_back(batch)
+            raise
+        if learn:
+            self._keep(batch, gradients, items, time)
+        else:
+            self._take_back(batch)
+        return batch.tested
+
+    def _take_in(self, sessions: Sequence[Id], items: Sequence[Id], after: bool) -> Batch:
+        """Line a batch up, let its new items in, and begin to look up its evidence."""
         windows = self.sessions.line_up(sessions, after)
-        used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
+        before = self.vocabulary.used, self.items.born
+        random = self._initial.get_state(), self._draws.get_state()
         placed, new = self.vocabulary.admit(items)
         worth = len(windows.scored) * self.vocabulary.used >= WORTH_A_THREAD
         noting: Iterator[Noted] = iter(())
@@ -203,80 +221,87 @@ class OnlineGRU4Rec:
             noting = self._aside.ahead([partial(note, after=after)], worth)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
-        if new.any():
-            self.items.draw(births.rows, self.vocabulary.used)
-        stamps = self.items.stamp(rows)
-        tracks, states = self.sessions.tracks(windows, stamps)
-        if new.any():
-            self._take_after(births, windows, tracks)
-
-        def take_back() -> None:
-            self.vocabulary.withdraw(placed[new].tolist(), used)
-            if self.memory and noted:
-                self.memory.undo(noted)
-            self.items.clear(births.rows)
-            self.items.born = born
-            self._initial.set_state(random)
-
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        tested.recommended = [[] for _ in items] if k else []
+        return Batch(windows, placed, new, rows, births, worth, noting, tested, before, random)
+
+    def _find(
+        self, batch: Batch, k: int, *, test: bool, learn: bool, after: bool
+    ) -> Gradients | None:
+        """Rank a batch's scored clicks and find what they teach; no parameter moves."""
+        windows, births, tested = batch.windows, batch.births, batch.tested
+        tested.recommended = [[] for _ in tested.ranks] if k else []
+        if batch.new.any():
+            self.items.draw(births.rows, self.vocabulary.used)
+        batch.tracks, states = self.sessions.tracks(windows, self.items.stamp(batch.rows))
+        if batch.new.any():
+            self._take_after(births, windows, batch.tracks)
         # Where something is left out in training, training has a pass of its own.
         with torch.set_grad_enabled(learn and not self.network.random):
-            starts, ends = self._slide(windows, tracks, states)
-            steps, inputs, outputs = self._forward(windows, tracks, starts)
-        noted = next(noting, None)
+            starts, batch.ends = self._slide(windows, batch.tracks, states)
+            steps, inputs, outputs = self._forward(windows, batch.tracks, starts)
+        noted = batch.noted()
+        if not len(windows.scored):
+            return None
+        scored = self._ship(windows.scored)
+        targets = batch.rows[scored] if not after else torch.zeros_like(scored)
+        # After its click an item that it brought into the catalogue is known.
+        race = self._race(outputs.detach(), targets, scored + after, births)
+        if self.memory and noted:
+            told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
+            mixing = self._aside.ahead([partial(told, part) for part in race.parts], batch.worth)
+        elif test:
+            ranking = [partial(race.rank, part, k) for part in race.parts]
+            rankings = self._aside.ahead(ranking, batch.worth)
+        known = np.flatnonzero(batch.placed[windows.scored])
         gradients = None
-        if len(windows.scored):
-            scored = self._ship(windows.scored)
-            targets = rows[scored] if not after else torch.zeros_like(scored)
-            # After its click an item that it brought into the catalogue is known.
-            race = self._race(outputs.detach(), targets, scored + after, births)
-            if self.memory and noted:
-                told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
-                mixing = self._aside.ahead([partial(told, part) for part in race.parts], worth)
-            elif test:
-                rankings = self._aside.ahead([partial(race.rank, p, k) for p in race.parts], worth)
-            known = np.flatnonzero(placed[windows.scored])
-            if learn and len(known):
-                began = perf_counter()
-                if self.network.random:
-                    inputs.requires_grad_()
-                    outputs = self.precision.run(
-                        "forward", inputs, windows.sizes, starts, self._draws
-                    )
-                if len(known) < len(targets):
-                    outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
-                gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
-                tested.learning = perf_counter() - began
-            if self.memory and noted:
-                mixed = list(mixing)
-                rankings = iter([ranking for ranking, _ in mixed])
-            if test or noted:
-                try:
-                    self._report(race.finish(list(rankings)), windows.scored, tested)
-                except FloatingPointError:
-                    take_back()
-                    raise
-            known_before = int((tested.ranks > 0).sum())
-            if learn and self.memory and known_before:
-                gradient = np.sum([gradient for _, gradient in mixed], axis=0)
-                self.memory.step(gradient / known_before)
+        if learn and len(known):
+            began = perf_counter()
+            if self.network.random:
+                inputs.requires_grad_()
+                outputs = self.precision.run("forward", inputs, windows.sizes, starts, self._draws)
+            if len(known) < len(targets):
+                outputs, targets = outputs[self._ship(known)], targets[self._ship(known)]
+            gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
+            tested.learning = perf_counter() - began
+        if self.memory and noted:
+            mixed = list(mixing)
+            batch.gradient = np.sum([gradient for _, gradient in mixed], axis=0)
+            rankings = iter([ranking for ranking, _ in mixed])
+        if test or noted:
+            self._report(race.finish(list(rankings)), windows.scored, tested)
+        return gradients
+
+    def _keep(
+        self, batch: Batch, gradients: Gradients | None, items: Sequence[Id], time: float
+    ) -> None:
+        """Learn a batch, and keep its sessions as they stand after it."""
         began = perf_counter()
         if gradients:
             self.trainer.update(gradients)
-        if learn:
-            slots = self.sessions.advance(windows, tracks, ends)
-            if self.memory and noted:
-                self.memory.settle(noted, slots)
-            clicked = rows[self._ship(np.flatnonzero(placed))]
-            self.popularity.learn(clicked, self.vocabulary.used)
-            self.vocabulary.touch(items, time)
-            before = time - self.recipe.idle if self.recipe.idle else -math.inf
-            self._end(self.vocabulary.evict(before))
-            tested.learning += perf_counter() - began
-        else:
-            take_back()
-        return tested
+        slots = self.sessions.advance(batch.windows, batch.tracks, batch.ends)
+        noted = batch.noted()
+        if self.memory and noted:
+            self.memory.settle(noted, slots)
+            known = int((batch.tested.ranks > 0).sum())
+            if known:
+                self.memory.step(batch.gradient / known)
+        clicked = batch.rows[self._ship(np.flatnonzero(batch.placed))]
+        self.popularity.learn(clicked, self.vocabulary.used)
+        self.vocabulary.touch(items, time)
+        self._end(self.vocabulary.evict(time - self.recipe.idle if self.recipe.idle else -math.inf))
+        batch.tested.learning += perf_counter() - began
+
+    def _take_back(self, batch: Batch) -> None:
+        """Let a batch never have been."""
+        used, born = batch.before
+        noted = batch.noted()
+        if self.memory and noted:
+            self.memory.undo(noted)
+        self.vocabulary.withdraw(batch.placed[batch.new].tolist(), used)
+        self.items.clear(batch.births.rows[batch.births.rows < len(self.items.births)])
+        self.items.born = born
+        for generator, state in zip((self._initial, self._draws), batch.random, strict=True):
+            generator.set_state(state)
 
     @torch.no_grad()
     def _take_after(self, births: Births, windows: Windows, tracks: Tensor) -> None:
@@ -319,7 +344,8 @@ class OnlineGRU4Rec:
         """Line up the targets of a batch to be ranked."""
         used = self.vocabulary.used
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
-        return Race(outputs, embedding, bias, targets, clicks, births)
+        width = SPECIAL if self.memory else 0
+        return Race(outputs, embedding, bias, targets, clicks, births, width)
 
     @torch.no_grad()
     def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:

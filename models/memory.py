@@ -169,7 +169,7 @@ class Memory:
         self._places = np.zeros((0, PLACE), np.int64)
         # All weights are parts of one vector, which takes one step.
         self.vector = torch.zeros(WEIGHTS, dtype=torch.float64)
-        self.weights = weights = Weights.of(self.vector.numpy())
+        weights = self.weights
         weights.gates[0, 0] = 1.0
         # What repeats and returns go by was alike on shops, news and travel: the odds that they
         # have on this item and in this session, and those that the mixture gives them.
@@ -183,6 +183,11 @@ class Memory:
         weights.recent[:] = -0.1 * np.arange(AGES)
         self._rule = Adagrad(rate)
         self._sums = self._rule.memories(self.vector)
+
+    @property
+    def weights(self) -> Weights:
+        """All weights, to be read and written."""
+        return Weights.of(self.vector.numpy())
 
     def note(
         self,

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled
+from .items import SHIFT
 
 Whole = NDArray[np.int64]
 
 NOWHERE = -1
 """No click: before a session's first, after its last."""
 
-ROW = (1 << 31) - 1
+ROW = (1 << SHIFT) - 1
 """The bits of a stamp that hold its row; above them stands which admission gave it its item."""
 
 STAMP, PREVIOUS, NEXT, EARLIER = range(4)
@@ -318,7 +319,7 @@ def _in_sight(number: int, now: int, bound: int) -> bool:
 def _live(stamp: int, lives: Whole) -> int:
     """Give the row of a stamped item, 0 if it has left the catalogue."""
     row = stamp & ROW
-    return row if lives[row] == stamp >> 31 else 0
+    return row if lives[row] == stamp >> SHIFT else 0
 
 
 @compiled

@@ -72,6 +72,8 @@ class Adagrad:
         self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
     ) -> None:
         """Take a step of only these distinct rows, in one pass over each."""
+        if not len(rows):
+            return
         number = value.numpy().dtype.type
         table, sums, slopes = (
             of.view(len(of), -1).numpy() for of in (value, memories[0], gradient)

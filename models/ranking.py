@@ -82,6 +82,8 @@ class Race:
         int64 (m,): place of the click in its batch.
     births
         The items first seen within the batch.
+    width
+        How many other numbers a click needs in `parts`, where these are more than its scores.
 
     Attributes
     ----------
@@ -105,6 +107,7 @@ class Race:
         targets: Tensor,
         clicks: Tensor,
         births: Births,
+        width: int = 0,
     ) -> None:
         self._outputs = outputs
         self._embedding = embedding
@@ -117,7 +120,7 @@ class Race:
         unborn_targets = self._unborn & (targets[:, None] == births.rows)
         self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
         self.items = (bias > -torch.inf).sum() - self._unborn.sum(dim=1)
-        block = max(1, BLOCK_SCORES // len(bias))
+        block = max(1, BLOCK_SCORES // max(len(bias), width))
         self.parts = [slice(at, at + block) for at in range(0, max(1, len(outputs)), block)]
 
     def scores(self, part: slice) -> Tensor:

@@ -45,7 +45,7 @@ def test_records_are_what_kafka_python_makes_of_them(records: list[Any], codec: 
     assert [as_kafka_python(one) for one in parse(DefaultRecordBatch(data))] == slow
 
 
-@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20), st.booleans())
+@given(st.lists(st.integers(-3, 2**63 - 1), min_size=1, max_size=20), st.booleans())
 def test_a_number_as_the_only_header_is_read_at_once(numbers: list[int], also: bool) -> None:
     headers: list[Any] = [
         [("sequence", number.to_bytes(8, "big", signed=True))] for number in numbers
@@ -55,10 +55,8 @@ def test_a_number_as_the_only_header_is_read_at_once(numbers: list[int], also: b
     data = batch([(1, b"key", b"value", one, 0) for one in headers])
     parsed = list(parse(DefaultRecordBatch(data)))
     assert [as_kafka_python(one)[4] for one in parsed] == headers
-    assert all(
-        also or (one.sequence, one.headers) == (n, ())
-        for one, n in zip(parsed, numbers, strict=True)
-    )
+    if not also and min(numbers) >= 0:
+        assert [(one.sequence, one.headers) for one in parsed] == [(n, ()) for n in numbers]
 
 
 def test_long_values_and_many_records() -> None:

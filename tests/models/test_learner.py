@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import OnlineGRU4Rec, Recipe, aside, ranking
 from nextclick.models.gru4rec import ACTIVATIONS
 from nextclick.models.losses import LOSSES, sampled_cross_entropy
+from nextclick.models.moments import SPECIAL
 from nextclick.models.optim import RULES
 
 EMBEDDINGS = ["tied", "separate", "one-hot"]
@@ -408,7 +409,11 @@ def test_a_restored_model_goes_on_to_the_last_bit(options: dict[str, Any], at: i
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-@pytest.mark.parametrize("options", [{}, {"embedding": "separate", "bias": True, "dropout": 0.2}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"embedding": "separate", "bias": True, "dropout": 0.2}, {"memory": 1000}],
+    ids=str,
+)
 def test_a_copy_goes_on_like_the_first_and_by_itself(
     how: Callable[[OnlineGRU4Rec], OnlineGRU4Rec], options: dict[str, Any]
 ) -> None:
@@ -421,6 +426,45 @@ def test_a_copy_goes_on_like_the_first_and_by_itself(
     # What the copy learned has not touched the first.
     assert drive(first, rest, 16) == ranks
     assert drive(copied, rest, 16) == drive(first, rest, 16)
+
+
+@pytest.mark.parametrize("memory", [0, 40, 1000])
+def test_another_thread_and_smaller_parts_change_no_rank(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
+    clicks = stream(400, items=60)
+    alone = drive(model(memory=memory), clicks, 16)
+    monkeypatch.setattr("nextclick.models.learner.WORTH_A_THREAD", 0)
+    assert drive(model(memory=memory), clicks, 16) == alone
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", 5 * SPECIAL)
+    assert drive(model(memory=memory), clicks, 16) == alone
+
+
+@pytest.mark.parametrize("worth", [0, 1 << 60], ids=["thread", "no-thread"])
+@pytest.mark.parametrize("part", ["_slide", "_forward", "_race", "_report", "trainer.gradients"])
+def test_a_batch_that_fails_has_never_been(
+    part: str, worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
+    monkeypatch.setattr("nextclick.models.learner.WORTH_A_THREAD", worth)
+    one, other = model(memory=1000), model(memory=1000)
+    for each in (one, other):
+        drive(each, stream(100), 16)
+
+    def fail(*arguments: object) -> None:
+        raise MemoryError
+
+    owner, _, name = part.rpartition(".")
+    with monkeypatch.context() as patch:
+        patch.setattr(one.trainer if owner else one, name, fail)
+        with pytest.raises(MemoryError):
+            one.test_then_learn(["s1", "new", "new"], [1, "new", 1])
+    kept, expected = one.state(), other.state()
+    assert kept.values == expected.values
+    for array_name, array in expected.arrays.items():
+        np.testing.assert_array_equal(array, kept.arrays[array_name], err_msg=array_name)
+    assert drive(one, stream(64, seed=1), 16) == drive(other, stream(64, seed=1), 16)
 
 
 def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nextclick.models.items import SHIFT
 from nextclick.models.memory import Memory, Noted
 from nextclick.models.moments import (
     AFTER,
@@ -44,7 +45,7 @@ class Reader:
         noted = self.memory.note(
             np.array([sessions.index(session) for session, _ in batch], np.int64),
             np.array([one if one in self.live else -1 for one in sessions], np.int64),
-            rows + (self.lives[rows] << 31),
+            rows + (self.lives[rows] << SHIFT),
             np.arange(len(batch)),
             self.lives,
             after,
