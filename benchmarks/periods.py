@@ -13,12 +13,14 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow.csv
+import torch
 import typer
 from numpy.typing import NDArray
 from tables import header, percent, row
 
 from nextclick.connectors import LogSource
 from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.device import cores
 from nextclick.stream.config import RunConfig
 from nextclick.stream.options import build, parse_assignments
 
@@ -34,6 +36,8 @@ def main(
 ) -> None:
     """Print Recall@20 and MRR@20, in percent, by period."""
     recipe = build(Recipe, parse_assignments(options or [], "--set"))
+    # As in a run: ranking has a thread of its own.
+    torch.set_num_threads(max(1, cores() // 2))
     model, batch = OnlineGRU4Rec(recipe, seed=seed), RunConfig().batch
     stream = LogSource(log).poll(clicks or 1 << 40)
     assert stream is not None
