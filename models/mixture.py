@@ -9,7 +9,19 @@ from torch import Tensor
 
 from .compiled import compiled
 from .memory import FACTS, PARTS, Evidence, Memory, Weights
-from .moments import AFTER, BEFORE, EVIDENCE, HABITS, LAST, LIKES, OWN, REACH, RECENT, TARGET
+from .moments import (
+    AFTER,
+    BEFORE,
+    EARLIER_CLICKS,
+    EVIDENCE,
+    HABITS,
+    LAST,
+    LIKES,
+    OWN,
+    REACH,
+    RECENT,
+    TARGET,
+)
 from .ranking import SLACK, Race, Ranking, count_at_least
 from .vocabulary import NO_ITEM
 
@@ -213,19 +225,22 @@ def _weigh_up(
         Added to.
 
     """
-    size = np.exp(weights.offsets)
-    like_weights = np.empty((2, sum(REACH), AFTER + BEFORE))
+    like_weights = np.empty((2, EARLIER_CLICKS, AFTER + BEFORE))
     earlier = 0
     for item in range(len(REACH)):
         for turn in range(REACH[item]):
-            base = np.exp(weights.items[item] + weights.turns[turn])
-            like_weights[0, earlier] = base * size
-            like_weights[1, earlier] = base * size * np.exp(weights.match[0])
+            for offset in range(AFTER + BEFORE):
+                sum_of_logs = weights.items[item] + weights.turns[turn] + weights.offsets[offset]
+                like_weights[0, earlier, offset] = np.exp(sum_of_logs)
+                like_weights[1, earlier, offset] = np.exp(sum_of_logs + weights.match[0])
             earlier += 1
-    own_weights, recent_weights = np.exp(weights.own), np.exp(weights.recent)
+    own_weights, recent_weights = np.empty(OWN - 1), np.empty(RECENT)
+    for turn in range(OWN - 1):
+        own_weights[turn] = np.exp(weights.own[turn])
     age = np.empty(RECENT, np.int64)
     for at in range(RECENT):
         age[at] = int(2 * np.log2(at + 1))
+        recent_weights[at] = np.exp(weights.recent[age[at]])
 
     count = special.shape[1]
     place = np.empty(count, np.int64)
@@ -240,7 +255,8 @@ def _weigh_up(
     for click in range(len(special)):
         if np.isnan(highest[click]):
             goal[click], bar[click] = np.nan, np.inf
-            final[click] = -1
+            for at in range(special.shape[1]):
+                final[click, at] = -1
             continue
         distinct = 0
         for at in range(count):
@@ -250,7 +266,8 @@ def _weigh_up(
                 if mark[row] < 0:
                     mark[row] = distinct
                     rows[distinct] = row
-                    parts[:, distinct] = 0
+                    for part in range(1, 1 + PARTS):
+                        parts[part, distinct] = 0.0
                     parts[NETWORK, distinct] = says[click, at]
                     final[click, at] = distinct
                     distinct += 1
@@ -262,23 +279,26 @@ def _weigh_up(
         for at in range(distinct):
             mark[rows[at]] = -1
 
-        totals[:] = 0
+        for part in range(1 + PARTS):
+            totals[part] = 0.0
         matches = 0
         for earlier in range(match.shape[1]):
             matches += match[click, earlier]
-            of = like_weights[int(match[click, earlier])]
+            row = int(match[click, earlier])
             for offset in range(AFTER + BEFORE):
-                weight[earlier * (AFTER + BEFORE) + offset] = of[earlier, offset]
-        weight[LIKES : LIKES + OWN - 1] = own_weights
+                weight[earlier * (AFTER + BEFORE) + offset] = like_weights[row, earlier, offset]
+        for at in range(OWN - 1):
+            weight[LIKES + at] = own_weights[at]
         for at in range(RECENT):
-            weight[LIKES + OWN - 1 + at] = recent_weights[age[at]]
+            weight[LIKES + OWN - 1 + at] = recent_weights[at]
         for at in range(EVIDENCE):
             if place[at] >= 0:
                 part = LIKE if at < LIKES else OWN_PART if at < LIKES + OWN - 1 else RECENT_PART
                 totals[part] += weight[at]
                 parts[part, place[at]] += weight[at]
 
-        facts[:HABITS] = habits[click]
+        for at in range(HABITS):
+            facts[at] = habits[click, at]
         facts[HABITS] = np.log(max(highest[click], TINY))
         facts[HABITS + 1] = matches > 0
         facts[HABITS + 2] = np.log1p(matches)
@@ -287,30 +307,37 @@ def _weigh_up(
         for part in range(1 + PARTS):
             gates[part] = -np.inf
             if part == NETWORK or totals[part] > 0:
-                gates[part] = np.dot(weights.gates[part], facts)
+                gates[part] = _dot(weights.gates[part], facts, FACTS)
             most = max(most, gates[part])
-        gates[:] = np.exp(gates - most)
-        gates /= gates.sum()
-        mixed[:distinct] = gates[NETWORK] * parts[NETWORK, :distinct]
+        sum_of_gates = 0.0
+        for part in range(1 + PARTS):
+            gates[part] = np.exp(gates[part] - most)
+            sum_of_gates += gates[part]
+        for part in range(1 + PARTS):
+            gates[part] /= sum_of_gates
+        for at in range(distinct):
+            mixed[at] = gates[NETWORK] * parts[NETWORK, at]
         for part in range(1, 1 + PARTS):
             if totals[part] > 0:
-                parts[part, :distinct] /= totals[part]
-                mixed[:distinct] += gates[part] * parts[part, :distinct]
+                for at in range(distinct):
+                    parts[part, at] /= totals[part]
+                    mixed[at] += gates[part] * parts[part, at]
 
         # How the probability falls to the last item, the earlier ones of the session, and others.
         last, target = place[LAST], place[TARGET]
         at_last = min(max(mixed[last], 0.0), 1.0) if last >= 0 else 0.0
         returns = 0.0
         back_to_target = False
-        for own in place[LIKES : LIKES + OWN - 1]:
+        for turn in range(OWN - 1):
+            own = place[LIKES + turn]
             if own >= 0:
                 returns += mixed[own]
                 back_to_target |= own == target
         others = 1 - at_last - returns
         odds[0] = _logit(at_last)
         odds[1] = _logit(returns / max(1 - at_last, LEAST))
-        repeat = _sigmoid(np.dot(weights.repeat[:FACTS], facts) + weights.repeat[FACTS] * odds[0])
-        back = _sigmoid(np.dot(weights.back[:FACTS], facts) + weights.back[FACTS] * odds[1])
+        repeat = _sigmoid(_dot(weights.repeat, facts, FACTS) + weights.repeat[FACTS] * odds[0])
+        back = _sigmoid(_dot(weights.back, facts, FACTS) + weights.back[FACTS] * odds[1])
         # Where there is but one kind of item, it has it all.
         if others <= LEAST:
             back = 1.0
@@ -321,8 +348,10 @@ def _weigh_up(
         if last < 0:
             repeat = 0.0
         to_others = (1 - repeat) * (1 - back) / max(others, LEAST)
-        chance[:distinct] = mixed[:distinct] * to_others
-        for own in place[LIKES : LIKES + OWN - 1]:
+        for at in range(distinct):
+            chance[at] = mixed[at] * to_others
+        for turn in range(OWN - 1):
+            own = place[LIKES + turn]
             if own >= 0:
                 chance[own] = mixed[own] * (1 - repeat) * back / max(returns, TINY)
         if last >= 0:
@@ -349,19 +378,21 @@ def _weigh_up(
         goes_on = not repeats and not back_to_target
         if last >= 0:
             miss = repeat - repeats
-            gradient.repeat[:FACTS] += miss * facts
+            _add(gradient.repeat, miss, facts, FACTS)
             gradient.repeat[FACTS] += miss * odds[0]
         if repeats:
             continue
         if returns > 0 and others > LEAST:
             miss = back - goes_back
-            gradient.back[:FACTS] += miss * facts
+            _add(gradient.back, miss, facts, FACTS)
             gradient.back[FACTS] += miss * odds[1]
         # By the mixture's probabilities: −log m(target) + log of the sum over its kind.
-        slope[:distinct] = 0
+        for at in range(distinct):
+            slope[at] = 0.0
         slope[target] -= 1 / max(mixed[target], TINY)
         of_kind = 1 / max(returns, TINY) if goes_back else -1 / max(others, LEAST)
-        for own in place[LIKES : LIKES + OWN - 1]:
+        for turn in range(OWN - 1):
+            own = place[LIKES + turn]
             if own >= 0:
                 slope[own] += of_kind
         if goes_on and last >= 0:
@@ -369,10 +400,10 @@ def _weigh_up(
         # By what each of the four says, then by the gates.
         mean = 0.0
         for part in range(1 + PARTS):
-            worth[part] = np.dot(parts[part, :distinct], slope[:distinct])
+            worth[part] = _dot(parts[part], slope, distinct)
             mean += gates[part] * worth[part]
         for part in range(1 + PARTS):
-            gradient.gates[part] += gates[part] * (worth[part] - mean) * facts
+            _add(gradient.gates[part], gates[part] * (worth[part] - mean), facts, FACTS)
         # By the logarithm of each weight, a share of its part.
         for part in range(1, 1 + PARTS):
             totals[part] = gates[part] / totals[part] if totals[part] > 0 else 0.0
@@ -398,7 +429,21 @@ def _weigh_up(
         for turn in range(RECENT):
             if place[LIKES + OWN - 1 + turn] >= 0:
                 gain = slope[place[LIKES + OWN - 1 + turn]] - worth[RECENT_PART]
-                gradient.recent[age[turn]] += recent_weights[age[turn]] * totals[RECENT_PART] * gain
+                gradient.recent[age[turn]] += recent_weights[turn] * totals[RECENT_PART] * gain
+
+
+@compiled
+def _dot(left: Real, right: Real, count: int) -> float:
+    total = 0.0
+    for at in range(count):
+        total += left[at] * right[at]
+    return total
+
+
+@compiled
+def _add(into: Real, times: float, values: Real, count: int) -> None:
+    for at in range(count):
+        into[at] += times * values[at]
 
 
 @compiled

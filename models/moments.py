@@ -149,10 +149,11 @@ def unread(log: Whole, items: Whole, undo: Whole) -> None:
     for at in range(len(undo) - 1, -1, -1):
         entry = undo[at]
         if entry[0] >= 0:
-            log[entry[0]] = entry[1:5]
+            for column in range(4):
+                log[entry[0], column] = entry[1 + column]
+                items[entry[7], column] = entry[8 + column]
             if entry[5] >= 0:
                 log[entry[5], NEXT] = entry[6]
-            items[entry[7]] = entry[8:12]
         if entry[12] >= 0:
             items[entry[12], FOLLOWED], items[entry[12], REPEATED_HERE] = entry[13], entry[14]
 
@@ -167,8 +168,8 @@ def _click(
     repeat = known and item > 0 and item == place[ITEM]
     back = False
     if known:
-        for own in place[OWN_ITEMS : OWN_ITEMS + place[DISTINCT]]:
-            back |= item > 0 and own == item and not repeat
+        for at in range(place[DISTINCT]):
+            back |= item > 0 and place[OWN_ITEMS + at] == item and not repeat
         last = place[ITEM]
         row = last & ROW
         # A session may go on from an item that has left: its row may hold a younger one's.
@@ -218,8 +219,9 @@ def _log(
     """Log a click on an item, `before` the last one of its session."""
     number, size, row = totals[LOGGED], len(log), item & ROW
     slot = number % size
-    undo[0], undo[1:5] = slot, log[slot]
-    undo[7], undo[8:12] = row, items[row]
+    undo[0], undo[7] = slot, row
+    for column in range(4):
+        undo[1 + column], undo[8 + column] = log[slot, column], items[row, column]
     if items[row, OWNER] != item:
         items[row, OWNER], items[row, LATEST] = item, NOWHERE
         items[row, FOLLOWED], items[row, REPEATED_HERE] = 0, 0
