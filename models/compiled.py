@@ -18,8 +18,8 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
     It runs without the interpreter's lock, so beside another thread, and divides by zero as numpy
     does. The machine code is kept beside the source, or in the user's cache, for the next process;
-    where neither can be written it is
-    compiled anew in each. What is kept of other versions may be deleted.
+    where neither can be written it is compiled anew in each. What is kept of other versions may be
+    deleted.
 
     Examples
     --------

@@ -150,7 +150,7 @@ class Memory:
         p(i)    = (1 − r) (1 − q) m(i) / Σ_others m     for all others
 
     Gates, regressions and the logarithms of the weights follow the gradient of log p(clicked item),
-    written out in `mixture.py`. All of it lives on the host, in float64.
+    written out in `weighing.py`. All of it lives on the host, in float64.
 
     Parameters
     ----------
@@ -283,7 +283,6 @@ class Memory:
         """
         logged = int(self._totals[LOGGED])
         held = np.arange(logged - min(logged, self.bound), logged) % max(1, len(self._log))
-        # What evicted items left is of no use: their rows are below `rows`, and are overwritten.
         places = self._places[slots]
         in_use = np.arange(OWN) < places[:, DISTINCT, None]
         return {

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled
-from .items import SHIFT
+from .items import ROWS, SHIFT
 
 Whole = NDArray[np.int64]
 
 NOWHERE = -1
 """No click: before a session's first, after its last."""
 
-ROW = (1 << SHIFT) - 1
+ROW = ROWS - 1
 """The bits of a stamp that hold its row; above them stands which admission gave it its item."""
 
 STAMP, PREVIOUS, NEXT, EARLIER = range(4)
@@ -131,16 +131,16 @@ def read(
     """
     for at in range(len(group)):
         place, item = places[group[at]], clicked[at]
-        if not after and order[at] >= 0:
-            to = order[at]
+        if after:
+            _click(log, items, totals, bound, place, item, undo[at])
+        to = order[at]
+        if to >= 0:
             _tell_habits(items, totals, place, facts[to])
             _look_up(log, items, totals[LOGGED], lives, bound, place, special[to], match[to])
-            special[to, TARGET] = item & ROW
-        _click(log, items, totals, bound, place, item, undo[at])
-        if after and order[at] >= 0:
-            to = order[at]
-            _tell_habits(items, totals, place, facts[to])
-            _look_up(log, items, totals[LOGGED], lives, bound, place, special[to], match[to])
+        if not after:
+            if to >= 0:
+                special[to, TARGET] = item & ROW
+            _click(log, items, totals, bound, place, item, undo[at])
 
 
 @compiled
