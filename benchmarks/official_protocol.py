@@ -18,7 +18,7 @@ from torch import Tensor
 from nextclick.models import OnlineGRU4Rec, Recipe
 from nextclick.models.sampling import Popularity
 
-RECIPE = Recipe(reset="after", window=1, bias=True, kinship=0.0)
+RECIPE = Recipe(reset="after", window=1, bias=True, kinship=0.0, memory=0)
 """What the official model is, whatever its settings."""
 
 

@@ -236,9 +236,9 @@ def _write(model: OnlineGRU4Rec, folder: Path) -> None:
     used = model.vocabulary.used
     step = _step(model, used)
     save_file(step.state_dict(), folder / "network.safetensors")
-    catalogue = model.vocabulary.state()
+    catalogue, arrays = model.vocabulary.state()
     items: list[Id | None] = [None] * used
-    for item, row in zip(catalogue["items"], catalogue["rows"], strict=True):
+    for item, row in zip(catalogue["items"], arrays["rows"].tolist(), strict=True):
         items[row] = item
     about = About(recipe=model.recipe, dtype=str(model.dtype).removeprefix("torch."), items=items)
     # The json of Python, not msgspec's: it takes whole numbers and texts of every kind.

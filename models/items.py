@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .copies import Copies
 from .optim import Rule
 from .table import Table, pick
 from .vocabulary import NO_ITEM
@@ -101,14 +102,14 @@ class ItemTable:
         rows = stamps & (ROWS - 1)
         return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
 
-    def state(self, used: int) -> dict[str, Tensor]:
+    def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
         arrays = {
             f"{name}.{part}": array
             for name, table in self._tables.items()
-            for part, array in table.state(used).items()
+            for part, array in table.state(used, copies).items()
         }
-        return {**arrays, "births": self.births[:used].clone()}
+        return {**arrays, "births": copies.of(self.births[:used])}
 
     def restore(self, arrays: dict[str, Tensor], born: int) -> None:
         """Take back what `state` gave."""

@@ -16,9 +16,11 @@ from torch import Tensor
 from .aside import Aside
 from .batch import Batch
 from .cells import GATES
+from .copies import Copies
 from .device import choose_device
 from .gru4rec import GRU4Rec
 from .items import SHIFT, ItemTable
+from .learner_state import copy_of, put_back
 from .memory import Memory, Noted
 from .mixture import mix
 from .moments import SPECIAL
@@ -122,6 +124,7 @@ class OnlineGRU4Rec:
             self._initial,
         )
         self._aside = Aside(self.device)
+        self.copies = Copies()
         self.vocabulary = Vocabulary(recipe.sightings, max_items)
         self.popularity = Popularity(recipe.alpha, self.items, self._draws, recipe.half_life)
         self.trainer = Trainer(recipe, self.network, self.items, self.popularity)
@@ -434,53 +437,8 @@ class OnlineGRU4Rec:
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        sessions, session_arrays = self.sessions.state()
-        counts, popularity = self.popularity.state()
-        used = self.vocabulary.used
-        tensors = {
-            **{f"network.{name}": w.clone() for name, w in self.network.named_parameters()},
-            **{f"memory.{n}": memory.clone() for n, memory in enumerate(self.trainer.memories)},
-            **{f"items.{name}": table for name, table in self.items.state(used).items()},
-            **{f"sessions.{name}": array for name, array in session_arrays.items()},
-            **{f"popularity.{name}": array for name, array in counts.items()},
-            "random.initial": self._initial.get_state(),
-            "random.draws": self._draws.get_state(),
-        }
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        if self.memory:
-            recall = self.memory.state(self.sessions.slots(sessions), used)
-            arrays |= {f"recall.{name}": array for name, array in recall.items()}
-        values = {
-            "catalogue": self.vocabulary.state(),
-            "born": self.items.born,
-            "sessions": sessions,
-            "popularity": popularity,
-        }
-        return State(arrays, values)
+        return copy_of(self)
 
-    @torch.no_grad()
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave, by a model of the same configuration."""
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
-
-        def group(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(prefix)
-            }
-
-        saved = group("network.")
-        for name, weight in self.network.named_parameters():
-            weight.copy_(saved[name])
-        for place, memory in enumerate(self.trainer.memories):
-            memory.copy_(tensors[f"memory.{place}"])
-        self.items.restore(group("items."), state.values["born"])
-        self.vocabulary.restore(state.values["catalogue"])
-        self.sessions.restore(state.values["sessions"], group("sessions."))
-        self.popularity.restore(group("popularity."), state.values["popularity"])
-        if self.memory:
-            recall = {name: array.numpy() for name, array in group("recall.").items()}
-            self.memory.restore(recall)
-        self._initial.set_state(tensors["random.initial"])
-        self._draws.set_state(tensors["random.draws"])
+        put_back(self, state)

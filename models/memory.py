@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .copies import Copies
 from .moments import (
     AFTER,
     BEFORE,
@@ -270,7 +271,7 @@ class Memory:
         if len(self._items) < rows:
             self._items = _longer(self._items, max(1024, 2 * len(self._items), rows))
 
-    def state(self, slots: Whole, rows: int) -> dict[str, NDArray[Any]]:
+    def state(self, slots: Whole, rows: int, copies: Copies) -> dict[str, NDArray[Any]]:
         """Copy all that the next click depends on.
 
         Parameters
@@ -279,15 +280,22 @@ class Memory:
             Of the live sessions.
         rows
             How many rows are in use.
+        copies
+            Makes the copies.
 
         """
+
+        def copy(table: Whole, rows: Whole | None = None) -> Whole:
+            copied: Whole = copies.of(torch.from_numpy(table), rows).numpy()
+            return copied
+
         logged = int(self._totals[LOGGED])
         held = np.arange(logged - min(logged, self.bound), logged) % max(1, len(self._log))
-        places = self._places[slots]
+        places = copy(self._places, slots)
         in_use = np.arange(OWN) < places[:, DISTINCT, None]
         return {
-            "log": self._log[held],
-            "items": self._items[:rows].copy(),
+            "log": copy(self._log, held),
+            "items": copy(self._items[:rows]),
             "totals": self._totals.copy(),
             "places": places[:, :OWN_ITEMS],
             "own": places[:, OWN_ITEMS:][in_use],

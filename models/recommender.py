@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -115,3 +115,20 @@ class Recommender(Protocol):
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave."""
         ...
+
+
+def prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a prefix before every name.
+
+    Examples
+    --------
+    >>> prefixed("items.", {"rows": 3}), within("items.", {"items.rows": 3, "clicks": 7})
+    ({'items.rows': 3}, {'rows': 3})
+
+    """
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def within(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `prefixed` put together."""
+    return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from .copies import Copies
 from .items import ItemTable
 from .table import pick
 
@@ -155,12 +156,12 @@ class Popularity:
         # Zero to the power of zero is one, but a row without clicks is never to be drawn.
         return counts.pow(self.alpha).masked_fill(counts == 0, 0)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def state(self, copies: Copies) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Copy the counts and the table."""
         arrays = {
-            "counts": self._counts.clone(),
-            "table": self._table.clone(),
-            "stamps": self._stamps,
+            "counts": copies.of(self._counts),
+            "table": copies.of(self._table),
+            "stamps": copies.of(self._stamps),
         }
         values = {
             "clicks": self.clicks,

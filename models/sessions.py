@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .copies import Copies
 from .vocabulary import NO_ITEM
 from .windows import Id, Whole, Windows, line_up
 
@@ -49,6 +50,10 @@ class SessionStore:
         """Give the number of live sessions."""
         return len(self._slots)
 
+    def __iter__(self) -> Iterator[Id]:
+        """Give the live sessions, the least recently clicked first."""
+        return iter(self._slots)
+
     def __contains__(self, session: object) -> bool:
         """Tell whether a session is live."""
         return session in self._slots
@@ -79,6 +84,11 @@ class SessionStore:
         """Give the places that sessions have in the store, -1 for those that are not live."""
         slots = self._slots
         return np.array([slots.get(session, -1) for session in sessions], np.int64)
+
+    @property
+    def held(self) -> Whole:
+        """The slots of the live sessions, from the least to the most recently clicked."""
+        return np.fromiter(self._slots.values(), np.int64, len(self._slots))
 
     def tracks(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """Gather the batch's tracks and the states that they start from.
@@ -170,13 +180,12 @@ class SessionStore:
             if slot is not None:
                 self._free.append(slot)
 
-    def state(self) -> tuple[list[Id], dict[str, Tensor]]:
+    def state(self, copies: Copies) -> tuple[list[Id], dict[str, Tensor]]:
         """Copy the live sessions, from the least to the most recently clicked."""
-        slots = np.fromiter(self._slots.values(), np.int64, len(self._slots))
+        slots = self.held
         kept = torch.from_numpy(self._kept[slots])
-        held = torch.from_numpy(slots).to(self._windows.device)
-        arrays = {"windows": self._windows[held], "states": self._states[held], "kept": kept}
-        return list(self._slots), arrays
+        windows, states = copies.of(self._windows, slots), copies.of(self._states, slots)
+        return list(self._slots), {"windows": windows, "states": states, "kept": kept}
 
     def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .copies import Copies
 from .optim import Adagrad, Rule
 
 
@@ -65,10 +66,11 @@ class Table:
         for memory, moved in zip(self.memories, memories, strict=True):
             memory[rows] = moved
 
-    def state(self, used: int) -> dict[str, Tensor]:
+    def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
         memories = {f"memory.{n}": memory for n, memory in enumerate(self.memories)}
-        return {name: t[:used].clone() for name, t in {"values": self.values, **memories}.items()}
+        tensors = {"values": self.values, **memories}
+        return {name: copies.of(tensor[:used]) for name, tensor in tensors.items()}
 
     def restore(self, arrays: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -49,7 +50,7 @@ class Vocabulary:
         self._rows: OrderedDict[Id, int] = OrderedDict()
         self._ids: list[Id | None] = [None]
         self._free: list[int] = []
-        self._times: list[float] = [-math.inf]
+        self._times = array("d", [-math.inf])
         # How many admissions there were, and which of them gave each row its item.
         self._lives = np.zeros(1024, np.int64)
         self._admitted = 0
@@ -183,30 +184,31 @@ class Vocabulary:
         self._free.extend(evicted)
         return evicted
 
-    def state(self) -> dict[str, Any]:
-        """Copy the catalogue, in JSON's types."""
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Copy the catalogue: values in JSON's types, and arrays by item."""
         rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-        return {
+        values = {
             "items": list(self._rows),
-            "rows": rows.tolist(),
             "free": self._free.copy(),
             "used": self.used,
-            "lives": self._lives[rows].tolist(),
             "admitted": self._admitted,
-            "times": np.array(self._times)[rows].tolist(),
             "sighted": list(self._sighted.items()),
         }
+        times = np.frombuffer(self._times, np.float64)
+        return values, {"rows": rows, "lives": self._lives[rows], "times": times[rows]}
 
-    def restore(self, values: dict[str, Any]) -> None:
+    def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave."""
-        self._rows = OrderedDict(zip(values["items"], values["rows"], strict=True))
+        rows = arrays["rows"]
+        self._rows = OrderedDict(zip(values["items"], rows.tolist(), strict=True))
         self._free = list(values["free"])
         self._ids = [None] * values["used"]
-        self._times = [-math.inf] * values["used"]
-        self._lives = np.zeros(max(1024, 2 * values["used"]), np.int64)
-        self._lives[values["rows"]] = values["lives"]
-        self._admitted = values["admitted"]
-        for (item, row), time in zip(self._rows.items(), values["times"], strict=True):
+        for item, row in self._rows.items():
             self._ids[row] = item
-            self._times[row] = time
+        times = np.full(values["used"], -math.inf)
+        times[rows] = arrays["times"]
+        self._times = array("d", times.tobytes())
+        self._lives = np.zeros(max(1024, 2 * values["used"]), np.int64)
+        self._lives[rows] = arrays["lives"]
+        self._admitted = values["admitted"]
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

@@ -14,6 +14,7 @@ import numpy as np
 from nextclick.connectors import Clicks, Position, Rejected, Sink, Source, dead_letter
 from nextclick.models import Recommender, State
 
+from .collector import set_aside
 from .options import Every
 from .pending import Pending
 from .phases import Phases
@@ -164,6 +165,10 @@ class Engine:
             Called after every batch.
 
         """
+        with set_aside():
+            self._run(max_clicks, progress)
+
+    def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
         if self.snapshots and not self.clicks:
             # A run that begins anew says so on the disk before it writes anything else.
             self._snapshot(self.snapshots)

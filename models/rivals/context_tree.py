@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..recommender import Arrays
+from ..recommender import Arrays, prefixed, within
 from .columns import Columns
-from .counting import CountingModel, Evidence, Session, group, named
+from .counting import CountingModel, Evidence, Session
 from .decay import RENEWAL, Decay
 from .lists import Tallies
 from .recency import ROW, Recency
@@ -180,18 +180,18 @@ class ContextTree(CountingModel):
         names, contexts = self._contexts.state()
         return {
             "names": np.array(names, np.int64).reshape(-1, 2),
-            **named("contexts.", contexts),
-            **named("known.", self._known.state(self._contexts.used)),
-            **named("next.", self._next.state()),
-            **named("clicks.", self._clicks.state(self.items.used)),
+            **prefixed("contexts.", contexts),
+            **prefixed("known.", self._known.state(self._contexts.used)),
+            **prefixed("next.", self._next.state()),
+            **prefixed("clicks.", self._clicks.state(self.items.used)),
             "total": np.array([self._total]),
         }
 
     def take(self, arrays: Arrays) -> None:
         """Take back what `parts` gave."""
         names = [tuple(name) for name in arrays["names"].tolist()]
-        self._contexts.restore(names, group(arrays, "contexts."))
-        self._known.restore(group(arrays, "known."))
-        self._next.restore(group(arrays, "next."))
-        self._clicks.restore(group(arrays, "clicks."))
+        self._contexts.restore(names, within("contexts.", arrays))
+        self._known.restore(within("known.", arrays))
+        self._next.restore(within("next.", arrays))
+        self._clicks.restore(within("clicks.", arrays))
         self._total = float(arrays["total"][0])

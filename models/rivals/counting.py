@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recommender import Arrays, Id, State, Tested
+from ..recommender import Arrays, Id, State, Tested, prefixed, within
 from .journal import Journal
 from .recency import Recency
 
@@ -266,20 +266,20 @@ class CountingModel(ABC):
         windows = [self._windows[row] for row in session_arrays["rows"].tolist()]
         lengths = np.fromiter(map(len, windows), np.int64, len(windows))
         arrays = {
-            **named("items.", item_arrays),
-            **named("sessions.", session_arrays),
+            **prefixed("items.", item_arrays),
+            **prefixed("sessions.", session_arrays),
             "sessions.lengths": lengths,
             "sessions.clicks": np.fromiter(
                 chain.from_iterable(windows), np.int64, int(lengths.sum())
             ),
-            **named("evidence.", self.parts()),
+            **prefixed("evidence.", self.parts()),
         }
         return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
 
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave, by a model of the same options."""
-        sessions = group(state.arrays, "sessions.")
-        self.items.restore(state.values["items"], group(state.arrays, "items."))
+        sessions = within("sessions.", state.arrays)
+        self.items.restore(state.values["items"], within("items.", state.arrays))
         self.sessions.restore(state.values["sessions"], sessions)
         self.clicks = state.values["clicks"]
         self._windows = [()] * self.sessions.used
@@ -288,18 +288,4 @@ class CountingModel(ABC):
             sessions["rows"].tolist(), sessions["lengths"].tolist(), strict=True
         ):
             self._windows[row] = tuple(islice(clicks, length))
-        self.take(group(state.arrays, "evidence."))
-
-
-def named(prefix: str, arrays: Arrays) -> Arrays:
-    """Put a prefix before the names of arrays."""
-    return {prefix + name: array for name, array in arrays.items()}
-
-
-def group(arrays: Arrays, prefix: str) -> Arrays:
-    """Give the arrays whose names begin with a prefix, named without it."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+        self.take(within("evidence.", state.arrays))

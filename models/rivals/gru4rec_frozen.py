@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..learner import OnlineGRU4Rec
-from ..recommender import Id, State, Tested
+from ..recommender import Id, State, Tested, prefixed, within
 from .network_alone import network_alone
 from .served import Served
-from .windowed import prefixed, within
 
 
 class GRU4RecFrozen:
@@ -96,7 +95,7 @@ class GRU4RecFrozen:
         self.learned += clicks
         if self.learned >= self.warm_up:
             self.served = Served(self.model, self.max_sessions)
-            self.served.take_over({session: session for session in self.model.sessions.state()[0]})
+            self.served.take_over({session: session for session in self.model.sessions})
 
     def answer(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20

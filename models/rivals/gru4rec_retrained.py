@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..learner import OnlineGRU4Rec
-from ..recommender import Id, State, Tested
+from ..recommender import Id, State, Tested, prefixed, within
 from .kept_clicks import KeptClicks
 from .network_alone import network_alone
 from .served import Served
-from .windowed import prefixed, within
 
 DAY = 86_400
 SECONDS = {"day": DAY, "week": 7 * DAY}
@@ -153,10 +152,10 @@ class GRU4RecRetrained:
         """Train from scratch on the clicks kept, and go on with the live sessions."""
         model = OnlineGRU4Rec(self._recipe, **self._rest)
         for _ in range(self.epochs):
-            model.forget(model.sessions.state()[0])
+            model.forget(list(model.sessions))
             for numbers, items in self.kept.batches(self.batch):
                 model.learn(numbers, items)
-        live = self.served.sessions.state()[0]
+        live = list(self.served.sessions)
         self.model, self.served = model, Served(model, self.max_sessions)
         self.served.take_over({session: self._numbers[session] for session in live})
 
@@ -172,7 +171,7 @@ class GRU4RecRetrained:
         """Keep the clicks of a batch whose sessions have moved on."""
         self.kept.add(numbers, items)
         if len(self._numbers) > 2 * self.max_sessions:
-            live = self.served.sessions.state()[0]
+            live = list(self.served.sessions)
             self._numbers = {session: self._numbers[session] for session in live}
 
     def state(self) -> State:

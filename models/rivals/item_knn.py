@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..recommender import Arrays
+from ..recommender import Arrays, prefixed, within
 from .adding import Adder
 from .columns import Columns
-from .counting import NOTHING, CountingModel, Evidence, Session, group, named
+from .counting import NOTHING, CountingModel, Evidence, Session
 from .lists import Tallies
 from .recency import ROW
 
@@ -107,11 +107,11 @@ class ItemKNN(CountingModel):
     def parts(self) -> Arrays:
         """Copy the pairs and the items' sessions."""
         return {
-            **named("pairs.", self._pairs.state()),
-            **named("holders.", self._holders.state(self.items.used)),
+            **prefixed("pairs.", self._pairs.state()),
+            **prefixed("holders.", self._holders.state(self.items.used)),
         }
 
     def take(self, arrays: Arrays) -> None:
         """Take back what `parts` gave."""
-        self._pairs.restore(group(arrays, "pairs."))
-        self._holders.restore(group(arrays, "holders."))
+        self._pairs.restore(within("pairs.", arrays))
+        self._holders.restore(within("holders.", arrays))

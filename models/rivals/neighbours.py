@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recommender import Arrays
+from ..recommender import Arrays, prefixed, within
 from .adding import Adder
 from .columns import Columns
-from .counting import NOTHING, CountingModel, Evidence, Session, group, named
+from .counting import NOTHING, CountingModel, Evidence, Session
 from .lists import Lists
 from .recency import ROW
 
@@ -292,9 +292,9 @@ class Neighbours(CountingModel):
         begun = min(self._begun + 1, self.kept)
         self._numbers.extend([0] * (self.sessions.used - len(self._numbers)))
         return {
-            **named("ring.", {name: array[:begun].copy() for name, array in self._ring.items()}),
-            **named("postings.", self._postings.state()),
-            **named("holders.", self._holders.state(self.items.used)),
+            **prefixed("ring.", {name: array[:begun].copy() for name, array in self._ring.items()}),
+            **prefixed("postings.", self._postings.state()),
+            **prefixed("holders.", self._holders.state(self.items.used)),
             "numbers": np.array(self._numbers[: self.sessions.used], np.int64),
             "begun": np.array([self._begun]),
         }
@@ -305,7 +305,7 @@ class Neighbours(CountingModel):
             kept = arrays[f"ring.{name}"]
             array[: len(kept)] = kept
             array[len(kept) :] = 0
-        self._postings.restore(group(arrays, "postings."))
-        self._holders.restore(group(arrays, "holders."))
+        self._postings.restore(within("postings.", arrays))
+        self._holders.restore(within("holders.", arrays))
         self._numbers = arrays["numbers"].tolist()
         self._begun = int(arrays["begun"][0])

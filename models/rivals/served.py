@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..copies import Copies
 from ..learner import OnlineGRU4Rec
 from ..ranking import Births, rank
 from ..recommender import Arrays, Id, Tested
@@ -51,9 +52,9 @@ class Served:
 
         """
         model = self.model
-        held, arrays = model.sessions.state()
-        states, windows = arrays["states"], model.items.unstamp(arrays["windows"])
-        kept = arrays["kept"].to(model.device)
+        held, arrays = model.sessions.state(Copies())
+        states, windows, kept = (arrays[n].to(model.device) for n in ("states", "windows", "kept"))
+        windows = model.items.unstamp(windows)
         for back in range(windows.shape[1], 0, -1):
             # The windows are right-aligned: a short one begins late.
             moved = self._moved(windows[:, -back], states)
@@ -169,8 +170,8 @@ class Served:
 
     def state(self) -> tuple[list[Id], Arrays]:
         """Copy the sessions."""
-        sessions, kept = self.sessions.state()
-        return sessions, {name: array.cpu().numpy().copy() for name, array in kept.items()}
+        sessions, kept = self.sessions.state(Copies())
+        return sessions, {name: array.numpy() for name, array in kept.items()}
 
     def restore(self, sessions: Sequence[Id], kept: Arrays) -> None:
         """Take back what `state` gave."""

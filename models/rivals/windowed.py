@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..copies import Copies
 from ..device import choose_device
 from ..items import ItemTable
 from ..optim import make_rule
 from ..ranking import Births, rank
-from ..recommender import Id, State, Tested
+from ..recommender import Id, State, Tested, prefixed, within
 from ..sampling import Popularity
 from ..sessions import SessionStore
 from ..vocabulary import NO_ITEM, Vocabulary
@@ -93,6 +94,7 @@ class Windowed(ABC):
             self._initial,
         )
         self.vocabulary = Vocabulary(1, max_items)
+        self.copies = Copies()
         self.popularity = Popularity(settings.alpha, self.items, self._draws)
         self.sessions = SessionStore(settings.window, 0, max_sessions, self.device, self.dtype)
         self.lesson = Lesson(settings, self.reader, self.items, self.popularity)
@@ -293,20 +295,24 @@ class Windowed(ABC):
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        sessions, kept = self.sessions.state()
-        counts, popularity = self.popularity.state()
+        copies = self.copies
+        copies.begin()
+        sessions, kept = self.sessions.state(copies)
+        counts, popularity = self.popularity.state(copies)
         tensors = {
-            **{f"reader.{name}": w.detach() for name, w in self.reader.named_parameters()},
-            **{f"memory.{place}": memory for place, memory in enumerate(self.lesson.memories)},
-            **prefixed("items.", self.items.state(self.vocabulary.used)),
+            **{f"reader.{name}": copies.of(w) for name, w in self.reader.named_parameters()},
+            **{f"memory.{place}": copies.of(m) for place, m in enumerate(self.lesson.memories)},
+            **prefixed("items.", self.items.state(self.vocabulary.used, copies)),
             **prefixed("sessions.", kept),
             **prefixed("popularity.", counts),
             "random.initial": self._initial.get_state(),
             "random.draws": self._draws.get_state(),
         }
-        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
+        catalogue, rows = self.vocabulary.state()
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays |= prefixed("catalogue.", rows)
         values = {
-            "catalogue": self.vocabulary.state(),
+            "catalogue": catalogue,
             "born": self.items.born,
             "sessions": sessions,
             "popularity": popularity,
@@ -322,18 +328,9 @@ class Windowed(ABC):
         for place, memory in enumerate(self.lesson.memories):
             memory.copy_(tensors[f"memory.{place}"])
         self.items.restore(within("items.", tensors), state.values["born"])
-        self.vocabulary.restore(state.values["catalogue"])
+        catalogue = within("catalogue.", state.arrays)
+        self.vocabulary.restore(state.values["catalogue"], catalogue)
         self.sessions.restore(state.values["sessions"], within("sessions.", tensors))
         self.popularity.restore(within("popularity.", tensors), state.values["popularity"])
         self._initial.set_state(tensors["random.initial"])
         self._draws.set_state(tensors["random.draws"])
-
-
-def prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a prefix before every name."""
-    return {f"{prefix}{name}": array for name, array in arrays.items()}
-
-
-def within(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what `prefixed` put together."""
-    return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}

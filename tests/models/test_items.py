@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nextclick.models.copies import Copies
 from nextclick.models.items import ItemTable
 from nextclick.models.optim import make_rule
 from nextclick.models.table import Table
@@ -108,9 +109,9 @@ def test_what_an_item_begins_with_depends_only_on_its_place_among_the_births(
         draw(by_parts, list(range(first, first + count)), first + count)
         first += count
     assert at_once.born == by_parts.born == total
-    for name, rows in at_once.state(total + 1).items():
-        assert torch.equal(rows[1:], by_parts.state(total + 1)[name][1:]), name
-        assert torch.equal(rows[1:], elsewhere.state(total + 1)[name][1:].flip(0)), name
+    for name, rows in at_once.state(total + 1, Copies()).items():
+        assert torch.equal(rows[1:], by_parts.state(total + 1, Copies())[name][1:]), name
+        assert torch.equal(rows[1:], elsewhere.state(total + 1, Copies())[name][1:].flip(0)), name
 
 
 @given(
@@ -123,9 +124,9 @@ def test_growing_keeps_what_was_learned(counts: list[int], inputs: int | None) -
     used = 1
     for seed, count in enumerate(counts):
         learn(items, list(range(1, used)), seed)
-        before = items.state(used)
+        before = items.state(used, Copies())
         draw(items, list(range(used, used + count)))
-        after = items.state(used)
+        after = items.state(used, Copies())
         for name, old in before.items():
             assert torch.equal(after[name], old), name
         used += count
@@ -197,13 +198,13 @@ def test_a_row_used_again_keeps_nothing_of_the_item_before(
     items, fresh = table(inputs=inputs, seed=1), table(inputs=inputs, seed=2)
     draw(items, list(range(1, 21)))
     learn(items, list(range(1, 21)))
-    before = items.state(21)
+    before = items.state(21, Copies())
     items.clear(torch.tensor(rows))
     items._generator.manual_seed(2)
     draw(items, rows, used=21)
     draw(fresh, rows, used=21)
     others = [row for row in range(21) if row not in rows]
-    after, new = items.state(21), fresh.state(21)
+    after, new = items.state(21, Copies()), fresh.state(21, Copies())
     for name, old in before.items():
         if name != "births":
             assert torch.equal(after[name][rows], new[name][rows]), name
@@ -221,7 +222,7 @@ def test_a_restored_table_goes_on_the_same(count: int, other_rows: int, inputs: 
     learn(items, rows)
     items.clear(torch.tensor(rows[::3], dtype=torch.int64))
     stamps = items.stamp(torch.arange(count + 1))
-    state, born, random = items.state(count + 1), items.born, items._generator.get_state()
+    state, born, random = items.state(count + 1, Copies()), items.born, items._generator.get_state()
     assert {len(array) for array in state.values()} == {count + 1}
     # As many arrays as the tables have, and the births.
     assert len(state) == len(weights(items)) + 1
@@ -233,7 +234,7 @@ def test_a_restored_table_goes_on_the_same(count: int, other_rows: int, inputs: 
     check_items(other, [row for row in rows if row not in rows[::3]])
     for both in (items, other):
         draw(both, [*rows[:1], count + 1, count + 2])
-    ours, theirs = items.state(count + 3), other.state(count + 3)
+    ours, theirs = items.state(count + 3, Copies()), other.state(count + 3, Copies())
     for name, array in ours.items():
         assert torch.equal(array, theirs[name]), name
         assert torch.equal(state[name], kept[name]), name  # A copy, on both ways.
@@ -245,7 +246,7 @@ def test_a_restored_table_goes_on_the_same(count: int, other_rows: int, inputs: 
 def test_a_state_is_not_shared_with_the_table(inputs: int | None) -> None:
     items = table(inputs=inputs)
     draw(items, [1, 2, 3])
-    state = items.state(4)
+    state = items.state(4, Copies())
     kept = {name: array.clone() for name, array in state.items()}
     learn(items, [1, 2, 3])
     items.clear(torch.tensor([1]))

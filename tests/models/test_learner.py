@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.models import OnlineGRU4Rec, Recipe, aside, ranking
+from nextclick.models.copies import Copies
 from nextclick.models.gru4rec import ACTIVATIONS
 from nextclick.models.losses import LOSSES, sampled_cross_entropy
 from nextclick.models.moments import SPECIAL
@@ -596,9 +597,9 @@ def test_an_unseen_row_is_never_touched(optimizer: str, embedding: str) -> None:
         negatives=0, optimizer=optimizer, momentum=0.5, embedding=embedding, bias=True, clip=1.0
     )
     learner.learn(["a", "a"], ["x", "y"])
-    before = learner.items.state(3)
+    before = learner.items.state(3, Copies())
     learner.learn(["b", "b", "b"], ["u", "v", "u"])
-    for name, array in learner.items.state(3).items():
+    for name, array in learner.items.state(3, Copies()).items():
         assert torch.equal(array, before[name]), name
     for part in (learner.items.embedding, learner.items.inputs):
         assert not part.values[0].any()

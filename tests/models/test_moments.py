@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nextclick.models.copies import Copies
 from nextclick.models.items import SHIFT
 from nextclick.models.memory import Memory, Noted
 from nextclick.models.moments import (
@@ -194,9 +195,9 @@ def test_what_is_undone_was_never_there(
     reader = Reader(bound)
     reader.read(stream)
     slots = np.array(sorted(reader.live), np.int64)
-    before = reader.memory.state(slots, ITEMS + 1)
+    before = reader.memory.state(slots, ITEMS + 1, Copies())
     reader.memory.undo(reader.note(tried)[0])
-    after = reader.memory.state(slots, ITEMS + 1)
+    after = reader.memory.state(slots, ITEMS + 1, Copies())
     for name, column in before.items():
         assert np.array_equal(column, after[name]), name
 
@@ -208,7 +209,7 @@ def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], b
     # Restored, the live sessions' slots are 0, 1, ….
     stream = [(session, item) for session, item in [(0, 1), (1, 2), (2, 3), (3, 4), *stream]]
     reader.read(stream)
-    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1))
+    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, Copies()))
     other.live = reader.live
     told, again = reader.read(rest), other.read(rest)
     assert np.array_equal(told.evidence.special, again.evidence.special)
@@ -221,7 +222,7 @@ def test_a_repeat_is_counted_and_not_logged() -> None:
     reader = Reader()
     noted = reader.read([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)])
     assert noted.places[:, CLICK].tolist() == [3, 1]
-    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1)["log"]) == 4
+    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, Copies())["log"]) == 4
 
 
 def test_after_tells_how_things_stand_when_the_click_is_there() -> None:

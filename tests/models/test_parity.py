@@ -8,11 +8,13 @@ compares with the official code itself.
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 from pathlib import Path
 
 import numpy as np
+import torch
 
 HERE = Path(__file__).parent
 OfficialProtocol = runpy.run_path(str(HERE.parents[1] / "benchmarks" / "official_protocol.py"))[
@@ -37,3 +39,19 @@ def test_the_loss_curve_is_that_of_the_official_code() -> None:
     np.testing.assert_allclose(curves, official["losses"], rtol=0, atol=5e-6)
     # And it does learn: the last epoch is far below the first.
     assert np.mean(curves[2]) < 0.8 * np.mean(curves[0])
+
+
+def test_its_test_ranks_by_the_scores_of_the_network_alone() -> None:
+    protocol = OfficialProtocol(log(), {"hidden": 16, "negatives": 0}, lanes=8, dtype="float64")
+    protocol.epoch()
+    learner, sessions = protocol.learner, log()[:5]
+    expected = []
+    for session in sessions:
+        rows = torch.from_numpy(learner.vocabulary.rows_of(session))
+        state = torch.zeros((1, 16), dtype=torch.float64)
+        for item, target in itertools.pairwise(rows.tolist()):
+            state = learner.network.step(learner.items.embedding.values[[item]], state)
+            vectors, biases = learner.items.embedding.values[1:41], learner.items.bias.values[1:41]
+            scores = state[0] @ vectors.T + biases
+            expected.append(int((scores >= scores[target - 1] - 1e-12).sum()))
+    assert sorted(protocol.test(sessions).tolist()) == sorted(expected)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.copies import Copies
 from nextclick.models.items import ItemTable
 from nextclick.models.optim import make_rule
 from nextclick.models.sampling import Popularity
@@ -188,7 +189,7 @@ def test_a_restored_one_goes_on_to_the_last_bit(before: int, half_life: float) -
         for row in rows[:before]:
             learn(model, [row], 3001)
         model.sample(7)
-    arrays, values = broken.state()
+    arrays, values = broken.state(Copies())
     random = generators[1].get_state()
     for row in rows[before:]:  # The state is a copy.
         learn(broken, [row], 3001)

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextclick.models.copies import Copies
 from nextclick.models.sessions import SessionStore
 
 
@@ -70,10 +71,10 @@ def test_a_restored_store_goes_on_the_same(batches: list[list[tuple[str, int]]])
     one, other = store(bound=5), store(bound=5)
     for batch in batches:
         click(one, [session for session, _ in batch], [row for _, row in batch])
-        other.restore(*one.state())
-        assert list(one.state()[0]) == list(other.state()[0])
-        for name, array in one.state()[1].items():
-            assert torch.equal(array, other.state()[1][name])
+        other.restore(*one.state(Copies()))
+        assert list(one.state(Copies())[0]) == list(other.state(Copies())[0])
+        for name, array in one.state(Copies())[1].items():
+            assert torch.equal(array, other.state(Copies())[1][name])
     click(one, ["x", "y", "z"], [1, 2, 3])
     click(other, ["x", "y", "z"], [1, 2, 3])
-    assert one.state()[0] == other.state()[0]
+    assert one.state(Copies())[0] == other.state(Copies())[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -442,3 +443,12 @@ def test_what_the_source_has_to_say_is_told_once_and_at_once() -> None:
         run.run()
     assert [sentence for _, sentence in told] == ["the broker is away"]
     assert 100 <= told[0][0] < 116
+
+
+def test_while_it_runs_the_collector_passes_over_what_was_there_before() -> None:
+    frozen: list[int] = []
+    gc.unfreeze()
+    run = engine(Given(clicks(100)))
+    run.run(progress=lambda _: frozen.append(gc.get_freeze_count()))
+    assert min(frozen) > 0
+    assert gc.get_freeze_count() == 0

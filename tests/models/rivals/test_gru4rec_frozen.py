@@ -38,7 +38,7 @@ def test_sessions_go_on_where_they_were_when_learning_ended() -> None:
     clicks = stream(112, sessions=30)
     drive(first, clicks, 16)
     drive(second, clicks, 16)
-    known = set(second.vocabulary.state()["items"])
+    known = set(second.vocabulary.state()[0]["items"])
     sessions, items = stream(60, seed=2, sessions=40)
     chosen = [place for place, item in enumerate(items) if item in known]
     rest = [sessions[place] for place in chosen], [items[place] for place in chosen]

@@ -217,7 +217,7 @@ def test_an_item_that_has_left_is_still_a_step_of_its_session(name: str) -> None
     model = make(name, max_items=3)
     assert isinstance(model, Windowed)
     model.learn(["a", "b", "b", "b"], ["x", "y", "z", "w"])
-    assert "x" not in model.vocabulary.state()["items"]
+    assert "x" not in model.vocabulary.state()[0]["items"]
     model.learn(["b"], ["v"])  # It gets the row of x.
     tested = model.test(["a"], ["v"], k=5)
     assert tested.scored.tolist() == [True]
