@@ -18,8 +18,8 @@ from .vocabulary import NO_ITEM
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
-BLOCK_ROWS = 1024
-"""Rows whose scores are found at a time on a CPU."""
+BLOCK_ROWS, FEW = 1024, 16
+"""Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
 
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
@@ -173,9 +173,10 @@ def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
     """Give the scores of all rows: (m, hidden) and (rows, hidden) to (m, rows).
 
     On a CPU in blocks of rows: so each block's scores are still in the cache when they are written
-    out, and the product is half as fast again as one over all rows.
+    out, and the product is half as fast again as one over all rows. For few outputs it takes as
+    long as the rows take to be read, and blocks only cost their calls.
     """
-    if outputs.device.type != "cpu" or len(bias) <= BLOCK_ROWS:
+    if outputs.device.type != "cpu" or len(bias) <= BLOCK_ROWS or len(outputs) <= FEW:
         return torch.addmm(bias, outputs, embedding.T)
     scores = outputs.new_empty((len(outputs), len(bias)))
     for start in range(0, len(bias), BLOCK_ROWS):
