@@ -221,34 +221,6 @@ def make_rule(name: str, rate: float, momentum: float = 0.0) -> Rule:
     return Momentum(rules[name], momentum) if momentum else rules[name]
 
 
-def sum_by_row(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum the gradients of rows that occur more than once.
-
-    A rule must see the sum of a row's gradients, not each of them.
-
-    Parameters
-    ----------
-    rows
-        int64 (n,), with repetitions.
-    gradient
-        (n, …).
-
-    Returns
-    -------
-    tuple of Tensor
-        The u distinct rows in rising order, and the gradient as (u, …).
-
-    Examples
-    --------
-    >>> sum_by_row(torch.tensor([5, 2, 5]), torch.tensor([1.0, 10.0, 2.0]))
-    (tensor([2, 5]), tensor([10.,  3.]))
-
-    """
-    unique, place = torch.unique(rows, return_inverse=True)
-    sums = gradient.new_zeros((len(unique), *gradient.shape[1:]))
-    return unique, sums.index_add_(0, place, gradient)
-
-
 def clip(gradients: Sequence[Tensor], most: float) -> None:
     """Shrink gradients together, in place, to a norm of at most `most` (Pascanu et al., 2013)."""
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,6 @@ class Race:
         (m,): the largest that a target's score could be.
     unseen
         bool (m,): the target was not yet known.
-    items
-        int64 (m,): how many items were known.
     parts
         Slices of the clicks, to be worked through one after the other, so that memory stays
         bounded however large the catalogue.
@@ -119,9 +118,13 @@ class Race:
         self._unborn = clicks[:, None] <= births.clicks
         unborn_targets = self._unborn & (targets[:, None] == births.rows)
         self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
-        self.items = (bias > -torch.inf).sum() - self._unborn.sum(dim=1)
         block = max(1, BLOCK_SCORES // max(len(bias), width))
         self.parts = [slice(at, at + block) for at in range(0, max(1, len(outputs)), block)]
+
+    @cached_property
+    def items(self) -> Tensor:
+        """int64 (m,): how many items were known."""
+        return (self._bias > -torch.inf).sum() - self._unborn.sum(dim=1)
 
     def scores(self, part: slice) -> Tensor:
         """Give the scores of all rows for some of the clicks: (c, rows).
@@ -141,7 +144,10 @@ class Race:
         # Products of other shapes round differently: what rounding cannot tell apart is equal.
         slack = SLACK * torch.finfo(own.dtype).eps * self.size[part, None]
         ranks = count_at_least(scores, own - slack)
-        values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
+        if k:
+            values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
+        else:
+            values, best = scores[:, :0], self.targets[part, None][:, :0]
         # One score that is not a number makes the sum none.
         broken = scores.sum(dim=1).isnan() & ~self.unseen[part]
         return Ranking(ranks.masked_fill_(broken, -1), best, values)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from .compiled import compiled
 from .copies import Copies
 from .optim import Adagrad, Rule
+from .vocabulary import NO_ITEM
 
 
 class Table:
@@ -33,6 +40,7 @@ class Table:
         shape = (1, size) if size else (1,)
         self.values = torch.full(shape, empty, dtype=dtype, device=device)
         self.memories = rule.memories(self.values)
+        self._slots = np.full(1, -1, np.int32)
 
     def reserve(self, rows: int) -> None:
         """Make room for at least so many rows."""
@@ -47,12 +55,53 @@ class Table:
         for new, memory in zip(memories, self.memories, strict=True):
             new[:old] = memory
         self.values, self.memories = values, memories
+        self._slots = np.full(len(values), -1, np.int32)
 
     def begin(self, rows: Tensor, values: Tensor | float) -> None:
         """Begin rows: nothing of what they held before is left."""
         self.values[rows] = values
         for memory in self.memories:
             memory[rows] = 0
+
+    def sum(self, *found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Sum gradients by row: a rule must see the sum of a row's gradients, not each of them.
+
+        Parameters
+        ----------
+        found
+            Rows, int64 (n,), and as many gradients, (n, …); both with repetitions.
+
+        Returns
+        -------
+        tuple of Tensor
+            The u distinct rows, and their gradients, (u, …); none for `NO_ITEM`.
+
+        Examples
+        --------
+        >>> table = Table(0, 0.0, Adagrad(0.1), torch.device("cpu"), torch.float32)
+        >>> table.reserve(6)
+        >>> table.sum((torch.tensor([5, 2]), torch.ones(2)), (torch.tensor([5]), torch.ones(1)))
+        (tensor([5, 2]), tensor([2., 1.]))
+
+        """
+        rows = torch.cat([rows for rows, _ in found])
+        shape = self.values.shape[1:]
+        if rows.device.type == "cpu":
+            distinct, slots = _distinct(rows.numpy(), self._slots)
+            sums = np.zeros((len(distinct), math.prod(shape)), self.values.numpy().dtype)
+            begin = 0
+            for part, gradient in found:
+                end = begin + len(part)
+                slopes = gradient.contiguous().view(len(part), sums.shape[1]).numpy()
+                _add(slopes, slots[begin:end], sums)
+                begin = end
+            return torch.from_numpy(distinct), torch.from_numpy(sums).view(len(sums), *shape)
+        unique, place = torch.unique(rows, return_inverse=True)
+        total = self.values.new_zeros((len(unique), *shape))
+        total.index_add_(0, place, torch.cat([gradient for _, gradient in found]))
+        # The rows rise: no item comes first.
+        total[:1].masked_fill_((unique[:1] == NO_ITEM).view(-1, *[1] * len(shape)), 0)
+        return unique, total
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
@@ -92,3 +141,34 @@ def pick(column: Tensor, rows: Tensor) -> Tensor:
 
     """
     return column.index_select(0, rows.reshape(-1)).view(*rows.shape, *column.shape[1:])
+
+
+@compiled
+def _distinct(
+    rows: NDArray[np.int64], slots: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the distinct rows but `NO_ITEM`, and which of them each is; -1 for `NO_ITEM`.
+
+    `slots` has a place for every row, -1 before and after.
+    """
+    distinct, slot_of = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    count = 0
+    for at in range(len(rows)):
+        row = rows[at]
+        if row != NO_ITEM and slots[row] < 0:
+            slots[row] = count
+            distinct[count] = row
+            count += 1
+        slot_of[at] = slots[row]
+    for at in range(count):
+        slots[distinct[at]] = -1
+    return distinct[:count], slot_of
+
+
+@compiled
+def _add(gradient: NDArray[Any], slots: NDArray[np.int64], sums: NDArray[Any]) -> None:
+    for at in range(len(slots)):
+        if slots[at] >= 0:
+            into, slopes = sums[slots[at]], gradient[at]
+            for place in range(len(slopes)):
+                into[place] += slopes[place]

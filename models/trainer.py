@@ -12,11 +12,11 @@ from torch import Tensor
 from .gru4rec import GRU4Rec
 from .items import ItemTable
 from .losses import LOSSES, cross_entropy, sampled_cross_entropy
-from .optim import clip, make_rule, sum_by_row
+from .optim import clip, make_rule
 from .recipe import Recipe
 from .sampling import Popularity
 from .table import Table, pick
-from .vocabulary import NO_ITEM, Vocabulary
+from .vocabulary import Vocabulary
 
 
 class Gradients(NamedTuple):
@@ -109,17 +109,14 @@ class Trainer:
         found = torch.autograd.grad(loss, [*self._weights, *leaves])
         dense, rest = found[: len(self._weights)], found[len(self._weights) :]
         items = self.items
+        read, scored = (steps, rest[0]), (candidates, rest[1])
         if items.tied:
-            rows, gradient = torch.cat([steps, candidates]), torch.cat(rest[:2])
-            touched = [(items.embedding, *sum_by_row(rows, gradient))]
+            touched = [(items.embedding, *items.embedding.sum(read, scored))]
         else:
-            touched = [(items.inputs, *sum_by_row(steps, rest[0]))]
-            touched += [(items.embedding, *sum_by_row(candidates, rest[1]))]
+            touched = [(items.inputs, *items.inputs.sum(read))]
+            touched += [(items.embedding, *items.embedding.sum(scored))]
         if self.recipe.bias:
-            touched += [(items.bias, *sum_by_row(candidates, rest[2]))]
-        for _, rows, gradient in touched:
-            # The rows rise: no item comes first.
-            gradient[0].masked_fill_(rows[0] == NO_ITEM, 0)
+            touched += [(items.bias, *items.bias.sum((candidates, rest[2])))]
         if self.recipe.clip:
             clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
         return Gradients(dense, touched)

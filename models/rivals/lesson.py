@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ..items import ItemTable
 from ..losses import LOSSES
-from ..optim import make_rule, sum_by_row
+from ..optim import make_rule
 from ..sampling import Popularity
-from ..vocabulary import NO_ITEM
 from .reader import Reader
 from .settings import Settings
 
@@ -80,16 +79,15 @@ class Lesson:
         *weights, read, scored = torch.autograd.grad(loss, [*self._weights, inputs, embedding])
         read, rows = read.flatten(0, 1), clicks.flatten()
         if items.tied:
-            both = torch.cat([rows, candidates]), torch.cat([read, scored])
-            touched = [(items.embedding, *sum_by_row(*both))]
+            both = (rows, read), (candidates, scored)
+            touched = [(items.embedding, *items.embedding.sum(*both))]
         else:
-            touched = [(items.inputs, *sum_by_row(rows, read))]
-            touched += [(items.embedding, *sum_by_row(candidates, scored))]
+            touched = [(items.inputs, *items.inputs.sum((rows, read)))]
+            touched += [(items.embedding, *items.embedding.sum((candidates, scored)))]
         with torch.no_grad():
             for weight, memories, gradient in zip(
                 self._weights, self._memories, weights, strict=True
             ):
                 self._rule.step(weight, memories, gradient)
             for table, rows, gradient in touched:
-                gradient[rows == NO_ITEM] = 0
                 table.step(rows, gradient)

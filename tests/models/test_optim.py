@@ -20,7 +20,6 @@ from nextclick.models.optim import (
     Rule,
     clip,
     make_rule,
-    sum_by_row,
 )
 
 Touches = list[list[int]]
@@ -172,7 +171,12 @@ def test_a_rows_path_depends_on_its_own_gradients_alone(
             parts = [part for part, other in zip(gradient, rows, strict=True) if other == row]
             own[row].append(torch.stack(parts).sum(dim=0)[None])
         before = [value.clone(), *(memory.clone() for memory in memories)]
-        unique, summed = sum_by_row(torch.tensor(rows, dtype=torch.int64), gradient)
+        touched = sorted(set(rows))
+        unique = torch.tensor(touched, dtype=torch.int64)
+        summed = gradient.new_zeros((len(touched), *shape))
+        summed.index_add_(
+            0, torch.tensor([touched.index(row) for row in rows], dtype=torch.int64), gradient
+        )
         parts = [value[unique], *(memory[unique] for memory in memories)]
         rule.step(parts[0], parts[1:], summed)
         for whole, part in zip([value, *memories], parts, strict=True):
@@ -211,22 +215,6 @@ def test_a_rule_is_made_by_its_name() -> None:
         assert isinstance(make_rule(name, 0.1, 0.5), Momentum)
     with pytest.raises(ValueError, match="adagrad, row-adagrad, rmsprop, adam, not 'sgd'"):
         make_rule("sgd", 0.1)
-
-
-@given(st.lists(st.integers(0, 9), max_size=30), st.booleans(), st.integers(0, 10_000))
-def test_gradients_of_one_row_are_summed(rows: list[int], vectors: bool, seed: int) -> None:
-    gradient = randn(len(rows), *([3] if vectors else []), seed=seed)
-    kept = gradient.clone()
-    unique, sums = sum_by_row(torch.tensor(rows, dtype=torch.int64), gradient)
-    assert unique.tolist() == sorted(set(rows))
-    assert sums.shape == (len(unique), *gradient.shape[1:])
-    assert torch.equal(gradient, kept)
-    for place, row in enumerate(unique.tolist()):
-        expected = sum(
-            (part for part, other in zip(gradient, rows, strict=True) if other == row),
-            start=torch.zeros_like(gradient[0]),
-        )
-        torch.testing.assert_close(sums[place], expected, rtol=1e-12, atol=1e-14)
 
 
 @given(st.floats(1e-3, 1e3), st.floats(0.1, 10.0))

@@ -367,3 +367,22 @@ def test_a_learner_with_a_half_life_draws_what_is_clicked_lately() -> None:
         shares[half_life] = learner.popularity.sample(4000).tolist().count(2) / 4000
     assert abs(shares[0.0] - 0.5) < 0.05
     assert shares[500.0] > 0.9
+
+
+@given(
+    st.lists(st.integers(0, 50) | st.integers(0, 10_000_000), min_size=1, max_size=60),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(0, 10_000),
+)
+def test_a_draw_finds_the_place_that_halving_the_table_finds(
+    clicks: list[int], alpha: float, seed: int
+) -> None:
+    weights = torch.tensor(clicks, dtype=torch.float64) ** alpha
+    weights[torch.tensor(clicks) == 0] = 0
+    model = popularity(alpha)
+    table = model._table = weights.cumsum(0)
+    draws = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    ends = torch.cat([table[:-1], torch.zeros(1, dtype=torch.float64)])
+    draws = torch.cat([draws * table[-1], ends[ends < table[-1]]])
+    expected = torch.searchsorted(table, draws, right=True).clamp_(max=len(table) - 1)
+    assert torch.equal(model._places(draws), expected)

@@ -175,3 +175,44 @@ def test_a_table_has_the_type_asked_for() -> None:
     rows.restore(exact.state(5, Copies()))
     assert {tensor.dtype for tensor in tensors(rows)} == {torch.float32}
     assert torch.equal(rows.values[:5], exact.values[:5].float())
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), max_size=20), min_size=1, max_size=3),
+    st.booleans(),
+    st.integers(0, 10_000),
+)
+def test_gradients_of_one_row_are_summed_and_no_item_has_none(
+    parts: list[list[int]], vectors: bool, seed: int
+) -> None:
+    size = 3 if vectors else 0
+    rows = table(size)
+    rows.reserve(10)
+    draw = torch.Generator().manual_seed(seed)
+    found = [
+        (
+            torch.tensor(part, dtype=torch.int64),
+            torch.rand((len(part), *[size] * vectors), generator=draw, dtype=torch.float64),
+        )
+        for part in parts
+    ]
+    kept = [gradient.clone() for _, gradient in found]
+    for _ in range(2):  # Nothing of the first time is left at the second.
+        touched, sums = rows.sum(*found)
+        assert len(set(touched.tolist())) == len(touched)
+        assert {row for part in parts for row in part} - {0} == set(touched.tolist()) - {0}
+        for row, total in zip(touched.tolist(), sums, strict=True):
+            expected = torch.zeros_like(total)
+            for part, gradient in found:
+                expected += gradient[part == row].sum(dim=0) if row else 0
+            torch.testing.assert_close(total, expected, rtol=1e-12, atol=1e-14)
+    assert all(torch.equal(old, new) for old, (_, new) in zip(kept, found, strict=True))
+
+
+def test_the_sum_of_a_transposed_gradient_is_that_of_its_rows() -> None:
+    rows = table(2)
+    rows.reserve(4)
+    gradient = torch.arange(6, dtype=torch.float64).view(2, 3).T
+    touched, sums = rows.sum((torch.tensor([3, 2, 3]), gradient))
+    assert touched.tolist() == [3, 2]
+    assert sums.tolist() == [[2.0, 8.0], [1.0, 4.0]]
