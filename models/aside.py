@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,12 +12,9 @@ from .device import cores
 
 T = TypeVar("T")
 
-AHEAD = 2
-"""So many tasks are begun before their results are asked for."""
-
 
 class Aside:
-    """Does tasks on a thread of its own, a few of them ahead.
+    """Does tasks on a thread of its own, ahead of when their results are asked for.
 
     Only for few and large operations: those of two threads run side by side, but each time one
     ends its thread waits for the interpreter, so many small ones on both are slower than on one.
@@ -48,6 +44,9 @@ class Aside:
     def ahead(self, tasks: Sequence[Callable[[], T]], worth: bool = True) -> Iterator[T]:
         """Begin tasks, and give their results one by one, in order.
 
+        Who asks for the first result does himself what has not been begun by then, the last task
+        first.
+
         Parameters
         ----------
         tasks
@@ -59,16 +58,16 @@ class Aside:
         spare = cores() >= 2 * torch.get_num_threads()
         if not worth or self._device.type != "cpu" or not spare:
             return (task() for task in tasks)
-        begun = deque(self._thread.submit(task) for task in tasks[:AHEAD])
-        return self._results(begun, deque(tasks[AHEAD:]))
+        return self._results(tasks, [self._thread.submit(task) for task in tasks])
 
     def wait(self) -> None:
         """Wait until all that was begun is done."""
         self._thread.submit(lambda: None).result()
 
-    def _results(self, begun: deque[Future[T]], waiting: deque[Callable[[], T]]) -> Iterator[T]:
-        while begun:
-            result = begun.popleft().result()
-            if waiting:
-                begun.append(self._thread.submit(waiting.popleft()))
-            yield result
+    def _results(self, tasks: Sequence[Callable[[], T]], futures: list[Future[T]]) -> Iterator[T]:
+        own = []
+        while futures and futures[-1].cancel():
+            futures.pop()
+            own.append(tasks[len(futures)]())
+        yield from (future.result() for future in futures)
+        yield from reversed(own)

@@ -41,24 +41,27 @@ def mix(
         Of −Σ log p(target) over the known ones, shaped like `Memory.vector`; zero if not wanted.
 
     """
-    scores, network = forecast(race, part)
+    network, absent = forecast(race, part, k)
     told = evidence.of(part)
     special = torch.from_numpy(told.special).to(network.device).long()
     known = (~race.unseen[part]).cpu().numpy() if learn else np.zeros(len(special), np.bool_)
     # The softmax adds rounding of its own.
-    slack = SLACK * torch.finfo(scores.dtype).eps * (race.size[part] + 1)
+    slack = SLACK * torch.finfo(network.dtype).eps * (race.size[part] + 1)
     mixture = Mixture(memory, told, network, special, known, slack)
-    return mixture.ranking(race.items[part], scores, k), mixture.gradient
+    return mixture.ranking(race.items[part], absent, k), mixture.gradient
 
 
-def forecast(race: Race, part: slice) -> tuple[Tensor, Tensor]:
-    """Give the network's scores for some of the clicks, and its probabilities: (c, rows) each."""
+def forecast(race: Race, part: slice, k: int) -> tuple[Tensor, Tensor | None]:
+    """Give the network's probabilities for some of the clicks: (c, rows).
+
+    For lists of k best items also where no item is known: bool (c, rows).
+    """
     scores = race.scores(part)
+    absent = scores == -torch.inf if k else None
     # Before the first item there is none to share the probability among: no item has it all.
-    nothing = scores[:, NO_ITEM].masked_fill_(race.items[part] == 0, 0)
-    network = scores.softmax(dim=1)
-    nothing.fill_(-torch.inf)
-    return scores, network
+    scores[:, NO_ITEM].masked_fill_(race.items[part] == 0, 0)
+    # In place: twice the catalogue's scores would not fit the cache.
+    return torch.softmax(scores, dim=1, out=scores), absent
 
 
 class Mixture:
@@ -123,15 +126,15 @@ class Mixture:
             Weights.of(self.gradient),
         )
 
-    def ranking(self, items: Tensor, scores: Tensor, k: int) -> Ranking:
+    def ranking(self, items: Tensor, absent: Tensor | None, k: int) -> Ranking:
         """Rank the targets, and give the k best items and their probabilities.
 
         Parameters
         ----------
         items
             int64 (c,): how many items are known.
-        scores
-            (c, rows): the network's, minus infinity where no item is known.
+        absent
+            bool (c, rows): where no item is known; needed for lists only.
         k
             How many best items to give.
 
@@ -143,15 +146,15 @@ class Mixture:
         # Where the probability is too small for a number, all items tie with it.
         ranks = torch.where(goal == 0, items, ranks).minimum(items)
         ranks.masked_fill_(goal.isnan(), -1)
-        if not k:
+        if absent is None:
             return Ranking(ranks, special[:, :0], network[:, :0])
         k = min(k, network.shape[1])
         final, factor = (
             torch.from_numpy(of).to(network) for of in (self._final, self._factor[:, None])
         )
-        rest = (network * factor).masked_fill_(scores == -torch.inf, -1)
+        rest = (network * factor).masked_fill_(absent, -1)
         values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
         # A target that is not known yet is nothing to recommend.
-        final.masked_fill_(scores.gather(1, special) == -torch.inf, -1)
+        final.masked_fill_(absent.gather(1, special), -1)
         values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)

@@ -19,6 +19,9 @@ from .vocabulary import NO_ITEM
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
+PIECE, PIECES = 96, 6
+"""At least so many clicks are a part, and otherwise there are at most so many parts."""
+
 BLOCK_ROWS, FEW = 1024, 16
 """Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
 
@@ -93,8 +96,8 @@ class Race:
     unseen
         bool (m,): the target was not yet known.
     parts
-        Slices of the clicks, to be worked through one after the other, so that memory stays
-        bounded however large the catalogue.
+        Slices of the clicks, so that memory stays bounded however large the catalogue, and that
+        two threads can share the work: large enough for products to be quick.
 
     """
 
@@ -118,7 +121,8 @@ class Race:
         self._unborn = clicks[:, None] <= births.clicks
         unborn_targets = self._unborn & (targets[:, None] == births.rows)
         self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
-        block = max(1, BLOCK_SCORES // max(len(bias), width))
+        share = max(PIECE, -(-len(outputs) // PIECES))
+        block = max(1, min(share, BLOCK_SCORES // max(len(bias), width)))
         self.parts = [slice(at, at + block) for at in range(0, max(1, len(outputs)), block)]
 
     @cached_property
