@@ -127,7 +127,8 @@ def watch(
         parts = engine.state()
     arrays = [array for state in parts.values() for array in state.arrays.values()]
     quiet = statistics.median(gaps["quiet"])
-    lost = sum(gap - quiet for kind in ("copying", "writing") for gap in gaps[kind]) / len(copies)
+    copying = gaps["copying"][1:]
+    lost = sum(gap - quiet for gap in (*copying, *gaps["writing"])) / len(copies)
     return {
         "megabytes": sum(array.nbytes for array in arrays) / 1e6,
         "quiet": quiet,
@@ -135,7 +136,7 @@ def watch(
         "first": copies[0],
         "copy": statistics.median(copies[1:]),
         "copy_longest": max(copies[1:]),
-        "copying": max(gaps["copying"][1:]),
+        "copying": max(copying),
         "writing": max(gaps["writing"], default=0.0),
         "writing_median": statistics.median(gaps["writing"] or [quiet]),
         "written": statistics.median(written or [0.0]),

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Aside:
-    """Does tasks on a thread of its own, ahead of when their results are asked for.
+    """Begins tasks on a thread of its own, ahead of when their results are asked for.
 
     Only for few and large operations: those of two threads run side by side, but each time one
     ends its thread waits for the interpreter, so many small ones on both are slower than on one.
@@ -44,8 +44,7 @@ class Aside:
     def ahead(self, tasks: Sequence[Callable[[], T]], worth: bool = True) -> Iterator[T]:
         """Begin tasks, and give their results one by one, in order.
 
-        Who asks for the first result does himself what has not been begun by then, the last task
-        first.
+        Whoever asks for the first result does what has not been begun by then, the last task first.
 
         Parameters
         ----------

@@ -13,9 +13,6 @@ from torch import Tensor
 LARGE = 1 << 20
 """Bytes from which on it pays to use memory again."""
 
-UNUSED = 3
-"""References to a buffer that no copy lies in: the list's, the variable's and the question's."""
-
 
 class Copies:
     """Copies what a model's state holds, while the stream waits for it.
@@ -63,9 +60,18 @@ class Copies:
             return np.empty(shape, dtype)
         if self._made == len(self._buffers):
             self._buffers.append(np.empty(0, np.uint8))
-        buffer = self._buffers[self._made]
-        if sys.getrefcount(buffer) > UNUSED or len(buffer) < size:
+        if _holders(self._buffers, self._made) > UNHELD or len(self._buffers[self._made]) < size:
             # Room to grow into, which costs nothing before it is touched.
-            buffer = self._buffers[self._made] = np.empty(2 * size, np.uint8)
+            self._buffers[self._made] = np.empty(2 * size, np.uint8)
+        buffer = self._buffers[self._made]
         self._made += 1
         return buffer[:size].view(dtype).reshape(shape)
+
+
+def _holders(buffers: list[NDArray[np.uint8]], place: int) -> int:
+    """Count who refers to a buffer: every copy in it does, and every view of one."""
+    return sys.getrefcount(buffers[place])
+
+
+UNHELD = _holders([np.empty(0, np.uint8)], 0)
+"""What is counted where no copy lies: another number in another version of Python."""

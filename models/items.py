@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .copies import Copies
 from .optim import Rule
+from .recommender import within
 from .table import Table, pick
 from .vocabulary import NO_ITEM
 
@@ -115,9 +116,7 @@ class ItemTable:
         """Take back what `state` gave."""
         self.born = born
         for name, table in self._tables.items():
-            prefix = f"{name}."
-            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            table.restore(own)
+            table.restore(within(f"{name}.", arrays))
         used = len(arrays["births"])
         self.births = self.births.new_zeros(len(self.bias.values))
         self.births[:used] = arrays["births"].to(self.births)

@@ -18,7 +18,7 @@ def copy_of(model: OnlineGRU4Rec) -> State:
     copies.begin()
     sessions, kept = model.sessions.state(copies)
     counts, popularity = model.popularity.state(copies)
-    catalogue, rows = model.vocabulary.state()
+    catalogue, by_item = model.vocabulary.state()
     used = model.vocabulary.used
     tensors = {
         **{f"network.{name}": copies.of(w) for name, w in model.network.named_parameters()},
@@ -30,7 +30,7 @@ def copy_of(model: OnlineGRU4Rec) -> State:
         "random.draws": model._draws.get_state(),
     }
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    arrays |= prefixed("catalogue.", rows)
+    arrays |= prefixed("catalogue.", by_item)
     if model.memory:
         arrays |= prefixed("recall.", model.memory.state(model.sessions.held, used, copies))
     values = {
@@ -46,6 +46,7 @@ def copy_of(model: OnlineGRU4Rec) -> State:
 def put_back(model: OnlineGRU4Rec, state: State) -> None:
     """Give a learner of the same configuration what `copy_of` copied."""
     arrays, values = state.arrays, state.values
+    # Copies: what takes them back keeps some as they are.
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     for name, weight in model.network.named_parameters():
         weight.copy_(tensors[f"network.{name}"])

@@ -147,7 +147,9 @@ class Mixture:
         ranks = torch.where(goal == 0, items, ranks).minimum(items)
         ranks.masked_fill_(goal.isnan(), -1)
         if absent is None:
-            return Ranking(ranks, special[:, :0], network[:, :0])
+            # New ones: a view would keep all the probabilities.
+            none = (len(network), 0)
+            return Ranking(ranks, special.new_empty(none), network.new_empty(none))
         k = min(k, network.shape[1])
         final, factor = (
             torch.from_numpy(of).to(network) for of in (self._final, self._factor[:, None])

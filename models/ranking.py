@@ -19,8 +19,9 @@ from .vocabulary import NO_ITEM
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time."""
 
-PIECE, PIECES = 96, 6
-"""At least so many clicks are a part, and otherwise there are at most so many parts."""
+LEAST_CLICKS, MOST_PARTS = 96, 6
+"""Where two threads can share the work, it has at most so many parts, of at least so many clicks
+each, if memory allows."""
 
 BLOCK_ROWS, FEW = 1024, 16
 """Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
@@ -96,8 +97,8 @@ class Race:
     unseen
         bool (m,): the target was not yet known.
     parts
-        Slices of the clicks, so that memory stays bounded however large the catalogue, and that
-        two threads can share the work: large enough for products to be quick.
+        Slices of the clicks, so that memory stays bounded however large the catalogue, and on a
+        CPU so that two threads can share the work.
 
     """
 
@@ -121,9 +122,11 @@ class Race:
         self._unborn = clicks[:, None] <= births.clicks
         unborn_targets = self._unborn & (targets[:, None] == births.rows)
         self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
-        share = max(PIECE, -(-len(outputs) // PIECES))
+        count = max(1, len(outputs))
+        sharing = min(MOST_PARTS, count // LEAST_CLICKS) if outputs.device.type == "cpu" else 1
+        share = -(-count // max(1, sharing))
         block = max(1, min(share, BLOCK_SCORES // max(len(bias), width)))
-        self.parts = [slice(at, at + block) for at in range(0, max(1, len(outputs)), block)]
+        self.parts = [slice(at, at + block) for at in range(0, count, block)]
 
     @cached_property
     def items(self) -> Tensor:
@@ -151,7 +154,9 @@ class Race:
         if k:
             values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
         else:
-            values, best = scores[:, :0], self.targets[part, None][:, :0]
+            # New ones: a view would keep all the scores.
+            values = scores.new_empty((len(scores), 0))
+            best = self.targets.new_empty((len(scores), 0))
         # One score that is not a number makes the sum none.
         broken = scores.sum(dim=1).isnan() & ~self.unseen[part]
         return Ranking(ranks.masked_fill_(broken, -1), best, values)

@@ -70,7 +70,7 @@ class Popularity:
         self._counts = torch.zeros(1, dtype=torch.float64, device=device)
         self._table = torch.zeros(0, dtype=torch.float64, device=device)
         self._stamps = torch.zeros(0, dtype=torch.int64, device=device)
-        self._guide: NDArray[np.int32] | None = None
+        self._guide = np.zeros(0, np.int32)
 
     def learn(self, rows: Tensor, used: int) -> None:
         """Count a batch of clicks.
@@ -94,7 +94,7 @@ class Popularity:
             rows = torch.arange(1, used, device=self._counts.device)
             self._table = self._weights(self.counts(rows)).cumsum(0)
             self._stamps = self._items.stamp(rows)
-            self._guide = None
+            self._guide = self._guide[:0]
 
     def _increments(self, clicks: int) -> Tensor:
         """Let so many clicks go by, and give what each of them adds to a count."""
@@ -133,13 +133,13 @@ class Popularity:
         return self._items.unstamp(pick(self._stamps, self._places(draw)))
 
     def _places(self, draws: Tensor) -> Tensor:
-        """Give the first places of the table that exceed each draw."""
+        """Give for each draw the first place of the table that exceeds it."""
         if draws.device.type != "cpu" or not self._table[-1]:
             places = torch.searchsorted(self._table, draws, right=True)
             return places.clamp_(max=len(self._table) - 1)
         table = self._table.numpy()
-        if self._guide is None:
-            self._guide = _guide(table)
+        if len(self._guide) != len(table):
+            self._guide = _make_guide(table)
         return torch.from_numpy(_look_up(table, self._guide, draws.numpy()))
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
@@ -191,7 +191,7 @@ class Popularity:
         self._counts = arrays["counts"].to(device).clone()
         self._table = arrays["table"].to(device).clone()
         self._stamps = arrays["stamps"].to(device).clone()
-        self._guide = None
+        self._guide = self._guide[:0]
         self.clicks = int(values["clicks"])
         self._refreshed = int(values["refreshed"])
         self.mass = values["mass"]
@@ -199,7 +199,7 @@ class Popularity:
 
 
 @compiled
-def _guide(table: NDArray[np.float64]) -> NDArray[np.int32]:
+def _make_guide(table: NDArray[np.float64]) -> NDArray[np.int32]:
     """Give for each of as many equal parts of the table's range the place to look from.
 
     Chen and Asau, 1974, "On Generating Random Variates from an Empirical Distribution": so a draw

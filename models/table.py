@@ -40,6 +40,7 @@ class Table:
         shape = (1, size) if size else (1,)
         self.values = torch.full(shape, empty, dtype=dtype, device=device)
         self.memories = rule.memories(self.values)
+        # Where a row stands among those that are being summed; -1 between calls.
         self._slots = np.full(1, -1, np.int32)
 
     def reserve(self, rows: int) -> None:
@@ -74,7 +75,8 @@ class Table:
         Returns
         -------
         tuple of Tensor
-            The u distinct rows, and their gradients, (u, …); none for `NO_ITEM`.
+            The u distinct rows, and their gradients, (u, …). `NO_ITEM` is left out, or, on a GPU,
+            has zero.
 
         Examples
         --------
@@ -93,15 +95,10 @@ class Table:
             for part, gradient in found:
                 end = begin + len(part)
                 slopes = gradient.contiguous().view(len(part), sums.shape[1]).numpy()
-                _add(slopes, slots[begin:end], sums)
+                _add_by_slot(slopes, slots[begin:end], sums)
                 begin = end
             return torch.from_numpy(distinct), torch.from_numpy(sums).view(len(sums), *shape)
-        unique, place = torch.unique(rows, return_inverse=True)
-        total = self.values.new_zeros((len(unique), *shape))
-        total.index_add_(0, place, torch.cat([gradient for _, gradient in found]))
-        # The rows rise: no item comes first.
-        total[:1].masked_fill_((unique[:1] == NO_ITEM).view(-1, *[1] * len(shape)), 0)
-        return unique, total
+        return sum_sorted(rows, torch.cat([gradient for _, gradient in found]))
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
@@ -143,6 +140,22 @@ def pick(column: Tensor, rows: Tensor) -> Tensor:
     return column.index_select(0, rows.reshape(-1)).view(*rows.shape, *column.shape[1:])
 
 
+def sum_sorted(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Do what `Table.sum` does, by torch alone: the rows rise.
+
+    Examples
+    --------
+    >>> sum_sorted(torch.tensor([5, 0, 5]), torch.tensor([1.0, 10.0, 2.0]))
+    (tensor([0, 5]), tensor([0., 3.]))
+
+    """
+    distinct, place = torch.unique(rows, return_inverse=True)
+    sums = gradient.new_zeros((len(distinct), *gradient.shape[1:])).index_add_(0, place, gradient)
+    # No item comes first.
+    sums[:1].masked_fill_((distinct[:1] == NO_ITEM).view(-1, *[1] * (sums.ndim - 1)), 0)
+    return distinct, sums
+
+
 @compiled
 def _distinct(
     rows: NDArray[np.int64], slots: NDArray[np.int32]
@@ -166,7 +179,8 @@ def _distinct(
 
 
 @compiled
-def _add(gradient: NDArray[Any], slots: NDArray[np.int64], sums: NDArray[Any]) -> None:
+def _add_by_slot(gradient: NDArray[Any], slots: NDArray[np.int64], sums: NDArray[Any]) -> None:
+    """Add each row of a gradient to the sum of its slot, if it has one."""
     for at in range(len(slots)):
         if slots[at] >= 0:
             into, slopes = sums[slots[at]], gradient[at]

@@ -13,7 +13,8 @@ def set_aside() -> Iterator[None]:
 
     Now and then it looks at every object of the process, and the stream waits: some 300
     milliseconds for what the libraries hold alone, which is never garbage. It goes on to look at
-    what comes after, and afterwards at all of it again.
+    what comes after, and afterwards at all of it again, unless the program had set something aside
+    itself. What is garbage at the start, in cycles that only the collector finds, waits so long.
 
     Examples
     --------

@@ -196,6 +196,8 @@ class Engine:
         if self.max_wait is not None:
             self._answer()
         if self.snapshots:
+            # One copy of the state at a time.
+            self.snapshots.wait()
             self._snapshot(self.snapshots)
             self.snapshots.wait()
             self._commit(self.snapshots)

@@ -308,9 +308,9 @@ class Windowed(ABC):
             "random.initial": self._initial.get_state(),
             "random.draws": self._draws.get_state(),
         }
-        catalogue, rows = self.vocabulary.state()
+        catalogue, by_item = self.vocabulary.state()
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        arrays |= prefixed("catalogue.", rows)
+        arrays |= prefixed("catalogue.", by_item)
         values = {
             "catalogue": catalogue,
             "born": self.items.born,

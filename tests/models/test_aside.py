@@ -52,7 +52,7 @@ def test_tasks_are_begun_before_their_results_are_asked_for(
     assert list(results) == [None]
 
 
-def test_who_asks_does_what_is_not_begun_the_last_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_asker_does_what_is_not_begun_the_last_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2)
     begun, last_done = threading.Event(), threading.Event()
     done: list[tuple[int, str]] = []

@@ -13,7 +13,7 @@ from torch import Tensor
 from nextclick.models.copies import LARGE, Copies
 
 ROWS = LARGE // 400
-"""Of 100 numbers in float32 that are a large array just so."""
+"""Of 100 numbers in float32: one row more makes a large array."""
 
 
 def table(rows: int = ROWS + 1) -> Tensor:

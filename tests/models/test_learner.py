@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe, aside, ranking
+from nextclick.models import OnlineGRU4Rec, Recipe, aside, copies, ranking
 from nextclick.models.copies import Copies
 from nextclick.models.gru4rec import ACTIVATIONS
 from nextclick.models.losses import LOSSES, sampled_cross_entropy
@@ -394,14 +394,20 @@ def test_ids_come_back_as_they_went_in() -> None:
         ({"reset": "after", "optimizer": "adam", "bias": True, **DEEP}, 160),
     ],
 )
-def test_a_restored_model_goes_on_to_the_last_bit(options: dict[str, Any], at: int) -> None:
+def test_a_restored_model_goes_on_to_the_last_bit(
+    options: dict[str, Any], at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "LARGE", 1)  # All copies lie in memory that is used again.
     sessions, items = stream(400)
     unbroken, broken, restored = model(**options), model(**options), model(seed=99, **options)
     drive(unbroken, (sessions[:at], items[:at]), 16)
     drive(broken, (sessions[:at], items[:at]), 16)
+    broken.state()
     state = broken.state()
     drive(broken, (sessions[at:], items[at:]), 16)  # The state is a copy.
+    other = broken.state()  # And stays one while there is another.
     restored.restore(state)
+    del other
     rest = (sessions[at:], items[at:])
     assert drive(restored, rest, 16) == drive(unbroken, rest, 16)
     for name, array in unbroken.state().arrays.items():

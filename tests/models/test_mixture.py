@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nextclick.models.memory import Evidence, Memory, Weights
-from nextclick.models.mixture import Mixture
+from nextclick.models.mixture import Mixture, forecast
 from nextclick.models.moments import (
     AFTER,
     BEFORE,
@@ -25,6 +25,7 @@ from nextclick.models.moments import (
     SPECIAL,
     TARGET,
 )
+from nextclick.models.ranking import Births, Race
 
 ROWS = 24
 
@@ -208,3 +209,30 @@ def test_a_score_that_is_not_a_number_is_told_and_teaches_nothing() -> None:
     assert ranks[1] == -1
     assert (ranks[[0, 2]] > 0).all()
     assert not mixture.gradient.any()
+
+
+def test_without_lists_a_ranking_keeps_no_probabilities() -> None:
+    _, _, _, mixture = mixtures(3)
+    found = mixture.ranking(torch.full((3,), ROWS - 1), None, k=0)
+    assert found.scores.untyped_storage().nbytes() == found.best.untyped_storage().nbytes() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [2, 17, 1000, 5001])
+def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(rows)
+    outputs = torch.randn((7, 3), generator=draw, dtype=dtype)
+    embedding, bias = (
+        torch.randn((rows, 3), generator=draw, dtype=dtype),
+        torch.zeros(rows).to(dtype),
+    )
+    bias[0] = -torch.inf
+    targets, clicks = torch.ones(7, dtype=torch.int64), torch.arange(7)
+    none = torch.zeros(0, dtype=torch.int64)
+    race = Race(outputs, embedding, bias, targets, clicks, Births(none, none))
+    for k in (0, 3):
+        network, absent = forecast(race, slice(2, 6), k)
+        assert torch.equal(network, race.scores(slice(2, 6)).softmax(dim=1))
+        if k:
+            assert absent is not None
+            assert torch.equal(absent, (bias == -torch.inf).expand(4, rows))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import ranking
-from nextclick.models.ranking import Births, rank
+from nextclick.models.ranking import LEAST_CLICKS, MOST_PARTS, Births, Race, rank
 
 NONE = Births(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 
@@ -130,6 +130,24 @@ def test_no_more_scores_are_held_at_a_time_than_a_block() -> None:
     assert len(ranks) == 50
     assert sum(held) == 50 * 300
     assert max(held) <= 1000
+
+
+@pytest.mark.parametrize("clicks", [1, 95, 96, 97, 191, 192, 381, 600, 5000])
+def test_two_threads_share_few_parts_of_many_clicks_each(clicks: int) -> None:
+    places = torch.zeros(clicks, dtype=torch.int64)
+    race = Race(torch.zeros(clicks, 1), torch.zeros(3, 1), torch.zeros(3), places, places, NONE)
+    assert [click for part in race.parts for click in range(clicks)[part]] == [*range(clicks)]
+    lengths = [len(range(clicks)[part]) for part in race.parts]
+    assert len(lengths) <= MOST_PARTS
+    assert len(lengths) == 1 or min(lengths) > LEAST_CLICKS // 2
+
+
+def test_without_lists_a_ranking_keeps_no_scores() -> None:
+    clicks = torch.arange(4)
+    race = Race(torch.zeros(4, 1), torch.zeros(900, 1), torch.zeros(900), clicks, clicks, NONE)
+    ranking = race.rank(slice(0, 4), 0)
+    assert ranking.scores.untyped_storage().nbytes() == 0
+    assert ranking.best.untyped_storage().nbytes() == 0
 
 
 def test_all_equal_items_all_rank_last() -> None:

@@ -386,3 +386,14 @@ def test_a_draw_finds_the_place_that_halving_the_table_finds(
     draws = torch.cat([draws * table[-1], ends[ends < table[-1]]])
     expected = torch.searchsorted(table, draws, right=True).clamp_(max=len(table) - 1)
     assert torch.equal(model._places(draws), expected)
+
+
+def test_a_table_made_anew_is_looked_up_anew() -> None:
+    model = popularity(0.5)
+    for used in (3, 40, 17):
+        # More clicks than since the last table, so that there is another one.
+        learn(model, [*range(1, used)] * (2048 // used + model.clicks), used)
+        draws = torch.rand(500, dtype=torch.float64) * model._table[-1]
+        expected = torch.searchsorted(model._table, draws, right=True)
+        assert torch.equal(model._places(draws), expected)
+        assert len(model._guide) == len(model._table)

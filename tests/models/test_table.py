@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nextclick.models.copies import Copies
 from nextclick.models.optim import RULES, make_rule
-from nextclick.models.table import Table
+from nextclick.models.table import Table, sum_sorted
 
 RULE_AND_MOMENTUM = [(name, momentum) for name in RULES for momentum in (0.0, 0.8)]
 
@@ -216,3 +216,21 @@ def test_the_sum_of_a_transposed_gradient_is_that_of_its_rows() -> None:
     touched, sums = rows.sum((torch.tensor([3, 2, 3]), gradient))
     assert touched.tolist() == [3, 2]
     assert sums.tolist() == [[2.0, 8.0], [1.0, 4.0]]
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.booleans(), st.integers(0, 10_000))
+def test_a_gpu_finds_the_same_sums(numbers: list[int], vectors: bool, seed: int) -> None:
+    size = 3 if vectors else 0
+    table_of_ten = table(size)
+    table_of_ten.reserve(10)
+    rows = torch.tensor(numbers, dtype=torch.int64)
+    shape = (len(numbers), *[size] * vectors)
+    draw = torch.Generator().manual_seed(seed)
+    gradient = torch.rand(shape, generator=draw, dtype=torch.float64)
+    touched, sums = table_of_ten.sum((rows, gradient))
+    sorted_rows, sorted_sums = sum_sorted(rows, gradient)
+    assert sorted_rows.tolist() == sorted(set(numbers))
+    assert not sorted_sums[sorted_rows == 0].any()
+    order = touched.argsort()
+    assert touched[order].tolist() == sorted_rows[sorted_rows != 0].tolist()
+    assert torch.equal(sums[order], sorted_sums[sorted_rows != 0])

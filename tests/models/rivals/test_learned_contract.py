@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
+from nextclick.models import copies
 from nextclick.models.recommender import State
 from nextclick.models.rivals import RIVALS
 from nextclick.models.rivals.windowed import Windowed
@@ -50,7 +51,10 @@ def test_a_wrong_option_is_refused_by_name(name: str, options: dict[str, Any]) -
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("at", [0, 16, 96, 112, 208])
-def test_a_restored_rival_goes_on_to_the_last_bit(name: str, at: int) -> None:
+def test_a_restored_rival_goes_on_to_the_last_bit(
+    name: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "LARGE", 1)  # All copies lie in memory that is used again.
     clicks = stream(320)
     # The one that trains from scratch has its seed from its options.
     seed = 1 if name == "gru4rec-retrained" else 99
@@ -58,10 +62,13 @@ def test_a_restored_rival_goes_on_to_the_last_bit(name: str, at: int) -> None:
     first = clicks[0][:at], clicks[1][:at]
     drive(unbroken, first, 16)
     drive(broken, first, 16)
+    broken.state()
     state = broken.state()
     drive(broken, clicks, 16, at)  # The state is a copy.
+    other = broken.state()  # And stays one while there is another.
     drive(restored, stream(64, seed=5), 16)  # Nothing of what was before is left.
     restored.restore(stored(state))
+    del other
     assert drive(restored, clicks, 16, at) == drive(unbroken, clicks, 16, at)
     same(restored.state(), unbroken.state())
 
