@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from .compiled import compiled
 EPSILON = 1e-6
 
 
-class Rule(Protocol):
+class Rule(ABC):
     """How a parameter moves along its gradient, and what it remembers for that.
 
     A rule works in place and elementwise, or row by row: given some rows of a table with the same
@@ -23,16 +24,26 @@ class Rule(Protocol):
     rows without a gradient neither move nor forget.
     """
 
+    @abstractmethod
     def memories(self, value: Tensor) -> list[Tensor]:
         """Give fresh memories for a parameter: zeros, with as many rows as it has."""
-        ...
 
+    @abstractmethod
     def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
         """Move the parameter and its memories, in place."""
-        ...
+
+    def step_rows(
+        self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
+    ) -> None:
+        """Move only these distinct rows; the others are neither read nor written."""
+        tables = [value, *memories]
+        moved, *remembered = (table.index_select(0, rows) for table in tables)
+        self.step(moved, remembered, gradient)
+        for table, part in zip(tables, (moved, *remembered), strict=True):
+            table[rows] = part
 
 
-class Adagrad:
+class Adagrad(Rule):
     """Adagrad: ``G += g²; w -= rate · g / √(G + ε)``.
 
     Duchi et al., 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic
@@ -64,21 +75,18 @@ class Adagrad:
             sums.add_(gradient.square().mean(dim=1, keepdim=True))
         value.addcdiv_(gradient, (sums + EPSILON).sqrt_(), value=-self.rate)
 
-    def steps_rows(self, value: Tensor) -> bool:
-        """Tell whether `step_rows` can move rows of this table: elementwise, on a CPU."""
-        return not self.by_row and value.device.type == "cpu"
-
     def step_rows(
         self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
     ) -> None:
-        """Take a step of only these distinct rows, in one pass over each."""
-        if not len(rows):
-            return
-        number = value.numpy().dtype.type
-        table, sums, slopes = (
-            of.view(len(of), -1).numpy() for of in (value, memories[0], gradient)
-        )
-        _step_rows(table, sums, rows.numpy(), slopes, number(self.rate), number(EPSILON))
+        """Move only these distinct rows, on a CPU in one pass over each."""
+        if self.by_row or value.device.type != "cpu":
+            super().step_rows(value, memories, rows, gradient)
+        elif len(rows):
+            number = value.numpy().dtype.type
+            table, sums, slopes = (
+                of.view(len(of), -1).numpy() for of in (value, memories[0], gradient)
+            )
+            _step_rows(table, sums, rows.numpy(), slopes, number(self.rate), number(EPSILON))
 
 
 @compiled
@@ -98,7 +106,7 @@ def _step_rows(
             value[place] -= rate * slope / np.sqrt(total[place] + epsilon)
 
 
-class RMSprop:
+class RMSprop(Rule):
     """RMSprop: ``G += (1 − decay) (g² − G); w -= rate · g / √(G + ε)``.
 
     Hinton et al., 2012, lecture 6e of "Neural Networks for Machine Learning".
@@ -127,7 +135,7 @@ class RMSprop:
         value.addcdiv_(gradient, (mean + EPSILON).sqrt_(), value=-self.rate)
 
 
-class Adam:
+class Adam(Rule):
     """Adam, with moments and a step count of each row's own.
 
     ``m += (1 − β₁)(g − m); v += (1 − β₂)(g² − v);
@@ -163,7 +171,7 @@ class Adam:
         value.sub_(mean / (1 - self.first**steps) / size, alpha=self.rate)
 
 
-class Momentum:
+class Momentum(Rule):
     """Another rule's steps, carried on: ``v ← momentum · v + step; w += v``.
 
     As in the official GRU4Rec, the velocity is of the steps, not of the gradients.

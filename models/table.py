@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .compiled import compiled
 from .copies import Copies
-from .optim import Adagrad, Rule
+from .optim import Rule
 from .vocabulary import NO_ITEM
 
 
@@ -80,7 +80,8 @@ class Table:
 
         Examples
         --------
-        >>> table = Table(0, 0.0, Adagrad(0.1), torch.device("cpu"), torch.float32)
+        >>> from nextclick.models.optim import make_rule
+        >>> table = Table(0, 0.0, make_rule("adagrad", 0.1), torch.device("cpu"), torch.float32)
         >>> table.reserve(6)
         >>> table.sum((torch.tensor([5, 2]), torch.ones(2)), (torch.tensor([5]), torch.ones(1)))
         (tensor([5, 2]), tensor([2., 1.]))
@@ -102,15 +103,7 @@ class Table:
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
-        if isinstance(self.rule, Adagrad) and self.rule.steps_rows(self.values):
-            self.rule.step_rows(self.values, self.memories, rows, gradient)
-            return
-        values = pick(self.values, rows)
-        memories = [pick(memory, rows) for memory in self.memories]
-        self.rule.step(values, memories, gradient)
-        self.values[rows] = values
-        for memory, moved in zip(self.memories, memories, strict=True):
-            memory[rows] = moved
+        self.rule.step_rows(self.values, self.memories, rows, gradient)
 
     def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
