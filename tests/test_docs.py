@@ -1,0 +1,35 @@
+"""What the documents point to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+SOURCE = re.compile(r"`((?:benchmarks|connectors|models|stream|tests|docs)/[\w./]+\.\w+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_named_files_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in LINK.findall(text) if "://" not in link]
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [name for name in SOURCE.findall(text) if not (ROOT / name).exists()]
+    assert not missing
+
+
+def test_the_pages_have_links() -> None:
+    assert sum(len(LINK.findall(page.read_text(encoding="utf-8"))) for page in PAGES) > 20
+
+
+def test_every_source_file_is_told_of_in_the_design() -> None:
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    files = [
+        file for room in ("connectors", "models", "stream") for file in (ROOT / room).rglob("*.py")
+    ]
+    untold = {file.name for file in files if f"`{file.name}`" not in design} - {"__init__.py"}
+    assert not untold
