@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from .device import cores
+from .device import cores, on_host
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Aside:
 
         """
         spare = cores() >= 2 * torch.get_num_threads()
-        if not worth or self._device.type != "cpu" or not spare:
+        if not worth or not on_host(self._device) or not spare:
             return (task() for task in tasks)
         return self._results(tasks, [self._thread.submit(task) for task in tasks])
 

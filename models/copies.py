@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .device import on_host
+
 LARGE = 1 << 20
 """Bytes from which on it pays to use memory again."""
 
@@ -46,7 +48,7 @@ class Copies:
         """Copy a tensor, or some of its rows, to the host."""
         tensor = tensor.detach()
         places = None if rows is None else torch.from_numpy(rows).to(tensor.device)
-        if tensor.device.type != "cpu":
+        if not on_host(tensor):
             return tensor.cpu() if places is None else tensor.index_select(0, places).cpu()
         shape = tensor.shape if rows is None else (len(rows), *tensor.shape[1:])
         copy = torch.from_numpy(self._room(shape, tensor.numpy().dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import Tensor
 
 
 def choose_device(device: str) -> torch.device:
@@ -21,6 +22,12 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but torch finds no GPU: choose auto or cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def on_host(where: Tensor | torch.device) -> bool:
+    """Tell whether arrays lie where compiled loops can reach them; else torch does their work."""
+    device = where if isinstance(where, torch.device) else where.device
+    return device.type == "cpu"
 
 
 def cores() -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .compiled import compiled
+from .device import on_host
 
 EPSILON = 1e-6
 
@@ -79,7 +80,7 @@ class Adagrad(Rule):
         self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
     ) -> None:
         """Move only these distinct rows, on a CPU in one pass over each."""
-        if self.by_row or value.device.type != "cpu":
+        if self.by_row or not on_host(value):
             super().step_rows(value, memories, rows, gradient)
         elif len(rows):
             number = value.numpy().dtype.type

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .compiled import compiled
+from .device import on_host
 from .table import pick
 from .vocabulary import NO_ITEM
 
@@ -123,7 +124,7 @@ class Race:
         unborn_targets = self._unborn & (targets[:, None] == births.rows)
         self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
         count = max(1, len(outputs))
-        sharing = min(MOST_PARTS, count // LEAST_CLICKS) if outputs.device.type == "cpu" else 1
+        sharing = min(MOST_PARTS, count // LEAST_CLICKS) if on_host(outputs) else 1
         share = -(-count // max(1, sharing))
         block = max(1, min(share, BLOCK_SCORES // max(len(bias), width)))
         self.parts = [slice(at, at + block) for at in range(0, count, block)]
@@ -191,7 +192,7 @@ def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
     out, and the product is half as fast again as one over all rows. For few outputs it takes as
     long as the rows take to be read, and blocks only cost their calls.
     """
-    if outputs.device.type != "cpu" or len(bias) <= BLOCK_ROWS or len(outputs) <= FEW:
+    if not on_host(outputs) or len(bias) <= BLOCK_ROWS or len(outputs) <= FEW:
         return torch.addmm(bias, outputs, embedding.T)
     scores = outputs.new_empty((len(outputs), len(bias)))
     for start in range(0, len(bias), BLOCK_ROWS):
@@ -216,7 +217,7 @@ def count_at_least(values: Tensor, least: Tensor) -> Tensor:
     tensor([3])
 
     """
-    if values.device.type == "cpu":
+    if on_host(values):
         return torch.from_numpy(_count_at_least(values.numpy(), least[:, 0].numpy()))
     return (values >= least).sum(dim=1)
 

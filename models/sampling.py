@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .compiled import compiled
 from .copies import Copies
+from .device import on_host
 from .items import ItemTable
 from .table import pick
 
@@ -134,7 +135,7 @@ class Popularity:
 
     def _places(self, draws: Tensor) -> Tensor:
         """Give for each draw the first place of the table that exceeds it."""
-        if draws.device.type != "cpu" or not self._table[-1]:
+        if not on_host(draws) or not self._table[-1]:
             places = torch.searchsorted(self._table, draws, right=True)
             return places.clamp_(max=len(self._table) - 1)
         table = self._table.numpy()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .compiled import compiled
 from .copies import Copies
+from .device import on_host
 from .optim import Rule
 from .vocabulary import NO_ITEM
 
@@ -89,7 +90,7 @@ class Table:
         """
         rows = torch.cat([rows for rows, _ in found])
         shape = self.values.shape[1:]
-        if rows.device.type == "cpu":
+        if on_host(rows):
             distinct, slots = _distinct(rows.numpy(), self._slots)
             sums = np.zeros((len(distinct), math.prod(shape)), self.values.numpy().dtype)
             begin = 0
