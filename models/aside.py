@@ -18,8 +18,8 @@ class Aside:
 
     Only for few and large operations: those of two threads run side by side, but each time one
     ends its thread waits for the interpreter, so many small ones on both are slower than on one.
-    A GPU queues its work by itself, and where torch already uses every core a second thread only
-    gets in the way: there each task is done when its result is asked for.
+    A GPU queues its work by itself, and where there are fewer than twice as many cores as torch has
+    threads another one only gets in the way: there each task is done when its result is asked for.
 
     Parameters
     ----------

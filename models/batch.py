@@ -29,8 +29,8 @@ class Batch:
         The rows on the device, and the new items among them.
     worth
         Whether another thread is worth beginning.
-    noting
-        Gives what the memory has noted, if there is one.
+    noting, kept
+        Has the memory note it, if there is one, and what it has noted by now.
     tested
         What is found of it.
     before, random
@@ -44,17 +44,17 @@ class Batch:
     rows: Tensor
     births: Births
     worth: bool
-    noting: Iterator[Noted]
+    noting: Iterator[None]
+    kept: list[Noted]
     tested: Tested
     before: tuple[int, int]
     random: tuple[Tensor, Tensor]
     tracks: Tensor = field(init=False)
     ends: Tensor = field(init=False)
     gradient: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    _noted: Noted | None = None
 
     def noted(self) -> Noted | None:
         """Wait for what the memory has noted; None where there is none."""
-        if self._noted is None:
-            self._noted = next(self.noting, None)
-        return self._noted
+        if not self.kept:
+            next(self.noting, None)
+        return self.kept[0] if self.kept else None

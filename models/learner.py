@@ -216,16 +216,19 @@ class OnlineGRU4Rec:
         random = self._initial.get_state(), self._draws.get_state()
         placed, new = self.vocabulary.admit(items)
         worth = len(windows.scored) * self.vocabulary.used >= WORTH_A_THREAD
-        noting: Iterator[Noted] = iter(())
+        noting: Iterator[None] = iter(())
+        kept: list[Noted] = []
         if self.memory:
             slots, lives = self.sessions.slots(windows.sessions), self.vocabulary.lives
             stamped = placed + (lives[placed] << SHIFT)
             note = partial(self.memory.note, windows.group, slots, stamped, windows.scored, lives)
-            noting = self._aside.ahead([partial(note, after=after)], worth)
+            noting = self._aside.ahead([lambda: kept.append(note(after=after))], worth)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        return Batch(windows, placed, new, rows, births, worth, noting, tested, before, random)
+        return Batch(
+            windows, placed, new, rows, births, worth, noting, kept, tested, before, random
+        )
 
     def _find(
         self, batch: Batch, k: int, *, test: bool, learn: bool, after: bool

@@ -18,7 +18,7 @@ from .table import pick
 from .vocabulary import NO_ITEM
 
 BLOCK_SCORES = 1 << 24
-"""At most about this many scores (64 MiB in float32) are held at a time."""
+"""At most about this many scores (64 MiB in float32) are held at a time by each thread."""
 
 LEAST_CLICKS, MOST_PARTS = 96, 6
 """Where two threads can share the work, it has at most so many parts, of at least so many clicks

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -471,6 +471,29 @@ def test_a_batch_that_fails_has_never_been(
     assert kept.values == expected.values
     for array_name, array in expected.arrays.items():
         np.testing.assert_array_equal(array, kept.arrays[array_name], err_msg=array_name)
+    assert drive(one, stream(64, seed=1), 16) == drive(other, stream(64, seed=1), 16)
+
+
+def test_an_interrupt_while_the_memory_notes_a_batch_leaves_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = model(memory=1000), model(memory=1000)
+    for each in (one, other):
+        drive(each, stream(100), 16)
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupted(tasks: Sequence[Callable[[], object]], worth: bool) -> Iterator[object]:
+        return (stop(task()) for task in tasks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one._aside, "ahead", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.test_then_learn(["s1", "new", "new"], [1, "new", 1])
+    kept, expected = one.state(), other.state()
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(array, kept.arrays[name], err_msg=name)
     assert drive(one, stream(64, seed=1), 16) == drive(other, stream(64, seed=1), 16)
 
 
