@@ -481,7 +481,7 @@ def test_an_interrupt_while_the_memory_notes_a_batch_leaves_nothing_of_it(
     for each in (one, other):
         drive(each, stream(100), 16)
 
-    def stop(_: object) -> None:
+    def stop(_: object) -> object:
         raise KeyboardInterrupt
 
     def interrupted(tasks: Sequence[Callable[[], object]], worth: bool) -> Iterator[object]:
