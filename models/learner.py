@@ -28,7 +28,7 @@ from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Race, Ranking
 from .recipe import Recipe
-from .recommender import Id, State, Tested
+from .recommender import Id, State, Tested, prefixed, within
 from .sampling import Popularity
 from .sessions import SessionStore
 from .table import pick
@@ -440,8 +440,15 @@ class OnlineGRU4Rec:
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        return copy_of(self)
+        state = copy_of(self, self.network, self.trainer.memories)
+        if self.memory:
+            used = self.vocabulary.used
+            recall = self.memory.state(self.sessions.held, used, self.copies)
+            state.arrays |= prefixed("recall.", recall)
+        return state
 
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave, by a model of the same configuration."""
-        put_back(self, state)
+        put_back(self, self.network, self.trainer.memories, state)
+        if self.memory:
+            self.memory.restore(within("recall.", state.arrays))

@@ -17,9 +17,10 @@ from torch import Tensor
 from ..copies import Copies
 from ..device import choose_device
 from ..items import ItemTable
+from ..learner_state import copy_of, put_back
 from ..optim import make_rule
 from ..ranking import Births, rank
-from ..recommender import Id, State, Tested, prefixed, within
+from ..recommender import Id, State, Tested
 from ..sampling import Popularity
 from ..sessions import SessionStore
 from ..vocabulary import NO_ITEM, Vocabulary
@@ -295,42 +296,8 @@ class Windowed(ABC):
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        copies = self.copies
-        copies.begin()
-        sessions, kept = self.sessions.state(copies)
-        counts, popularity = self.popularity.state(copies)
-        tensors = {
-            **{f"reader.{name}": copies.of(w) for name, w in self.reader.named_parameters()},
-            **{f"memory.{place}": copies.of(m) for place, m in enumerate(self.lesson.memories)},
-            **prefixed("items.", self.items.state(self.vocabulary.used, copies)),
-            **prefixed("sessions.", kept),
-            **prefixed("popularity.", counts),
-            "random.initial": self._initial.get_state(),
-            "random.draws": self._draws.get_state(),
-        }
-        catalogue, by_item = self.vocabulary.state()
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        arrays |= prefixed("catalogue.", by_item)
-        values = {
-            "catalogue": catalogue,
-            "born": self.items.born,
-            "sessions": sessions,
-            "popularity": popularity,
-        }
-        return State(arrays, values)
+        return copy_of(self, self.reader, self.lesson.memories)
 
-    @torch.no_grad()
     def restore(self, state: State) -> None:
         """Take back a state that `state` gave, by a model of the same settings."""
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
-        for name, weight in self.reader.named_parameters():
-            weight.copy_(tensors[f"reader.{name}"])
-        for place, memory in enumerate(self.lesson.memories):
-            memory.copy_(tensors[f"memory.{place}"])
-        self.items.restore(within("items.", tensors), state.values["born"])
-        catalogue = within("catalogue.", state.arrays)
-        self.vocabulary.restore(state.values["catalogue"], catalogue)
-        self.sessions.restore(state.values["sessions"], within("sessions.", tensors))
-        self.popularity.restore(within("popularity.", tensors), state.values["popularity"])
-        self._initial.set_state(tensors["random.initial"])
-        self._draws.set_state(tensors["random.draws"])
+        put_back(self, self.reader, self.lesson.memories, state)
