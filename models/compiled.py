@@ -30,13 +30,26 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
     1.5
 
     """
+    return _made(function, set())
+
+
+def summing(function: Callable[P, T]) -> Callable[P, T]:
+    """Compile like `compiled`, but let sums be added up in any order, several terms at once.
+
+    What comes out differs by rounding; what is not a number stays none.
+    """
+    return _made(function, {"reassoc", "contract"})
+
+
+def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     # What is kept goes by this name, and by the function's own file only: but its constants, and
     # what it calls, may stand in others.
     function.__qualname__ += f"-{SOURCES}"
+    options = {"nogil": True, "error_model": "numpy", "fastmath": liberties}
     try:
-        made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        made = numba.njit(cache=True, **options)(function)
     except RuntimeError:
-        made = numba.njit(nogil=True, error_model="numpy")(function)
+        made = numba.njit(**options)(function)
     return cast(Callable[P, T], made)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from .compiled import compiled
 from .copies import Copies
+from .device import on_host
 from .optim import Rule
 from .recommender import within
 from .table import Table, pick
@@ -96,10 +100,15 @@ class ItemTable:
 
     def stamp(self, rows: Tensor) -> Tensor:
         """Stamp rows for keeping."""
+        if on_host(rows):
+            return torch.from_numpy(_stamp(rows.numpy(), self.births.numpy()))
         return pick(self.births, rows) * ROWS + rows
 
     def unstamp(self, stamps: Tensor) -> Tensor:
         """Give the rows of stamps, `NO_ITEM` for items that have left since."""
+        if on_host(stamps):
+            rows = _unstamp(stamps.reshape(-1).numpy(), self.births.numpy())
+            return torch.from_numpy(rows).view(stamps.shape)
         rows = stamps & (ROWS - 1)
         return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
 
@@ -120,3 +129,20 @@ class ItemTable:
         used = len(arrays["births"])
         self.births = self.births.new_zeros(len(self.bias.values))
         self.births[:used] = arrays["births"].to(self.births)
+
+
+@compiled
+def _stamp(rows: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+    stamps = np.empty_like(rows)
+    for at in range(len(rows)):
+        stamps[at] = births[rows[at]] * ROWS + rows[at]
+    return stamps
+
+
+@compiled
+def _unstamp(stamps: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.empty_like(stamps)
+    for at in range(len(stamps)):
+        row = stamps[at] & (ROWS - 1)
+        rows[at] = row if births[row] == stamps[at] >> SHIFT else NO_ITEM
+    return rows

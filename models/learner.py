@@ -219,9 +219,10 @@ class OnlineGRU4Rec:
         noting: Iterator[None] = iter(())
         kept: list[Noted] = []
         if self.memory:
-            slots, lives = self.sessions.slots(windows.sessions), self.vocabulary.lives
+            lives = self.vocabulary.lives
             stamped = placed + (lives[placed] << SHIFT)
-            note = partial(self.memory.note, windows.group, slots, stamped, windows.scored, lives)
+            of = windows.group, windows.slots, stamped, windows.scored
+            note = partial(self.memory.note, *of, lives)
             noting = self._aside.ahead([lambda: kept.append(note(after=after))], worth)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
@@ -365,17 +366,19 @@ class OnlineGRU4Rec:
             (u, width): the state before the last K clicks of each track.
 
         """
-        slides = windows.slides
+        group = self._ship(windows.group[windows.scored])
+        furthest = int(windows.slides.max(initial=0))
+        if not furthest:
+            return pick(states, group), states
         history = [states]
-        for slide in range(int(slides.max(initial=0))):
+        for slide in range(furthest):
             column = np.minimum(windows.size - windows.kept + slide, windows.width - 1)
-            moved = self._ship(np.flatnonzero(slides > slide))
+            moved = self._ship(np.flatnonzero(windows.slides > slide))
             clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
             state = history[-1].clone()
             inputs = pick(self.items.inputs.values, clicked)
             state[moved] = self.precision.run("step", inputs, state[moved])
             history.append(state)
-        group = self._ship(windows.group[windows.scored])
         return torch.stack(history)[self._ship(windows.starts), group], history[-1]
 
     def _report(self, ranking: Ranking, scored: NDArray[np.int64], tested: Tested) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .memory import Evidence, Memory, Weights
-from .ranking import SLACK, Race, Ranking, count_at_least
+from .ranking import SLACK, Race, Ranking, ranks_above
 from .vocabulary import NO_ITEM
 from .weighing import Real, weigh_up
 
@@ -142,7 +142,7 @@ class Mixture:
         network, special = self._network, self._special
         device = network.device
         goal, better = (torch.from_numpy(of).to(device) for of in (self._goal, self._better))
-        ranks = count_at_least(network, torch.from_numpy(self._bar).to(device)[:, None]) + better
+        ranks = ranks_above(network, torch.from_numpy(self._bar).to(device)[:, None]) + better
         # Where the probability is too small for a number, all items tie with it.
         ranks = torch.where(goal == 0, items, ranks).minimum(items)
         ranks.masked_fill_(goal.isnan(), -1)

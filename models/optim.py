@@ -70,6 +70,11 @@ class Adagrad(Rule):
     def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
         (sums,) = memories
+        if not self.by_row and on_host(value):
+            number = value.numpy().dtype.type
+            flat = (of.view(-1).numpy() for of in (value, sums, gradient.contiguous()))
+            _step(*flat, number(self.rate), number(EPSILON))
+            return
         if sums.shape == gradient.shape:
             sums.addcmul_(gradient, gradient)
         else:
@@ -91,6 +96,16 @@ class Adagrad(Rule):
 
 
 @compiled
+def _step(
+    values: NDArray[Any], sums: NDArray[Any], slopes: NDArray[Any], rate: Any, epsilon: Any
+) -> None:
+    for place in range(len(values)):
+        slope = slopes[place]
+        sums[place] += slope * slope
+        values[place] -= rate * slope / np.sqrt(sums[place] + epsilon)
+
+
+@compiled
 def _step_rows(
     values: NDArray[Any],
     sums: NDArray[Any],
@@ -100,11 +115,7 @@ def _step_rows(
     epsilon: Any,
 ) -> None:
     for at in range(len(rows)):
-        value, total, slopes = values[rows[at]], sums[rows[at]], gradient[at]
-        for place in range(len(slopes)):
-            slope = slopes[place]
-            total[place] += slope * slope
-            value[place] -= rate * slope / np.sqrt(total[place] + epsilon)
+        _step(values[rows[at]], sums[rows[at]], gradient[at], rate, epsilon)
 
 
 class RMSprop(Rule):

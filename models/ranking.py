@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compiled import compiled
+from .compiled import compiled, summing
 from .device import on_host
 from .table import pick
 from .vocabulary import NO_ITEM
@@ -26,6 +26,9 @@ each, if memory allows."""
 
 BLOCK_ROWS, FEW = 1024, 16
 """Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
+
+COUNTED = 1 << 20
+"""As far as float32 is counted in: it is exact up to 2 to the power of 24."""
 
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
@@ -118,11 +121,11 @@ class Race:
         self._bias = bias
         self._births = births
         self.targets = targets
-        norms = outputs.norm(dim=1) * pick(embedding, targets).norm(dim=1)
-        self.size = norms + pick(bias, targets).abs()
+        self.size = sizes(outputs, embedding, bias, targets)
         self._unborn = clicks[:, None] <= births.clicks
-        unborn_targets = self._unborn & (targets[:, None] == births.rows)
-        self.unseen = unborn_targets.any(dim=1) | (targets == NO_ITEM)
+        self.unseen = targets == NO_ITEM
+        if len(births.rows):
+            self.unseen |= (self._unborn & (targets[:, None] == births.rows)).any(dim=1)
         count = max(1, len(outputs))
         sharing = min(MOST_PARTS, count // LEAST_CLICKS) if on_host(outputs) else 1
         share = -(-count // max(1, sharing))
@@ -151,24 +154,27 @@ class Race:
         own = scores.gather(1, self.targets[part, None])
         # Products of other shapes round differently: what rounding cannot tell apart is equal.
         slack = SLACK * torch.finfo(own.dtype).eps * self.size[part, None]
-        ranks = count_at_least(scores, own - slack)
+        ranks = ranks_above(scores, own - slack).masked_fill_(self.unseen[part], 0)
         if k:
             values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
         else:
             # New ones: a view would keep all the scores.
             values = scores.new_empty((len(scores), 0))
             best = self.targets.new_empty((len(scores), 0))
-        # One score that is not a number makes the sum none.
-        broken = scores.sum(dim=1).isnan() & ~self.unseen[part]
-        return Ranking(ranks.masked_fill_(broken, -1), best, values)
+        return Ranking(ranks, best, values)
 
     def finish(self, rankings: Sequence[Ranking]) -> Ranking:
         """Put the rankings of all parts together."""
-        ranks, best, values = (
-            torch.cat([getattr(ranking, name) for ranking in rankings])
-            for name in ("ranks", "best", "scores")
-        )
-        return Ranking(ranks.masked_fill_(self.unseen, 0), best, values)
+        together = rankings[0]
+        if len(rankings) > 1:
+            together = Ranking(
+                *(
+                    torch.cat([getattr(ranking, name) for ranking in rankings])
+                    for name in ("ranks", "best", "scores")
+                )
+            )
+        together.ranks.masked_fill_(self.unseen, 0)
+        return together
 
 
 def rank(
@@ -201,33 +207,71 @@ def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
     return scores
 
 
-def count_at_least(values: Tensor, least: Tensor) -> Tensor:
+def sizes(outputs: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Give the largest that each target's score could be: (m,)."""
+    if on_host(outputs):
+        of = (outputs.numpy(), embedding.numpy(), bias.numpy(), targets.numpy())
+        return torch.from_numpy(_sizes(*of))
+    norms = outputs.norm(dim=1) * pick(embedding, targets).norm(dim=1)
+    return norms + pick(bias, targets).abs()
+
+
+@summing
+def _sizes(
+    outputs: NDArray[Any], embedding: NDArray[Any], bias: NDArray[Any], targets: NDArray[np.int64]
+) -> NDArray[Any]:
+    sizes = np.empty(len(outputs), outputs.dtype)
+    for row in range(len(outputs)):
+        output, embedded = outputs[row], embedding[targets[row]]
+        one, other = sizes.dtype.type(0), sizes.dtype.type(0)
+        for place in range(len(output)):
+            one += output[place] * output[place]
+            other += embedded[place] * embedded[place]
+        sizes[row] = np.sqrt(one) * np.sqrt(other) + np.abs(bias[targets[row]])
+    return sizes
+
+
+def ranks_above(values: Tensor, least: Tensor) -> Tensor:
     """Count each row's values that are at least as large as its bar.
 
     Parameters
     ----------
     values
-        (m, n).
+        (m, n); minus infinity where there is no value.
     least
         (m, 1).
 
+    Returns
+    -------
+    Tensor
+        int64 (m,); -1 for a row that has no rank: not all of its values, or not its bar, are
+        numbers.
+
     Examples
     --------
-    >>> count_at_least(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), torch.tensor([[2.0]]))
+    >>> ranks_above(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), torch.tensor([[2.0]]))
     tensor([3])
 
     """
     if on_host(values):
-        return torch.from_numpy(_count_at_least(values.numpy(), least[:, 0].numpy()))
-    return (values >= least).sum(dim=1)
+        return torch.from_numpy(_ranks_above(values.numpy(), least[:, 0].numpy()))
+    broken = ~((values < torch.inf).all(dim=1) & (least[:, 0] < torch.inf))
+    return (values >= least).sum(dim=1).masked_fill_(broken, -1)
 
 
-@compiled
-def _count_at_least(values: NDArray[Any], least: NDArray[Any]) -> NDArray[np.int64]:
-    counts = np.empty(len(values), np.int64)
+@summing
+def _ranks_above(values: NDArray[Any], least: NDArray[Any]) -> NDArray[np.int64]:
+    ranks, columns = np.empty(len(values), np.int64), values.shape[1]
+    # Counted in the values' own type, many at a time, and no further than it counts exactly.
+    zero, one = values.dtype.type(0), values.dtype.type(1)
     for row in range(len(values)):
-        bar, count = least[row], 0
-        for value in values[row]:
-            count += value >= bar
-        counts[row] = count
-    return counts
+        bar, rank = least[row], 0
+        odd = zero if bar < np.inf else one
+        for start in range(0, columns, COUNTED):
+            above, part = zero, values[row, start : start + COUNTED]
+            for at in range(len(part)):
+                above += one if part[at] >= bar else zero
+                odd += zero if part[at] < np.inf else one
+            rank += int(above)
+        ranks[row] = rank if odd == zero else -1
+    return ranks

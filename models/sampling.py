@@ -14,6 +14,7 @@ from .copies import Copies
 from .device import on_host
 from .items import ItemTable
 from .table import pick
+from .vocabulary import NO_ITEM
 
 REFRESH = 1024
 """Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
@@ -118,8 +119,9 @@ class Popularity:
 
     def counts(self, rows: Tensor) -> Tensor:
         """Tell what the clicks on rows count today: float64, as many; 0 for rows never counted."""
-        inside = rows < len(self._counts)
-        return pick(self._counts, rows.where(inside, 0)).where(inside, 0) * math.exp2(-self._age)
+        # No item is never counted.
+        counted = rows.masked_fill(rows >= len(self._counts), NO_ITEM)
+        return pick(self._counts, counted) * math.exp2(-self._age)
 
     def sample(self, count: int) -> Tensor:
         """Draw rows, with replacement: int64 (count,).
@@ -129,16 +131,17 @@ class Popularity:
         """
         if not len(self._table):
             return self._stamps
-        draw = torch.rand(count, dtype=torch.float64, generator=self._generator)
-        draw = draw.to(self._table.device) * self._table[-1]
-        return self._items.unstamp(pick(self._stamps, self._places(draw)))
+        draws = torch.rand(count, dtype=torch.float64, generator=self._generator)
+        places = self._places(draws.to(self._table.device))
+        return self._items.unstamp(pick(self._stamps, places))
 
     def _places(self, draws: Tensor) -> Tensor:
-        """Give for each draw the first place of the table that exceeds it."""
-        if not on_host(draws) or not self._table[-1]:
+        """Give for each draw of [0, 1) the first place of the table beyond that share of its sum."""
+        table = self._table.numpy() if on_host(draws) else None
+        if table is None or not table[-1]:
+            draws = draws * self._table[-1]
             places = torch.searchsorted(self._table, draws, right=True)
             return places.clamp_(max=len(self._table) - 1)
-        table = self._table.numpy()
         if len(self._guide) != len(table):
             self._guide = _make_guide(table)
         return torch.from_numpy(_look_up(table, self._guide, draws.numpy()))
@@ -169,7 +172,7 @@ class Popularity:
 
     def _weights(self, counts: Tensor) -> Tensor:
         # Zero to the power of zero is one, but a row without clicks is never to be drawn.
-        return counts.pow(self.alpha).masked_fill(counts == 0, 0)
+        return counts.pow(self.alpha) if self.alpha else (counts > 0).to(counts.dtype)
 
     def state(self, copies: Copies) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Copy the counts and the table."""
@@ -223,8 +226,8 @@ def _look_up(
     size = len(table)
     places = np.empty(len(draws), np.int64)
     for number in range(len(draws)):
-        draw = draws[number]
-        at = int(guide[min(int(draw / table[-1] * size), size - 1)])
+        draw = draws[number] * table[-1]
+        at = int(guide[min(int(draws[number] * size), size - 1)])
         while at > 0 and table[at - 1] > draw:
             at -= 1
         while at < size - 1 and table[at] <= draw:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .copies import Copies
+from .table import pick
 from .vocabulary import NO_ITEM
 from .windows import Id, Whole, Windows, line_up
 
@@ -43,8 +44,8 @@ class SessionStore:
         # By slot; the last one, that of no slot, is never filled.
         self._kept = np.zeros(1, np.int64)
         self._free: list[int] = []
-        self._windows = torch.full((0, window), NO_ITEM, dtype=torch.int64, device=device)
-        self._states = torch.zeros((0, width), dtype=dtype, device=device)
+        self._windows = torch.full((1, window), NO_ITEM, dtype=torch.int64, device=device)
+        self._states = torch.zeros((1, width), dtype=dtype, device=device)
 
     def __len__(self) -> int:
         """Give the number of live sessions."""
@@ -67,7 +68,7 @@ class SessionStore:
             The batch holds more sessions than the store may keep.
 
         """
-        windows = line_up(sessions, self.kept, self.window, after)
+        windows = line_up(sessions, self._find, self.window, after)
         if len(windows.sessions) > self.bound:
             raise ValueError(
                 f"a batch of {len(windows.sessions)} sessions does not fit a bound of "
@@ -75,15 +76,11 @@ class SessionStore:
             )
         return windows
 
-    def kept(self, sessions: Sequence[Id]) -> Whole:
-        """Tell how many clicks are kept of each session, none of one that is not live."""
-        kept: Whole = self._kept[self.slots(sessions)]
-        return kept
-
-    def slots(self, sessions: Sequence[Id]) -> Whole:
-        """Give the places that sessions have in the store, -1 for those that are not live."""
+    def _find(self, sessions: Sequence[Id]) -> tuple[Whole, Whole]:
+        """Give the slots of sessions, -1 for those not live, and how many clicks are kept."""
         slots = self._slots
-        return np.array([slots.get(session, -1) for session in sessions], np.int64)
+        found = np.array([slots.get(session, -1) for session in sessions], np.int64)
+        return found, self._kept[found]
 
     @property
     def held(self) -> Whole:
@@ -109,21 +106,14 @@ class SessionStore:
             (u, width): hidden states before the stored clicks; zero for a new session.
 
         """
-        device, slots = stamps.device, self.slots(windows.sessions)
-        tracks = torch.full((len(slots), windows.width), NO_ITEM, dtype=torch.int64, device=device)
-        states = torch.zeros(
-            (len(slots), self._states.shape[1]), dtype=self._states.dtype, device=device
+        device = stamps.device
+        held = torch.from_numpy(windows.slots % len(self._kept)).to(device)
+        clicks = torch.full(
+            (len(held), windows.width - self.window), NO_ITEM, dtype=torch.int64, device=device
         )
-        live = np.flatnonzero(slots >= 0)
-        if len(live):
-            places = torch.from_numpy(live).to(device)
-            held = torch.from_numpy(slots[live]).to(device)
-            tracks[places, : self.window] = self._windows[held]
-            states[places] = self._states[held]
-        group = torch.from_numpy(windows.group).to(device)
-        column = torch.from_numpy(windows.turn + self.window).to(device)
-        tracks[group, column] = stamps
-        return tracks, states
+        turn = torch.from_numpy(windows.turn).to(device)
+        clicks[torch.from_numpy(windows.group).to(device), turn] = stamps
+        return torch.cat([pick(self._windows, held), clicks], dim=1), pick(self._states, held)
 
     def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> Whole:
         """Keep the batch's sessions as they stand after it, and give their slots.
@@ -136,16 +126,15 @@ class SessionStore:
             (u, width): hidden states before the last K clicks of each track.
 
         """
-        last = np.empty(len(windows.sessions), np.int64)
-        last[windows.group] = np.arange(len(windows.group))
-        slots = np.empty_like(last)
-        for place in np.argsort(last).tolist():
+        slots = np.empty_like(windows.latest)
+        for place in windows.latest.tolist():
             slots[place] = self._touch(windows.sessions[place])
         self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
         columns = windows.count[:, None] + np.arange(self.window)
         held = torch.from_numpy(slots).to(tracks.device)
-        self._windows[held] = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
-        self._states[held] = states
+        last = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
+        self._windows.index_copy_(0, held, last)
+        self._states.index_copy_(0, held, states)
         return slots
 
     def _touch(self, session: Id) -> int:
@@ -162,12 +151,12 @@ class SessionStore:
         return slot
 
     def _grow(self) -> None:
-        old = len(self._windows)
+        old = len(self._kept) - 1
         new = min(self.bound, max(1024, 2 * old))
-        windows = self._windows.new_full((new, self.window), NO_ITEM)
-        windows[:old] = self._windows
-        states = self._states.new_zeros((new, self._states.shape[1]))
-        states[:old] = self._states
+        windows = self._windows.new_full((new + 1, self.window), NO_ITEM)
+        windows[:old] = self._windows[:old]
+        states = self._states.new_zeros((new + 1, self._states.shape[1]))
+        states[:old] = self._states[:old]
         kept = np.zeros(new + 1, np.int64)
         kept[:old] = self._kept[:old]
         self._windows, self._states, self._kept = windows, states, kept
@@ -192,6 +181,6 @@ class SessionStore:
         self._slots = {session: slot for slot, session in enumerate(sessions)}
         self._kept = np.append(arrays["kept"].numpy(), 0)
         self._free = []
-        device, dtype = self._states.device, self._states.dtype
-        self._windows = arrays["windows"].to(device).clone()
-        self._states = arrays["states"].to(device, dtype).clone()
+        windows, states = arrays["windows"].to(self._windows), arrays["states"].to(self._states)
+        self._windows = torch.cat([windows, self._windows.new_full((1, self.window), NO_ITEM)])
+        self._states = torch.cat([states, self._states.new_zeros((1, states.shape[1]))])

@@ -92,12 +92,12 @@ class Table:
         shape = self.values.shape[1:]
         if on_host(rows):
             distinct, slots = _distinct(rows.numpy(), self._slots)
-            sums = np.zeros((len(distinct), math.prod(shape)), self.values.numpy().dtype)
-            begin = 0
+            sums = np.empty((len(distinct), math.prod(shape)), self.values.numpy().dtype)
+            begin = seen = 0
             for part, gradient in found:
                 end = begin + len(part)
                 slopes = gradient.contiguous().view(len(part), sums.shape[1]).numpy()
-                _add_by_slot(slopes, slots[begin:end], sums)
+                seen = _add_by_slot(slopes, slots[begin:end], sums, seen)
                 begin = end
             return torch.from_numpy(distinct), torch.from_numpy(sums).view(len(sums), *shape)
         return sum_sorted(rows, torch.cat([gradient for _, gradient in found]))
@@ -173,10 +173,21 @@ def _distinct(
 
 
 @compiled
-def _add_by_slot(gradient: NDArray[Any], slots: NDArray[np.int64], sums: NDArray[Any]) -> None:
-    """Add each row of a gradient to the sum of its slot, if it has one."""
+def _add_by_slot(
+    gradient: NDArray[Any], slots: NDArray[np.int64], sums: NDArray[Any], seen: int
+) -> int:
+    """Add each row of a gradient to the sum of its slot, if it has one.
+
+    The first `seen` slots hold sums; the others come in order, and hold nothing yet. Gives how many
+    hold sums afterwards.
+    """
     for at in range(len(slots)):
-        if slots[at] >= 0:
-            into, slopes = sums[slots[at]], gradient[at]
+        slot = slots[at]
+        if slot == seen:
+            sums[slot] = gradient[at]
+            seen += 1
+        elif slot >= 0:
+            into, slopes = sums[slot], gradient[at]
             for place in range(len(slopes)):
                 into[place] += slopes[place]
+    return seen

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import compiled
+
 Id = str | int
 Whole = NDArray[np.int64]
 
@@ -25,21 +27,31 @@ class Windows:
     ----------
     sessions
         The u sessions of the batch, by first appearance.
+    slots
+        int64 (u,): their places in the store; -1 where it does not hold them.
+    kept
+        int64 (u,): how many clicks of the session the store holds.
+    count
+        int64 (u,): how many clicks of the session the batch holds.
+    latest
+        int64 (u,): the sessions, by their last click in the batch.
+    slides
+        int64 (u,): by how many clicks the stored window moves on after this batch.
     group
         int64 (n,): which of them each click belongs to.
     turn
         int64 (n,): how many clicks of its session the batch holds before it.
     ends
         int64 (n,): how many clicks of its session the batch holds before its window's end.
-    kept
-        int64 (u,): how many clicks of the session the store holds.
-    count
-        int64 (u,): how many clicks of the session the batch holds.
     size
         K, the longest window.
+    width
+        Columns of the tracks' matrix.
     scored
         int64 (m,): the clicks that have a predecessor, by falling length of window, then in
         stream order.
+    starts
+        int64 (m,): by how many clicks each scored window starts past the stored one.
     sizes
         How many windows have a first, second, … step: falling, m first.
     steps
@@ -49,38 +61,25 @@ class Windows:
     """
 
     sessions: list[Id]
+    slots: Whole
+    kept: Whole
+    count: Whole
+    latest: Whole
+    slides: Whole
     group: Whole
     turn: Whole
     ends: Whole
-    kept: Whole
-    count: Whole
     size: int
+    width: int
     scored: Whole
+    starts: Whole
     sizes: list[int]
     steps: Whole
-
-    @property
-    def width(self) -> int:
-        """Columns of the tracks' matrix."""
-        return self.size + int(self.count.max(initial=0))
-
-    @property
-    def slides(self) -> Whole:
-        """int64 (u,): by how many clicks the stored window moves on after this batch."""
-        slides: Whole = np.maximum(0, self.kept + self.count - self.size)
-        return slides
-
-    @property
-    def starts(self) -> Whole:
-        """int64 (m,): by how many clicks each scored window starts past the stored one."""
-        held = self.kept[self.group[self.scored]] + self.ends[self.scored]
-        starts: Whole = np.maximum(0, held - self.size)
-        return starts
 
 
 def line_up(
     sessions: Sequence[Id],
-    kept_of: Callable[[Sequence[Id]], Whole],
+    find: Callable[[Sequence[Id]], tuple[Whole, Whole]],
     size: int,
     after: bool = False,
 ) -> Windows:
@@ -90,8 +89,9 @@ def line_up(
     ----------
     sessions
         Session of each click, in stream order.
-    kept_of
-        Tells how many clicks the store holds of each of some sessions, at most `size`.
+    find
+        Tells of some sessions which slots of the store they have, and how many clicks it holds of
+        each, at most `size`.
     size
         K, the longest window.
     after
@@ -100,7 +100,9 @@ def line_up(
     Examples
     --------
     >>> kept = {"a": 0, "b": 2}
-    >>> windows = line_up(["a", "b", "a"], lambda of: np.array([kept[one] for one in of]), size=3)
+    >>> def find(of):
+    ...     return np.arange(len(of)), np.array([kept[one] for one in of])
+    >>> windows = line_up(["a", "b", "a"], find, size=3)
     >>> windows.scored, windows.sizes
     (array([1, 2]), [2, 1])
 
@@ -108,31 +110,73 @@ def line_up(
     index: dict[Id, int] = {}
     group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
     unique = list(index)
-    kept = kept_of(unique)
-    count = np.bincount(group, minlength=len(unique)).astype(np.int64)
-    by_session = np.argsort(group, kind="stable")
-    turn = np.empty_like(group)
-    turn[by_session] = np.arange(len(group)) - np.repeat(np.cumsum(count) - count, count)
-
-    ends = turn + after
-    lengths = np.minimum(kept[group] + ends, size)
-    scored = np.flatnonzero(lengths)
-    scored = scored[np.argsort(-lengths[scored], kind="stable")]
-    lengths = lengths[scored]
-    longest = int(lengths.max(initial=0))
-    sizes = np.searchsorted(-lengths, -np.arange(longest), side="left")
+    slots, kept = find(unique)
+    count, latest, turn = _turns(group, len(unique))
     width = size + int(count.max(initial=0))
-    first = group[scored] * width + ends[scored] + size - lengths
-    steps = [first[:active] + step for step, active in enumerate(sizes)]
+    scored, starts, sizes, steps = _scored(group, turn + after, kept, size, width)
     return Windows(
         sessions=unique,
-        group=group,
-        turn=turn,
-        ends=ends,
+        slots=slots,
         kept=kept,
         count=count,
+        latest=latest,
+        slides=np.maximum(0, kept + count - size),
+        group=group,
+        turn=turn,
+        ends=turn + after,
         size=size,
+        width=width,
         scored=scored,
+        starts=starts,
         sizes=sizes.tolist(),
-        steps=np.concatenate(steps) if steps else np.zeros(0, np.int64),
+        steps=steps,
     )
+
+
+@compiled
+def _turns(group: Whole, sessions: int) -> tuple[Whole, Whole, Whole]:
+    """Give each session's count of clicks, the sessions by their last click, and turns."""
+    count = np.zeros(sessions, np.int64)
+    turn = np.empty(len(group), np.int64)
+    for click in range(len(group)):
+        turn[click] = count[group[click]]
+        count[group[click]] += 1
+    latest = np.empty(sessions, np.int64)
+    left = sessions
+    for click in range(len(group) - 1, -1, -1):
+        if turn[click] == count[group[click]] - 1:
+            left -= 1
+            latest[left] = group[click]
+    return count, latest, turn
+
+
+@compiled
+def _scored(
+    group: Whole, ends: Whole, kept: Whole, size: int, width: int
+) -> tuple[Whole, Whole, Whole, Whole]:
+    """Give the clicks that have a window, and its start, the windows' sizes, and their steps."""
+    # How many windows have at least so many clicks.
+    reach = np.zeros(size + 2, np.int64)
+    for click in range(len(group)):
+        reach[min(kept[group[click]] + ends[click], size)] += 1
+    for length in range(size, 0, -1):
+        reach[length] += reach[length + 1]
+    longest = 0
+    while reach[longest + 1]:
+        longest += 1
+    sizes = reach[1 : longest + 1].copy()
+    begins = np.cumsum(sizes) - sizes
+    steps = np.empty(sizes.sum(), np.int64)
+    scored, starts = np.empty(reach[1], np.int64), np.empty(reach[1], np.int64)
+    for click in range(len(group)):
+        held = kept[group[click]] + ends[click]
+        length = min(held, size)
+        if length:
+            # The next place behind those of longer windows.
+            at = reach[length + 1]
+            reach[length + 1] += 1
+            scored[at], starts[at] = click, held - length
+            first = group[click] * width + ends[click] + size - length
+            for step in range(length):
+                steps[begins[step] + at] = first + step
+    return scored, starts, sizes, steps

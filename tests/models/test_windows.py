@@ -12,8 +12,15 @@ from nextclick.models.windows import line_up
 sessions: st.SearchStrategy[list[str | int]] = st.lists(st.sampled_from("abcdef"), max_size=40)
 
 
-def kept(of: dict[str | int, int]) -> Callable[[Sequence[str | int]], NDArray[np.int64]]:
-    return lambda sessions: np.array([of.get(session, 0) for session in sessions], np.int64)
+Whole = NDArray[np.int64]
+
+
+def kept(of: dict[str | int, int]) -> Callable[[Sequence[str | int]], tuple[Whole, Whole]]:
+    def find(sessions: Sequence[str | int]) -> tuple[Whole, Whole]:
+        count = np.array([of.get(session, 0) for session in sessions], np.int64)
+        return np.arange(len(count)), count
+
+    return find
 
 
 @given(sessions, st.dictionaries(st.sampled_from("abcd"), st.integers(1, 4)), st.integers(1, 4))
@@ -51,6 +58,8 @@ def test_every_click_gets_the_last_clicks_before_it(
     assert dict(zip(windows.scored.tolist(), windows.starts.tolist(), strict=True)) == starts
     for place, session in enumerate(windows.sessions):
         assert windows.slides[place] == max(0, len(past[session]) - size)
+    last = sorted(range(len(windows.sessions)), key=lambda at: clicks[::-1].index(windows.sessions[at]))
+    assert windows.latest.tolist() == last[::-1]
 
 
 def test_windows_come_longest_first_then_in_stream_order() -> None:
