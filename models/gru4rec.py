@@ -128,8 +128,19 @@ class GRU4Rec(nn.Module):
         inputs = drop(inputs, self.input_dropout, dropping)
         for cell, state in zip(self.cells, start.split(self.widths, dim=1), strict=True):
             inputs = drop(cell.output(run(cell, inputs, sizes, state)), self.dropout, dropping)
-        outputs: Tensor = self.top(inputs[last_steps(sizes).to(inputs.device)])
+        outputs: Tensor = self.top(inputs.index_select(0, last_steps(sizes).to(inputs.device)))
         return outputs
+
+    def states(self, inputs: Tensor, sizes: list[int], start: Tensor) -> Tensor:
+        """Give the states after every step of packed windows, as `forward` takes them: (t, width).
+
+        Nothing is dropped.
+        """
+        found = []
+        for cell, state in zip(self.cells, start.split(self.widths, dim=1), strict=True):
+            found.append(run(cell, inputs, sizes, state))
+            inputs = cell.output(found[-1])
+        return torch.cat(found, dim=1)
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Take one step: inputs (n, inputs) and states (n, width) to states (n, width)."""

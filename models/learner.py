@@ -366,20 +366,13 @@ class OnlineGRU4Rec:
             (u, width): the state before the last K clicks of each track.
 
         """
-        group = self._ship(windows.group[windows.scored])
-        furthest = int(windows.slides.max(initial=0))
-        if not furthest:
-            return pick(states, group), states
-        history = [states]
-        for slide in range(furthest):
-            column = np.minimum(windows.size - windows.kept + slide, windows.width - 1)
-            moved = self._ship(np.flatnonzero(windows.slides > slide))
-            clicked = self.items.unstamp(tracks[moved, self._ship(column)[moved]])
-            state = history[-1].clone()
+        if windows.slides:
+            clicked = self.items.unstamp(pick(tracks.view(-1), self._ship(windows.passed)))
             inputs = pick(self.items.inputs.values, clicked)
-            state[moved] = self.precision.run("step", inputs, state[moved])
-            history.append(state)
-        return torch.stack(history)[self._ship(windows.starts), group], history[-1]
+            moved = pick(states, self._ship(windows.slid))
+            after = self.precision.run("states", inputs, windows.slides, moved)
+            states = torch.cat([states, after])
+        return pick(states, self._ship(windows.starts)), pick(states, self._ship(windows.leaves))
 
     def _report(self, ranking: Ranking, scored: NDArray[np.int64], tested: Tested) -> None:
         ranks = ranking.ranks.cpu().numpy()

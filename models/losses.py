@@ -13,17 +13,12 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import elu as bend
 from torch.nn.functional import logsigmoid, nll_loss
 
-from .compiled import compiled
-from .device import on_host
 
 
 def sampled_cross_entropy(
@@ -70,62 +65,14 @@ def sampled_cross_entropy(
 
     """
     correction = logq * expected.clamp(min=floor).log().to(scores.dtype)
-    if not smoothing:
-        loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-            scores, correction, candidates
-        )
-        return loss
+    corrected = (scores - correction).masked_fill(repeated(scores, candidates), -torch.inf)
     targets = torch.arange(len(scores), device=scores.device)
-    corrected = (scores - correction).masked_fill(_repeated(scores, candidates), -torch.inf)
     return cross_entropy(corrected, targets, smoothing)
 
 
-class _CrossEntropy(torch.autograd.Function):
-    """Cross-entropy of corrected scores, column i being row i's target, with its gradient.
-
-    Found together, in place, they take half the time that `torch.autograd` does.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, correction: Tensor, candidates: Tensor) -> Tensor:
-        """Give the mean over rows."""
-        if on_host(scores):
-            of = (scores.numpy(), correction.numpy(), candidates.numpy())
-            corrected = torch.from_numpy(_correct(*of))
-        else:
-            left_out = _repeated(scores, candidates)
-            corrected = (scores - correction).masked_fill_(left_out, -torch.inf)
-        logarithms = torch.log_softmax(corrected, 1, out=corrected)
-        loss = -logarithms.diagonal().mean()
-        slopes = logarithms.exp_()
-        slopes.diagonal().sub_(1)
-        ctx.save_for_backward(slopes.div_(len(scores)))
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradient by the scores."""
-        (slopes,) = ctx.saved_tensors
-        return slopes * gradients[0], None, None
-
-
-def _repeated(scores: Tensor, candidates: Tensor) -> Tensor:
+def repeated(scores: Tensor, candidates: Tensor) -> Tensor:
     """Tell where a candidate repeats the row's target in another column: bool, as the scores."""
     return (candidates[: len(scores), None] == candidates).fill_diagonal_(False)
-
-
-@compiled
-def _correct(
-    scores: NDArray[Any], correction: NDArray[Any], candidates: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Take the correction off the scores; minus infinity where the target is repeated."""
-    corrected = np.empty_like(scores)
-    for row in range(len(scores)):
-        target, read, write = candidates[row], scores[row], corrected[row]
-        for column in range(len(read)):
-            score = read[column] - correction[column]
-            write[column] = -np.inf if candidates[column] == target and column != row else score
-    return corrected
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:

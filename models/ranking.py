@@ -239,13 +239,13 @@ def ranks_above(values: Tensor, least: Tensor) -> Tensor:
     values
         (m, n); minus infinity where there is no value.
     least
-        (m, 1).
+        (m, 1); infinity where none is large enough.
 
     Returns
     -------
     Tensor
-        int64 (m,); -1 for a row that has no rank: not all of its values, or not its bar, are
-        numbers.
+        int64 (m,); -1 for a row that has no rank: a value, or its bar, is not a number, or a value
+        is infinite.
 
     Examples
     --------
@@ -255,7 +255,7 @@ def ranks_above(values: Tensor, least: Tensor) -> Tensor:
     """
     if on_host(values):
         return torch.from_numpy(_ranks_above(values.numpy(), least[:, 0].numpy()))
-    broken = ~((values < torch.inf).all(dim=1) & (least[:, 0] < torch.inf))
+    broken = ~((values < torch.inf).all(dim=1) & (least[:, 0] <= torch.inf))
     return (values >= least).sum(dim=1).masked_fill_(broken, -1)
 
 
@@ -266,7 +266,7 @@ def _ranks_above(values: NDArray[Any], least: NDArray[Any]) -> NDArray[np.int64]
     zero, one = values.dtype.type(0), values.dtype.type(1)
     for row in range(len(values)):
         bar, rank = least[row], 0
-        odd = zero if bar < np.inf else one
+        odd = zero if bar <= np.inf else one
         for start in range(0, columns, COUNTED):
             above, part = zero, values[row, start : start + COUNTED]
             for at in range(len(part)):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .gru4rec import GRU4Rec
 from .items import ItemTable
-from .losses import LOSSES, cross_entropy, sampled_cross_entropy
+from .losses import cross_entropy
 from .optim import clip, make_rule
 from .recipe import Recipe
 from .sampling import Popularity
-from .table import Table, pick
+from .slopes import Slopes, make_slopes, slopes_of, teach
+from .table import Table
 from .vocabulary import Vocabulary
 
 
@@ -55,7 +55,7 @@ class Trainer:
         self.recipe = recipe
         self.items = items
         self.popularity = popularity
-        self.loss = make_loss(recipe)
+        self.slopes = slopes_by(recipe)
         self.rule = make_rule(recipe.optimizer, recipe.rate, recipe.momentum)
         self._weights = list(network.parameters())
         self._memories = [self.rule.memories(weight.detach()) for weight in self._weights]
@@ -89,37 +89,29 @@ class Trainer:
             The catalogue.
 
         """
-        whole = self.recipe.loss == "full-cross-entropy"
-        if whole:
+        items = self.items
+        if self.recipe.loss == "full-cross-entropy":
             candidates = torch.arange(1, vocabulary.used, device=targets.device)
+            given: tuple[Any, ...] = (targets - 1,)
         else:
             negatives = self.popularity.sample(self.recipe.negatives)
             candidates = torch.cat([targets, negatives])
-        embedding = pick(self.items.embedding.values, candidates).requires_grad_()
-        bias = pick(self.items.bias.values, candidates).requires_grad_(self.recipe.bias)
-        scores = torch.addmm(bias, outputs, embedding.T)
-        if whole:
-            loss = cross_entropy(scores, targets - 1, self.recipe.smoothing)
-        else:
             expected = self.popularity.expected(candidates, len(negatives), len(targets))
             # A rare item counts as expected no less often than the average one: see the loss.
-            floor = len(candidates) / len(vocabulary)
-            loss = self.loss(scores, candidates, expected, floor)
-        leaves = [inputs, embedding, *([bias] if self.recipe.bias else [])]
-        found = torch.autograd.grad(loss, [*self._weights, *leaves])
-        dense, rest = found[: len(self._weights)], found[len(self._weights) :]
-        items = self.items
-        read, scored = (steps, rest[0]), (candidates, rest[1])
+            given = (candidates, expected, len(candidates) / len(vocabulary))
+        taught = teach(items, outputs, candidates, self.slopes, *given)
+        *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
+        read, scored = (steps, embedded), (candidates, taught.embedding)
         if items.tied:
             touched = [(items.embedding, *items.embedding.sum(read, scored))]
         else:
             touched = [(items.inputs, *items.inputs.sum(read))]
             touched += [(items.embedding, *items.embedding.sum(scored))]
         if self.recipe.bias:
-            touched += [(items.bias, *items.bias.sum((candidates, rest[2])))]
+            touched += [(items.bias, *items.bias.sum((candidates, taught.scores.sum(dim=0))))]
         if self.recipe.clip:
             clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
-        return Gradients(dense, touched)
+        return Gradients(tuple(dense), touched)
 
     @torch.no_grad()
     def update(self, gradients: Gradients) -> None:
@@ -132,12 +124,13 @@ class Trainer:
             table.step(rows, gradient)
 
 
-def make_loss(recipe: Recipe) -> Callable[..., Tensor]:
-    """Give the recipe's loss over candidates, with its options."""
+def slopes_by(recipe: Recipe) -> Slopes:
+    """Give the gradient of the recipe's loss, with its options."""
+    if recipe.loss == "full-cross-entropy":
+        return slopes_of(partial(cross_entropy, smoothing=recipe.smoothing))
     options: dict[str, dict[str, float]] = {
         "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
         "binary-cross-entropy": {"logq": recipe.logq},
         "bpr-max": {"regularisation": recipe.regularisation, "elu": recipe.elu},
     }
-    loss = LOSSES.get(recipe.loss, sampled_cross_entropy)
-    return partial(loss, **options.get(recipe.loss, {}))
+    return make_slopes(recipe.loss, **options.get(recipe.loss, {}))

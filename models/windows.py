@@ -35,8 +35,16 @@ class Windows:
         int64 (u,): how many clicks of the session the batch holds.
     latest
         int64 (u,): the sessions, by their last click in the batch.
+    slid
+        int64 (v,): the sessions whose stored window moves on, by falling number of clicks.
     slides
-        int64 (u,): by how many clicks the stored window moves on after this batch.
+        How many of them move on by a first, second, … click: falling, v first.
+    passed
+        int64 (sum of slides,): flat places in the tracks' matrix of the clicks that fall out,
+        packed like `steps`.
+    leaves
+        int64 (u,): where the state is found from which each stored window starts after the batch:
+        among the u from which they start before it, followed by those after each of `passed`.
     group
         int64 (n,): which of them each click belongs to.
     turn
@@ -51,7 +59,7 @@ class Windows:
         int64 (m,): the clicks that have a predecessor, by falling length of window, then in
         stream order.
     starts
-        int64 (m,): by how many clicks each scored window starts past the stored one.
+        int64 (m,): where the state before each scored window is found, as in `leaves`.
     sizes
         How many windows have a first, second, … step: falling, m first.
     steps
@@ -65,7 +73,10 @@ class Windows:
     kept: Whole
     count: Whole
     latest: Whole
-    slides: Whole
+    slid: Whole
+    slides: list[int]
+    passed: Whole
+    leaves: Whole
     group: Whole
     turn: Whole
     ends: Whole
@@ -113,21 +124,29 @@ def line_up(
     slots, kept = find(unique)
     count, latest, turn = _turns(group, len(unique))
     width = size + int(count.max(initial=0))
-    scored, starts, sizes, steps = _scored(group, turn + after, kept, size, width)
+    ends = turn + after
+    held = kept[group] + ends
+    lengths = np.minimum(held, size)
+    scored, sizes, steps = _packed(lengths, group * width + ends + size - lengths)
+    places, left = np.arange(len(unique)), np.maximum(0, kept + count - size)
+    slid, slides, passed = _packed(left, places * width + size - kept)
     return Windows(
         sessions=unique,
         slots=slots,
         kept=kept,
         count=count,
         latest=latest,
-        slides=np.maximum(0, kept + count - size),
+        slid=slid,
+        slides=slides.tolist(),
+        passed=passed,
+        leaves=_states(places, left, slid, slides, len(unique)),
         group=group,
         turn=turn,
-        ends=turn + after,
+        ends=ends,
         size=size,
         width=width,
         scored=scored,
-        starts=starts,
+        starts=_states(group[scored], (held - lengths)[scored], slid, slides, len(unique)),
         sizes=sizes.tolist(),
         steps=steps,
     )
@@ -151,32 +170,45 @@ def _turns(group: Whole, sessions: int) -> tuple[Whole, Whole, Whole]:
 
 
 @compiled
-def _scored(
-    group: Whole, ends: Whole, kept: Whole, size: int, width: int
-) -> tuple[Whole, Whole, Whole, Whole]:
-    """Give the clicks that have a window, and its start, the windows' sizes, and their steps."""
-    # How many windows have at least so many clicks.
-    reach = np.zeros(size + 2, np.int64)
-    for click in range(len(group)):
-        reach[min(kept[group[click]] + ends[click], size)] += 1
-    for length in range(size, 0, -1):
-        reach[length] += reach[length + 1]
+def _packed(lengths: Whole, first: Whole) -> tuple[Whole, Whole, Whole]:
+    """Pack sequences of places, each of which begins at its first and goes on by ones.
+
+    Gives those that are not empty, by falling length, then in their order; how many have a first,
+    second, … step; and the places, all first steps, then all second steps, ….
+    """
     longest = 0
-    while reach[longest + 1]:
-        longest += 1
+    for length in lengths:
+        longest = max(longest, length)
+    # How many are at least so long.
+    reach = np.zeros(longest + 2, np.int64)
+    for length in lengths:
+        reach[length] += 1
+    for length in range(longest, 0, -1):
+        reach[length] += reach[length + 1]
     sizes = reach[1 : longest + 1].copy()
     begins = np.cumsum(sizes) - sizes
-    steps = np.empty(sizes.sum(), np.int64)
-    scored, starts = np.empty(reach[1], np.int64), np.empty(reach[1], np.int64)
-    for click in range(len(group)):
-        held = kept[group[click]] + ends[click]
-        length = min(held, size)
+    order, places = np.empty(reach[1], np.int64), np.empty(sizes.sum(), np.int64)
+    for number in range(len(lengths)):
+        length = lengths[number]
         if length:
-            # The next place behind those of longer windows.
+            # The next place behind the longer ones.
             at = reach[length + 1]
             reach[length + 1] += 1
-            scored[at], starts[at] = click, held - length
-            first = group[click] * width + ends[click] + size - length
+            order[at] = number
             for step in range(length):
-                steps[begins[step] + at] = first + step
-    return scored, starts, sizes, steps
+                places[begins[step] + at] = first[number] + step
+    return order, sizes, places
+
+
+@compiled
+def _states(sessions: Whole, passed: Whole, slid: Whole, slides: Whole, begun: int) -> Whole:
+    """Give where the states of sessions are found once so many of their clicks have passed."""
+    place = np.zeros(begun, np.int64)
+    for number in range(len(slid)):
+        place[slid[number]] = number
+    begins = begun + np.cumsum(slides) - slides
+    found = np.empty(len(sessions), np.int64)
+    for at in range(len(sessions)):
+        session, clicks = sessions[at], passed[at]
+        found[at] = begins[clicks - 1] + place[session] if clicks else session
+    return found

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from ..items import ItemTable
-from ..losses import LOSSES
 from ..optim import make_rule
 from ..sampling import Popularity
+from ..slopes import make_slopes, teach
 from .reader import Reader
 from .settings import Settings
 
@@ -38,8 +36,8 @@ class Lesson:
         self.settings = settings
         self.items = items
         self.popularity = popularity
-        loss = LOSSES[settings.loss]
-        self._loss = partial(loss, logq=settings.logq) if settings.loss in CORRECTED else loss
+        options = {"logq": settings.logq} if settings.loss in CORRECTED else {}
+        self._slopes = make_slopes(settings.loss, **options)
         self._rule = make_rule("adagrad", settings.rate)
         self._weights = list(reader.parameters())
         self._memories = [self._rule.memories(weight.detach()) for weight in self._weights]
@@ -71,19 +69,18 @@ class Lesson:
         items, popularity = self.items, self.popularity
         negatives = popularity.sample(self.settings.negatives)
         candidates = torch.cat([targets, negatives])
-        embedding = items.embedding.values[candidates].requires_grad_()
-        scores = torch.addmm(items.bias.values[candidates], outputs, embedding.T)
         expected = popularity.expected(candidates, len(negatives), len(targets))
         # A rare item counts as expected no less often than the average one, as in `Trainer`.
-        loss = self._loss(scores, candidates, expected, len(candidates) / catalogue)
-        *weights, read, scored = torch.autograd.grad(loss, [*self._weights, inputs, embedding])
+        given = candidates, expected, len(candidates) / catalogue
+        taught = teach(items, outputs, candidates, self._slopes, *given)
+        *weights, read = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
         read, rows = read.flatten(0, 1), clicks.flatten()
         if items.tied:
-            both = (rows, read), (candidates, scored)
+            both = (rows, read), (candidates, taught.embedding)
             touched = [(items.embedding, *items.embedding.sum(*both))]
         else:
             touched = [(items.inputs, *items.inputs.sum((rows, read)))]
-            touched += [(items.embedding, *items.embedding.sum((candidates, scored)))]
+            touched += [(items.embedding, *items.embedding.sum((candidates, taught.embedding)))]
         with torch.no_grad():
             for weight, memories, gradient in zip(
                 self._weights, self._memories, weights, strict=True

@@ -329,13 +329,13 @@ def candidates_of(recipe: Recipe) -> list[list[int]]:
     """Give the candidates of each of a learner's batches, the targets first."""
     learner = OnlineGRU4Rec(recipe, device="cpu")
     found = []
-    plain = learner.trainer.loss
+    plain = learner.trainer.slopes
 
-    def loss(scores: torch.Tensor, candidates: torch.Tensor, *rest: object) -> torch.Tensor:
+    def slopes(scores: torch.Tensor, candidates: torch.Tensor, *rest: object) -> torch.Tensor:
         found.append(candidates.tolist())
         return plain(scores, candidates, *rest)
 
-    learner.trainer.loss = loss
+    learner.trainer.slopes = slopes
     # Item n gets row n; half of the clicks are on item 1.
     clicks = [*range(1, 21), *([1] * 20)]
     for number in range(6):
@@ -382,9 +382,9 @@ def test_a_draw_finds_the_place_that_halving_the_table_finds(
     model = popularity(alpha)
     table = model._table = weights.cumsum(0)
     draws = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    ends = torch.cat([table[:-1], torch.zeros(1, dtype=torch.float64)])
-    draws = torch.cat([draws * table[-1], ends[ends < table[-1]]])
-    expected = torch.searchsorted(table, draws, right=True).clamp_(max=len(table) - 1)
+    ends = torch.cat([table[:-1], torch.zeros(1, dtype=torch.float64)]) / table[-1]
+    draws = torch.cat([draws, ends[ends < 1]])
+    expected = torch.searchsorted(table, draws * table[-1], right=True).clamp_(max=len(table) - 1)
     assert torch.equal(model._places(draws), expected)
 
 
@@ -393,7 +393,7 @@ def test_a_table_made_anew_is_looked_up_anew() -> None:
     for used in (3, 40, 17):
         # More clicks than since the last table, so that there is another one.
         learn(model, [*range(1, used)] * (2048 // used + model.clicks), used)
-        draws = torch.rand(500, dtype=torch.float64) * model._table[-1]
-        expected = torch.searchsorted(model._table, draws, right=True)
+        draws = torch.rand(500, dtype=torch.float64)
+        expected = torch.searchsorted(model._table, draws * model._table[-1], right=True)
         assert torch.equal(model._places(draws), expected)
         assert len(model._guide) == len(model._table)

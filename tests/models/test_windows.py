@@ -55,9 +55,19 @@ def test_every_click_gets_the_last_clicks_before_it(
             found[place].append(flat.pop(0))
     assert not flat
     assert found == expected
-    assert dict(zip(windows.scored.tolist(), windows.starts.tolist(), strict=True)) == starts
-    for place, session in enumerate(windows.sessions):
-        assert windows.slides[place] == max(0, len(past[session]) - size)
+
+    # Name a state by its session and how many of its clicks have passed.
+    states = [(session, 0) for session in windows.sessions]
+    passed = tracks.reshape(-1)[windows.passed].tolist()
+    for step, moving in enumerate(windows.slides, start=1):
+        for session in [windows.sessions[place] for place in windows.slid[:moving].tolist()]:
+            assert passed.pop(0) == past[session][step - 1]
+            states.append((session, step))
+    assert not passed
+    for place, start in zip(windows.scored.tolist(), windows.starts.tolist(), strict=True):
+        assert states[start] == (clicks[place], starts[place])
+    for session, leaves in zip(windows.sessions, windows.leaves.tolist(), strict=True):
+        assert states[leaves] == (session, max(0, len(past[session]) - size))
     last = sorted(range(len(windows.sessions)), key=lambda at: clicks[::-1].index(windows.sessions[at]))
     assert windows.latest.tolist() == last[::-1]
 
