@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compiled import compiled, summing
+from .aside import Aside
+from .compiled import summing
 from .device import on_host
 from .table import pick
 from .vocabulary import NO_ITEM
@@ -120,6 +121,7 @@ class Race:
         self._embedding = embedding
         self._bias = bias
         self._births = births
+        self._begun: Iterator[Tensor] | None = None
         self.targets = targets
         self.size = sizes(outputs, embedding, bias, targets)
         self._unborn = clicks[:, None] <= births.clicks
@@ -135,13 +137,21 @@ class Race:
     @cached_property
     def items(self) -> Tensor:
         """int64 (m,): how many items were known."""
-        return (self._bias > -torch.inf).sum() - self._unborn.sum(dim=1)
+        least = self._bias.new_full((1, 1), torch.finfo(self._bias.dtype).min)
+        return ranks_above(self._bias[None], least) - self._unborn.sum(dim=1)
+
+    def begin(self, aside: Aside) -> None:
+        """Begin to find the scores on another thread; whoever ranks asks for all of them."""
+        self._begun = aside.ahead([partial(self._scores, part) for part in self.parts])
 
     def scores(self, part: slice) -> Tensor:
-        """Give the scores of all rows for some of the clicks: (c, rows).
+        """Give the scores of all rows for some of the clicks, the next ones, once: (c, rows).
 
         Minus infinity where a row holds no item that is known before the click.
         """
+        return next(self._begun) if self._begun else self._scores(part)
+
+    def _scores(self, part: slice) -> Tensor:
         scores = products(self._outputs[part], self._embedding, self._bias)
         rows = self._births.rows
         if len(rows):

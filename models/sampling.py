@@ -166,6 +166,10 @@ class Popularity:
         """
         if not len(self._table):
             return self._counts.new_zeros(len(rows))
+        if on_host(rows):
+            of = rows.numpy(), self._counts.numpy(), math.exp2(-self._age), self.alpha
+            total = self._table.numpy()[-1]
+            return torch.from_numpy(_expected(*of, samples, total, batch, self.mass))
         counts = self.counts(rows)
         sampled = self._weights(counts) / self._table[-1]
         return samples * sampled + batch * counts / self.mass
@@ -234,3 +238,23 @@ def _look_up(
             at += 1
         places[number] = at
     return places
+
+
+@compiled
+def _expected(
+    rows: NDArray[np.int64],
+    counts: NDArray[np.float64],
+    today: float,
+    alpha: float,
+    samples: int,
+    total: float,
+    batch: int,
+    mass: float,
+) -> NDArray[np.float64]:
+    """Do what `Popularity.expected` says."""
+    expected = np.zeros(len(rows), np.float64)
+    for at in range(len(rows)):
+        if rows[at] < len(counts) and counts[rows[at]] > 0:
+            count = counts[rows[at]] * today
+            expected[at] = samples * (count**alpha / total) + batch * count / mass
+    return expected
