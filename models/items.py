@@ -58,7 +58,7 @@ class ItemTable:
         generator: torch.Generator,
     ) -> None:
         self.spread = spread
-        self.born = 0
+        self.born = self.ended = 0
         self._generator = generator
         self.embedding = Table(size, 0.0, rule, device, dtype)
         self.tied = input_size is None
@@ -97,6 +97,7 @@ class ItemTable:
         for table in self._tables.values():
             table.begin(rows, table.empty)
         self.births[rows] = 0
+        self.ended += len(rows)
 
     def stamp(self, rows: Tensor) -> Tensor:
         """Stamp rows for keeping."""

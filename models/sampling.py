@@ -73,6 +73,8 @@ class Popularity:
         self._table = torch.zeros(0, dtype=torch.float64, device=device)
         self._stamps = torch.zeros(0, dtype=torch.int64, device=device)
         self._guide = np.zeros(0, np.int32)
+        # With no item's end since the table was made, its places are the rows from 1 on.
+        self._ended = -1
 
     def learn(self, rows: Tensor, used: int) -> None:
         """Count a batch of clicks.
@@ -95,7 +97,7 @@ class Popularity:
             self._refreshed = self.clicks
             rows = torch.arange(1, used, device=self._counts.device)
             self._table = self._weights(self.counts(rows)).cumsum(0)
-            self._stamps = self._items.stamp(rows)
+            self._stamps, self._ended = self._items.stamp(rows), self._items.ended
             self._guide = self._guide[:0]
 
     def _increments(self, clicks: int) -> Tensor:
@@ -133,6 +135,8 @@ class Popularity:
             return self._stamps
         draws = torch.rand(count, dtype=torch.float64, generator=self._generator)
         places = self._places(draws.to(self._table.device))
+        if self._items.ended == self._ended:
+            return places.add_(1)
         return self._items.unstamp(pick(self._stamps, places))
 
     def _places(self, draws: Tensor) -> Tensor:
@@ -198,7 +202,7 @@ class Popularity:
         device = self._counts.device
         self._counts = arrays["counts"].to(device).clone()
         self._table = arrays["table"].to(device).clone()
-        self._stamps = arrays["stamps"].to(device).clone()
+        self._stamps, self._ended = arrays["stamps"].to(device).clone(), -1
         self._guide = self._guide[:0]
         self.clicks = int(values["clicks"])
         self._refreshed = int(values["refreshed"])

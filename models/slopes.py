@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compiled import compiled
+from .compiled import compiled, summing
 from .device import on_host
 from .items import ItemTable
 from .losses import LOSSES, repeated
-from .table import pick
+from .table import FEW, Product, pick
 
 Slopes = Callable[..., Tensor]
 """Called like a loss, gives its gradient by the scores."""
@@ -31,13 +31,13 @@ class Taught(NamedTuple):
     outputs
         (m, size): by the network's outputs.
     embedding
-        (c, size): by the candidates' embeddings.
+        (c, size): by the candidates' embeddings, not yet multiplied.
 
     """
 
     scores: Tensor
     outputs: Tensor
-    embedding: Tensor
+    embedding: Product
 
 
 def teach(
@@ -58,10 +58,19 @@ def teach(
 
     """
     outputs = outputs.detach()
-    embedding = pick(items.embedding.values, candidates)
-    scores = torch.addmm(pick(items.bias.values, candidates), outputs, embedding.T)
-    by_score = slopes(scores, *given)
-    return Taught(by_score, by_score @ embedding, by_score.T @ outputs)
+    if on_host(outputs) and len(outputs) <= FEW:
+        # Where the rows lie: their copies, and products with them, take longer.
+        table, bias, rows = (
+            of.numpy() for of in (items.embedding.values, items.bias.values, candidates)
+        )
+        by_score = slopes(torch.from_numpy(_scores(outputs.numpy(), table, bias, rows)), *given)
+        by_output = torch.from_numpy(_by_output(by_score.numpy(), table, rows))
+    else:
+        embedding = pick(items.embedding.values, candidates)
+        scores = torch.addmm(pick(items.bias.values, candidates), outputs, embedding.T)
+        by_score = slopes(scores, *given)
+        by_output = by_score @ embedding
+    return Taught(by_score, by_output, Product(by_score, outputs))
 
 
 def make_slopes(name: str, **options: float) -> Slopes:
@@ -122,3 +131,37 @@ def _correct(
             score = read[column] - correction[column]
             write[column] = -np.inf if candidates[column] == target and column != row else score
     return corrected
+
+
+@summing
+def _scores(
+    outputs: NDArray[Any],
+    embedding: NDArray[Any],
+    bias: NDArray[Any],
+    candidates: NDArray[np.int64],
+) -> NDArray[Any]:
+    """Give the candidates' scores: (m, c)."""
+    scores = np.empty((len(outputs), len(candidates)), outputs.dtype)
+    for column in range(len(candidates)):
+        candidate = embedding[candidates[column]]
+        for row in range(len(outputs)):
+            score, output = bias[candidates[column]], outputs[row]
+            for place in range(len(output)):
+                score += output[place] * candidate[place]
+            scores[row, column] = score
+    return scores
+
+
+@summing
+def _by_output(
+    by_score: NDArray[Any], embedding: NDArray[Any], candidates: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Give the gradient by the outputs: (m, size)."""
+    by_output = np.zeros((len(by_score), embedding.shape[1]), by_score.dtype)
+    for column in range(len(candidates)):
+        candidate = embedding[candidates[column]]
+        for row in range(len(by_score)):
+            slope, into = by_score[row, column], by_output[row]
+            for place in range(len(into)):
+                into[place] += slope * candidate[place]
+    return by_output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,23 @@ from .copies import Copies
 from .device import on_host
 from .optim import Rule
 from .vocabulary import NO_ITEM
+
+FEW = 3
+"""A product of up to so many terms is not worth being written out on a CPU before it is summed."""
+
+
+class Product(NamedTuple):
+    """A gradient that is not multiplied yet: ``leftᵀ @ right``.
+
+    Parameters
+    ----------
+    left, right
+        (m, n) and (m, size), where n gradients are meant.
+
+    """
+
+    left: Tensor
+    right: Tensor
 
 
 class Table:
@@ -65,7 +82,7 @@ class Table:
         for memory in self.memories:
             memory[rows] = 0
 
-    def sum(self, *found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def sum(self, *found: tuple[Tensor, Tensor | Product]) -> tuple[Tensor, Tensor]:
         """Sum gradients by row: a rule must see the sum of a row's gradients, not each of them.
 
         Parameters
@@ -96,11 +113,15 @@ class Table:
             begin = seen = 0
             for part, gradient in found:
                 end = begin + len(part)
-                slopes = gradient.contiguous().view(len(part), sums.shape[1]).numpy()
-                seen = _add_by_slot(slopes, slots[begin:end], sums, seen)
+                if isinstance(gradient, Product) and len(gradient.left) <= FEW:
+                    left, right = (of.numpy() for of in gradient)
+                    seen = _add_products(left, right, slots[begin:end], sums, seen)
+                else:
+                    slopes = multiplied(gradient).contiguous().view(-1, sums.shape[1])
+                    seen = _add_by_slot(slopes.numpy(), slots[begin:end], sums, seen)
                 begin = end
             return torch.from_numpy(distinct), torch.from_numpy(sums).view(len(sums), *shape)
-        return sum_sorted(rows, torch.cat([gradient for _, gradient in found]))
+        return sum_sorted(rows, torch.cat([multiplied(gradient) for _, gradient in found]))
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
@@ -120,6 +141,11 @@ class Table:
         self.values[:used] = arrays["values"].to(self.values)
         for number, memory in enumerate(self.memories):
             memory[:used] = arrays[f"memory.{number}"].to(memory)
+
+
+def multiplied(gradient: Tensor | Product) -> Tensor:
+    """Give the gradient, multiplied if it has not been."""
+    return gradient.left.T @ gradient.right if isinstance(gradient, Product) else gradient
 
 
 def pick(column: Tensor, rows: Tensor) -> Tensor:
@@ -190,4 +216,27 @@ def _add_by_slot(
             into, slopes = sums[slot], gradient[at]
             for place in range(len(slopes)):
                 into[place] += slopes[place]
+    return seen
+
+
+@compiled
+def _add_products(
+    left: NDArray[Any],
+    right: NDArray[Any],
+    slots: NDArray[np.int64],
+    sums: NDArray[Any],
+    seen: int,
+) -> int:
+    """Do what `_add_by_slot` does with the rows of ``leftᵀ @ right``."""
+    for at in range(len(slots)):
+        slot = slots[at]
+        if slot >= 0:
+            into = sums[slot]
+            if slot == seen:
+                into[:] = 0
+                seen += 1
+            for term in range(len(left)):
+                factor, slopes = left[term, at], right[term]
+                for place in range(len(into)):
+                    into[place] += factor * slopes[place]
     return seen
