@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
@@ -45,11 +46,11 @@ def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     # What is kept goes by this name, and by the function's own file only: but its constants, and
     # what it calls, may stand in others.
     function.__qualname__ += f"-{SOURCES}"
-    options = {"nogil": True, "error_model": "numpy", "fastmath": liberties}
+    make = partial(numba.njit, nogil=True, error_model="numpy", fastmath=liberties)
     try:
-        made = numba.njit(cache=True, **options)(function)
+        made = make(cache=True)(function)
     except RuntimeError:
-        made = numba.njit(**options)(function)
+        made = make()(function)
     return cast(Callable[P, T], made)
 
 

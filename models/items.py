@@ -108,8 +108,8 @@ class ItemTable:
     def unstamp(self, stamps: Tensor) -> Tensor:
         """Give the rows of stamps, `NO_ITEM` for items that have left since."""
         if on_host(stamps):
-            rows = _unstamp(stamps.reshape(-1).numpy(), self.births.numpy())
-            return torch.from_numpy(rows).view(stamps.shape)
+            found = _unstamp(stamps.reshape(-1).numpy(), self.births.numpy())
+            return torch.from_numpy(found).view(stamps.shape)
         rows = stamps & (ROWS - 1)
         return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
 

@@ -253,7 +253,7 @@ class OnlineGRU4Rec:
         scored = self._ship(windows.scored)
         targets = pick(batch.rows, scored) if not after else torch.zeros_like(scored)
         # After its click an item that it brought into the catalogue is known.
-        race = self._race(outputs.detach(), targets, scored + after, births)
+        race = self._race(outputs.detach(), targets, scored + after, births, batch.worth)
         if not batch.worth and len(windows.scored) * self.vocabulary.used >= WORTH_A_PRODUCT:
             race.begin(self._aside)
         if self.memory and noted:
@@ -350,12 +350,14 @@ class OnlineGRU4Rec:
         inputs.requires_grad_(torch.is_grad_enabled())
         return steps, inputs, self.precision.run("forward", inputs, windows.sizes, starts)
 
-    def _race(self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births) -> Race:
+    def _race(
+        self, outputs: Tensor, targets: Tensor, clicks: Tensor, births: Births, shared: bool
+    ) -> Race:
         """Line up the targets of a batch to be ranked."""
         used = self.vocabulary.used
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
         width = SPECIAL if self.memory else 0
-        return Race(outputs, embedding, bias, targets, clicks, births, width)
+        return Race(outputs, embedding, bias, targets, clicks, births, width, shared)
 
     @torch.no_grad()
     def _slide(self, windows: Windows, tracks: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:

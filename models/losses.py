@@ -20,7 +20,6 @@ from torch.nn.functional import elu as bend
 from torch.nn.functional import logsigmoid, nll_loss
 
 
-
 def sampled_cross_entropy(
     scores: Tensor,
     candidates: Tensor,

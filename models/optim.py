@@ -72,8 +72,10 @@ class Adagrad(Rule):
         (sums,) = memories
         if not self.by_row and on_host(value):
             number = value.numpy().dtype.type
-            flat = (of.view(-1).numpy() for of in (value, sums, gradient.contiguous()))
-            _step(*flat, number(self.rate), number(EPSILON))
+            values, squares, slopes = (
+                of.view(-1).numpy() for of in (value, sums, gradient.contiguous())
+            )
+            _step(values, squares, slopes, number(self.rate), number(EPSILON))
             return
         if sums.shape == gradient.shape:
             sums.addcmul_(gradient, gradient)

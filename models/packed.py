@@ -73,8 +73,8 @@ class PackedGRU(torch.autograd.Function):
             kernel = (of.numpy() for of in (inputs, weight_x, weight_h, gates, before, kept))
             slopes = gradients[0].contiguous().numpy().copy()
             found = map(torch.from_numpy, _backward(np.array(ctx.sizes), slopes, *kernel))
-            for_inputs, for_start, for_x, for_h, for_bias = found
-            return for_inputs, None, for_start, for_x, for_h, for_bias
+            for_inputs, *others = found
+            return for_inputs, None, *others
         u_gates, u_candidate = weight_h[: 2 * hidden], weight_h[2 * hidden :]
         update, reset, candidate = gates.split(hidden, dim=1)
         # Gradients of the three activations' arguments, but for what comes down through time.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,19 @@ from torch import Tensor
 from .aside import Aside
 from .compiled import summing
 from .device import on_host
+from .products import Products
 from .table import pick
 from .vocabulary import NO_ITEM
 
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time by each thread."""
 
-LEAST_CLICKS, MOST_PARTS = 96, 6
-"""Where two threads can share the work, it has at most so many parts, of at least so many clicks
-each, if memory allows."""
+LEAST_CLICKS, MOST_CHUNKS = 96, 6
+"""Where two threads share the work, scores are found for at most so many chunks of clicks, of at
+least so many each, if memory allows."""
 
-BLOCK_ROWS, FEW = 1024, 16
-"""Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
+WORTH_HALVING = 32
+"""So many clicks are ranked in two parts there, whose scores are found together."""
 
 COUNTED = 1 << 20
 """As far as float32 is counted in: it is exact up to 2 to the power of 24."""
@@ -94,6 +95,8 @@ class Race:
         The items first seen within the batch.
     width
         How many other numbers a click needs in `parts`, where these are more than its scores.
+    shared
+        Two threads share the work.
 
     Attributes
     ----------
@@ -102,8 +105,8 @@ class Race:
     unseen
         bool (m,): the target was not yet known.
     parts
-        Slices of the clicks, so that memory stays bounded however large the catalogue, and on a
-        CPU so that two threads can share the work.
+        Slices of the clicks, in order, so that memory stays bounded however large the catalogue,
+        and so that two threads can share the work.
 
     """
 
@@ -116,23 +119,27 @@ class Race:
         clicks: Tensor,
         births: Births,
         width: int = 0,
+        shared: bool = False,
     ) -> None:
-        self._outputs = outputs
-        self._embedding = embedding
         self._bias = bias
         self._births = births
-        self._begun: Iterator[Tensor] | None = None
         self.targets = targets
         self.size = sizes(outputs, embedding, bias, targets)
         self._unborn = clicks[:, None] <= births.clicks
         self.unseen = targets == NO_ITEM
         if len(births.rows):
             self.unseen |= (self._unborn & (targets[:, None] == births.rows)).any(dim=1)
-        count = max(1, len(outputs))
-        sharing = min(MOST_PARTS, count // LEAST_CLICKS) if on_host(outputs) else 1
-        share = -(-count // max(1, sharing))
-        block = max(1, min(share, BLOCK_SCORES // max(len(bias), width)))
-        self.parts = [slice(at, at + block) for at in range(0, count, block)]
+        most = max(1, BLOCK_SCORES // max(len(bias), width))
+        shared = shared and on_host(outputs)
+        chunks = MOST_CHUNKS if shared else 1
+        self.parts: list[slice] = []
+        # Of each part, by its start: the scores of its chunk, and where in these its own begin.
+        self._found: dict[int, tuple[Products, int]] = {}
+        for chunk in cut(slice(0, max(1, len(outputs))), chunks, LEAST_CLICKS, most):
+            parts = cut(chunk, 2 if shared else 1, WORTH_HALVING // 2, most)
+            found = Products(outputs[chunk], embedding, bias, len(parts))
+            self._found |= {part.start: (found, part.start - chunk.start) for part in parts}
+            self.parts += parts
 
     @cached_property
     def items(self) -> Tensor:
@@ -141,18 +148,16 @@ class Race:
         return ranks_above(self._bias[None], least) - self._unborn.sum(dim=1)
 
     def begin(self, aside: Aside) -> None:
-        """Begin to find the scores on another thread; whoever ranks asks for all of them."""
-        self._begun = aside.ahead([partial(self._scores, part) for part in self.parts])
+        """Begin to find the scores on another thread; who asks for them helps."""
+        aside.ahead([self._found[part.start][0].work for part in self.parts])
 
     def scores(self, part: slice) -> Tensor:
-        """Give the scores of all rows for some of the clicks, the next ones, once: (c, rows).
+        """Give the scores of all rows for a part of the clicks, once: (c, rows).
 
         Minus infinity where a row holds no item that is known before the click.
         """
-        return next(self._begun) if self._begun else self._scores(part)
-
-    def _scores(self, part: slice) -> Tensor:
-        scores = products(self._outputs[part], self._embedding, self._bias)
+        found, first = self._found[part.start]
+        scores = found.take(slice(first, first + part.stop - part.start))
         rows = self._births.rows
         if len(rows):
             scores[:, rows] = scores[:, rows].masked_fill_(self._unborn[part], -torch.inf)
@@ -187,6 +192,23 @@ class Race:
         return together
 
 
+def cut(whole: slice, parts: int, least: int, most: int) -> list[slice]:
+    """Cut a slice into at most so many equal parts of at least, and never more than, so many.
+
+    Examples
+    --------
+    >>> cut(slice(10, 20), 3, least=3, most=10)
+    [slice(10, 14, None), slice(14, 18, None), slice(18, 20, None)]
+    >>> cut(slice(10, 20), 3, least=6, most=8)
+    [slice(10, 18, None), slice(18, 20, None)]
+
+    """
+    count = whole.stop - whole.start
+    share = -(-count // max(1, min(parts, count // least)))
+    size = min(share, most)
+    return [slice(at, min(at + size, whole.stop)) for at in range(whole.start, whole.stop, size)]
+
+
 def rank(
     outputs: Tensor,
     embedding: Tensor,
@@ -201,29 +223,14 @@ def rank(
     return race.finish([race.rank(part, k) for part in race.parts])
 
 
-def products(outputs: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
-    """Give the scores of all rows: (m, hidden) and (rows, hidden) to (m, rows).
-
-    On a CPU in blocks of rows: so each block's scores are still in the cache when they are written
-    out, and the product is half as fast again as one over all rows. For few outputs it takes as
-    long as the rows take to be read, and blocks only cost their calls.
-    """
-    if not on_host(outputs) or len(bias) <= BLOCK_ROWS or len(outputs) <= FEW:
-        return torch.addmm(bias, outputs, embedding.T)
-    scores = outputs.new_empty((len(outputs), len(bias)))
-    for start in range(0, len(bias), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        torch.addmm(bias[rows], outputs, embedding[rows].T, out=scores[:, rows])
-    return scores
-
-
 def sizes(outputs: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """Give the largest that each target's score could be: (m,)."""
     if on_host(outputs):
         of = (outputs.numpy(), embedding.numpy(), bias.numpy(), targets.numpy())
         return torch.from_numpy(_sizes(*of))
     norms = outputs.norm(dim=1) * pick(embedding, targets).norm(dim=1)
-    return norms + pick(bias, targets).abs()
+    largest: Tensor = norms + pick(bias, targets).abs()
+    return largest
 
 
 @summing

@@ -140,7 +140,7 @@ class Popularity:
         return self._items.unstamp(pick(self._stamps, places))
 
     def _places(self, draws: Tensor) -> Tensor:
-        """Give for each draw of [0, 1) the first place of the table beyond that share of its sum."""
+        """Give for each draw of [0, 1) the first place beyond that share of the table's sum."""
         table = self._table.numpy() if on_host(draws) else None
         if table is None or not table[-1]:
             draws = draws * self._table[-1]

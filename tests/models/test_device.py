@@ -12,10 +12,14 @@ from nextclick.models import (
     State,
     aside,
     copies,
+    items,
     learner,
     optim,
+    packed,
+    products,
     ranking,
     sampling,
+    slopes,
     table,
 )
 
@@ -73,12 +77,14 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
 ) -> None:
     """With all arrays on the host: the operations of a GPU, though not its transfers."""
     # Small enough for the host's own ways: blocks, parts, and a second thread.
-    for name, small in {"BLOCK_ROWS": 8, "FEW": 2, "LEAST_CLICKS": 4}.items():
+    for name, small in {"LEAST_CLICKS": 8, "WORTH_HALVING": 4}.items():
         monkeypatch.setattr(ranking, name, small)
+    for name, small in {"BLOCK_ROWS": 8, "FEW": 2}.items():
+        monkeypatch.setattr(products, name, small)
     monkeypatch.setattr(learner, "WORTH_A_THREAD", 0)
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
     ranks, lists, state = driven(options, "cpu", "float64")
-    for module in (aside, copies, optim, ranking, sampling, table):
+    for module in (aside, copies, items, optim, packed, products, ranking, sampling, slopes, table):
         monkeypatch.setattr(module, "on_host", lambda _: False)
     other_ranks, other_lists, other_state = driven(options, "cpu", "float64")
     assert other_ranks == ranks

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import ranking
-from nextclick.models.ranking import LEAST_CLICKS, MOST_PARTS, Births, Race, rank
+from nextclick.models.ranking import LEAST_CLICKS, MOST_CHUNKS, WORTH_HALVING, Births, Race, rank
 
 NONE = Births(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 
@@ -110,8 +110,8 @@ def test_no_more_scores_are_held_at_a_time_than_a_block() -> None:
     held = []
     original = torch.addmm
 
-    def watched(bias: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        scores = original(bias, left, right)
+    def watched(*of: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        scores = original(*of, out=out)
         held.append(scores.numel())
         return scores
 
@@ -135,11 +135,14 @@ def test_no_more_scores_are_held_at_a_time_than_a_block() -> None:
 @pytest.mark.parametrize("clicks", [1, 95, 96, 97, 191, 192, 381, 600, 5000])
 def test_two_threads_share_few_parts_of_many_clicks_each(clicks: int) -> None:
     places = torch.zeros(clicks, dtype=torch.int64)
-    race = Race(torch.zeros(clicks, 1), torch.zeros(3, 1), torch.zeros(3), places, places, NONE)
+    of = torch.zeros(clicks, 1), torch.zeros(3, 1), torch.zeros(3), places, places, NONE
+    assert Race(*of).parts == [slice(0, clicks)]
+    race = Race(*of, shared=True)
     assert [click for part in race.parts for click in range(clicks)[part]] == [*range(clicks)]
     lengths = [len(range(clicks)[part]) for part in race.parts]
-    assert len(lengths) <= MOST_PARTS
-    assert len(lengths) == 1 or min(lengths) > LEAST_CLICKS // 2
+    assert len(lengths) <= 2 * MOST_CHUNKS
+    chunks = max(1, min(MOST_CHUNKS, clicks // LEAST_CLICKS))
+    assert len(lengths) == (1 if clicks < WORTH_HALVING else 2 * chunks)
 
 
 def test_without_lists_a_ranking_keeps_no_scores() -> None:

@@ -68,8 +68,8 @@ def test_every_click_gets_the_last_clicks_before_it(
         assert states[start] == (clicks[place], starts[place])
     for session, leaves in zip(windows.sessions, windows.leaves.tolist(), strict=True):
         assert states[leaves] == (session, max(0, len(past[session]) - size))
-    last = sorted(range(len(windows.sessions)), key=lambda at: clicks[::-1].index(windows.sessions[at]))
-    assert windows.latest.tolist() == last[::-1]
+    latest = list(dict.fromkeys(clicks[::-1]))[::-1]
+    assert [windows.sessions[place] for place in windows.latest.tolist()] == latest
 
 
 def test_windows_come_longest_first_then_in_stream_order() -> None:
