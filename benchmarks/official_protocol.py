@@ -8,6 +8,7 @@ done here too, and says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,10 @@ import torch
 from torch import Tensor
 
 from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.losses import LOSSES
 from nextclick.models.sampling import Popularity
+from nextclick.models.slopes import slopes_of
+from nextclick.models.trainer import options_of
 
 RECIPE = Recipe(reset="after", window=1, bias=True, kinship=0.0, memory=0)
 """What the official model is, whatever its settings."""
@@ -99,7 +103,9 @@ class OfficialProtocol:
 
     def _heed_what_is_official(self) -> None:
         trainer = self.learner.trainer
-        plain_loss, plain_step = trainer.loss, trainer.rule.step
+        recipe = self.learner.recipe
+        plain_loss = partial(LOSSES[recipe.loss], **options_of(recipe))
+        plain_step = trainer.rule.step
         (hidden,) = self.learner.recipe.layers
         gates = slice(2 * hidden)
         gate_bias = self.learner.network.cells[0].bias
@@ -120,7 +126,7 @@ class OfficialProtocol:
                 # There each gate has two biases, of input and state, and both take the same step.
                 value[gates] += value[gates] - before[gates]
 
-        trainer.loss = loss
+        trainer.slopes = slopes_of(loss)
         trainer.rule.step = step  # type: ignore[method-assign]
 
     def epoch(self) -> list[float]:

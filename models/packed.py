@@ -43,7 +43,7 @@ class PackedGRU(torch.autograd.Function):
         """Run forward, keeping what the gradient needs."""
         hidden = start.shape[1]
         ctx.sizes = sizes
-        if on_host(inputs) and len(inputs) <= FEW:
+        if in_loops(inputs):
             weights = weight_x.numpy(), weight_h.numpy(), bias.numpy()
             made = _forward(inputs.numpy(), np.array(sizes), start.numpy(), *weights)
             gates, before, kept, states = map(torch.from_numpy, made)
@@ -69,7 +69,7 @@ class PackedGRU(torch.autograd.Function):
         """Run backward."""
         inputs, weight_x, weight_h, gates, before, kept = ctx.saved_tensors
         hidden = before.shape[1]
-        if on_host(inputs) and len(inputs) <= FEW:
+        if in_loops(inputs):
             kernel = (of.numpy() for of in (inputs, weight_x, weight_h, gates, before, kept))
             slopes = gradients[0].contiguous().numpy().copy()
             found = map(torch.from_numpy, _backward(np.array(ctx.sizes), slopes, *kernel))
@@ -111,6 +111,11 @@ class PackedGRU(torch.autograd.Function):
             for_h,
             arguments.sum(dim=0),
         )
+
+
+def in_loops(inputs: Tensor) -> bool:
+    """Tell whether packed inputs are few enough, and of a type, for the compiled loops."""
+    return on_host(inputs) and len(inputs) <= FEW and inputs.dtype != torch.bfloat16
 
 
 def _steps(sizes: list[int]) -> Iterator[slice]:

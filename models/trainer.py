@@ -128,9 +128,14 @@ def slopes_by(recipe: Recipe) -> Slopes:
     """Give the gradient of the recipe's loss, with its options."""
     if recipe.loss == "full-cross-entropy":
         return slopes_of(partial(cross_entropy, smoothing=recipe.smoothing))
+    return make_slopes(recipe.loss, **options_of(recipe))
+
+
+def options_of(recipe: Recipe) -> dict[str, float]:
+    """Give the options of the recipe's loss over candidates."""
     options: dict[str, dict[str, float]] = {
         "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
         "binary-cross-entropy": {"logq": recipe.logq},
         "bpr-max": {"regularisation": recipe.regularisation, "elu": recipe.elu},
     }
-    return make_slopes(recipe.loss, **options.get(recipe.loss, {}))
+    return options.get(recipe.loss, {})

@@ -229,10 +229,13 @@ def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype
     bias[0] = -torch.inf
     targets, clicks = torch.ones(7, dtype=torch.int64), torch.arange(7)
     none = torch.zeros(0, dtype=torch.int64)
-    race = Race(outputs, embedding, bias, targets, clicks, Births(none, none))
     for k in (0, 3):
-        network, absent = forecast(race, slice(2, 6), k)
-        assert torch.equal(network, race.scores(slice(2, 6)).softmax(dim=1))
+        race, again = (
+            Race(outputs, embedding, bias, targets, clicks, Births(none, none)) for _ in range(2)
+        )
+        (whole,) = race.parts
+        network, absent = forecast(race, whole, k)
+        assert torch.equal(network, again.scores(whole).softmax(dim=1))
         if k:
             assert absent is not None
-            assert torch.equal(absent, (bias == -torch.inf).expand(4, rows))
+            assert torch.equal(absent, (bias == -torch.inf).expand(7, rows))
