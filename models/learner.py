@@ -38,9 +38,11 @@ from .windows import Windows
 
 LARGEST_BATCH = 1 << 16
 
-WORTH_A_THREAD, WORTH_A_PRODUCT = 1 << 17, 1 << 13
-"""With fewer scores in a batch its ranking, and the scores alone, are no work for a second thread:
-it would wait for the interpreter, and this one for it, longer than the work takes."""
+WORTH_A_THREAD = 1 << 17
+"""With fewer scores in a batch they are ranked sooner than another thread has begun."""
+
+WORTH_A_PRODUCT = 1 << 13
+"""With fewer scores in a batch not even the scores alone, without their ranking, are worth one."""
 
 
 class OnlineGRU4Rec:
@@ -253,9 +255,10 @@ class OnlineGRU4Rec:
         scored = self._ship(windows.scored)
         targets = pick(batch.rows, scored) if not after else torch.zeros_like(scored)
         # After its click an item that it brought into the catalogue is known.
-        race = self._race(outputs.detach(), targets, scored + after, births, batch.worth)
-        if not batch.worth and len(windows.scored) * self.vocabulary.used >= WORTH_A_PRODUCT:
-            race.begin(self._aside)
+        if test or noted:
+            race = self._race(outputs.detach(), targets, scored + after, births, batch.worth)
+            if not batch.worth and len(targets) * self.vocabulary.used >= WORTH_A_PRODUCT:
+                race.begin(self._aside)
         if self.memory and noted:
             told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
             mixing = self._aside.ahead([partial(told, part) for part in race.parts], batch.worth)

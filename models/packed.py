@@ -19,7 +19,7 @@ from torch import Tensor
 from .compiled import summing
 from .device import on_host
 
-FEW = 12
+FEW_STEPS = 12
 """Up to so many steps of windows on a CPU are worked through in compiled loops."""
 
 
@@ -115,7 +115,7 @@ class PackedGRU(torch.autograd.Function):
 
 def in_loops(inputs: Tensor) -> bool:
     """Tell whether packed inputs are few enough, and of a type, for the compiled loops."""
-    return on_host(inputs) and len(inputs) <= FEW and inputs.dtype != torch.bfloat16
+    return on_host(inputs) and len(inputs) <= FEW_STEPS and inputs.dtype != torch.bfloat16
 
 
 def _steps(sizes: list[int]) -> Iterator[slice]:

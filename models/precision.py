@@ -50,7 +50,7 @@ class Precision(nn.Module):
         self.dtype: torch.dtype = getattr(torch, dtype)
 
     def forward(self, method: str, *arguments: Any) -> Tensor:
-        """Call a method of the network: ``forward``, ``step`` or ``output``."""
+        """Call a method of the network: ``forward``, ``states``, ``step`` or ``output``."""
         result: Tensor = getattr(self.network, method)(*arguments)
         return result
 

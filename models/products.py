@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .device import on_host
 
-BLOCK_ROWS, FEW = 1024, 16
+BLOCK_ROWS, FEW_OUTPUTS = 1024, 16
 """Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
 
 
@@ -38,7 +38,7 @@ class Products:
         self._bias = bias
         self._takers = takers
         self._scores: Tensor | None = None
-        rows = BLOCK_ROWS if on_host(outputs) and len(outputs) > FEW else len(bias)
+        rows = BLOCK_ROWS if on_host(outputs) and len(outputs) > FEW_OUTPUTS else len(bias)
         self._starts = iter(range(0, len(bias), rows))
         self._rows = rows
         self._left = len(range(0, len(bias), rows))
@@ -74,14 +74,16 @@ class Products:
         Raises
         ------
         RuntimeError
-            Another thread failed to find some of them.
+            Another thread failed to find some of them, or all takers have had theirs.
 
         """
         self.work()
         self._done.wait()
         with self._lock:
-            if self._failure or self._scores is None:
+            if self._failure:
                 raise RuntimeError("another thread could not find the scores") from self._failure
+            if self._scores is None:
+                raise RuntimeError("all of these scores have been taken")
             scores = self._scores[part]
             self._takers -= 1
             if not self._takers:

@@ -15,7 +15,7 @@ from .compiled import compiled, summing
 from .device import on_host
 from .items import ItemTable
 from .losses import LOSSES, repeated
-from .table import FEW, Product, pick
+from .table import FEW_TERMS, Product, pick
 
 Slopes = Callable[..., Tensor]
 """Called like a loss, gives its gradient by the scores."""
@@ -58,7 +58,7 @@ def teach(
 
     """
     outputs = outputs.detach()
-    if on_host(outputs) and len(outputs) <= FEW:
+    if on_host(outputs) and len(outputs) <= FEW_TERMS:
         # Where the rows lie: their copies, and products with them, take longer.
         table, bias, rows = (
             of.numpy() for of in (items.embedding.values, items.bias.values, candidates)

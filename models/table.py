@@ -16,7 +16,7 @@ from .device import on_host
 from .optim import Rule
 from .vocabulary import NO_ITEM
 
-FEW = 3
+FEW_TERMS = 3
 """A product of up to so many terms is not worth being written out on a CPU before it is summed."""
 
 
@@ -113,7 +113,7 @@ class Table:
             begin = seen = 0
             for part, gradient in found:
                 end = begin + len(part)
-                if isinstance(gradient, Product) and len(gradient.left) <= FEW:
+                if isinstance(gradient, Product) and len(gradient.left) <= FEW_TERMS:
                     left, right = (of.numpy() for of in gradient)
                     seen = _add_products(left, right, slots[begin:end], sums, seen)
                 else:

@@ -79,7 +79,7 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
     # Small enough for the host's own ways: blocks, parts, and a second thread.
     for name, small in {"LEAST_CLICKS": 8, "WORTH_HALVING": 4}.items():
         monkeypatch.setattr(ranking, name, small)
-    for name, small in {"BLOCK_ROWS": 8, "FEW": 2}.items():
+    for name, small in {"BLOCK_ROWS": 8, "FEW_OUTPUTS": 2}.items():
         monkeypatch.setattr(products, name, small)
     monkeypatch.setattr(learner, "WORTH_A_THREAD", 0)
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())

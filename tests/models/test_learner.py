@@ -17,6 +17,7 @@ from nextclick.models.gru4rec import ACTIVATIONS
 from nextclick.models.losses import LOSSES, sampled_cross_entropy
 from nextclick.models.moments import SPECIAL
 from nextclick.models.optim import RULES
+from nextclick.models.products import Products
 
 EMBEDDINGS = ["tied", "separate", "one-hot"]
 
@@ -442,19 +443,55 @@ def test_another_thread_and_smaller_parts_change_no_rank(
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
     clicks = stream(400, items=60)
     alone = drive(model(memory=memory), clicks, 16)
+    monkeypatch.setattr("nextclick.models.learner.WORTH_A_PRODUCT", 0)
+    assert drive(model(memory=memory), clicks, 16) == alone
     monkeypatch.setattr("nextclick.models.learner.WORTH_A_THREAD", 0)
+    assert drive(model(memory=memory), clicks, 16) == alone
+    # Chunks of clicks, each in two parts that share its scores.
+    for name, small in {"LEAST_CLICKS": 8, "WORTH_HALVING": 4}.items():
+        monkeypatch.setattr(ranking, name, small)
     assert drive(model(memory=memory), clicks, 16) == alone
     monkeypatch.setattr(ranking, "BLOCK_SCORES", 5 * SPECIAL)
     assert drive(model(memory=memory), clicks, 16) == alone
 
 
-@pytest.mark.parametrize("worth", [0, 1 << 60], ids=["thread", "no-thread"])
+@pytest.mark.parametrize("memory", [0, 40])
+def test_learning_alone_finds_no_scores_that_nobody_asks_for(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
+    monkeypatch.setattr("nextclick.models.learner.WORTH_A_PRODUCT", 0)
+    found: list[Products] = []
+    taken: list[Products] = []
+    work, take = Products.work, Products.take
+
+    def noted_work(self: Products) -> None:
+        found.append(self)
+        work(self)
+
+    def noted_take(self: Products, part: slice) -> torch.Tensor:
+        taken.append(self)
+        return take(self, part)
+
+    monkeypatch.setattr(Products, "work", noted_work)
+    monkeypatch.setattr(Products, "take", noted_take)
+    learner = model(memory=memory)
+    for session, item in zip(*stream(60), strict=True):
+        learner.learn_one(session, item)
+    learner._aside.wait()
+    # The memory learns how far the network is to be believed, so it asks for the scores.
+    assert bool(taken) == bool(memory)
+    assert set(found) == set(taken)
+
+
+@pytest.mark.parametrize("worth", [0, 1 << 60], ids=["thread", "scores-alone"])
 @pytest.mark.parametrize("part", ["_slide", "_forward", "_race", "_report", "trainer.gradients"])
 def test_a_batch_that_fails_has_never_been(
     part: str, worth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
     monkeypatch.setattr("nextclick.models.learner.WORTH_A_THREAD", worth)
+    monkeypatch.setattr("nextclick.models.learner.WORTH_A_PRODUCT", 0)
     one, other = model(memory=1000), model(memory=1000)
     for each in (one, other):
         drive(each, stream(100), 16)

@@ -86,7 +86,8 @@ def test_the_scores_are_let_go_once_all_have_taken_theirs() -> None:
     found = Products(outputs, embedding, bias, takers=2)
     first, second = found.take(slice(0, 12)), found.take(slice(12, 20))
     torch.testing.assert_close(torch.cat([first, second]), outputs @ embedding.T + bias)
-    assert found._scores is None
+    with pytest.raises(RuntimeError, match="have been taken"):
+        found.take(slice(0, 12))
 
 
 def test_few_outputs_are_scored_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,7 @@ def test_few_outputs_are_scored_in_one_piece(monkeypatch: pytest.MonkeyPatch) ->
         return plain(*arguments, **named)
 
     monkeypatch.setattr(torch, "addmm", counted)
-    for count, pieces in ((products.FEW, 1), (products.FEW + 1, 3)):
+    for count, pieces in ((products.FEW_OUTPUTS, 1), (products.FEW_OUTPUTS + 1, 3)):
         calls.clear()
         Products(*whole(count, 3 * products.BLOCK_ROWS)).take(slice(0, count))
         assert len(calls) == pieces

@@ -72,4 +72,4 @@ def test_what_is_taught_is_the_gradient_through_the_scores(name: str, count: int
 
 
 def test_both_ways_are_tried() -> None:
-    assert any(one <= table.FEW < other for one, other in pairwise(range(1, 7)))
+    assert any(one <= table.FEW_TERMS < other for one, other in pairwise(range(1, 7)))
