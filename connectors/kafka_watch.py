@@ -134,7 +134,8 @@ class TopicWatch:
         except KafkaError:
             self._miss()
             return None
-        back = asked - self._answered > AWAY
+        # A record may have come before this look: the brokers were away all the same.
+        back = self._away is not None or asked - self._answered > AWAY
         if back:
             self._times_away += 1
             self._away = None

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from nextclick.connectors import kafka_watch
+from nextclick.connectors import kafka_watch, parse_address
+from nextclick.connectors.kafka_connect import KafkaLog
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, admin_client, make_topic, send
 from tests.connectors.test_kafka import click, polls, record, source, take, until
@@ -174,6 +176,41 @@ def test_a_broker_killed_and_frozen_loses_and_repeats_nothing(
         assert items == list(range(count - 1))
         assert killed == 4
         assert any("brokers were away" in warning for warning in opened.warnings)
+
+
+class Ends:
+    """A consumer whose brokers tell where partitions end, or do not answer."""
+
+    away = False
+
+    def end_offsets(self, places: list[TopicPartition], timeout_ms: int) -> dict[Any, int]:
+        if self.away:
+            raise KafkaTimeoutError("no answer")
+        return dict.fromkeys(places, 7)
+
+
+def test_brokers_whose_records_come_before_the_next_look_are_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_watch, "AWAY", 0.05)
+    monkeypatch.setattr(kafka_watch, "HURRY", 0.0)
+    consumer = Ends()
+    watch = kafka_watch.TopicWatch(consumer, parse_address("kafka://host:1/clicks"), KafkaLog())
+    look = watch.look([0], hurry=True)
+    assert look is not None
+    assert not look.back
+    consumer.away = True
+    time.sleep(0.1)
+    assert watch.look([0], hurry=True) is None
+    (note,) = watch.notes
+    assert "waiting for the brokers" in note
+    consumer.away = False
+    watch.heard()
+    look = watch.look([0], hurry=True)
+    assert look is not None
+    assert look.back
+    (note,) = watch.notes
+    assert "were away once" in note
 
 
 def test_waiting_for_a_broker_is_said_once(
