@@ -1,9 +1,11 @@
-"""Copies of large arrays for snapshots, into memory that is used again."""
+"""Copies of large arrays for snapshots, into memory that was made ready for them."""
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import Any
+import threading
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,16 +14,28 @@ from torch import Tensor
 
 from .device import on_host
 
+ALIGNED, PAGE = 64, 4096
+"""Bytes: of a line of the cache, where a copy begins; and of the least that a machine gives out."""
+
 LARGE = 1 << 20
-"""Bytes from which on it pays to use memory again."""
+"""Bytes from which on it pays to have memory ready."""
+
+AHEAD = 1.25
+"""How much more is made ready than is needed, so that it lasts for a while."""
 
 
 class Copies:
     """Copies what a model's state holds, while the stream waits for it.
 
     Memory that a process touches for the first time costs several times as much as copying into
-    it. So the large copies of one state are made in the memory of those of an earlier one, as soon
-    as nobody holds these any more. A copy is its holder's: it changes no more.
+    it. So the copies of a state lie in one piece of memory, which is used again as soon as nobody
+    holds any of them, and what the next state will need of it is touched ahead, by a thread of its
+    own. A copy is its holder's: it changes no more.
+
+    Attributes
+    ----------
+    wanted
+        States are asked for: memory is made ready for them.
 
     Examples
     --------
@@ -33,47 +47,79 @@ class Copies:
     """
 
     def __init__(self) -> None:
-        self._buffers: list[NDArray[np.uint8]] = []
-        self._made = 0
+        self.wanted = False
+        # In a list, so that its holders can be counted.
+        self._piece = [np.empty(0, np.uint8)]
+        # How much of it the state holds, and how much has been touched.
+        self._used = self._ready = 0
+        self._toucher: threading.Thread | None = None
 
     def __reduce__(self) -> tuple[type[Copies], tuple[()]]:
         """Leave the memory behind when pickled or copied."""
         return Copies, ()
 
+    def expect(self, size: int) -> None:
+        """Make memory ready for a state of about so many bytes, if any is wanted."""
+        if not self.wanted or size < LARGE or size <= self._ready:
+            return
+        if self._toucher and self._toucher.is_alive():
+            return
+        end = int(AHEAD * size)
+        if end > len(self._piece[0]):
+            self._renew(2 * end)
+        untouched = self._piece[0][self._ready : end]
+        self._toucher = threading.Thread(target=_touch, args=(untouched,), name="room")
+        self._toucher.start()
+        self._ready = end
+
     def begin(self) -> None:
-        """Begin the next state: what is copied first takes the place of what was first before."""
-        self._made = 0
+        """Begin the next state."""
+        self.wanted = True
+        if self._toucher:
+            self._toucher.join()
+            self._toucher = None
+        if _holders(self._piece) > UNHELD:
+            self._renew(len(self._piece[0]))
+        self._used = 0
 
     def of(self, tensor: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
         """Copy a tensor, or some of its rows, to the host."""
         tensor = tensor.detach()
-        places = None if rows is None else torch.from_numpy(rows).to(tensor.device)
-        if not on_host(tensor):
-            return tensor.cpu() if places is None else tensor.index_select(0, places).cpu()
-        shape = tensor.shape if rows is None else (len(rows), *tensor.shape[1:])
-        copy = torch.from_numpy(self._room(shape, tensor.numpy().dtype))
-        if places is None:
-            return copy.copy_(tensor)
-        return torch.index_select(tensor, 0, places, out=copy)
+        if rows is None:
+            return self.room(tensor.shape, tensor.dtype).copy_(tensor)
+        copy = self.room((len(rows), *tensor.shape[1:]), tensor.dtype)
+        places = torch.from_numpy(rows).to(tensor.device)
+        if on_host(tensor):
+            return torch.index_select(tensor, 0, places, out=copy)
+        return copy.copy_(tensor.index_select(0, places))
 
-    def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        size = int(np.prod(shape)) * dtype.itemsize
-        if size < LARGE:
-            return np.empty(shape, dtype)
-        if self._made == len(self._buffers):
-            self._buffers.append(np.empty(0, np.uint8))
-        if _holders(self._buffers, self._made) > UNHELD or len(self._buffers[self._made]) < size:
+    def room(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Give a tensor on the host to be filled with what else the state holds."""
+        begin = -(-self._used // ALIGNED) * ALIGNED
+        end = begin + math.prod(shape) * dtype.itemsize
+        if end > len(self._piece[0]):
             # Room to grow into, which costs nothing before it is touched.
-            self._buffers[self._made] = np.empty(2 * size, np.uint8)
-        buffer = self._buffers[self._made]
-        self._made += 1
-        return buffer[:size].view(dtype).reshape(shape)
+            self._renew(2 * end)
+            begin, end = 0, end - begin
+        self._used = end
+        self._ready = max(self._ready, end)
+        kind = torch.empty(0, dtype=dtype).numpy().dtype
+        return torch.from_numpy(self._piece[0][begin:end].view(kind).reshape(shape))
+
+    def _renew(self, size: int) -> None:
+        """Take another piece; the one before stays with those who hold copies in it."""
+        self._piece[0] = np.empty(size, np.uint8)
+        self._ready = 0
 
 
-def _holders(buffers: list[NDArray[np.uint8]], place: int) -> int:
-    """Count who refers to a buffer: every copy in it does, and every view of one."""
-    return sys.getrefcount(buffers[place])
+def _touch(part: NDArray[np.uint8]) -> None:
+    part[::PAGE] = 0
 
 
-UNHELD = _holders([np.empty(0, np.uint8)], 0)
+def _holders(piece: list[NDArray[np.uint8]]) -> int:
+    """Count who refers to a piece: every copy in it does, and every view of one."""
+    return sys.getrefcount(piece[0])
+
+
+UNHELD = _holders([np.empty(0, np.uint8)])
 """What is counted where no copy lies: another number in another version of Python."""

@@ -236,10 +236,8 @@ def _write(model: OnlineGRU4Rec, folder: Path) -> None:
     used = model.vocabulary.used
     step = _step(model, used)
     save_file(step.state_dict(), folder / "network.safetensors")
-    catalogue, arrays = model.vocabulary.state()
-    items: list[Id | None] = [None] * used
-    for item, row in zip(catalogue["items"], arrays["rows"].tolist(), strict=True):
-        items[row] = item
+    catalogue, _ = model.vocabulary.state()
+    items: list[Id | None] = catalogue["items"]
     about = About(recipe=model.recipe, dtype=str(model.dtype).removeprefix("torch."), items=items)
     # The json of Python, not msgspec's: it takes whole numbers and texts of every kind.
     (folder / "model.json").write_text(json.dumps(msgspec.to_builtins(about)), encoding="utf-8")

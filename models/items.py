@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -112,6 +114,14 @@ class ItemTable:
             return torch.from_numpy(found).view(stamps.shape)
         rows = stamps & (ROWS - 1)
         return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
+
+    def size(self, used: int) -> int:
+        """How many bytes `state` copies."""
+        return used * self._row_size
+
+    @cached_property
+    def _row_size(self) -> int:
+        return self.births[0].nbytes + sum(table.row_size for table in self._tables.values())
 
     def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
         """Copy the first `used` rows."""

@@ -302,6 +302,11 @@ class OnlineGRU4Rec:
         self.popularity.learn(clicked, self.vocabulary.used)
         self.vocabulary.touch(items, time)
         self._end(self.vocabulary.evict(time - self.recipe.idle if self.recipe.idle else -math.inf))
+        self.copies.expect(
+            self.items.size(self.vocabulary.used)
+            + self.sessions.size
+            + (self.memory.size if self.memory else 0)
+        )
         batch.tested.learning += perf_counter() - began
 
     def _take_back(self, batch: Batch) -> None:

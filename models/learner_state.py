@@ -79,3 +79,5 @@ def put_back(model: Learned, network: nn.Module, memories: Sequence[Tensor], sta
     model.popularity.restore(within("popularity.", tensors), values["popularity"])
     model._initial.set_state(tensors["random.initial"])
     model._draws.set_state(tensors["random.draws"])
+    # Who goes on from a snapshot takes others.
+    model.copies.wanted = True

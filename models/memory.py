@@ -27,6 +27,7 @@ from .moments import (
     SPECIAL,
     UNDO,
     Whole,
+    pack,
     read,
     unread,
 )
@@ -271,6 +272,11 @@ class Memory:
         if len(self._items) < rows:
             self._items = _longer(self._items, max(1024, 2 * len(self._items), rows))
 
+    @property
+    def size(self) -> int:
+        """About how many bytes `state` copies."""
+        return self._log.nbytes + self._items.nbytes + self._places.nbytes * OWN_ITEMS // PLACE
+
     def state(self, slots: Whole, rows: int, copies: Copies) -> dict[str, NDArray[Any]]:
         """Copy all that the next click depends on.
 
@@ -291,14 +297,15 @@ class Memory:
 
         logged = int(self._totals[LOGGED])
         held = np.arange(logged - min(logged, self.bound), logged) % max(1, len(self._log))
-        places = copy(self._places, slots)
-        in_use = np.arange(OWN) < places[:, DISTINCT, None]
+        sizes = (len(slots), OWN_ITEMS), (int(self._places[slots, DISTINCT].sum()),)
+        places, own = (copies.room(size, torch.int64).numpy() for size in sizes)
+        pack(self._places, slots, places, own)
         return {
             "log": copy(self._log, held),
             "items": copy(self._items[:rows]),
             "totals": self._totals.copy(),
-            "places": places[:, :OWN_ITEMS],
-            "own": places[:, OWN_ITEMS:][in_use],
+            "places": places,
+            "own": own,
             "weights": self.vector.numpy().copy(),
             "sums": self._sums[0].numpy().copy(),
         }

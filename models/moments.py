@@ -159,6 +159,18 @@ def unread(log: Whole, items: Whole, undo: Whole) -> None:
 
 
 @compiled
+def pack(places: Whole, slots: Whole, heads: Whole, own: Whole) -> None:
+    """Copy where sessions stand: what comes before `OWN_ITEMS`, and the items in use in a row."""
+    used = 0
+    for at in range(len(slots)):
+        place = places[slots[at]]
+        heads[at] = place[:OWN_ITEMS]
+        for item in range(OWN_ITEMS, OWN_ITEMS + place[DISTINCT]):
+            own[used] = place[item]
+            used += 1
+
+
+@compiled
 def _click(
     log: Whole, items: Whole, totals: Whole, bound: int, place: Whole, item: int, undo: Whole
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -168,6 +169,15 @@ class SessionStore:
             slot = self._slots.pop(session, None)
             if slot is not None:
                 self._free.append(slot)
+
+    @property
+    def size(self) -> int:
+        """How many bytes `state` copies."""
+        return len(self) * self._row_size
+
+    @cached_property
+    def _row_size(self) -> int:
+        return self._windows[0].nbytes + self._states[0].nbytes
 
     def state(self, copies: Copies) -> tuple[list[Id], dict[str, Tensor]]:
         """Copy the live sessions, from the least to the most recently clicked."""

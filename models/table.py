@@ -127,6 +127,11 @@ class Table:
         """Move distinct rows along their gradients; the others are neither read nor written."""
         self.rule.step_rows(self.values, self.memories, rows, gradient)
 
+    @property
+    def row_size(self) -> int:
+        """How many bytes a row takes, with what the rule remembers of it."""
+        return sum(of[0].nbytes for of in (self.values, *self.memories))
+
     def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
         memories = {f"memory.{n}": memory for n, memory in enumerate(self.memories)}

@@ -50,7 +50,11 @@ class Vocabulary:
         self._rows: OrderedDict[Id, int] = OrderedDict()
         self._ids: list[Id | None] = [None]
         self._free: list[int] = []
+        # By row: the time of the latest click, and how many clicks had come by then. Arrays, since
+        # a snapshot copies them while the stream waits.
         self._times = array("d", [-math.inf])
+        self._touched = array("q", [0])
+        self._clicks = 0
         # How many admissions there were, and which of them gave each row its item.
         self._lives = np.zeros(1024, np.int64)
         self._admitted = 0
@@ -123,6 +127,7 @@ class Vocabulary:
             return row
         self._ids.append(item)
         self._times.append(-math.inf)
+        self._touched.append(0)
         if len(self._ids) > len(self._lives):
             self._lives = np.concatenate([self._lives, np.zeros_like(self._lives)])
         self._lives[len(self._ids) - 1] = self._admitted
@@ -146,6 +151,7 @@ class Vocabulary:
             if row >= used:
                 self._ids.pop()
                 self._times.pop()
+                self._touched.pop()
             else:
                 self._ids[row] = None
                 self._free.append(row)
@@ -156,7 +162,8 @@ class Vocabulary:
             row = self._rows.get(item)
             if row is not None:
                 self._rows.move_to_end(item)
-                self._times[row] = time
+                self._clicks += 1
+                self._times[row], self._touched[row] = time, self._clicks
                 self._sighted.pop(item, None)
             else:
                 self._sighted[item] = self._sighted.pop(item, 0) + 1
@@ -185,30 +192,34 @@ class Vocabulary:
         return evicted
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Copy the catalogue: values in JSON's types, and arrays by item."""
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+        """Copy the catalogue: values in JSON's types, and arrays by row; items that were touched.
+
+        ``items`` has None where a row holds none.
+        """
         values = {
-            "items": list(self._rows),
+            "items": self._ids.copy(),
             "free": self._free.copy(),
-            "used": self.used,
             "admitted": self._admitted,
+            "clicks": self._clicks,
             "sighted": list(self._sighted.items()),
         }
-        times = np.frombuffer(self._times, np.float64)
-        return values, {"rows": rows, "lives": self._lives[rows], "times": times[rows]}
+        times = np.array(self._times)
+        return values, {
+            "lives": self.lives.copy(),
+            "times": times,
+            "touched": np.array(self._touched),
+        }
 
     def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave."""
-        rows = arrays["rows"]
-        self._rows = OrderedDict(zip(values["items"], rows.tolist(), strict=True))
+        self._ids = list(values["items"])
+        live = np.flatnonzero(arrays["lives"])
+        recent = live[np.argsort(arrays["touched"][live])]
+        self._rows = OrderedDict((self.id_of(row), row) for row in recent.tolist())
         self._free = list(values["free"])
-        self._ids = [None] * values["used"]
-        for item, row in self._rows.items():
-            self._ids[row] = item
-        times = np.full(values["used"], -math.inf)
-        times[rows] = arrays["times"]
-        self._times = array("d", times.tobytes())
-        self._lives = np.zeros(max(1024, 2 * values["used"]), np.int64)
-        self._lives[rows] = arrays["lives"]
-        self._admitted = values["admitted"]
+        self._times = array("d", arrays["times"].tobytes())
+        self._touched = array("q", arrays["touched"].tobytes())
+        self._lives = np.zeros(max(1024, 2 * self.used), np.int64)
+        self._lives[: self.used] = arrays["lives"]
+        self._admitted, self._clicks = values["admitted"], values["clicks"]
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

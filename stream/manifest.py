@@ -28,7 +28,7 @@ from safetensors.numpy import load_file, save_file
 
 from nextclick.models.recommender import State
 
-FORMAT = "nextclick snapshot 5"
+FORMAT = "nextclick snapshot 6"
 FILES = ("about.json", "arrays.safetensors", "values.json")
 
 PIECE = 1000

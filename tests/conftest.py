@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from tests.brokers import ApacheBroker, Broker, NoidaBroker, any_broker, kafka_h
 # No test asserts a time, hypothesis' own included: a busy machine is not a fault.
 settings.register_profile("nextclick", deadline=None)
 settings.load_profile("nextclick")
+
+# A shell that starts this in the background lets it, and all that it starts, ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The models of the tests are small: threads would only wait for each other.
 torch.set_num_threads(1)

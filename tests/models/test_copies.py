@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nextclick.models.copies import LARGE, Copies
+
+PAGEMAP = Path("/proc/self/pagemap")
 
 ROWS = LARGE // 400
 """Of 100 numbers in float32: one row more makes a large array."""
@@ -18,6 +22,16 @@ ROWS = LARGE // 400
 
 def table(rows: int = ROWS + 1) -> Tensor:
     return torch.arange(rows * 100, dtype=torch.float32).view(rows, 100)
+
+
+def resident(piece: NDArray[np.uint8]) -> float:
+    """Give the share of a piece of memory whose pages have been given out to this process."""
+    first = -(-piece.ctypes.data // 4096)
+    pages = (piece.ctypes.data + len(piece)) // 4096 - first
+    with PAGEMAP.open("rb") as pagemap:
+        pagemap.seek(8 * first)
+        entries = np.fromfile(pagemap, np.uint64, pages)
+    return float((entries >> np.uint64(63)).mean())
 
 
 def state(copies: Copies, *tensors: Tensor) -> list[Tensor]:
@@ -47,16 +61,17 @@ def test_many_rows_are_copied_in_the_order_wanted() -> None:
     assert torch.equal(Copies().of(source, rows), source.flip(0))
 
 
-def test_memory_is_used_again_when_nobody_holds_the_copy() -> None:
+def test_memory_is_used_again_when_nobody_holds_the_copies() -> None:
     copies = Copies()
-    places = set()
-    for value in range(3):
+    places = []
+    for value in range(4):
         one, other = state(copies, table().fill_(value), table().fill_(-value))
         assert (one == value).all()
         assert (other == -value).all()
-        places |= {one.data_ptr(), other.data_ptr()}
+        places.append((one.data_ptr(), other.data_ptr()))
         del one, other
-    assert len(places) == 2
+    # The first state found no room for its second copy.
+    assert len(set(places[1:])) == 1
 
 
 @given(st.lists(st.booleans(), max_size=6))
@@ -70,6 +85,54 @@ def test_a_held_copy_is_never_written_over(holds: list[bool]) -> None:
     assert all((view == value).all() for value, view in held)
 
 
+@given(st.lists(st.tuples(st.integers(0, 3 * LARGE), st.booleans(), st.booleans()), max_size=9))
+def test_memory_made_ready_ahead_never_touches_what_is_held(
+    turns: list[tuple[int, bool, bool]],
+) -> None:
+    copies, held = Copies(), []
+    for value, (size, asked, holding) in enumerate(turns):
+        copies.expect(size)
+        if asked:
+            made = state(copies, table().fill_(value), torch.full((value,), value))
+            held += [(value, copy) for copy in made] if holding else []
+            del made
+    copies.begin()
+    assert all((copy == value).all() for value, copy in held)
+
+
+@pytest.mark.skipif(not PAGEMAP.exists(), reason="needs Linux' page map")
+def test_memory_is_made_ready_once_a_state_was_asked_for() -> None:
+    copies = Copies()
+    copies.expect(8 * LARGE)
+    assert not copies.wanted
+    assert not len(copies._piece[0])
+    state(copies)
+    copies.expect(8 * LARGE)
+    copies.begin()
+    piece = copies._piece[0]
+    assert len(piece) >= 8 * LARGE
+    assert resident(piece[: 8 * LARGE]) == 1
+    # What is ready is not made ready again, nor what is too little to be worth it.
+    copies.expect(8 * LARGE)
+    copies.expect(LARGE - 1)
+    assert copies._toucher is None
+    one, other = (copies.room((LARGE,), torch.int32) for _ in range(2))
+    assert one.data_ptr() == piece.ctypes.data
+    assert other.data_ptr() == piece.ctypes.data + 4 * LARGE
+
+
+def test_copies_of_every_type_lie_where_a_processor_reads_them_at_once() -> None:
+    copies = Copies()
+    copies.begin()
+    for dtype in (torch.bool, torch.float64, torch.uint8, torch.int64):
+        for shape in ((3, 5), (0,), (1,)):
+            source = torch.ones(shape, dtype=dtype)
+            copy = copies.of(source)
+            assert copy.dtype == dtype
+            assert torch.equal(copy, source)
+            assert not copy.numel() or copy.data_ptr() % 16 == 0
+
+
 def test_a_table_may_grow_and_shrink() -> None:
     copies = Copies()
     for rows in (ROWS + 1, 5 * ROWS, 2, 2 * ROWS):
@@ -81,7 +144,7 @@ def test_no_memory_goes_along_into_a_pickle_or_a_copy() -> None:
     copies = Copies()
     state(copies, table())
     assert len(pickle.dumps(copies)) < 200
-    assert not copy.deepcopy(copies)._buffers
+    assert not len(copy.deepcopy(copies)._piece[0])
 
 
 def test_what_is_learned_is_copied_without_its_gradient() -> None:

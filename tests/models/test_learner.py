@@ -656,6 +656,22 @@ def test_a_score_that_is_not_a_number_is_an_error() -> None:
         drive(learner, stream(100), 16)
 
 
+@pytest.mark.parametrize("memory", [0, 5000])
+def test_memory_is_ready_before_a_large_snapshot_is_taken(memory: int) -> None:
+    many = list(range(3000))
+    for begin in (OnlineGRU4Rec.state, lambda learner: learner.restore(learner.state())):
+        learner = OnlineGRU4Rec(Recipe(memory=memory), device="cpu")
+        learner.learn(many, many)
+        assert not learner.copies.wanted
+        begin(learner)
+        for more in (many, [item + 3000 for item in many]):
+            learner.learn(more, more)
+            learner.copies.begin()  # It waits until all is ready.
+            ready = learner.copies._ready
+            # What is small is copied elsewhere.
+            assert ready > 0.98 * sum(array.nbytes for array in learner.state().arrays.values())
+
+
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
 @pytest.mark.parametrize("optimizer", RULES)
 def test_an_unseen_row_is_never_touched(optimizer: str, embedding: str) -> None:
