@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .compiled import compiled
+from .device import on_host
 from .memory import Evidence, Memory, Weights
 from .ranking import SLACK, Race, Ranking, ranks_above
 from .vocabulary import NO_ITEM
@@ -42,12 +46,10 @@ def mix(
 
     """
     network, absent = forecast(race, part, k)
-    told = evidence.of(part)
-    special = torch.from_numpy(told.special).to(network.device).long()
-    known = (~race.unseen[part]).cpu().numpy() if learn else np.zeros(len(special), np.bool_)
+    known = (~race.unseen[part]).cpu().numpy() if learn else np.zeros(len(network), np.bool_)
     # The softmax adds rounding of its own.
     slack = SLACK * torch.finfo(network.dtype).eps * (race.size[part] + 1)
-    mixture = Mixture(memory, told, network, special, known, slack)
+    mixture = Mixture(memory, evidence.of(part), network, known, slack)
     return mixture.ranking(race.items[part], absent, k), mixture.gradient
 
 
@@ -79,8 +81,6 @@ class Mixture:
         For the c clicks.
     network
         (c, rows): the network's probabilities.
-    special
-        int64 (c, SPECIAL): the evidence's, on the network's device.
     known
         bool (c,): over which clicks the gradient is wanted.
     slack
@@ -98,13 +98,12 @@ class Mixture:
         memory: Memory,
         evidence: Evidence,
         network: Tensor,
-        special: Tensor,
         known: NDArray[np.bool_],
         slack: Tensor,
     ) -> None:
         self._network = network
-        self._special = special
-        says = network.gather(1, special).cpu().numpy()
+        self._special = evidence.special
+        says = probabilities(network, evidence.special)
         count = len(says)
         self.gradient = np.zeros(len(memory.vector))
         self._final = np.zeros(says.shape)
@@ -139,7 +138,7 @@ class Mixture:
             How many best items to give.
 
         """
-        network, special = self._network, self._special
+        network = self._network
         device = network.device
         goal, better = (torch.from_numpy(of).to(device) for of in (self._goal, self._better))
         ranks = ranks_above(network, torch.from_numpy(self._bar).to(device)[:, None]) + better
@@ -149,7 +148,8 @@ class Mixture:
         if absent is None:
             # New ones: a view would keep all the probabilities.
             none = (len(network), 0)
-            return Ranking(ranks, special.new_empty(none), network.new_empty(none))
+            return Ranking(ranks, ranks.new_empty(none), network.new_empty(none))
+        special = torch.from_numpy(self._special).to(device).long()
         k = min(k, network.shape[1])
         final, factor = (
             torch.from_numpy(of).to(network) for of in (self._final, self._factor[:, None])
@@ -160,3 +160,19 @@ class Mixture:
         final.masked_fill_(absent.gather(1, special), -1)
         values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
+
+
+def probabilities(network: Tensor, special: NDArray[np.int32]) -> NDArray[Any]:
+    """Give the network's probability of each special item: (c, SPECIAL), on the host."""
+    if on_host(network):
+        return _probabilities(network.numpy(), special)
+    return network.gather(1, torch.from_numpy(special).to(network.device).long()).cpu().numpy()
+
+
+@compiled
+def _probabilities(network: NDArray[Any], special: NDArray[np.int32]) -> NDArray[Any]:
+    says = np.empty(special.shape, network.dtype)
+    for click in range(len(special)):
+        for at in range(special.shape[1]):
+            says[click, at] = network[click, special[click, at]]
+    return says

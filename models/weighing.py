@@ -78,14 +78,15 @@ def weigh_up(
         Added to.
 
     """
+    items, turns, offsets = np.exp(weights.items), np.exp(weights.turns), np.exp(weights.offsets)
+    matched = np.exp(weights.match[0])
     like_weights = np.empty((2, EARLIER_CLICKS, AFTER + BEFORE))
     earlier = 0
     for item in range(len(REACH)):
         for turn in range(REACH[item]):
             for offset in range(AFTER + BEFORE):
-                sum_of_logs = weights.items[item] + weights.turns[turn] + weights.offsets[offset]
-                like_weights[0, earlier, offset] = np.exp(sum_of_logs)
-                like_weights[1, earlier, offset] = np.exp(sum_of_logs + weights.match[0])
+                like_weights[0, earlier, offset] = items[item] * turns[turn] * offsets[offset]
+                like_weights[1, earlier, offset] = like_weights[0, earlier, offset] * matched
             earlier += 1
     own_weights, recent_weights = np.empty(OWN - 1), np.empty(RECENT)
     for turn in range(OWN - 1):

@@ -147,13 +147,12 @@ def mixtures(
     draw = torch.Generator().manual_seed(seed + 1)
     scores = torch.randn((clicks, ROWS), generator=draw, dtype=torch.float64)
     scores[:, 0] = -torch.inf
-    special = torch.from_numpy(told.special).long()
     slack = torch.full((clicks,), 1e-12, dtype=torch.float64)
     return (
         made,
         told,
         scores,
-        Mixture(made, told, scores.softmax(1), special, np.array(known), slack),
+        Mixture(made, told, scores.softmax(1), np.array(known), slack),
     )
 
 
@@ -191,8 +190,8 @@ def test_a_lone_item_has_it_all() -> None:
     told.special[:] = 0
     told.special[:, [LAST, TARGET]] = 1
     scores = torch.tensor([[-torch.inf, 0.3]], dtype=torch.float64)
-    special, slack = torch.from_numpy(told.special).long(), torch.zeros(1, dtype=torch.float64)
-    mixture = Mixture(memory(0), told, scores.softmax(1), special, np.array([True]), slack)
+    slack = torch.zeros(1, dtype=torch.float64)
+    mixture = Mixture(memory(0), told, scores.softmax(1), np.array([True]), slack)
     found = mixture.ranking(torch.tensor([1]), scores == -torch.inf, k=1)
     assert found.ranks.tolist() == [1]
     assert found.scores.tolist() == [[1.0]]
@@ -201,10 +200,9 @@ def test_a_lone_item_has_it_all() -> None:
 def test_a_score_that_is_not_a_number_is_told_and_teaches_nothing() -> None:
     made, told, scores, _ = mixtures(3)
     scores[1] = torch.nan
-    special = torch.from_numpy(told.special).long()
     slack = torch.zeros(3, dtype=torch.float64)
     known = np.array([False, True, False])
-    mixture = Mixture(made, told, scores.softmax(1), special, known, slack)
+    mixture = Mixture(made, told, scores.softmax(1), known, slack)
     ranks = mixture.ranking(torch.full((3,), ROWS - 1), None, k=0).ranks
     assert ranks[1] == -1
     assert (ranks[[0, 2]] > 0).all()
