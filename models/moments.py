@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .compiled import compiled
 from .items import ROWS, SHIFT
+from .prefetch import AHEAD, fetch
 
 Whole = NDArray[np.int64]
 
@@ -163,6 +164,8 @@ def pack(places: Whole, slots: Whole, heads: Whole, own: Whole) -> None:
     """Copy where sessions stand: what comes before `OWN_ITEMS`, and the items in use in a row."""
     used = 0
     for at in range(len(slots)):
+        if at + AHEAD < len(slots):
+            fetch(places, slots[at + AHEAD])
         place = places[slots[at]]
         heads[at] = place[:OWN_ITEMS]
         for item in range(OWN_ITEMS, OWN_ITEMS + place[DISTINCT]):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .compiled import compiled
 from .device import on_host
+from .prefetch import AHEAD, fetch
 
 EPSILON = 1e-6
 
@@ -117,6 +118,9 @@ def _step_rows(
     epsilon: Any,
 ) -> None:
     for at in range(len(rows)):
+        if at + AHEAD < len(rows):
+            fetch(values, rows[at + AHEAD])
+            fetch(sums, rows[at + AHEAD])
         _step(values[rows[at]], sums[rows[at]], gradient[at], rate, epsilon)
 
 

@@ -15,6 +15,7 @@ from .compiled import compiled, summing
 from .device import on_host
 from .items import ItemTable
 from .losses import LOSSES, repeated
+from .prefetch import AHEAD, fetch
 from .table import FEW_TERMS, Product, pick
 
 Slopes = Callable[..., Tensor]
@@ -143,6 +144,8 @@ def _scores(
     """Give the candidates' scores: (m, c)."""
     scores = np.empty((len(outputs), len(candidates)), outputs.dtype)
     for column in range(len(candidates)):
+        if column + AHEAD < len(candidates):
+            fetch(embedding, candidates[column + AHEAD])
         candidate = embedding[candidates[column]]
         for row in range(len(outputs)):
             score, output = bias[candidates[column]], outputs[row]
