@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -14,14 +15,14 @@ from torch import Tensor
 
 from .device import on_host
 
-ALIGNED, PAGE = 64, 4096
-"""Bytes: of a line of the cache, where a copy begins; and of the least that a machine gives out."""
+ALIGNED, PAGE = 16, 4096
+"""Bytes: a copy begins at a multiple of the first; a machine gives out at least the second."""
 
 LARGE = 1 << 20
 """Bytes from which on it pays to have memory ready."""
 
-AHEAD = 1.25
-"""How much more is made ready than is needed, so that it lasts for a while."""
+LEAST_AHEAD, AHEAD = 1.1, 1.25
+"""More is made ready where less than the first is, times what is needed, and then the second."""
 
 
 class Copies:
@@ -50,8 +51,10 @@ class Copies:
         self.wanted = False
         # In a list, so that its holders can be counted.
         self._piece = [np.empty(0, np.uint8)]
-        # How much of it the state holds, and how much has been touched.
+        # How far the state reaches in it, and how far it has been touched.
         self._used = self._ready = 0
+        # All that the state takes; what was expected then, and what is by now.
+        self._taken = self._foreseen = self._expected = 0
         self._toucher: threading.Thread | None = None
 
     def __reduce__(self) -> tuple[type[Copies], tuple[()]]:
@@ -59,18 +62,25 @@ class Copies:
         return Copies, ()
 
     def expect(self, size: int) -> None:
-        """Make memory ready for a state of about so many bytes, if any is wanted."""
-        if not self.wanted or size < LARGE or size <= self._ready:
+        """Make memory ready for a state of about so many bytes, if any is wanted.
+
+        What the last state took beyond what was expected of it is added.
+        """
+        self._expected = size
+        need = size + max(0, self._taken - self._foreseen)
+        if not self.wanted or need < LARGE or LEAST_AHEAD * need <= self._ready:
             return
         if self._toucher and self._toucher.is_alive():
             return
-        end = int(AHEAD * size)
-        if end > len(self._piece[0]):
-            self._renew(2 * end)
-        untouched = self._piece[0][self._ready : end]
-        self._toucher = threading.Thread(target=_touch, args=(untouched,), name="room")
-        self._toucher.start()
-        self._ready = end
+        end = int(AHEAD * need)
+        # Where there is no memory or thread for it, the copy takes longer, and that is all.
+        with suppress(MemoryError, RuntimeError):
+            if end > len(self._piece[0]):
+                self._renew(2 * end)
+            untouched = self._piece[0][self._ready : end]
+            toucher = threading.Thread(target=_touch, args=(untouched,), name="room")
+            toucher.start()
+            self._toucher, self._ready = toucher, end
 
     def begin(self) -> None:
         """Begin the next state."""
@@ -78,9 +88,11 @@ class Copies:
         if self._toucher:
             self._toucher.join()
             self._toucher = None
-        if _holders(self._piece) > UNHELD:
-            self._renew(len(self._piece[0]))
-        self._used = 0
+        size = len(self._piece[0])
+        if _holders(self._piece) > UNHELD or size < self._taken:
+            self._renew(max(size, 2 * self._taken))
+        self._foreseen = self._expected
+        self._used = self._taken = 0
 
     def of(self, tensor: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
         """Copy a tensor, or some of its rows, to the host."""
@@ -95,16 +107,17 @@ class Copies:
 
     def room(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Give a tensor on the host to be filled with what else the state holds."""
-        begin = -(-self._used // ALIGNED) * ALIGNED
-        end = begin + math.prod(shape) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
+        begin, end = self._used, self._used + -(-size // ALIGNED) * ALIGNED
+        self._taken += end - begin
         if end > len(self._piece[0]):
             # Room to grow into, which costs nothing before it is touched.
-            self._renew(2 * end)
+            self._renew(2 * self._taken)
             begin, end = 0, end - begin
         self._used = end
         self._ready = max(self._ready, end)
         kind = torch.empty(0, dtype=dtype).numpy().dtype
-        return torch.from_numpy(self._piece[0][begin:end].view(kind).reshape(shape))
+        return torch.from_numpy(self._piece[0][begin : begin + size].view(kind).reshape(shape))
 
     def _renew(self, size: int) -> None:
         """Take another piece; the one before stays with those who hold copies in it."""

@@ -165,6 +165,8 @@ class Mixture:
 def probabilities(network: Tensor, special: NDArray[np.int32]) -> NDArray[Any]:
     """Give the network's probability of each special item: (c, SPECIAL), on the host."""
     if on_host(network):
+        if special.max(initial=NO_ITEM) >= network.shape[1]:
+            raise IndexError("evidence for a row that the catalogue does not have")
         return _probabilities(network.numpy(), special)
     return network.gather(1, torch.from_numpy(special).to(network.device).long()).cpu().numpy()
 

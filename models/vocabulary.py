@@ -186,13 +186,13 @@ class Vocabulary:
                 break
             self._rows.popitem(last=False)
             self._ids[row] = None
-            self._lives[row] = 0
+            self._lives[row] = self._touched[row] = 0
             evicted.append(row)
         self._free.extend(evicted)
         return evicted
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Copy the catalogue: values in JSON's types, and arrays by row; items that were touched.
+        """Copy the catalogue: values in JSON's types, and arrays by row.
 
         ``items`` has None where a row holds none.
         """
@@ -214,7 +214,10 @@ class Vocabulary:
         """Take back what `state` gave."""
         self._ids = list(values["items"])
         live = np.flatnonzero(arrays["lives"])
-        recent = live[np.argsort(arrays["touched"][live])]
+        touched = arrays["touched"][live]
+        # What was admitted and not touched comes last, as it was admitted.
+        untouched = np.where(touched == 0, arrays["lives"][live], 0)
+        recent = live[np.lexsort((touched, untouched))]
         self._rows = OrderedDict((self.id_of(row), row) for row in recent.tolist())
         self._free = list(values["free"])
         self._times = array("d", arrays["times"].tobytes())

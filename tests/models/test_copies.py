@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -85,19 +86,51 @@ def test_a_held_copy_is_never_written_over(holds: list[bool]) -> None:
     assert all((view == value).all() for value, view in held)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3 * LARGE), st.booleans(), st.booleans()), max_size=9))
-def test_memory_made_ready_ahead_never_touches_what_is_held(
-    turns: list[tuple[int, bool, bool]],
-) -> None:
-    copies, held = Copies(), []
-    for value, (size, asked, holding) in enumerate(turns):
-        copies.expect(size)
-        if asked:
-            made = state(copies, table().fill_(value), torch.full((value,), value))
-            held += [(value, copy) for copy in made] if holding else []
-            del made
+Turn = tuple[int, list[int], bool]
+turns: st.SearchStrategy[list[Turn]] = st.lists(
+    st.tuples(
+        st.integers(0, 3 * LARGE), st.lists(st.integers(0, 2 * LARGE), max_size=3), st.booleans()
+    ),
+    max_size=8,
+)
+
+
+@given(turns)
+@settings(max_examples=50)
+def test_memory_made_ready_ahead_touches_nothing_that_is_held(turns: list[Turn]) -> None:
+    copies = Copies()
     copies.begin()
-    assert all((copy == value).all() for value, copy in held)
+    held: list[Tensor] = []
+    for size, lengths, holding in turns:
+        if lengths:
+            made = state(
+                copies, *(torch.full((length,), 255, dtype=torch.uint8) for length in lengths)
+            )
+            held += made if holding else []
+            latest = made
+            del made
+        copies.expect(size)
+        if copies._toucher:
+            copies._toucher.join()
+        if lengths:
+            assert all((copy == 255).all() for copy in latest)
+            del latest
+        assert all((copy == 255).all() for copy in held)
+
+
+def test_where_no_thread_can_begin_copies_are_made_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    copies = Copies()
+    state(copies, table())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        copies.expect(8 * LARGE)
+    (copy,) = state(copies, table())
+    assert torch.equal(copy, table())
 
 
 @pytest.mark.skipif(not PAGEMAP.exists(), reason="needs Linux' page map")

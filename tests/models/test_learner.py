@@ -398,7 +398,7 @@ def test_ids_come_back_as_they_went_in() -> None:
 def test_a_restored_model_goes_on_to_the_last_bit(
     options: dict[str, Any], at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "LARGE", 1)  # All copies lie in memory that is used again.
+    monkeypatch.setattr(copies, "LARGE", 1)  # Memory is made ready for however little.
     sessions, items = stream(400)
     unbroken, broken, restored = model(**options), model(**options), model(seed=99, **options)
     drive(unbroken, (sessions[:at], items[:at]), 16)
@@ -670,6 +670,21 @@ def test_memory_is_ready_before_a_large_snapshot_is_taken(memory: int) -> None:
             ready = learner.copies._ready
             # What is small is copied elsewhere.
             assert ready > 0.98 * sum(array.nbytes for array in learner.state().arrays.values())
+
+
+@pytest.mark.parametrize("memory", [0, 5000])
+def test_memory_is_ready_for_a_state_that_grows_by_little(memory: int) -> None:
+    learner = OnlineGRU4Rec(Recipe(memory=memory), device="cpu")
+    learner.state()
+    for step in range(40):
+        new = [f"{step}, {number}" for number in range(60 if step else 2000)]
+        learner.learn(new, new)
+        learner.copies.begin()  # It waits until all is ready.
+        ready, piece = learner.copies._ready, learner.copies._piece[0].ctypes.data
+        learner.state()
+        if step:
+            assert learner.copies._used <= ready
+            assert learner.copies._piece[0].ctypes.data == piece
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)

@@ -107,6 +107,14 @@ def test_restored_from_json_it_goes_on_the_same(first: Batches, then: Batches) -
     assert restored_rows == unbroken.rows_of(list(range(7))).tolist()
 
 
+def test_items_that_were_not_touched_come_back_as_the_latest() -> None:
+    one, other = Vocabulary(), Vocabulary()
+    follow(one, [(["x", "y", "z"], 2)])
+    one.admit(["u", "v"])  # The first of them in the row that x has left.
+    other.restore(*one.state())
+    assert evict(other, 0) == evict(one, 0) == [2, 3, 1, 4]
+
+
 def test_a_restored_one_does_not_share_the_state() -> None:
     vocabulary = Vocabulary()
     follow(vocabulary, [(["x", "y"], 1)])
