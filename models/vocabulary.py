@@ -203,12 +203,8 @@ class Vocabulary:
             "clicks": self._clicks,
             "sighted": list(self._sighted.items()),
         }
-        times = np.array(self._times)
-        return values, {
-            "lives": self.lives.copy(),
-            "times": times,
-            "touched": np.array(self._touched),
-        }
+        times, touched = np.array(self._times), np.array(self._touched)
+        return values, {"lives": self.lives.copy(), "times": times, "touched": touched}
 
     def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave."""

@@ -668,7 +668,7 @@ def test_memory_is_ready_before_a_large_snapshot_is_taken(memory: int) -> None:
             learner.learn(more, more)
             learner.copies.begin()  # It waits until all is ready.
             ready = learner.copies._ready
-            # What is small is copied elsewhere.
+            # The catalogue is copied elsewhere.
             assert ready > 0.98 * sum(array.nbytes for array in learner.state().arrays.values())
 
 
