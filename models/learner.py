@@ -23,7 +23,7 @@ from .items import SHIFT, ItemTable
 from .learner_state import copy_of, put_back
 from .memory import Memory, Noted
 from .mixture import mix
-from .moments import SPECIAL
+from .moments import SPECIAL, Times, microseconds
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Race, Ranking
@@ -136,7 +136,7 @@ class OnlineGRU4Rec:
         )
         self.memory: Memory | None = None
         if recipe.memory:
-            self.memory = Memory(recipe.memory, recipe.memory_rate)
+            self.memory = Memory(recipe.memory, recipe.memory_rate, recipe.memory_boost, seed)
 
     @property
     def catalogue(self) -> int:
@@ -144,7 +144,12 @@ class OnlineGRU4Rec:
         return len(self.vocabulary)
 
     def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        k: int = 0,
+        time: float = -math.inf,
+        times: Times = None,
     ) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
@@ -156,6 +161,8 @@ class OnlineGRU4Rec:
             How many items to recommend before each scored click.
         time
             How far event time has come, in epoch seconds, for the recipe's `idle`.
+        times
+            When each click was, in epoch seconds, NaN where that is not known; None: of none.
 
         Raises
         ------
@@ -165,21 +172,30 @@ class OnlineGRU4Rec:
             The batch holds more sessions than `max_sessions`, or more than 65,536 clicks.
 
         """
-        return self._run(sessions, items, k, time, test=True, learn=True)
+        return self._run(sessions, items, k, time, times, test=True, learn=True)
 
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+    def test(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
+    ) -> Tested:
         """Score like `test_then_learn` and change nothing."""
-        return self._run(sessions, items, k, test=True, learn=False)
+        return self._run(sessions, items, k, times=times, test=True, learn=False)
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
+    def learn(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        time: float = -math.inf,
+        times: Times = None,
+    ) -> None:
         """Learn a batch without scoring it."""
-        self._run(sessions, items, 0, time, test=False, learn=True)
+        self._run(sessions, items, 0, time, times, test=False, learn=True)
 
     def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        return self._run(sessions, items, k, test=True, learn=False, after=True).recommended
+        """Return the k best next items, with their scores, after each click; change nothing."""
+        tested = self._run(sessions, items, k, times=times, test=True, learn=False, after=True)
+        return tested.recommended
 
     def learn_one(self, session: Id, item: Id) -> None:
         """Learn one click."""
@@ -191,6 +207,7 @@ class OnlineGRU4Rec:
         items: Sequence[Id],
         k: int,
         time: float = -math.inf,
+        times: Times = None,
         *,
         test: bool,
         learn: bool,
@@ -199,7 +216,7 @@ class OnlineGRU4Rec:
         """Test the batch, learn it, or both; `after`: give what is best after each click."""
         if len(items) > LARGEST_BATCH:
             raise ValueError(f"a batch of more than {LARGEST_BATCH:,} clicks is too large")
-        batch = self._take_in(sessions, items, after)
+        batch = self._take_in(sessions, items, times, after)
         try:
             gradients = self._find(batch, k, test=test, learn=learn, after=after)
         except BaseException:
@@ -212,7 +229,9 @@ class OnlineGRU4Rec:
             self._take_back(batch)
         return batch.tested
 
-    def _take_in(self, sessions: Sequence[Id], items: Sequence[Id], after: bool) -> Batch:
+    def _take_in(
+        self, sessions: Sequence[Id], items: Sequence[Id], times: Times, after: bool
+    ) -> Batch:
         """Line a batch up, let its new items in, and begin to look up its evidence."""
         windows = self.sessions.line_up(sessions, after)
         before = self.vocabulary.used, self.items.born
@@ -225,7 +244,7 @@ class OnlineGRU4Rec:
             lives = self.vocabulary.lives
             stamped = placed + (lives[placed] << SHIFT)
             of = windows.group, windows.slots, stamped, windows.scored
-            note = partial(self.memory.note, *of, lives)
+            note = partial(self.memory.note, *of, lives, microseconds(times, len(items)))
             noting = self._aside.ahead([lambda: kept.append(note(after=after))], worth)
         rows = self._ship(placed)
         births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))

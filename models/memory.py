@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .boost import BOOST_WEIGHTS, DIRECT_WEIGHTS, initial_boost
 from .copies import Copies
 from .moments import (
     AFTER,
@@ -18,6 +19,7 @@ from .moments import (
     DISTINCT,
     EARLIER_CLICKS,
     HABITS,
+    ITEM_COLUMNS,
     LOGGED,
     NOWHERE,
     OWN,
@@ -25,6 +27,8 @@ from .moments import (
     PLACE,
     REACH,
     SPECIAL,
+    TIME,
+    TIMELESS,
     UNDO,
     Whole,
     pack,
@@ -41,6 +45,9 @@ FACTS = HABITS + 4
 and the logarithm of how often, an earlier click has the same item before it; and that of the total
 weight of the likes."""
 
+DIRECT_RATE = 2.0
+"""How far the boost's direct weights step, times the rate of all others."""
+
 AGES = 14
 """Ages among the latest clicks are told apart by half octaves, of which there are so many."""
 
@@ -50,26 +57,35 @@ class Evidence(NamedTuple):
 
     Parameters
     ----------
-    special
-        int32 (m, SPECIAL): the items that evidence speaks for, 0 where it is void: those around
-        earlier clicks on the session's last items (`AFTER` after and `BEFORE` before each, nearest
-        first), the session's earlier items, and the latest clicks; the session's last item, and the
-        clicked one.
+    place_of
+        int16 (m, SPECIAL): for each piece of evidence which of the moment's items it speaks for, -1
+        where it is void: those around earlier clicks on the session's last items (`AFTER` after and
+        `BEFORE` before each, nearest first), the session's earlier items, and the latest clicks;
+        the session's last item, and the clicked one.
+    spans
+        int64 (m, 2): where each moment's distinct items begin and end in `rows`.
     match
         bool (m, EARLIER_CLICKS): before the earlier click stood what stands before it in the
         session.
     facts
         float64 (m, HABITS).
+    rows, item_facts
+        int32 (distinct,) and float32 (distinct, ITEM_FACTS): the items of all moments, and what is
+        known of each just before the moment.
 
     """
 
-    special: NDArray[np.int32]
+    place_of: NDArray[np.int16]
+    spans: Whole
     match: NDArray[np.bool_]
     facts: NDArray[np.float64]
+    rows: NDArray[np.int32]
+    item_facts: NDArray[np.float32]
 
     def of(self, moments: slice) -> Evidence:
-        """Give the evidence for some of the moments."""
-        return Evidence(self.special[moments], self.match[moments], self.facts[moments])
+        """Return the evidence for some of the moments."""
+        by_moment = (part[moments] for part in self[:4])
+        return Evidence(*by_moment, self.rows, self.item_facts)
 
 
 class Noted(NamedTuple):
@@ -160,17 +176,24 @@ class Memory:
         So many of the stream's latest clicks are kept in sight.
     rate
         Adagrad's step size.
+    boosted
+        Whether items with evidence have a learned boost.
+    seed
+        Of the boost's hidden features.
 
     """
 
-    def __init__(self, bound: int, rate: float) -> None:
+    def __init__(self, bound: int, rate: float, boosted: bool = True, seed: int = 0) -> None:
         self.bound = bound
+        self.boosted = boosted
         self._log = np.full((0, 4), NOWHERE, np.int64)
-        self._items = np.zeros((0, 4), np.int64)
-        self._totals = np.zeros(4, np.int64)
+        self._items = np.zeros((0, ITEM_COLUMNS), np.int64)
+        self._mark = np.zeros(0, np.int16)
+        self._totals = np.zeros(5, np.int64)
         self._places = np.zeros((0, PLACE), np.int64)
         # All weights are parts of one vector, which takes one step.
-        self.vector = torch.zeros(WEIGHTS, dtype=torch.float64)
+        self.vector = torch.zeros(WEIGHTS + BOOST_WEIGHTS, dtype=torch.float64)
+        self.vector[WEIGHTS:] = torch.from_numpy(initial_boost(seed))
         weights = self.weights
         weights.gates[0, 0] = 1.0
         # What repeats and returns go by was alike on shops, news and travel: the odds that they
@@ -183,13 +206,17 @@ class Memory:
         weights.match[:] = 1.0
         weights.own[:] = -np.log(np.arange(1, OWN))
         weights.recent[:] = -0.1 * np.arange(AGES)
-        self._rule = Adagrad(rate)
+        self._rule, self._direct_rule = Adagrad(rate), Adagrad(DIRECT_RATE * rate)
         self._sums = self._rule.memories(self.vector)
 
     @property
     def weights(self) -> Weights:
-        """All weights, to be read and written."""
-        return Weights.of(self.vector.numpy())
+        """The mixture's weights, to be read and written."""
+        return self.cut(self.vector.numpy())[0]
+
+    def cut(self, vector: NDArray[np.float64]) -> tuple[Weights, NDArray[np.float64]]:
+        """Return views of the mixture's part, and of the boost's, of something like `vector`."""
+        return Weights.of(vector), vector[WEIGHTS:]
 
     def note(
         self,
@@ -198,6 +225,7 @@ class Memory:
         clicked: Whole,
         scored: Whole,
         lives: Whole,
+        times: Whole,
         after: bool = False,
     ) -> Noted:
         """Look up the evidence for the scored clicks of a batch, and log it.
@@ -212,6 +240,8 @@ class Memory:
             int64 (m,): the clicks whose moments are wanted.
         lives
             int64 (rows,): the admission that gave each row its item, 0 where it holds none.
+        times
+            int64 (n,): when each click was, in microseconds, or `TIMELESS`.
         after
             Tell how things stand after each click, not before it.
 
@@ -223,15 +253,13 @@ class Memory:
         places[live] = self._places[slots[live]]
         order = np.full(len(clicked), NOWHERE, np.int64)
         order[scored] = np.arange(len(scored))
-        evidence = Evidence(
-            np.zeros((len(scored), SPECIAL), np.int32),
-            np.zeros((len(scored), EARLIER_CLICKS), np.bool_),
-            np.zeros((len(scored), HABITS)),
-        )
-        noted = Noted(
-            evidence, places, np.empty((len(clicked), UNDO), np.int64), self._totals.copy()
-        )
-        read(
+        place_of = np.empty((len(scored), SPECIAL), np.int16)
+        spans = np.empty((len(scored), 2), np.int64)
+        match = np.zeros((len(scored), EARLIER_CLICKS), np.bool_)
+        facts = np.empty((len(scored), HABITS))
+        undo = np.empty((len(clicked), UNDO), np.int64)
+        totals = self._totals.copy()
+        found = read(
             self._log,
             self._items,
             self._totals,
@@ -240,12 +268,17 @@ class Memory:
             places,
             group,
             clicked,
+            times,
             order,
             after,
-            *evidence,
-            noted.undo,
+            self._mark,
+            place_of,
+            spans,
+            match,
+            facts,
+            undo,
         )
-        return noted
+        return Noted(Evidence(place_of, spans, match, facts, *found), places, undo, totals)
 
     def settle(self, noted: Noted, slots: Whole) -> None:
         """Keep where the sessions of the batch noted last stand, in these slots."""
@@ -261,7 +294,14 @@ class Memory:
 
     def step(self, gradient: NDArray[np.float64]) -> None:
         """Take one step down a gradient, shaped like `vector`."""
-        self._rule.step(self.vector, self._sums, torch.from_numpy(gradient))
+        slopes = torch.from_numpy(gradient)
+        direct = slice(WEIGHTS, WEIGHTS + DIRECT_WEIGHTS)
+        for part, rule in (
+            (slice(WEIGHTS), self._rule),
+            (direct, self._direct_rule),
+            (slice(direct.stop, None), self._rule),
+        ):
+            rule.step(self.vector[part], [self._sums[0][part]], slopes[part])
 
     def _reserve(self, total: int, rows: int) -> None:
         """Make room for so many clicks in all, and for so many rows."""
@@ -271,6 +311,7 @@ class Memory:
             self._log = _longer(self._log, size)
         if len(self._items) < rows:
             self._items = _longer(self._items, max(1024, 2 * len(self._items), rows))
+            self._mark = np.full(len(self._items), -1, np.int16)
 
     @property
     def size(self) -> int:
@@ -312,18 +353,23 @@ class Memory:
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave; the sessions' slots are then 0, 1, …."""
-        self._totals[:] = state["totals"]
+        self._totals[:] = 0
+        self._totals[: len(state["totals"])] = state["totals"]
         logged, held = int(self._totals[LOGGED]), len(state["log"])
         self._log, self._items = self._log[:0], self._items[:0]
         self._reserve(logged, len(state["items"]))
         self._log[np.arange(logged - held, logged) % max(1, len(self._log))] = state["log"]
-        self._items[: len(state["items"])] = state["items"]
+        # Snapshots from before items were counted hold fewer columns.
+        self._items[: len(state["items"]), : state["items"].shape[1]] = state["items"]
         self._places = np.zeros((len(state["places"]), PLACE), np.int64)
-        self._places[:, :OWN_ITEMS] = state["places"]
+        self._places[:, TIME] = TIMELESS
+        self._places[:, : state["places"].shape[1]] = state["places"]
         in_use = np.arange(OWN) < self._places[:, DISTINCT, None]
         self._places[:, OWN_ITEMS:][in_use] = state["own"]
-        self.vector.copy_(torch.from_numpy(state["weights"]))
-        self._sums[0].copy_(torch.from_numpy(state["sums"]))
+        # Those from before the boost hold fewer weights.
+        known = len(state["weights"])
+        self.vector[:known] = torch.from_numpy(state["weights"])
+        self._sums[0][:known] = torch.from_numpy(state["sums"])
 
 
 def _longer(table: Whole, rows: int) -> Whole:

@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .boost import Boost
 from .compiled import compiled
 from .device import on_host
-from .memory import Evidence, Memory, Weights
+from .memory import Evidence, Memory
+from .moments import Whole
 from .ranking import SLACK, Race, Ranking, ranks_above
 from .vocabulary import NO_ITEM
-from .weighing import Real, weigh_up
+from .weighing import Real, Weighed, weigh
 
 
 def mix(
@@ -102,28 +104,34 @@ class Mixture:
         slack: Tensor,
     ) -> None:
         self._network = network
-        self._special = evidence.special
-        says = probabilities(network, evidence.special)
-        count = len(says)
+        self._evidence = evidence
+        network_says = probabilities(network, evidence)
+        count = len(evidence.spans)
+        weights, boost = memory.cut(memory.vector.numpy())
         self.gradient = np.zeros(len(memory.vector))
-        self._final = np.zeros(says.shape)
-        self._goal, self._factor = np.zeros(count), np.zeros(count)
-        self._bar, self._better = np.zeros(count, says.dtype), np.zeros(count, np.int64)
-        weigh_up(
-            memory.weights,
-            *evidence,
-            says,
+        gradient, boost_gradient = memory.cut(self.gradient)
+        self._weighed = Weighed(
+            np.full(len(network_says), -1.0),
+            np.zeros(count),
+            np.zeros(count),
+            np.zeros(count, network_says.dtype),
+            np.zeros(count, np.int64),
+        )
+        single = boost_gradient.astype(np.float32)
+        weigh(
+            weights,
+            Boost.of(boost.astype(np.float32)),
+            memory.boosted,
+            evidence,
+            network_says,
             network.amax(dim=1).cpu().numpy().astype(np.float64),
-            np.full(network.shape[1], -1, np.int32),
             known,
             slack.cpu().numpy().astype(np.float64),
-            self._final,
-            self._goal,
-            self._factor,
-            self._bar,
-            self._better,
-            Weights.of(self.gradient),
+            self._weighed,
+            gradient,
+            Boost.of(single),
         )
+        boost_gradient[:] = single
 
     def ranking(self, items: Tensor, absent: Tensor | None, k: int) -> Ranking:
         """Rank the targets, and give the k best items and their probabilities.
@@ -138,21 +146,24 @@ class Mixture:
             How many best items to give.
 
         """
-        network = self._network
+        network, weighed = self._network, self._weighed
         device = network.device
-        goal, better = (torch.from_numpy(of).to(device) for of in (self._goal, self._better))
-        ranks = ranks_above(network, torch.from_numpy(self._bar).to(device)[:, None]) + better
+        target, better = (
+            torch.from_numpy(of).to(device) for of in (weighed.target, weighed.better)
+        )
+        ranks = ranks_above(network, torch.from_numpy(weighed.bar).to(device)[:, None]) + better
         # Where the probability is too small for a number, all items tie with it.
-        ranks = torch.where(goal == 0, items, ranks).minimum(items)
-        ranks.masked_fill_(goal.isnan(), -1)
+        ranks = torch.where(target == 0, items, ranks).minimum(items)
+        ranks.masked_fill_(target.isnan(), -1)
         if absent is None:
             # New ones: a view would keep all the probabilities.
             none = (len(network), 0)
             return Ranking(ranks, ranks.new_empty(none), network.new_empty(none))
-        special = torch.from_numpy(self._special).to(device).long()
+        found = _side_by_side(self._evidence.spans, self._evidence.rows, weighed.final)
+        special = torch.from_numpy(found[0]).to(device)
         k = min(k, network.shape[1])
         final, factor = (
-            torch.from_numpy(of).to(network) for of in (self._final, self._factor[:, None])
+            torch.from_numpy(of).to(network) for of in (found[1], weighed.factor[:, None])
         )
         rest = (network * factor).masked_fill_(absent, -1)
         values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
@@ -162,19 +173,56 @@ class Mixture:
         return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
 
 
-def probabilities(network: Tensor, special: NDArray[np.int32]) -> NDArray[Any]:
-    """Give the network's probability of each special item: (c, SPECIAL), on the host."""
+def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
+    """Return the network's probability of each special item of some clicks, on the host.
+
+    Parameters
+    ----------
+    network
+        (c, rows): the network's probabilities.
+    evidence
+        For these c clicks.
+
+    Returns
+    -------
+    ndarray
+        (distinct,): where the evidence is of other clicks, anything.
+
+    """
+    if evidence.rows.max(initial=NO_ITEM) >= network.shape[1]:
+        raise IndexError("evidence for a row that the catalogue does not have")
     if on_host(network):
-        if special.max(initial=NO_ITEM) >= network.shape[1]:
-            raise IndexError("evidence for a row that the catalogue does not have")
-        return _probabilities(network.numpy(), special)
-    return network.gather(1, torch.from_numpy(special).to(network.device).long()).cpu().numpy()
+        return _probabilities(network.numpy(), evidence.spans, evidence.rows)
+    begins, ends = evidence.spans[:, 0], evidence.spans[:, 1]
+    clicks = np.repeat(np.arange(len(begins)), ends - begins)
+    places = [np.arange(begin, end) for begin, end in evidence.spans.tolist()]
+    at = np.concatenate(places) if places else np.zeros(0, np.int64)
+    where = torch.from_numpy(clicks), torch.from_numpy(evidence.rows[at].astype(np.int64))
+    values = network[tuple(of.to(network.device) for of in where)].cpu().numpy()
+    says = np.zeros(len(evidence.rows), values.dtype)
+    says[at] = values
+    return says
 
 
 @compiled
-def _probabilities(network: NDArray[Any], special: NDArray[np.int32]) -> NDArray[Any]:
-    says = np.empty(special.shape, network.dtype)
-    for click in range(len(special)):
-        for at in range(special.shape[1]):
-            says[click, at] = network[click, special[click, at]]
+def _probabilities(network: NDArray[Any], spans: Whole, rows: NDArray[np.int32]) -> NDArray[Any]:
+    says = np.empty(len(rows), network.dtype)
+    for click in range(len(spans)):
+        for at in range(spans[click, 0], spans[click, 1]):
+            says[at] = network[click, rows[at]]
     return says
+
+
+def _side_by_side(
+    spans: Whole, rows: NDArray[np.int32], values: NDArray[np.float64]
+) -> tuple[Whole, NDArray[np.float64]]:
+    """Return each click's rows and values, (c, most), filled up with row 0 and -1."""
+    counts = spans[:, 1] - spans[:, 0]
+    at = np.arange(max(1, counts.max(initial=0)))
+    inside = at < counts[:, None]
+    places = np.where(inside, spans[:, :1] + at, 0)
+    if not len(rows):
+        return np.zeros(places.shape, np.int64), np.full(places.shape, -1.0)
+    return np.where(inside, rows[places], NO_ITEM).astype(np.int64), np.where(
+        inside, values[places], -1.0
+    )

@@ -6,6 +6,8 @@ however the stream is cut into batches, and is then logged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,9 @@ from .items import ROWS, SHIFT
 from .prefetch import AHEAD, fetch
 
 Whole = NDArray[np.int64]
+
+Times = Sequence[float] | NDArray[np.float64] | None
+"""When some clicks were, in epoch seconds, NaN where that is not known; None: of none."""
 
 NOWHERE = -1
 """No click: before a session's first, after its last."""
@@ -25,16 +30,36 @@ STAMP, PREVIOUS, NEXT, EARLIER = range(4)
 """Columns of the log: a click's stamped item, and the numbers of the click before it in its
 session, after it in its session, and before it on the same item."""
 
-OWNER, LATEST, FOLLOWED, REPEATED_HERE = range(4)
-"""Columns of the items' table, by row: the stamped item that the others speak of, its latest click,
-how many clicks have followed it in their sessions, and how many of these were on it again."""
+(
+    OWNER,
+    LATEST,
+    FOLLOWED,
+    REPEATED_HERE,
+    CLICKED,
+    FIRST_NUMBER,
+    LAST_NUMBER,
+    FIRST_TIME,
+    LAST_TIME,
+) = range(9)
+"""Columns of the items' table, by row: the stamped item that the others are about, its latest
+logged click, how many clicks have followed it in their sessions, and how many of these were on it
+again; how many clicks it has had, repeats included, and the stream's number and the time of the
+first and the last of them."""
 
-CLICK, ITEM, CLICKS, REPEATS, REPEATED, RETURNED, BACK, DISTINCT, OWN_ITEMS = range(9)
+ITEM_COLUMNS = 9
+
+CLICK, ITEM, CLICKS, REPEATS, REPEATED, RETURNED, BACK, DISTINCT, TIME, OWN_ITEMS = range(10)
 """Columns of a session's place: its last logged click and that click's stamped item; how many
 clicks it has had; how many repeats have followed the last logged one; how many of its clicks
 repeated the item just clicked, or returned to another of its items; whether the last logged click
-was a return; how many distinct items are kept, and these, stamped, latest first. The first of them
-may be 0, an item that is not in the catalogue."""
+was a return; how many distinct items are kept; the time of its last click; and the distinct items,
+stamped, latest first. The first of them may be 0, an item that is not in the catalogue."""
+
+TIMELESS = np.iinfo(np.int64).min
+"""The time of a click whose time is not known. Times are whole microseconds since the epoch."""
+
+MICROSECONDS = 1e6
+"""In a second."""
 
 OWN = 20
 """How many of a session's latest distinct items are kept in sight."""
@@ -42,9 +67,9 @@ OWN = 20
 PLACE = OWN_ITEMS + OWN
 """Columns of a session's place in all."""
 
-PAIRS, ALL_REPEATS, ALL_RETURNS, LOGGED = range(4)
-"""The stream's totals: clicks with a predecessor, those of them that repeated, or returned, and
-how many clicks have been logged."""
+PAIRS, ALL_REPEATS, ALL_RETURNS, LOGGED, ALL_CLICKS = range(5)
+"""The stream's totals: clicks with a predecessor, those of them that repeated, or returned, how
+many clicks have been logged, and how many there were, repeats included."""
 
 REACH = (128, 32, 16, 16)
 """How many earlier clicks are looked up on each of the session's last items, latest item first."""
@@ -78,9 +103,34 @@ TIMID = 2.0
 SURE = 1e-9
 """No rate is taken to be closer to zero or one."""
 
-UNDO = 15
+(CLICK_COUNT, CLICKS_SINCE_LAST, CLICKS_SINCE_FIRST, SECONDS_SINCE_LAST, SECONDS_SINCE_FIRST) = range(5)
+"""What is told of each distinct item of a moment, as logarithms of one more: how many clicks it has
+had; how many clicks of the stream, and seconds of the session's last click, lie behind the item's
+last and first click. 0 where it has had no click, or a time is not known."""
+
+ITEM_FACTS = 5
+
+UNDO_LOG, UNDO_LINK, UNDO_ROW, UNDO_LAST = 0, 5, 7, 8 + ITEM_COLUMNS
+UNDO = UNDO_LAST + 3
 """Columns of what undoes a click: its slot in the log and what stood there, the click before it and
 what followed that, its item's row and what stood there, the last item's row and its two counts."""
+
+
+def microseconds(times: Times, count: int) -> Whole:
+    """Return the times of clicks as `read` takes them.
+
+    Examples
+    --------
+    >>> microseconds([1.5, float("nan")], 2) == [1_500_000, TIMELESS]
+    array([ True,  True])
+
+    """
+    if times is None:
+        return np.full(count, TIMELESS)
+    seconds = np.asarray(times, np.float64)
+    known = np.isfinite(seconds)
+    whole = np.rint(np.where(known, seconds, 0.0) * MICROSECONDS).astype(np.int64)
+    return np.where(known, whole, TIMELESS)
 
 
 @compiled
@@ -93,13 +143,16 @@ def read(
     places: Whole,
     group: Whole,
     clicked: Whole,
+    times: Whole,
     order: Whole,
     after: bool,
-    special: NDArray[np.int32],
+    mark: NDArray[np.int16],
+    place_of: NDArray[np.int16],
+    spans: Whole,
     match: NDArray[np.bool_],
     facts: NDArray[np.float64],
     undo: Whole,
-) -> None:
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Read a batch: tell the moments of some of its clicks, and log them all.
 
     Parameters
@@ -108,9 +161,9 @@ def read(
         (size, 4): the latest clicks, by number modulo the size, which is more than `bound` or than
         all clicks with the batch's.
     items
-        (rows, 4): the items by their rows.
+        (rows, ITEM_COLUMNS): the items by their rows.
     totals
-        (4,): see `PAIRS`.
+        (5,): see `PAIRS`.
     lives
         (rows,): the admission that gave each row its item, 0 where it holds none.
     bound
@@ -120,28 +173,50 @@ def read(
     group, clicked
         (n,): which of them each click belongs to, and its stamped item, 0 for one not in the
         catalogue.
+    times
+        (n,): when each click was, or `TIMELESS`.
     order
         (n,): where each click's moment is told, `NOWHERE` where it is not.
     after
         Tell how things stand after each click, not before it.
-    special, match, facts
-        (m, SPECIAL), (m, EARLIER_CLICKS) and (m, HABITS): filled, see `Evidence`; zero before.
+    mark
+        (rows,): -1 everywhere, before and after.
+    place_of, spans, match, facts
+        (m, SPECIAL), (m, 2), (m, EARLIER_CLICKS) and (m, HABITS): filled, see `Evidence`; `match`
+        is false before.
     undo
         (n, UNDO): filled with what `unread` needs.
 
+    Returns
+    -------
+    rows, item_facts
+        (distinct,) and (distinct, ITEM_FACTS): see `Evidence`.
+
     """
+    special = np.zeros(SPECIAL, np.int32)
+    rows = np.empty(64 * len(order) + SPECIAL, np.int32)
+    item_facts = np.empty((len(rows), ITEM_FACTS), np.float32)
+    used = 0
     for at in range(len(group)):
         place, item = places[group[at]], clicked[at]
         if after:
-            _click(log, items, totals, bound, place, item, undo[at])
+            _click(log, items, totals, bound, place, item, times[at], undo[at])
         to = order[at]
         if to >= 0:
+            if used + SPECIAL > len(rows):
+                rows, item_facts = _with_more_room(rows, item_facts, used)
+            special[:] = 0
             _tell_habits(items, totals, place, facts[to])
-            _look_up(log, items, totals[LOGGED], lives, bound, place, special[to], match[to])
+            _look_up(log, items, totals[LOGGED], lives, bound, place, special, match[to])
+            if not after:
+                special[TARGET] = item & ROW
+            spans[to, 0] = used
+            used += _tell_apart(special, mark, place_of[to], rows[used:])
+            spans[to, 1] = used
+            _tell_items(items, totals, lives, place, rows[spans[to, 0] : used], item_facts[spans[to, 0] : used])
         if not after:
-            if to >= 0:
-                special[to, TARGET] = item & ROW
-            _click(log, items, totals, bound, place, item, undo[at])
+            _click(log, items, totals, bound, place, item, times[at], undo[at])
+    return rows[:used], item_facts[:used]
 
 
 @compiled
@@ -149,14 +224,16 @@ def unread(log: Whole, items: Whole, undo: Whole) -> None:
     """Take a batch back out of the log and the items' table; the totals are the caller's."""
     for at in range(len(undo) - 1, -1, -1):
         entry = undo[at]
-        if entry[0] >= 0:
+        if entry[UNDO_LOG] >= 0:
             for column in range(4):
-                log[entry[0], column] = entry[1 + column]
-                items[entry[7], column] = entry[8 + column]
-            if entry[5] >= 0:
-                log[entry[5], NEXT] = entry[6]
-        if entry[12] >= 0:
-            items[entry[12], FOLLOWED], items[entry[12], REPEATED_HERE] = entry[13], entry[14]
+                log[entry[UNDO_LOG], column] = entry[UNDO_LOG + 1 + column]
+            if entry[UNDO_LINK] >= 0:
+                log[entry[UNDO_LINK], NEXT] = entry[UNDO_LINK + 1]
+        if entry[UNDO_LAST] >= 0:
+            items[entry[UNDO_LAST], FOLLOWED] = entry[UNDO_LAST + 1]
+            items[entry[UNDO_LAST], REPEATED_HERE] = entry[UNDO_LAST + 2]
+        for column in range(ITEM_COLUMNS):
+            items[entry[UNDO_ROW], column] = entry[UNDO_ROW + 1 + column]
 
 
 @compiled
@@ -174,11 +251,87 @@ def pack(places: Whole, slots: Whole, heads: Whole, own: Whole) -> None:
 
 
 @compiled
+def _with_more_room(
+    rows: NDArray[np.int32], item_facts: NDArray[np.float32], used: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    more_rows = np.empty(2 * len(rows) + SPECIAL, np.int32)
+    more_facts = np.empty((len(more_rows), ITEM_FACTS), np.float32)
+    more_rows[:used], more_facts[:used] = rows[:used], item_facts[:used]
+    return more_rows, more_facts
+
+
+@compiled
+def _tell_apart(
+    special: NDArray[np.int32],
+    mark: NDArray[np.int16],
+    place_of: NDArray[np.int16],
+    rows: NDArray[np.int32],
+) -> int:
+    """List the distinct rows of a moment, and where each of its columns finds its own in the list.
+
+    Returns how many there are.
+    """
+    distinct = 0
+    for at in range(SPECIAL):
+        row = special[at]
+        place_of[at] = -1
+        if row != 0:
+            if mark[row] < 0:
+                mark[row] = distinct
+                rows[distinct] = row
+                distinct += 1
+            place_of[at] = mark[row]
+    for at in range(distinct):
+        mark[rows[at]] = -1
+    return distinct
+
+
+@compiled
+def _tell_items(
+    items: Whole,
+    totals: Whole,
+    lives: Whole,
+    place: Whole,
+    rows: NDArray[np.int32],
+    item_facts: NDArray[np.float32],
+) -> None:
+    """Fill in what `ITEM_FACTS` lists."""
+    now, moment = totals[ALL_CLICKS], place[TIME]
+    for at in range(len(rows)):
+        row = rows[at]
+        told, item = item_facts[at], items[row]
+        told[:] = 0
+        if item[CLICKED] and item[OWNER] >> SHIFT == lives[row]:
+            told[CLICK_COUNT] = np.log1p(item[CLICKED])
+            told[CLICKS_SINCE_LAST] = np.log1p(now - item[LAST_NUMBER])
+            told[CLICKS_SINCE_FIRST] = np.log1p(now - item[FIRST_NUMBER])
+            told[SECONDS_SINCE_LAST] = _log_seconds(item[LAST_TIME], moment)
+            told[SECONDS_SINCE_FIRST] = _log_seconds(item[FIRST_TIME], moment)
+
+
+@compiled
+def _log_seconds(since: int, until: int) -> float:
+    if since == TIMELESS or until == TIMELESS:
+        return 0.0
+    return float(np.log1p(max(until - since, 0) / MICROSECONDS))
+
+
+@compiled
 def _click(
-    log: Whole, items: Whole, totals: Whole, bound: int, place: Whole, item: int, undo: Whole
+    log: Whole,
+    items: Whole,
+    totals: Whole,
+    bound: int,
+    place: Whole,
+    item: int,
+    time: int,
+    undo: Whole,
 ) -> None:
     """Let a session click an item: count its habits, and log it unless it repeats the last one."""
-    undo[0] = undo[5] = undo[12] = -1
+    undo[UNDO_LOG] = undo[UNDO_LINK] = undo[UNDO_LAST] = -1
+    undo[UNDO_ROW] = item & ROW
+    for column in range(ITEM_COLUMNS):
+        undo[UNDO_ROW + 1 + column] = items[item & ROW, column]
     known = place[CLICKS] > 0
     repeat = known and item > 0 and item == place[ITEM]
     back = False
@@ -189,13 +342,18 @@ def _click(
         row = last & ROW
         # A session may go on from an item that has left: its row may hold a younger one's.
         if last > 0 and items[row, OWNER] == last:
-            undo[12], undo[13], undo[14] = row, items[row, FOLLOWED], items[row, REPEATED_HERE]
+            undo[UNDO_LAST] = row
+            undo[UNDO_LAST + 1] = items[row, FOLLOWED]
+            undo[UNDO_LAST + 2] = items[row, REPEATED_HERE]
             items[row, FOLLOWED] += 1
             items[row, REPEATED_HERE] += repeat
         totals[PAIRS] += 1
         totals[ALL_REPEATS] += repeat
         totals[ALL_RETURNS] += back
     place[CLICKS] += 1
+    place[TIME] = time
+    _count(items, totals[ALL_CLICKS], item, time)
+    totals[ALL_CLICKS] += 1
     if repeat:
         place[REPEATS] += 1
         place[REPEATED] += 1
@@ -206,6 +364,20 @@ def _click(
     place[RETURNED] += back
     _put_first(place, item)
     _log(log, items, totals, bound, before, item, undo)
+
+
+@compiled
+def _count(items: Whole, number: int, item: int, time: int) -> None:
+    """Count a click on an item; an item that is new in its row begins with it."""
+    row = item & ROW
+    if items[row, OWNER] != item:
+        items[row, OWNER], items[row, LATEST] = item, NOWHERE
+        items[row, FOLLOWED], items[row, REPEATED_HERE], items[row, CLICKED] = 0, 0, 0
+    if item > 0:
+        if items[row, CLICKED] == 0:
+            items[row, FIRST_NUMBER], items[row, FIRST_TIME] = number, time
+        items[row, CLICKED] += 1
+        items[row, LAST_NUMBER], items[row, LAST_TIME] = number, time
 
 
 @compiled
@@ -234,12 +406,9 @@ def _log(
     """Log a click on an item, `before` the last one of its session."""
     number, size, row = totals[LOGGED], len(log), item & ROW
     slot = number % size
-    undo[0], undo[7] = slot, row
+    undo[UNDO_LOG] = slot
     for column in range(4):
-        undo[1 + column], undo[8 + column] = log[slot, column], items[row, column]
-    if items[row, OWNER] != item:
-        items[row, OWNER], items[row, LATEST] = item, NOWHERE
-        items[row, FOLLOWED], items[row, REPEATED_HERE] = 0, 0
+        undo[UNDO_LOG + 1 + column] = log[slot, column]
     if not _in_sight(before, number, bound):
         before = NOWHERE
     log[slot, STAMP], log[slot, PREVIOUS], log[slot, NEXT] = item, before, NOWHERE
@@ -247,7 +416,7 @@ def _log(
     items[row, LATEST] = number
     if before >= 0:
         link = before % size
-        undo[5], undo[6] = link, log[link, NEXT]
+        undo[UNDO_LINK], undo[UNDO_LINK + 1] = link, log[link, NEXT]
         log[link, NEXT] = number
     totals[LOGGED] += 1
 

@@ -80,6 +80,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         see `Memory`; 0: the network alone.
     memory_rate
         Step size for the weights of that evidence.
+    memory_boost
+        Whether each item that evidence speaks for gets a learned factor, see `boost.py`.
 
     Raises
     ------
@@ -135,6 +137,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kinship: float = 0.15
     memory: int = 1 << 18
     memory_rate: float = 0.05
+    memory_boost: bool = True
 
     @property
     def layers(self) -> list[int]:

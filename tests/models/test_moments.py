@@ -10,26 +10,43 @@ from hypothesis import strategies as st
 
 from nextclick.models.copies import Copies
 from nextclick.models.items import SHIFT
-from nextclick.models.memory import Memory, Noted
+from nextclick.models.memory import WEIGHTS, Evidence, Memory, Noted
 from nextclick.models.moments import (
     AFTER,
     BEFORE,
     CLICK,
     EARLIER_CLICKS,
     EVIDENCE,
+    ITEM_FACTS,
     LAST,
     LIKES,
     OWN,
     REACH,
     RECENT,
     TARGET,
+    microseconds,
 )
 
 ITEMS = 7
 # Row 0, no item; the others were admitted in order.
 LIVES = np.arange(ITEMS + 1)
-Click = tuple[int, int]
-clicks = st.lists(st.tuples(st.integers(0, 3), st.integers(0, ITEMS)), max_size=60)
+Click = tuple[int, int, float | None]
+"""Session, row, and the time in seconds where it is known."""
+
+moments = st.none() | st.integers(0, 10_000).map(lambda tenths: tenths / 10)
+clicks = st.lists(st.tuples(st.integers(0, 3), st.integers(0, ITEMS), moments), max_size=60)
+
+
+def at_no_time(clicks: list[tuple[int, int]]) -> list[Click]:
+    return [(session, item, None) for session, item in clicks]
+
+
+def special(evidence: Evidence, moment: int) -> list[int]:
+    """Return the row of each piece of evidence of a moment, 0 where it is void."""
+    begin, _ = evidence.spans[moment]
+    return [
+        int(evidence.rows[begin + at]) if at >= 0 else 0 for at in evidence.place_of[moment].tolist()
+    ]
 
 
 class Reader:
@@ -41,14 +58,16 @@ class Reader:
         self.live: set[int] = set()
 
     def note(self, batch: list[Click], after: bool = False) -> tuple[Noted, list[int]]:
-        sessions = list(dict.fromkeys(session for session, _ in batch))
-        rows = np.array([row for _, row in batch], np.int64)
+        sessions = list(dict.fromkeys(session for session, _, _ in batch))
+        rows = np.array([row for _, row, _ in batch], np.int64)
+        times = [math.nan if time is None else time for _, _, time in batch]
         noted = self.memory.note(
-            np.array([sessions.index(session) for session, _ in batch], np.int64),
+            np.array([sessions.index(session) for session, _, _ in batch], np.int64),
             np.array([one if one in self.live else -1 for one in sessions], np.int64),
             rows + (self.lives[rows] << SHIFT),
             np.arange(len(batch)),
             self.lives,
+            microseconds(times, len(batch)),
             after,
         )
         return noted, sessions
@@ -71,16 +90,29 @@ class Plain:
         self.bound = bound
         self.done: list[Click] = []
         self.kinds: list[tuple[int, int, bool, bool]] = []  # Session, last item, repeat, return.
-        self.log: list[Click] = []
+        self.log: list[tuple[int, int]] = []
 
     def of(self, session: int) -> list[int]:
-        return [item for own, item in self.done if own == session]
+        return [item for own, item, _ in self.done if own == session]
 
     def own(self, session: int) -> list[int]:
         distinct = list(dict.fromkeys(reversed(self.of(session))))
         return [item for place, item in enumerate(distinct) if item or not place][:OWN]
 
-    def click(self, session: int, item: int) -> None:
+    def item_facts(self, session: int, item: int) -> list[float]:
+        """Count the item in all clicks before this moment."""
+        own = [(at, time) for at, (_, one, time) in enumerate(self.done) if one == item]
+        if not own:
+            return [0.0] * ITEM_FACTS
+        moment = [time for one, _, time in self.done if one == session][-1]
+        seconds = [
+            max(0.0, moment - time) if moment is not None and time is not None else 0.0
+            for time in (own[-1][1], own[0][1])
+        ]
+        since = [len(self.done) - own[-1][0], len(self.done) - own[0][0]]
+        return [math.log1p(number) for number in (len(own), *since, *seconds)]
+
+    def click(self, session: int, item: int, time: float | None) -> None:
         before = self.of(session)
         repeat = bool(before) and item == before[-1] > 0
         if before:
@@ -88,7 +120,7 @@ class Plain:
             self.kinds.append((session, before[-1], repeat, back))
         if not repeat:
             self.log.append((session, item))
-        self.done.append((session, item))
+        self.done.append((session, item, time))
 
     def facts(self, session: int) -> list[float]:
         before = self.of(session)
@@ -175,16 +207,21 @@ def test_each_moment_is_told_as_a_plain_reading_of_the_clicks_has_it(
     reader, plain = Reader(bound), Plain(bound)
     for batch in batches(stream, size):
         noted = reader.read(batch)
-        for at, (session, item) in enumerate(batch):
+        for at, (session, item, time) in enumerate(batch):
             if plain.of(session):
                 rows, match = plain.evidence(session)
-                special = noted.evidence.special[at]
-                assert special[:EVIDENCE].tolist() == rows
-                assert special[LAST] == plain.of(session)[-1]
-                assert special[TARGET] == item
-                assert noted.evidence.match[at].tolist() == match
-                assert noted.evidence.facts[at].tolist() == pytest.approx(plain.facts(session))
-            plain.click(session, item)
+                told = noted.evidence
+                found = special(told, at)
+                assert found[:EVIDENCE] == rows
+                assert found[LAST] == plain.of(session)[-1]
+                assert found[TARGET] == item
+                assert told.match[at].tolist() == match
+                assert told.facts[at].tolist() == pytest.approx(plain.facts(session))
+                own = slice(*told.spans[at].tolist())
+                assert sorted(told.rows[own].tolist()) == sorted({*found} - {0})
+                for row, facts in zip(told.rows[own].tolist(), told.item_facts[own], strict=True):
+                    assert facts.tolist() == pytest.approx(plain.item_facts(session, row), rel=1e-5)
+            plain.click(session, item, time)
 
 
 @given(clicks, clicks, st.integers(1, 40))
@@ -207,55 +244,79 @@ def test_what_is_undone_was_never_there(
 def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], bound: int) -> None:
     reader, other = Reader(bound), Reader(bound)
     # Restored, the live sessions' slots are 0, 1, ….
-    stream = [(session, item) for session, item in [(0, 1), (1, 2), (2, 3), (3, 4), *stream]]
+    stream = [*at_no_time([(0, 1), (1, 2), (2, 3), (3, 4)]), *stream]
     reader.read(stream)
     other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, Copies()))
     other.live = reader.live
     told, again = reader.read(rest), other.read(rest)
-    assert np.array_equal(told.evidence.special, again.evidence.special)
-    assert np.array_equal(told.evidence.match, again.evidence.match)
-    assert np.array_equal(told.evidence.facts, again.evidence.facts)
+    for part, other_part in zip(told.evidence, again.evidence, strict=True):
+        assert np.array_equal(part, other_part)
     assert np.array_equal(told.places, again.places)
 
 
 def test_a_repeat_is_counted_and_not_logged() -> None:
     reader = Reader()
-    noted = reader.read([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)])
+    noted = reader.read(at_no_time([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)]))
     assert noted.places[:, CLICK].tolist() == [3, 1]
     assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, Copies())["log"]) == 4
 
 
 def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
-    noted, _ = Reader().note([(2, 1), (2, 1), (3, 1)], after=True)
+    noted, _ = Reader().note(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
     assert np.expm1(noted.evidence.facts[:, 3]).tolist() == pytest.approx([0, 1, 0])
-    assert noted.evidence.special[:, LAST].tolist() == [1, 1, 1]
+    assert [special(noted.evidence, at)[LAST] for at in range(3)] == [1, 1, 1]
 
 
 def test_an_item_that_has_left_is_no_evidence_and_its_row_is_counted_anew() -> None:
     reader = Reader()
-    reader.read([(1, 5), (1, 5), (1, 5), (1, 6)])
+    reader.read(at_no_time([(1, 5), (1, 5), (1, 5), (1, 6)]))
     reader.lives[5] = 9
-    noted = reader.read([(2, 5), (2, 6), (1, 6)])
+    noted = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
     assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(0)
     # What the first item in the row led to is not evidence for the second.
-    assert not noted.evidence.special[1, :LIKES].any()
+    assert not any(special(noted.evidence, 1)[:LIKES])
     # To the session it is no longer there.
-    assert 5 not in noted.evidence.special[2, LIKES : LIKES + OWN - 1]
+    assert 5 not in special(noted.evidence, 2)[LIKES : LIKES + OWN - 1]
 
 
 def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
     reader = Reader()
-    reader.read([(1, 5)])
+    reader.read(at_no_time([(1, 5)]))
     reader.lives[5] = 9
-    reader.read([(2, 5), (2, 5), (2, 5)])
-    reader.read([(1, 6)])
-    noted = reader.read([(3, 5), (3, 6)])
+    reader.read(at_no_time([(2, 5), (2, 5), (2, 5)]))
+    reader.read(at_no_time([(1, 6)]))
+    noted = reader.read(at_no_time([(3, 5), (3, 6)]))
     assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(2)
 
 
 def test_rates_stay_finite_however_many_clicks_agree() -> None:
     reader = Reader()
-    reader.read([(1, 5), (1, 5)])
+    reader.read(at_no_time([(1, 5), (1, 5)]))
     reader.memory._totals[:2] = 10**12
     reader.memory._places[1, 2] = reader.memory._places[1, 4] = 10**12
-    assert np.isfinite(reader.read([(1, 5)]).evidence.facts).all()
+    assert np.isfinite(reader.read(at_no_time([(1, 5)])).evidence.facts).all()
+
+
+def test_an_item_that_has_come_back_is_counted_anew() -> None:
+    reader = Reader()
+    reader.read([(1, 5, 10.0), (1, 5, 20.0), (1, 6, 30.0)])
+    reader.lives[5] = 9
+    told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)]).evidence
+    begin, _ = told.spans[2]
+    place = told.place_of[2, LAST]
+    assert np.expm1(told.item_facts[begin + place]).tolist() == pytest.approx([1, 2, 2, 0, 0])
+
+
+def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
+    reader, other = Reader(), Reader()
+    reader.read(at_no_time([(0, 1), (0, 2), (0, 1)]))
+    state = reader.memory.state(np.array([0]), ITEMS + 1, Copies())
+    state["items"], state["totals"] = state["items"][:, :4], state["totals"][:4]
+    state["places"] = state["places"][:, :8]
+    state["weights"], state["sums"] = state["weights"][:WEIGHTS], state["sums"][:WEIGHTS]
+    other.memory.restore(state)
+    other.live = reader.live
+    told, again = (one.read(at_no_time([(0, 2)])).evidence for one in (reader, other))
+    assert np.array_equal(told.place_of, again.place_of)
+    assert np.array_equal(told.facts, again.facts)
+    assert again.item_facts.max() == 0
