@@ -103,7 +103,9 @@ TIMID = 2.0
 SURE = 1e-9
 """No rate is taken to be closer to zero or one."""
 
-(CLICK_COUNT, CLICKS_SINCE_LAST, CLICKS_SINCE_FIRST, SECONDS_SINCE_LAST, SECONDS_SINCE_FIRST) = range(5)
+(CLICK_COUNT, CLICKS_SINCE_LAST, CLICKS_SINCE_FIRST, SECONDS_SINCE_LAST, SECONDS_SINCE_FIRST) = (
+    range(5)
+)
 """What is told of each distinct item of a moment, as logarithms of one more: how many clicks it has
 had; how many clicks of the stream, and seconds of the session's last click, lie behind the item's
 last and first click. 0 where it has had no click, or a time is not known."""
@@ -213,7 +215,14 @@ def read(
             spans[to, 0] = used
             used += _tell_apart(special, mark, place_of[to], rows[used:])
             spans[to, 1] = used
-            _tell_items(items, totals, lives, place, rows[spans[to, 0] : used], item_facts[spans[to, 0] : used])
+            _tell_items(
+                items,
+                totals,
+                lives,
+                place,
+                rows[spans[to, 0] : used],
+                item_facts[spans[to, 0] : used],
+            )
         if not after:
             _click(log, items, totals, bound, place, item, times[at], undo[at])
     return rows[:used], item_facts[:used]

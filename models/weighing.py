@@ -88,7 +88,7 @@ class Weighed(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """The weights of evidence: by match, earlier click and offset; by turn; by age, and the ages."""
+    """Weights of evidence: by match, earlier click and offset; by turn; by age, and the ages."""
 
     likes: Real
     own: Real
@@ -465,9 +465,7 @@ def _share(split: _Split, place: NDArray[np.int16], count: int, moment: _Moment)
 
 
 @compiled
-def _count_better(
-    click: int, slack: float, count: int, moment: _Moment, weighed: Weighed
-) -> None:
+def _count_better(click: int, slack: float, count: int, moment: _Moment, weighed: Weighed) -> None:
     least = weighed.target[click] * (1 - slack)
     factor = weighed.factor[click]
     weighed.bar[click] = least / factor if factor > 0 else np.inf

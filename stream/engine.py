@@ -267,7 +267,10 @@ class Engine:
         sink = self.sinks.get("recommendations") if clicks.answered < len(clicks) else None
         with self.phases.measure("model"):
             tested = self.model.test_then_learn(
-                handles, items, self.k if sink else 0, self.sessionizer.clock,
+                handles,
+                items,
+                self.k if sink else 0,
+                self.sessionizer.clock,
                 np.array(clicks.times)[timely],
             )
             self.model.forget(clicks.ended)
@@ -292,10 +295,14 @@ class Engine:
         handles, items = clicks.chosen(clicks.timely)
         with self.phases.measure("model"):
             if self.after:
-                best = self.model.answer(handles, items, self.k, times=np.array(clicks.times)[clicks.timely])
+                best = self.model.answer(
+                    handles, items, self.k, times=np.array(clicks.times)[clicks.timely]
+                )
                 records = after_clicks(clicks, best, before, self.learned)
             else:
-                tested = self.model.test(handles, items, self.k, times=np.array(clicks.times)[clicks.timely])
+                tested = self.model.test(
+                    handles, items, self.k, times=np.array(clicks.times)[clicks.timely]
+                )
                 records = before_clicks(clicks, tested, before, self.learned)
         with self.phases.measure("sinks"):
             for record in records:

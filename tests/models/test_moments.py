@@ -44,9 +44,8 @@ def at_no_time(clicks: list[tuple[int, int]]) -> list[Click]:
 def special(evidence: Evidence, moment: int) -> list[int]:
     """Return the row of each piece of evidence of a moment, 0 where it is void."""
     begin, _ = evidence.spans[moment]
-    return [
-        int(evidence.rows[begin + at]) if at >= 0 else 0 for at in evidence.place_of[moment].tolist()
-    ]
+    places = evidence.place_of[moment].tolist()
+    return [int(evidence.rows[begin + at]) if at >= 0 else 0 for at in places]
 
 
 class Reader:
