@@ -13,6 +13,7 @@ from .lag import Lag
 from .log import LogSource
 from .open import open_source
 from .pipe import PipeSource
+from .polled import check_polled
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
 from .sinks import JsonLinesSink, Sink, SinkError
@@ -40,6 +41,7 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "check_polled",
     "client_settings",
     "dead_letter",
     "log_format",

@@ -10,7 +10,10 @@ from .clicks import Clicks, Position
 class Source(Protocol):
     """Where clicks come from: a log, a pipe, a topic, a simulated shop.
 
-    A source gives every record once, in stream order, and can tell and resume a position.
+    A source gives every record once, in stream order, and can tell and resume a position. One of
+    your own may give the columns of its `Clicks` as arrays of numpy, or columns of pandas or Arrow:
+    the engine brings them into one form, and ends with a `SourceError` that names the class where
+    a source breaks this contract.
 
     Attributes
     ----------

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nextclick.connectors import public_settings
 from nextclick.models import Recipe
 
-from .options import ConfigError, Every, at_least, flag, parse_duration, parse_every
+from .options import MOST_CLICKS, ConfigError, Every, Options, parse_duration, parse_every
+from .values import Between, Count, Seed
+
+LARGEST_BATCH = 1 << 16
+"""Clicks in a batch at most: the model takes no more at once."""
+
+LARGEST_WINDOW = 10_000_000
+"""Clicks in a window of the figures at most: two numbers each are held from the start."""
+
+MOST_RECOMMENDED = 10_000
+"""Items that may be recommended at once."""
 
 
-class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the source is read. From `until_end` on the options are for a topic.
 
     Parameters
@@ -56,7 +66,7 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     format: str | None = None
     sort: bool | None = None
     until_end: bool = False
-    partitions: list[int] | None = None
+    partitions: Annotated[list[int], Between(0, (1 << 31) - 1)] | None = None
     session_from: Literal["field", "key"] = "field"
     time_from: Literal["field", "record"] = "field"
     idle: str | float = "1s"
@@ -66,14 +76,12 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
+        super().__post_init__()
         parse_duration(self.idle, "--idle")
         if not self.group.strip():
             raise ConfigError("--group must be a name")
-        if self.partitions is not None:
-            if not self.partitions:
-                raise ConfigError("--partitions must name at least one")
-            for partition in self.partitions:
-                at_least(partition, 0, "--partitions")
+        if self.partitions is not None and not self.partitions:
+            raise ConfigError("--partitions must name at least one")
 
     @property
     def idle_seconds(self) -> float:
@@ -125,16 +133,16 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
 
     gap: str | float | None = None
     lateness: str | float = "60s"
-    max_sessions: int = 100_000
-    max_items: int = 1_000_000
+    max_sessions: Count = 100_000
+    max_items: Count = 1_000_000
     snapshots: str | None = None
     snapshot_every: str | float = "60s"
-    keep_snapshots: int = 3
+    keep_snapshots: Count = 3
     fresh: bool = False
-    batch: int = 64
+    batch: Annotated[int, Between(1, LARGEST_BATCH)] = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    seed: int = 0
-    max_clicks: int | None = None
+    seed: Seed = 0
+    max_clicks: Annotated[int, Between(1, MOST_CLICKS)] | None = None
     json: str | None = None
     report: str | None = None
     dead_letters: str | None = None
@@ -142,9 +150,6 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
-        for field in ("max_sessions", "max_items", "keep_snapshots", "batch", "max_clicks"):
-            at_least(getattr(self, field), 1, flag(field))
-        at_least(self.seed, 0, "--seed")
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
@@ -220,24 +225,20 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     """
 
-    window: int = 10_000
+    window: Annotated[int, Between(1, LARGEST_WINDOW)] = 10_000
     recommendations: str | None = None
     recommend: Literal["scored", "every"] = "scored"
-    k: int = 20
+    k: Annotated[int, Between(1, MOST_RECOMMENDED)] = 20
     max_wait: str | float = "100ms"
     exactly_once: bool = False
-    metrics_port: int | None = None
+    metrics_port: Annotated[int, Between(0, (1 << 16) - 1)] | None = None
     metrics_address: str = "127.0.0.1"
     model: Recipe = Recipe()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
-        at_least(self.window, 1, "--window")
-        at_least(self.k, 1, "--k")
         parse_duration(self.max_wait, "--max-wait")
-        if self.metrics_port is not None and not 0 <= self.metrics_port < 1 << 16:
-            raise ConfigError(f"--metrics-port must be from 0 to 65535, not {self.metrics_port}")
         if self.exactly_once:
             self._check_exactly_once()
 

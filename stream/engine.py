@@ -11,10 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from nextclick.connectors import Clicks, Position, Rejected, Sink, Source, dead_letter
+from nextclick.connectors import (
+    Clicks,
+    Position,
+    Rejected,
+    Sink,
+    Source,
+    SourceError,
+    check_polled,
+    dead_letter,
+)
 from nextclick.models import Recommender, State
 
 from .collector import set_aside
+from .contracts import check_part, seconds, whole
 from .options import Every
 from .pending import Pending
 from .phases import Phases
@@ -85,6 +95,11 @@ class Engine:
     phases
         How long each phase of the loop takes.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A part lacks what the engine uses of it, or a number is out of its range.
+
     """
 
     def __init__(
@@ -108,7 +123,7 @@ class Engine:
         self.source = source
         self.model = model
         self.sessionizer = sessionizer
-        self.batch = batch
+        self.batch = whole("batch", batch, 1)
         self.figures = figures or Prequential()
         self.snapshots = snapshots
         self.every = every or Every(seconds=60)
@@ -117,9 +132,13 @@ class Engine:
             for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
             if sink is not None
         }
-        self.k = k
+        self.k = whole("k", k, 1)
         self.after = after
-        self.max_wait = max_wait
+        self.max_wait = None if max_wait is None else seconds("max_wait", max_wait)
+        for kind in ("source", "model", "sessionizer", "figures"):
+            check_part(kind, getattr(self, kind))
+        for name, sink in self.sinks.items():
+            check_part("sink", sink, name)
         self.about = about or {}
         self.tell = tell
         self.clicks = 0
@@ -165,6 +184,8 @@ class Engine:
             Called after every batch.
 
         """
+        if max_clicks is not None:
+            whole("max_clicks", max_clicks, 0)
         with set_aside():
             self._run(max_clicks, progress)
 
@@ -215,7 +236,15 @@ class Engine:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._tell_warnings()
         with self.phases.measure("poll"):
-            return self.source.poll(wanted, self._patience())
+            polled = self.source.poll(wanted, self._patience())
+        clicks = check_polled(self.source, polled, wanted, self.clicks)
+        if clicks is not None and self.snapshots and not clicks.position and len(clicks):
+            raise SourceError(
+                f"{type(self.source).__name__}.poll: it gave no position, so no run can go on from "
+                "a snapshot: give where the source stands after these clicks, as Clicks.position, "
+                "or take no snapshots"
+            )
+        return clicks
 
     def _tell_warnings(self) -> None:
         """Tell what the source has to say, each sentence once."""

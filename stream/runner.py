@@ -17,10 +17,11 @@ from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender
 from nextclick.models.device import cores
 
-from .config import RunConfig, StreamConfig
+from .config import RunConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
-from .options import ConfigError, build
+from .making import fitting, make_model
+from .options import build
 from .prequential import Prequential
 from .resuming import load_state
 from .sessionizer import Sessionizer
@@ -127,7 +128,7 @@ def carry_out(
             )
             tell(f"metrics for Prometheus at {address}")
         before = engine.clicks
-        with _stopping(engine), _threads(max(1, cores() // 2)):
+        with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
             tell(_nothing_read(spec, engine.rejected.total()))
@@ -149,35 +150,6 @@ def _nothing_read(spec: str, rejected: int) -> str:
         f"no usable click was read: all {rejected:,} records of {spec} were rejected; see the "
         "reasons, and --dead-letters FILE for the records themselves"
     )
-
-
-def make_model(config: RunConfig) -> OnlineGRU4Rec:
-    """Make the model that a configuration asks for.
-
-    Raises
-    ------
-    ConfigError
-        It cannot compute on the device.
-
-    """
-    try:
-        return OnlineGRU4Rec(
-            config.model,
-            max_sessions=model_sessions(config),
-            max_items=config.max_items,
-            seed=config.seed,
-            device=config.device,
-        )
-    except ValueError as error:
-        raise ConfigError(f"--device: {error}") from error
-
-
-def model_sessions(config: StreamConfig) -> int:
-    """Give a model's bound on live sessions.
-
-    One that the sessionizer has just pushed out is forgotten after its batch.
-    """
-    return config.max_sessions + config.batch
 
 
 def make_engine(

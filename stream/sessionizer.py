@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from nextclick.models.recommender import Id, State
 
+from .contracts import plain_ids, seconds, whole
+
 BLOCK = 1024
 """Idle sessions are looked for after every so many accepted clicks."""
 
@@ -86,9 +88,9 @@ class Sessionizer:
     """
 
     def __init__(self, gap: float, lateness: float, max_sessions: int) -> None:
-        self.gap = gap
-        self.lateness = lateness
-        self.max_sessions = max_sessions
+        self.gap = seconds("gap", gap, endless=True)
+        self.lateness = seconds("lateness", lateness, endless=True)
+        self.max_sessions = whole("max_sessions", max_sessions, 1)
         # Key -> slot, least recently clicked first. Not a plain dict: there the first key is found
         # only past all keys deleted before it.
         self._sessions: OrderedDict[Id, int] = OrderedDict()
@@ -123,11 +125,25 @@ class Sessionizer:
         times
             Epoch seconds, float64 of shape (n,), all finite.
 
+        Raises
+        ------
+        ValueError
+            There are more keys than times, or fewer, a time is not finite, or a key is neither a
+            text nor a whole number. No click is taken.
+
         """
+        times = np.asarray(times, np.float64)
+        if times.shape != (len(keys),):
+            raise ValueError(
+                f"there are {len(keys):,} keys and times of shape {times.shape}: give a time a key"
+            )
+        if not np.isfinite(times).all():
+            raise ValueError("a time is not finite: give epoch seconds")
+        keys = plain_ids("key", keys)
+        moments: list[float] = times.tolist()
         handles: list[int] = []
         starts: list[int] = []
         ended: list[int] = []
-        moments: list[float] = times.tolist()
         begin = 0
         while begin < len(moments):
             # No more clicks than the block can take, so that the loop need not count.

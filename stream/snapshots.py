@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from nextclick.models.recommender import State
 
+from .contracts import whole
 from .manifest import problems, read_files, sync, write_files
 
 _NUMBERED = re.compile(r"clicks-\d{12,}-(\d+)")
@@ -72,9 +73,9 @@ class Snapshots:
 
     """
 
-    def __init__(self, folder: Path, keep: int = 3) -> None:
-        self.folder = folder
-        self.keep = keep
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 3) -> None:
+        self.folder = Path(folder)
+        self.keep = whole("keep", keep, 1)
         self.durable: dict[str, Any] | None = None
         self.seconds: float | None = None
         self._lock: int | None = None
