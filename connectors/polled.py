@@ -124,7 +124,7 @@ def _final_rejected(rejected: Any) -> bool:
     return type(rejected) is list and all(
         type(each) is Rejected
         and type(each.reason) is type(each.detail) is str
-        and type(each.raw) is bytes
+        and type(each.raw) in (bytes, type(None))
         and type(each.key) in (bytes, type(None))
         and type(each.position) is dict
         and _final_json(each.position)
@@ -226,7 +226,9 @@ class _Check:
                     self._fail(f"times holds what is no number; {wish}")
                 times = times.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise SourceError(f"{self._source}.poll: times cannot be read ({error}); {wish}") from error
+            raise SourceError(
+                f"{self._source}.poll: times cannot be read ({error}); {wish}"
+            ) from error
         if times.dtype.kind == "M":
             moments = times.astype("datetime64[us]")
             times = np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
@@ -283,12 +285,10 @@ class _Check:
     def _record(self, field: str, record: Any) -> Rejected:
         if not isinstance(record, Rejected):
             self._fail(f"{field} is {_kind(record)}; it is a Rejected")
-        for name, kind in (("reason", str), ("detail", str), ("raw", bytes)):
+        for name, kind in (("reason", str), ("detail", str), ("raw", bytes), ("key", bytes)):
             value = getattr(record, name)
-            if not isinstance(value, kind):
+            if not isinstance(value, kind) and not (kind is bytes and value is None):
                 self._fail(f"{field}.{name} is {_kind(value)}; it is {kind.__name__}")
-        if not isinstance(record.key, bytes | None):
-            self._fail(f"{field}.key is {_kind(record.key)}; it is bytes, or None")
         position = self._position(f"{field}.position", record.position)
         return Rejected(
             record.reason, record.detail, position, record.raw, record.key, record.cut_from

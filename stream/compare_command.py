@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from rich.markup import escape
 
 from . import flags
 from .compare_config import CompareConfig
-from .compare_report import write_comparison
 from .comparing import compare
 from .entrants import check_names, names
 from .options import ConfigError, build, load_toml, merge, parse_assignments
+from .runner import UnwrittenError
 from .standings import ArenaProgress, standings
 from .terminal import errors, output, tell
 
@@ -77,20 +75,26 @@ def compare_command(
     given = load_toml(config, CompareConfig) if config else {}
     given["models"] = choose(given.get("models", {}), models, model or [])
     settings = build(CompareConfig, merge(given, chosen))
-    for option, path in (("--json", settings.json), ("--report", settings.report)):
-        flags.check_writable(option, path)
-    with ArenaProgress(errors) as progress:
-        result = compare(source, settings, tell, progress)
+    try:
+        with ArenaProgress(errors) as progress:
+            result = compare(source, settings, tell, progress)
+    except UnwrittenError as error:
+        show(error.result)
+        raise
+    show(result)
+    for what, where in (
+        ("figures", settings.json),
+        ("page", settings.report),
+        ("snapshots", settings.snapshots),
+    ):
+        if where is not None:
+            output.print(f"{what}: {escape(where)}", soft_wrap=True)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print what a comparison found."""
     for part in standings(result):
         output.print(part)
-    if settings.json is not None:
-        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
-    if settings.report is not None:
-        write_comparison(settings.report, result)
-        output.print(f"page: {escape(settings.report)}", soft_wrap=True)
-    if settings.snapshots is not None:
-        output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
 
 
 def choose(

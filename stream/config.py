@@ -72,7 +72,7 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle: str | float = "1s"
     on_missing_offsets: Literal["earliest", "latest"] | None = None
     group: str = "nextclick"
-    kafka: dict[str, Any] = {}
+    kafka: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""

@@ -13,7 +13,16 @@ from .values import plain
 
 NEEDED = {
     "source": ("poll", "seek", "commit", "warnings"),
-    "model": ("name", "catalogue", "test_then_learn", "test", "answer", "forget", "state", "restore"),
+    "model": (
+        "name",
+        "catalogue",
+        "test_then_learn",
+        "test",
+        "answer",
+        "forget",
+        "state",
+        "restore",
+    ),
     "sink": ("name", "full", "write", "flush", "sync", "commit"),
     "sessionizer": ("assign", "clock", "live", "state", "restore"),
     "figures": ("update", "results", "state", "restore"),
@@ -46,7 +55,7 @@ def check_part(kind: str, part: Any, place: str = "") -> None:
     >>> check_part("source", [1, 2, 3])
     Traceback (most recent call last):
     ...
-    TypeError: list cannot be the source of an engine: it has no poll, seek, commit, warnings; ...
+    TypeError: list cannot be an engine's source: it has no poll, seek, commit, warnings; ...
 
     """
     missing = [name for name in NEEDED[kind] if not hasattr(part, name)]
@@ -54,9 +63,8 @@ def check_part(kind: str, part: Any, place: str = "") -> None:
         return
     what = part.__name__ if isinstance(part, type) else type(part).__name__
     contract = f"; see {CONTRACTS[kind]}" if kind in CONTRACTS else ""
-    raise TypeError(
-        f"{what} cannot be the {place or kind} of an engine: it has no {', '.join(missing)}{contract}"
-    )
+    lacks = ", ".join(missing)
+    raise TypeError(f"{what} cannot be an engine's {place or kind}: it has no {lacks}{contract}")
 
 
 def whole(name: str, value: Any, least: int) -> int:

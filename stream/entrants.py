@@ -13,8 +13,8 @@ from nextclick.models import OnlineGRU4Rec, Recipe, Recommender
 from nextclick.models.rivals import RIVALS
 
 from .config import StreamConfig
-from .options import ConfigError, build, check_keys
 from .making import made, model_sessions
+from .options import ConfigError, build, check_keys
 from .values import plain, shown
 
 OWN: dict[str, dict[str, Any]] = {"gru4rec": {}, "gru4rec-network": {"memory": 0}}

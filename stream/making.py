@@ -15,7 +15,8 @@ from .options import ConfigError
 M = TypeVar("M")
 
 _TOO_LARGE = re.compile(
-    r"allocate|out of memory|[Oo]verflow|too large|array is too big|exceeds? .*(size|dimension)"
+    "can't allocate memory|out of memory|[Ss]torage size|[Oo]verflow when unpacking|"
+    "array is too big|Maximum allowed dimension"
 )
 
 
@@ -67,6 +68,8 @@ def made(place: str, make: Callable[[], M]) -> M:
     try:
         with fitting(place):
             return make()
+    except OverflowError as error:
+        raise _too_large(place) from error
     except ValueError as error:
         raise ConfigError(f"{place}: {error}") from error
 
@@ -96,13 +99,18 @@ def fitting(place: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+    except MemoryError as error:
+        raise _too_large(place) from error
+    except (RuntimeError, TypeError, ValueError) as error:
         # torch and numpy have many kinds of errors for it, and many ways to say it.
-        certain = isinstance(error, MemoryError | OverflowError)
-        if not certain and not _TOO_LARGE.search(str(error)):
+        if not _TOO_LARGE.search(str(error)):
             raise
-        raise ConfigError(
-            f"{place} does not fit into the memory: give it smaller layers (hidden, feed_forward), "
-            "a shorter window, fewer negatives or a smaller memory, or smaller --batch, "
-            "--max-items or --max-sessions"
-        ) from error
+        raise _too_large(place) from error
+
+
+def _too_large(place: str) -> ConfigError:
+    return ConfigError(
+        f"{place} does not fit into the memory: give it smaller layers (hidden, feed_forward), a "
+        "shorter window, fewer negatives or a smaller memory, or smaller --batch, --max-items or "
+        "--max-sessions"
+    )

@@ -243,7 +243,7 @@ class _OptionsType(msgspec.StructMeta):
 
     if not TYPE_CHECKING:  # For a type checker the fields are the parameters.
 
-        def __call__(cls, *args, **given):  # noqa: D102
+        def __call__(cls, *args, **given):  # noqa: N805
             if args:
                 raise ConfigError(f"{cls.__name__} takes its options by name, as in batch=64")
             return build(cls, given)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from rich.markup import escape
 
 from . import flags
 from .config import RunConfig
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .progress import Progress, summary
-from .report import write_report
-from .runner import run
+from .runner import UnwrittenError, run
 from .terminal import errors, output, tell
 
 
@@ -60,7 +57,7 @@ def run_command(
     fresh: flags.Fresh = False,
     window: Annotated[
         int | None,
-        flags.option(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
+        flags.number(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
     ] = None,
     json: flags.Json = None,
     report: flags.Report = None,
@@ -80,7 +77,7 @@ def run_command(
     ] = None,
     k: Annotated[
         int | None,
-        flags.option(flags.OUTPUT, "How many items to recommend. \\[default: 20]", "-k", "--k"),
+        flags.number(flags.OUTPUT, "How many items to recommend. \\[default: 20]", "-k", "--k"),
     ] = None,
     max_wait: Annotated[
         str | None,
@@ -98,7 +95,7 @@ def run_command(
     ] = False,
     dead_letters: flags.DeadLetters = None,
     metrics_port: Annotated[
-        int | None, flags.option(flags.OUTPUT, "Serve /metrics for Prometheus. \\[default: off]")
+        int | None, flags.number(flags.OUTPUT, "Serve /metrics for Prometheus. \\[default: off]")
     ] = None,
     metrics_address: Annotated[
         str | None, flags.option(flags.OUTPUT, "On this address. \\[default: 127.0.0.1]")
@@ -115,16 +112,17 @@ def run_command(
         chosen["model"] = {**chosen.get("model", {}), "memory": clicks}
     given = load_toml(config, RunConfig) if config else {}
     settings = build(RunConfig, merge(given, chosen))
-    for option, path in (("--json", settings.json), ("--report", settings.report)):
-        flags.check_writable(option, path)
-    with Progress(errors) as progress:
-        result = run(source, settings, tell, progress)
+    try:
+        with Progress(errors) as progress:
+            result = run(source, settings, tell, progress)
+    except UnwrittenError as error:
+        output.print(summary(error.result))
+        raise
     output.print(summary(result))
-    if settings.json is not None:
-        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
-    if settings.report is not None:
-        write_report(Path(settings.report), result)
-        output.print(f"curves: {escape(settings.report)}", soft_wrap=True)
-    if settings.snapshots is not None:
-        output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
+    for what, where in (
+        ("figures", settings.json),
+        ("curves", settings.report),
+        ("snapshots", settings.snapshots),
+    ):
+        if where is not None:
+            output.print(f"{what}: {escape(where)}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,14 @@ from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender
 from nextclick.models.device import cores
 
-from .config import RunConfig
+from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
 from .making import fitting, make_model
-from .options import build
+from .options import ConfigError, build, flag
+from .outputs import check_writable, write_all
 from .prequential import Prequential
+from .report import report_page
 from .resuming import load_state
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
@@ -44,7 +47,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def run(
-    spec: str,
+    spec: str | os.PathLike[str],
     config: RunConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -65,7 +68,8 @@ def run(
     Returns
     -------
     dict
-        The figures, in JSON's types.
+        The figures, in JSON's types. They are written to `config.json` and `config.report` too,
+        where these are given.
 
     Raises
     ------
@@ -73,7 +77,61 @@ def run(
         The run cannot be done; the message names the place and the remedy.
 
     """
-    return carry_out(spec, config, make_model(config), config.public(), tell, progress)
+    check_config(config, RunConfig)
+    spec = os.fspath(spec)
+    result = carry_out(spec, config, make_model(config), config.public(), tell, progress)
+    write_results(config, result, report_page)
+    return result
+
+
+class UnwrittenError(ConfigError):
+    """A run has ended well, and a file for its result cannot be written; `result` is all of it."""
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def check_config(config: Any, kind: type[StreamConfig]) -> None:
+    """Check that a configuration is one of the right kind.
+
+    Raises
+    ------
+    ConfigError
+        It is not.
+
+    """
+    if not isinstance(config, kind):
+        raise ConfigError(
+            f"the configuration is of the type {type(config).__name__}: give "
+            f"{kind.__name__}(...), with the options by name"
+        )
+
+
+def write_results(
+    config: StreamConfig, result: dict[str, Any], page: Callable[[dict[str, Any]], bytes]
+) -> None:
+    """Write the files that a configuration names for its result, all that can be written.
+
+    Raises
+    ------
+    UnwrittenError
+        One cannot be written.
+
+    """
+    try:
+        write_all(
+            [
+                (
+                    "--json",
+                    config.json,
+                    lambda: msgspec.json.format(msgspec.json.encode(result)) + b"\n",
+                ),
+                ("--report", config.report, lambda: page(result)),
+            ]
+        )
+    except ConfigError as error:
+        raise UnwrittenError(str(error), result) from error
 
 
 def carry_out(
@@ -100,6 +158,8 @@ def carry_out(
     """
     began = time.monotonic()
     check_outputs(spec, config)
+    for option in ("json", "report"):
+        check_writable(flag(option), getattr(config, option))
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())

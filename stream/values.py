@@ -1,5 +1,4 @@
-"""Values of options as they come from Python, TOML and flags: one form, bounds, and how they look.
-"""
+"""Values of options, from Python, TOML and flags: one form, bounds, and how they look."""
 
 from __future__ import annotations
 
