@@ -8,11 +8,17 @@ from typing import Literal
 
 import msgspec
 
+from .fields import check_fields, check_least
 from .source import SourceError
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def _parts_columns(delimiter: str) -> bool:
+    """Whether a text can stand between two columns."""
+    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
 
 
 class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +63,19 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     header: bool = True
     gap: float | None = None
     sort: bool = False
+
+    def __post_init__(self) -> None:
+        """Check types and values."""
+        check_fields(self)
+        check_least("LogFormat", "gap", self.gap, 0)
+        if self.session is None and self.user is None:
+            raise SourceError(
+                "a log needs a session column or a user column: give --session-column"
+            )
+        if self.delimiter is not None and not _parts_columns(self.delimiter):
+            raise SourceError(
+                f"--delimiter {self.delimiter!r}: it is one ASCII character, no quote"
+            )
 
 
 PRESETS: dict[str, LogFormat] = {
@@ -120,21 +139,17 @@ def log_format(
     True
 
     """
-    if preset is not None and preset not in PRESETS:
+    if preset is not None and (not isinstance(preset, str) or preset not in PRESETS):
         raise SourceError(
-            f"--format {preset}: there is no such format{nearest(preset, PRESETS)}; "
+            f"--format {preset}: there is no such format{nearest(str(preset), PRESETS)}; "
             f"there are {', '.join(sorted(PRESETS))}"
         )
     base = LogFormat() if preset is None else PRESETS[preset]
     session = base.session if session_column is None else session_column
     if user_column is not None and session_column is None:
         session = None
-    if time_unit is not None and time_unit not in UNITS_PER_SECOND:
+    if time_unit is not None and time_unit not in list(UNITS_PER_SECOND):
         raise SourceError(f"--time-unit {time_unit}: it is one of {', '.join(UNITS_PER_SECOND)}")
-    if delimiter is not None and (
-        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'
-    ):
-        raise SourceError(f"--delimiter {delimiter!r}: it is one ASCII character, no quote")
     changes = {
         "user": user_column,
         "item": item_column,
@@ -146,10 +161,7 @@ def log_format(
         "sort": sort,
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    chosen = msgspec.structs.replace(base, session=session, **given)
-    if chosen.session is None and chosen.user is None:
-        raise SourceError("a log needs a session column or a user column: give --session-column")
-    return chosen
+    return msgspec.structs.replace(base, session=session, **given)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .blocks import Decoded, Gathering
 from .clicks import Clicks, Position
+from .fields import check_least, check_type
 from .formats import LogFormat
 from .kafka_missing import Missing
 from .kafka_reader import TopicReader
@@ -73,6 +74,22 @@ class KafkaSource:
         start: Missing = "earliest",
         group: str = "nextclick",
     ) -> None:
+        given: dict[str, tuple[Any, Any]] = {
+            "address": (address, KafkaAddress),
+            "form": (form, LogFormat | None),
+            "session_from": (session_from, Literal["field", "key"]),
+            "time_from": (time_from, Literal["field", "record"]),
+            "until_end": (until_end, bool),
+            "idle": (idle, float),
+            "on_missing_offsets": (on_missing_offsets, Missing | None),
+            "start": (start, Missing),
+            "group": (group, str),
+        }
+        for name, (value, kind) in given.items():
+            check_type("KafkaSource", name, value, kind)
+        check_least("KafkaSource", "idle", idle, 0)
+        if partitions is not None:
+            partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
         form = form if form is not None else LogFormat()
         self._topic = address.topic
         decoder = RecordDecoder(form, address.topic, session_from, time_from)

@@ -155,11 +155,12 @@ class _Check:
                 f"it gave {len(items):,} clicks where {limit:,} were asked for: give at most "
                 "`limit` of them, and keep the others for the next poll"
             )
+        position: Any = polled.position
         return Clicks(
             self._ids("sessions", sessions),
             self._ids("items", items),
             self._usable(times),
-            self._position("position", {} if polled.position is None else polled.position),
+            self._position("position", {} if position is None else position),
             self._rejected(polled.rejected),
             self._places(polled.places, len(items)),
         )

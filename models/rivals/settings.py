@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from ..fields import check_fields
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every windowed rival can be told; each has defaults of its own.
@@ -50,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kinship: float = 0.15
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
+        check_fields(self)
         for name in ("size", "window", "heads", "blocks"):
             if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
