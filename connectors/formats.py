@@ -139,7 +139,7 @@ def log_format(
     True
 
     """
-    if preset is not None and (not isinstance(preset, str) or preset not in PRESETS):
+    if preset is not None and preset not in list(PRESETS):
         raise SourceError(
             f"--format {preset}: there is no such format{nearest(str(preset), PRESETS)}; "
             f"there are {', '.join(sorted(PRESETS))}"

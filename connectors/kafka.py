@@ -74,8 +74,9 @@ class KafkaSource:
         start: Missing = "earliest",
         group: str = "nextclick",
     ) -> None:
+        if not isinstance(address, KafkaAddress):
+            raise SourceError(f"KafkaSource: address is {address!r}: give a KafkaAddress")
         given: dict[str, tuple[Any, Any]] = {
-            "address": (address, KafkaAddress),
             "form": (form, LogFormat | None),
             "session_from": (session_from, Literal["field", "key"]),
             "time_from": (time_from, Literal["field", "record"]),

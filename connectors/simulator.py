@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clicks import Clicks, Id, Position
-from .fields import check_fields, check_type
+from .fields import check_fields
 from .formats import nearest
 from .source import SourceError
 
@@ -156,7 +156,9 @@ class SimulatedShop:
     gap: float | None = None
 
     def __init__(self, shop: Shop | None = None) -> None:
-        self.shop = check_type("SimulatedShop", "shop", Shop() if shop is None else shop, Shop)
+        if not isinstance(shop, Shop | None):
+            raise SourceError(f"SimulatedShop: shop is {shop!r}: give a Shop, or use from_spec")
+        self.shop = shop if shop is not None else Shop()
         self.warnings: list[str] = []
         visit = max((self.shop.length - 1.0) * MEAN_PAUSE, MEAN_PAUSE)
         per_second = self.shop.sessions / visit
