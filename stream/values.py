@@ -81,12 +81,12 @@ def shown(value: Any) -> str:
 
     Examples
     --------
-    >>> shown("64"), len(shown("x" * 1000))
-    ("'64'", 80)
+    >>> shown("64"), shown(70000), len(shown("x" * 1000))
+    ("'64'", '70,000', 80)
 
     """
     try:
-        text = repr(value)
+        text = f"{value:,}" if type(value) is int else repr(value)
     except ValueError:  # Python writes no number of more than some thousand digits.
         return "a number of several thousand digits"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
