@@ -258,14 +258,12 @@ class Options(
 
     Examples
     --------
-    >>> from .values import Count
-    >>> class Some(Options, frozen=True, kw_only=True):
-    ...     batch: Count = 64
-    >>> Some(batch=0)
+    >>> from .config import RunConfig
+    >>> RunConfig(batch=0)
     Traceback (most recent call last):
     ...
     nextclick.stream.options.ConfigError: --batch must be at least 1, not 0
-    >>> Some(bach=3)
+    >>> RunConfig(bach=3)
     Traceback (most recent call last):
     ...
     nextclick.stream.options.ConfigError: the options: there is no option 'bach'; is it 'batch'?
