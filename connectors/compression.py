@@ -74,6 +74,15 @@ class Decompressed:
         if size:
             yield b"".join(pieces)
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, so many at most; to be called in place of `chunks`."""
+        head = b""
+        for piece in self._pieces():
+            head += piece[: size - len(head)]
+            if len(head) == size:
+                break
+        return head
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -145,11 +154,11 @@ class Decompressed:
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether the start of a file is text, and not compressed data that are damaged."""
-    if not start or b"\0" in start:
-        return False
+    """Whether a file starts as text or Parquet, and not as compressed data that are damaged."""
     if start.startswith(b"PAR1"):
         return True
+    if not start or b"\0" in start:
+        return False
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:

@@ -148,7 +148,7 @@ def _read_head(path: Path) -> tuple[bytes, str | None, str | None]:
         return b"", COMPRESSIONS.get(path.suffix.lower()), None
     stream = Decompressed(path)
     try:
-        head = next(stream.chunks(), b"")[:HEAD]
+        head = stream.head(HEAD)
         return head.removeprefix(BYTE_ORDER_MARK), stream.compression, stream.damage
     finally:
         stream.close()
@@ -292,33 +292,35 @@ def _header(path: Path, row: list[str], form: LogFormat) -> tuple[LogFormat, lis
         return form, []
     numbers = ", ".join(wanted)
     if set(wanted) <= set(row) and _counts(row):
-        return form, [
+        told = (
             f"{path}: the first line numbers the columns from {row[0]} on, and was taken as the "
             f"header: columns {numbers} are those of these names"
-        ]
+        )
+        return form, [told]
     time = row[int(form.time) - 1] if 0 < int(form.time) <= len(row) else ""
     try:
         parse_time(time)
     except UnusableError:
         if time and not set(wanted) & set(row):
-            return form, [
+            told = (
                 f"{path}: the first line was taken as the header, since {time[:40]!r} in column "
                 f"{form.time} is no time; columns {numbers} are the places in it, from 1 on"
-            ]
+            )
+            return form, [told]
     for name in wanted:
         if not 0 < int(name) <= len(row):
             raise SourceError(
                 f"{path}: there is no column {name}: the first line has {len(row)} columns, "
                 f"counted from 1"
             )
-    told = []
+    notes = []
     if set(wanted) & set(row):
-        told.append(
+        notes.append(
             f"{path}: columns {numbers} were taken as places, from 1 on, and the first line as a "
             f"click, though it holds such a number itself; if it is the header, give the columns "
             f"other names in it"
         )
-    return msgspec.structs.replace(form, header=False), told
+    return msgspec.structs.replace(form, header=False), notes
 
 
 def _counts(row: list[str]) -> bool:

@@ -191,10 +191,9 @@ def parse(batch: Any) -> Iterator[Record]:
 
     """
     batch._maybe_uncompress()
-    data = memoryview(batch._buffer)[batch._pos :]
-    if len(data) > LARGE:
+    if len(batch._buffer) - batch._pos > LARGE:
         return one_by_one(batch)
-    data = bytes(data)
+    data = bytes(memoryview(batch._buffer)[batch._pos :])
     try:
         return _columns(batch, data)
     except (IndexError, UnicodeDecodeError, OverflowError) as error:
