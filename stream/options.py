@@ -267,5 +267,6 @@ def _check(given: dict[str, Any], struct: type[msgspec.Struct], where: str) -> N
             else:
                 # "Expected `int | null`, got `str`", where TOML has no null.
                 words = str(error).replace("`", "").replace(" | null", "")
+                words = words.replace("int | str", "str or int")
                 problem = f"{words[0].lower()}{words[1:]} ({value!r})"
             raise ConfigError(f"{where}: {key!r}: {problem}") from error
