@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 CHUNK = 1000
 """Clicks that are compared with each other."""
 
-LEAST = 8
+LEAST = 4
 """Steps back in time from which on they are no accident."""
 
-SHARE = 0.2
-"""Share of clicks behind an earlier one from which on the log is in another order."""
+SHARE = 0.06
+"""Share of clicks far behind the one so many places before them, from which on the log is in
+another order: where the order is random half of them are, where it is that of time only as many
+as have a wrong clock."""
+
+PLACES = (4, 16, 64, 256)
+"""How many places before, each looked at by itself."""
 
 LONG, PARTS = 3600.0, 200
 """Going back by so many seconds is much, in any log, and so is by such a part of its time."""
@@ -27,8 +32,8 @@ LEAST_SECONDS = 60.0
 class TimeOrder:
     """Finds out whether a log is in another order than that of time.
 
-    A log that is grouped by session goes back in time by much again and again, and most of its
-    clicks lie behind an earlier one. A few clicks that are late, and one whose clock is far off,
+    A log that is grouped by session goes back in time by much again and again, and many of its
+    clicks lie far behind those before them. A few clicks that are late, and one whose clock is far off,
     do not make a log so.
 
     Parameters
@@ -61,7 +66,8 @@ class TimeOrder:
         self._waiting: list[NDArray[np.float64]] = []
         self._count = 0
         self._low, self._high = np.inf, -np.inf
-        self._clicks = self._behind = self._much = self._back = self._forth = 0
+        self._much = self._back = self._forth = 0
+        self._pairs, self._behind = np.zeros(len(PLACES)), np.zeros(len(PLACES))
         self._first: float | None = None
 
     def note(self, times: NDArray[np.float64]) -> None:
@@ -86,7 +92,8 @@ class TimeOrder:
         """Compare the clicks of each row with those before them."""
         self._first = float(times[0, 0]) if self._first is None else self._first
         self._low, self._high = min(self._low, times.min()), max(self._high, times.max())
-        self._clicks += times.size
+        for at, places in enumerate(PLACES):
+            self._pairs[at] += times[:, places:].size
         flat = times.ravel()
         if (flat[1:] >= flat[:-1]).all():
             # As in most logs: nothing else is to be counted.
@@ -96,14 +103,15 @@ class TimeOrder:
         least = max(LEAST_SECONDS, min(SHORT, span / SHORT_PARTS))
         much = float(np.clip(span / PARTS, least, LONG))
         steps = np.diff(times, axis=1)
-        self._behind += int((np.maximum.accumulate(times, axis=1) - times > much).sum())
+        for at, places in enumerate(PLACES):
+            self._behind[at] += (times[:, places:] < times[:, :-places] - much).sum()
         self._much += int((steps < -much).sum())
         self._back += int((steps < 0).sum())
         self._forth += int((steps > 0).sum())
         fallen = self._first - float(times[-1, -1])
         if self._back >= LEAST and self._back > 9 * self._forth and fallen > much:
             what = "they come newest first"
-        elif self._much >= LEAST and self._behind > SHARE * self._clicks:
+        elif self._much >= LEAST and (self._behind > SHARE * self._pairs).any():
             what = (
                 f"they go back by more than {_shown(much)} again and again, as in a log that is "
                 f"grouped by session or user"

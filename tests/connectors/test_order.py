@@ -104,6 +104,15 @@ def test_slightly_disordered_logs_are_let_be() -> None:
     ahead = times.copy()
     ahead[100] += 365 * 86_400
     assert warning_of(ahead) is None
+    for off in (3600.0, 30 * 86_400.0):
+        ahead = times + off * (draws.random(len(times)) < 0.03)
+        assert warning_of(ahead) is None
+
+
+def test_sessions_in_the_order_of_their_starts_are_found_too() -> None:
+    starts = np.arange(300) * 1800.0
+    clicks = [start + at * 7200.0 for start in starts for at in range(5)]
+    assert warning_of(clicks) is not None
 
 
 def test_equal_times_and_few_clicks_are_no_disorder() -> None:

@@ -48,7 +48,7 @@ def test_places_are_the_same_from_python_toml_and_the_command_line(
     tmp_path: Path, with_header: Path, without_header: Path
 ) -> None:
     expected = figures(with_header)
-    places = {"session_column": 3, "item_column": 1, "time_column": "2"}
+    places: dict[str, Any] = {"session_column": 3, "item_column": 1, "time_column": "2"}
     assert figures(without_header, **places) == expected
     options = tmp_path / "run.toml"
     model = "".join(f"{name} = {json.dumps(value)}\n" for name, value in SMALL.items())
