@@ -33,8 +33,8 @@ class TimeOrder:
     """Finds out whether a log is in another order than that of time.
 
     A log that is grouped by session goes back in time by much again and again, and many of its
-    clicks lie far behind those before them. A few clicks that are late, and one whose clock is far off,
-    do not make a log so.
+    clicks lie far behind those before them. A few clicks that are late, or have clocks that are
+    far off, do not make a log so.
 
     Parameters
     ----------
