@@ -18,8 +18,8 @@ def dead_letter(rejected: Rejected) -> dict[str, Any]:
     """Give a rejected record as a JSON object.
 
     Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
-    one that has a key. Where ``raw`` is only the start of a long record, ``cut_from`` is the whole
-    one's size in bytes.
+    one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the
+    start of a long record, ``cut_from`` is the whole one's size in bytes.
 
     Examples
     --------

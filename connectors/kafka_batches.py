@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
+import zstandard
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from numpy.typing import NDArray
 
+from .source import SourceError
+
 MANY = 30
 """Records of a batch from which on reading by the column is the faster way."""
+
+LARGE = 16 << 20
+"""Bytes of a batch from which on its records are read one at a time: by the column all of them
+would be held at once."""
+
+MOST_BYTES = 256 << 20
+"""Bytes of a batch, decompressed, at most."""
+
+PIECE = 256 << 10
+"""Bytes that are decompressed at a time."""
 
 
 NUMBERED = np.frombuffer(b"\x02\x10sequence\x10", np.uint8)
@@ -83,6 +98,8 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
             if batch.magic == 2 and self._skipped(batch):
                 self.next_fetch_offset = batch.next_offset
                 continue
+            if batch.magic == 2:
+                decompress(batch, f"partition {tp.partition}")
             many = batch.magic == 2 and batch.records_count >= MANY
             yield from parse(batch) if many else one_by_one(batch)
             if batch.magic == 2:
@@ -108,6 +125,52 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         return bool(self._is_batch_aborted(batch))
 
 
+def decompress(batch: Any, where: str) -> None:
+    """Decompress a batch, but no more of it than fits into memory.
+
+    kafka-python has no bound: a batch of 1 MB can become 30 GB. The other codecs, snappy and lz4,
+    make far less of it, and are left to kafka-python.
+
+    Parameters
+    ----------
+    batch
+        The batch.
+    where
+        Its partition, for the message.
+
+    Raises
+    ------
+    SourceError
+        The batch is too large.
+
+    """
+    readers = {batch.CODEC_GZIP: _gzip_reader, batch.CODEC_ZSTD: _zstd_reader}
+    reader = readers.get(batch.compression_type)
+    if reader is None or batch._decompressed:
+        return
+    pieces = bytearray()
+    with reader(bytes(memoryview(batch._buffer)[batch._pos :])) as stream:
+        while piece := stream.read(PIECE):
+            pieces += piece
+            if len(pieces) > MOST_BYTES:
+                raise SourceError(
+                    f"{where}: the records from offset {batch.base_offset} to "
+                    f"{batch.last_offset} are one batch of more than {MOST_BYTES >> 20} MiB when "
+                    f"decompressed, too large to be read: have smaller batches written; to go on "
+                    f"behind it, delete the records before offset {batch.last_offset + 1} with "
+                    f"kafka-delete-records.sh and give --on-missing-offsets earliest"
+                )
+    batch._buffer, batch._pos, batch._decompressed = pieces, 0, True
+
+
+def _gzip_reader(data: bytes) -> Any:
+    return gzip.GzipFile(fileobj=io.BytesIO(data))
+
+
+def _zstd_reader(data: bytes) -> Any:
+    return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+
+
 def one_by_one(batch: Any) -> Iterator[Record]:
     """Give the records of a small batch, or of one in Kafka's older formats."""
     for one in batch:
@@ -128,6 +191,8 @@ def parse(batch: Any) -> Iterator[Record]:
 
     """
     batch._maybe_uncompress()
+    if len(batch._buffer) - batch._pos > LARGE:
+        return one_by_one(batch)
     data = bytes(memoryview(batch._buffer)[batch._pos :])
     try:
         return _columns(batch, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -25,6 +25,15 @@ from .source import SourceError
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
+
+BUFFERED_BYTES = 64 << 20
+"""Bytes that these records hold, of all partitions together."""
+
+POLLED_BYTES = 16 << 20
+"""Bytes of the records of one poll, about: as many are asked for as had so many in the last."""
+
+FIRST_POLL = 500
+"""Records of the first poll, when their sizes are not known yet."""
 
 POLL_MS = 100
 
@@ -120,6 +129,8 @@ class TopicReader:
         self._thread: threading.Thread | None = None
         self._stopping = False
         settings = {**DEFAULTS, **settings}
+        self._most_records = int(settings["max_poll_records"])
+        self._most = min(FIRST_POLL, self._most_records)
         self._group = GroupOffsets(address, settings, group)
         self._log = KafkaLog()
         self._log.__enter__()
@@ -232,8 +243,13 @@ class TopicReader:
     def _throttle(self) -> None:
         """Pause the partitions of which enough waits, and resume the others."""
         room = max(1000, BUFFERED // len(self.partitions))
+        bytes_room = BUFFERED_BYTES // len(self.partitions)
         with self.changed:
-            full = {n for n in self.partitions if self.merge.waiting(n) >= room}
+            full = {
+                n
+                for n in self.partitions
+                if self.merge.waiting(n) >= room or self.merge.size(n) >= bytes_room
+            }
         paused = {place.partition for place in self._consumer.paused()}
         if full - paused:
             self._consumer.pause(*map(self._place, full - paused))
@@ -243,13 +259,14 @@ class TopicReader:
     def _read(self) -> None:
         give_what_was_parked(self._consumer)
         try:
-            fetched = self._consumer.poll(timeout_ms=POLL_MS)
+            fetched = self._consumer.poll(timeout_ms=POLL_MS, max_records=self._most)
         except (OffsetOutOfRangeError, LogTruncationError):
             self._replace()
             return
         came = time.monotonic()
         if fetched:
             self._watch.heard()
+            self._most = poll_size(fetched.values(), self._most_records)
         for place, records in fetched.items():
             number = place.partition
             target = self._targets.get(number)
@@ -342,3 +359,10 @@ class TopicReader:
             f"{self._address}: the topic has gained partition {', '.join(map(str, new))}, read "
             f"from the beginning"
         )
+
+
+def poll_size(fetched: Collection[list[Any]], most: int) -> int:
+    """Return how many records to ask for in the next poll, judged by a sample of the last."""
+    sample = [record for records in fetched for record in records[::16]]
+    size = sum(len(record.value or b"") + len(record.key or b"") for record in sample)
+    return max(1, min(most, POLLED_BYTES * len(sample) // max(size, 1)))

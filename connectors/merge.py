@@ -83,6 +83,7 @@ class _Piece:
     times: NDArray[np.float64]
     sequences: NDArray[np.int64]
     came: float
+    size: int
     given: int = 0
     clicks_given: int = 0
 
@@ -191,6 +192,10 @@ class Merge:
         """Give the number of a partition's records that wait here."""
         return self._partitions[partition].waiting
 
+    def size(self, partition: int) -> int:
+        """Return the bytes that a partition's records hold here, about."""
+        return sum(piece.size for piece in self._partitions[partition].pieces)
+
     @property
     def ended(self) -> bool:
         """Whether every partition has ended and all was given."""
@@ -272,7 +277,7 @@ def _piece(run: Run, last: Order, came: float) -> _Piece:
         for at, own in enumerate(zip(times.tolist(), sequences.tolist(), strict=True)):
             highest = max(highest, own)
             times[at], sequences[at] = highest
-    return _Piece(run, is_click, times[upto], sequences[upto], came)
+    return _Piece(run, is_click, times[upto], sequences[upto], came, run.decoded.size)
 
 
 def _count(piece: _Piece, bound: Bound, number: int) -> int:

@@ -12,9 +12,14 @@ from .clicks import Clicks, Position
 from .formats import LogFormat
 from .jsonlines import JsonLinesDecoder
 from .lines import LineCutter
+from .order import TimeOrder
 
 READ = 1 << 18
 """Bytes read from the pipe at a time, at most."""
+
+
+OUT_OF_ORDER = "sort the lines by time before, or write them to a file and read that with --sort"
+"""What helps where the lines are not in the order of time."""
 
 
 class PipeSource:
@@ -41,7 +46,12 @@ class PipeSource:
         self._line = 0
         self._ended = False
         self.gap = form.gap if self._decoder.by_user else None
-        self.warnings: list[str] = []
+        self._order = TimeOrder("<stdin>", OUT_OF_ORDER)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know: that the clicks are not in the order of time."""
+        return [] if self._order.warning is None else [self._order.warning]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Give the clicks that are there, having waited for the first one up to `wait` seconds.
@@ -87,4 +97,7 @@ class PipeSource:
         self._ended = not data
         for lines in self._cutter.feed(data) if data else self._cutter.finish():
             self._blocks.append(self._decoder.decode(lines))
+            self._order.note(self._blocks[-1].times)
+        if self._ended:
+            self._order.finish()
         return True

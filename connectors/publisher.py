@@ -161,8 +161,10 @@ class Publisher:
             )
         except KafkaError as error:
             raise self._failed(error) from error
-        self._sent.append((future, len(value) + 100))
-        self._bytes += len(value) + 100
+        size = len(value) + len(key or b"") + 100
+        size += sum(len(name) + len(held) for name, held in headers or [])
+        self._sent.append((future, size))
+        self._bytes += size
 
     def flush(self) -> None:
         """Wait until every record handed over is acknowledged.

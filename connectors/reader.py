@@ -40,6 +40,10 @@ class Reader(Protocol):
         """Go on from a position; a SourceError says that the log has changed since."""
         ...
 
+    def rewind(self) -> None:
+        """Go back to the start."""
+        ...
+
     def digest(self) -> int:
         """Give a CRC-32 of everything, once all was read."""
         ...

@@ -28,8 +28,9 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Parameters
     ----------
     session_column, item_column, time_column
-        Where a click's session, item and time stand in the source; where not given, what the
-        format says, else ``session_id``, ``item_id`` and ``timestamp``.
+        Where a click's session, item and time stand in the source: a name, or in a log with
+        columns their place, counted from 1. Where not given, what the format says, else
+        ``session_id``, ``item_id`` and ``timestamp``.
     user_column
         Where its user stands: then sessions are cut from each user's clicks by `gap`.
     time_unit
@@ -58,10 +59,10 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     """
 
-    session_column: str | None = None
-    user_column: str | None = None
-    item_column: str | None = None
-    time_column: str | None = None
+    session_column: str | int | None = None
+    user_column: str | int | None = None
+    item_column: str | int | None = None
+    time_column: str | int | None = None
     time_unit: str | None = None
     format: str | None = None
     sort: bool | None = None
@@ -78,6 +79,11 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
         parse_duration(self.idle, "--idle")
+        for column in ("session_column", "user_column", "item_column", "time_column"):
+            given = getattr(self, column)
+            if isinstance(given, int):
+                # One form: a place from a file is the same as one from the command line.
+                msgspec.structs.force_setattr(self, column, str(given))
         if not self.group.strip():
             raise ConfigError("--group must be a name")
         if self.partitions is not None and not self.partitions:

@@ -56,6 +56,8 @@ def open_the_source(spec: str, options: SourceOptions) -> Source:
         time_unit=options.time_unit,
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
+        # Bytes that nobody asked for are not kept.
+        keep_raw=getattr(options, "dead_letters", None) is not None,
     )
     if not is_topic(spec):
         given = SourceOptions()

@@ -50,7 +50,7 @@ SNAPSHOTS, OUTPUT = "Snapshots", "What goes out"
 Source = Annotated[
     str,
     typer.Argument(
-        help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), "
+        help="A log (delimited text, JSON Lines or Parquet; gzip or zstd), "
         "kafka://host:port/topic, - for JSON Lines on standard input, or "
         "sim:clicks=60000,seed=1 for the simulated shop."
     ),
@@ -61,13 +61,21 @@ Format = Annotated[
     option(SOURCE, "A published data set: yoochoose, diginetica, retailrocket, recbole."),
 ]
 SessionColumn = Annotated[
-    str | None, option(SOURCE, "Column of the session's id. \\[default: session_id]")
+    str | None,
+    option(
+        SOURCE, "Column of the session's id, by name or place (1, 2, …). \\[default: session_id]"
+    ),
 ]
 UserColumn = Annotated[
-    str | None, option(SOURCE, "Column of the user's id: sessions are cut by --gap.")
+    str | None,
+    option(SOURCE, "Column of the user's id, by name or place: sessions are cut by --gap."),
 ]
-ItemColumn = Annotated[str | None, option(SOURCE, "Column of the item's id. \\[default: item_id]")]
-TimeColumn = Annotated[str | None, option(SOURCE, "Column of the time. \\[default: timestamp]")]
+ItemColumn = Annotated[
+    str | None, option(SOURCE, "Column of the item's id, by name or place. \\[default: item_id]")
+]
+TimeColumn = Annotated[
+    str | None, option(SOURCE, "Column of the time, by name or place. \\[default: timestamp]")
+]
 TimeUnit = Annotated[str | None, option(SOURCE, "Unit of times given as numbers: s, ms, us or ns.")]
 Sort = Annotated[bool, switch(SOURCE, "Read the whole log and sort it by time first.", "--sort")]
 MaxClicks = Annotated[int | None, number(SOURCE, "Stop after so many clicks in all.")]

@@ -328,6 +328,7 @@ def _value(name: str, given: Any, kind: Any, where: str) -> Any:
         else:
             # "Expected `int | null`, got `str`", where TOML has no null; its object is a table.
             words = str(error).replace("`", "").replace(" | null", "").replace("object", "table")
+            words = words.replace("int | str", "str or int")
             problem = f"{words[0].lower()}{words[1:]} ({shown(value)})"
         raise ConfigError(f"{where}: {name!r}: {problem}") from error
     return value

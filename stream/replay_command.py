@@ -60,16 +60,19 @@ def replay_command(
         typer.Option(help="A published data set: yoochoose, diginetica, retailrocket, recbole."),
     ] = None,
     session_column: Annotated[
-        str | None, typer.Option(help="Column of the session's id. \\[default: session_id]")
+        str | None,
+        typer.Option(help="Column of the session's id, by name or place. \\[default: session_id]"),
     ] = None,
     user_column: Annotated[
         str | None, typer.Option(help="Column of the user's id, where there are no sessions.")
     ] = None,
     item_column: Annotated[
-        str | None, typer.Option(help="Column of the item's id. \\[default: item_id]")
+        str | None,
+        typer.Option(help="Column of the item's id, by name or place. \\[default: item_id]"),
     ] = None,
     time_column: Annotated[
-        str | None, typer.Option(help="Column of the time. \\[default: timestamp]")
+        str | None,
+        typer.Option(help="Column of the time, by name or place. \\[default: timestamp]"),
     ] = None,
     time_unit: Annotated[
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")

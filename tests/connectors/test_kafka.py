@@ -253,7 +253,7 @@ def test_tombstones_and_large_records(broker: Broker, topic: str) -> None:
         batches = list(polls(opened))
     assert [item for clicks in batches for item in clicks.items] == [1, 2, 3]
     refused = [r for clicks in batches for r in clicks.rejected]
-    assert [(r.reason, r.position["offset"], len(r.raw)) for r in refused] == [
+    assert [(r.reason, r.position["offset"], len(r.raw or b"")) for r in refused] == [
         ("tombstone", 1, 0),
         ("record_too_large", 3, 1 << 16),
     ]
