@@ -10,7 +10,8 @@ from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFaile
 from kafka.structs import TopicPartition
 
 from .formats import nearest
-from .kafka_connect import KafkaLog
+from .kafka_connect import KafkaLog, topic_id
+from .kafka_missing import TopicGoneError
 from .kafka_settings import KafkaAddress
 from .source import SourceError
 
@@ -107,6 +108,19 @@ class TopicWatch:
             )
         return chosen
 
+    def identity(self, anew: bool = False) -> str | None:
+        """Return the topic's id as last heard, None where the brokers give none.
+
+        Parameters
+        ----------
+        anew
+            Ask the brokers first.
+
+        """
+        if anew:
+            self._consumer.topics()
+        return topic_id(self._consumer, self._address.topic)
+
     def begins(self, numbers: Iterable[int]) -> dict[int, int]:
         """Give the oldest offset of partitions."""
         found = self._consumer.beginning_offsets(self._places(numbers))
@@ -148,7 +162,7 @@ class TopicWatch:
 
         Raises
         ------
-        SourceError
+        TopicGoneError
             The topic has been deleted.
 
         """
@@ -159,9 +173,10 @@ class TopicWatch:
             return sorted(there - known)
         self._missing_since = self._missing_since or now
         if now - self._missing_since > GONE:
-            raise SourceError(
+            raise TopicGoneError(
                 f"{self._address}: the topic has been deleted, or this user may no longer see "
-                f"it; name another one"
+                f"it; name another one, and with --begin-from SNAPSHOT begin it with what was "
+                f"learned here"
             )
         return []
 

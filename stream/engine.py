@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from nextclick.connectors import Clicks, Position, Rejected, Sink, Source, dead_letter
+from nextclick.connectors import (
+    Clicks,
+    Position,
+    Rejected,
+    Sink,
+    Source,
+    SourceError,
+    dead_letter,
+)
 from nextclick.models import Recommender, State
 
 from .collector import set_aside
@@ -138,6 +146,7 @@ class Engine:
         self._told: set[str] = set()
         self._looked_at = time.monotonic()
         self._stopped = False
+        self._failure: SourceError | None = None
 
     @property
     def pending(self) -> int:
@@ -155,7 +164,8 @@ class Engine:
 
         A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
         too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch.
+        takes these clicks again, as part of their whole batch. So it is where the source fails:
+        what it gave before is kept.
 
         Parameters
         ----------
@@ -163,6 +173,11 @@ class Engine:
             Clicks to read, those of earlier runs included, rejected records not.
         progress
             Called after every batch.
+
+        Raises
+        ------
+        SourceError
+            The source cannot be read on.
 
         """
         with set_aside():
@@ -205,6 +220,8 @@ class Engine:
         self._tell_warnings()
         if progress:
             progress(self)
+        if self._failure is not None:
+            raise self._failure
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -215,7 +232,11 @@ class Engine:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._tell_warnings()
         with self.phases.measure("poll"):
-            return self.source.poll(wanted, self._patience())
+            try:
+                return self.source.poll(wanted, self._patience())
+            except SourceError as error:
+                self._failure = error
+                return None
 
     def _tell_warnings(self) -> None:
         """Tell what the source has to say, each sentence once."""

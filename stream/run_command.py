@@ -58,6 +58,13 @@ def run_command(
     snapshot_every: flags.SnapshotEvery = None,
     keep_snapshots: flags.KeepSnapshots = None,
     fresh: flags.Fresh = False,
+    begin_from: Annotated[
+        str | None,
+        flags.option(
+            flags.SNAPSHOTS,
+            "A snapshot, or a folder of them: begin with what was learned there, on any source.",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         flags.option(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
@@ -113,12 +120,12 @@ def run_command(
             raise ConfigError(f"--memory {memory!r}: give a number of clicks, or off")
         clicks = 0 if memory == "off" else int(memory)
         chosen["model"] = {**chosen.get("model", {}), "memory": clicks}
-    given = load_toml(config, RunConfig) if config else {}
-    settings = build(RunConfig, merge(given, chosen))
+    given = merge(load_toml(config, RunConfig) if config else {}, chosen)
+    settings = build(RunConfig, given)
     for option, path in (("--json", settings.json), ("--report", settings.report)):
         flags.check_writable(option, path)
     with Progress(errors) as progress:
-        result = run(source, settings, tell, progress)
+        result = run(source, settings, tell, progress, given.get("model", {}))
     output.print(summary(result))
     if settings.json is not None:
         Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
