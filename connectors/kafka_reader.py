@@ -20,6 +20,7 @@ from kafka.structs import TopicPartition
 from .doubles import MEMORY, Doubles
 from .kafka_batches import DamagedBatchError, give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained, unreadable
+from .kafka_damage import UnreadByBroker
 from .kafka_group import GroupOffsets
 from .kafka_missing import Missing, MissingOffsets, TopicGoneError
 from .kafka_settings import KafkaAddress
@@ -140,7 +141,7 @@ class TopicReader:
         self.damaged: dict[int, SourceError] = {}
         self.error: SourceError | None = None
         self.doubles = 0
-        self._strides: dict[int, int] = {}
+        self._unread = UnreadByBroker(address)
         self._gained: list[str] = []
         self._seen: dict[int, Doubles] = {}
         self._thread: threading.Thread | None = None
@@ -384,24 +385,10 @@ class TopicReader:
             self.read[number] = min(chosen, self._targets.get(number, chosen))
 
     def _unserved(self, error: Exception) -> DamagedBatchError:
-        """Tell which records a broker cannot read from its own disk: it does not say."""
+        """Find the partition whose records a broker could not read."""
         with explained(self._address.servers):
             ends = self._watch.ends(self.partitions)
-        behind = [n for n in self.partitions if self._position(n) < ends[n]]
-        if len(behind) != 1:
-            places = ", ".join(f"{n} from offset {self._position(n)} on" for n in behind)
-            raise SourceError(
-                f"{self._address}: a broker cannot read a partition's records ({error}): one of "
-                f"{places}. Restore it from another replica; to leave it out name the others "
-                f"with --partitions"
-            ) from error
-        (number,) = behind
-        offset = self._position(number)
-        # Farther at each try: the broker finds its way again at some later offset.
-        self._strides[number] = 2 * self._strides.get(number, 0) or 1
-        why = "the broker itself cannot read them"
-        guesses = [min(offset + self._strides[number], ends[number])]
-        return DamagedBatchError(number, offset, why, guesses)
+        return self._unread.find(error, {n: (self._position(n), ends[n]) for n in self.partitions})
 
     def _remade(self, ask: bool = False) -> bool:
         """Whether the topic is another one than that which is read, of the same name."""

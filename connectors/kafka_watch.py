@@ -6,7 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import TopicPartition
 
 from .formats import nearest
@@ -128,7 +133,10 @@ class TopicWatch:
 
     def ends(self, numbers: Iterable[int], timeout_ms: int | None = None) -> dict[int, int]:
         """Give where partitions end for readers of committed records: the last stable offset."""
-        found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        try:
+            found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        except KeyError as error:  # So kafka-python 3.0 says that a partition is no longer there.
+            raise UnknownTopicOrPartitionError(str(error)) from error
         return {place.partition: offset for place, offset in found.items()}
 
     def heard(self) -> None:

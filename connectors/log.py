@@ -14,7 +14,7 @@ from .formats import PRESETS, LogFormat
 from .parquet import ParquetReader
 from .reader import Reader
 from .sorting import SortedReader
-from .source import SourceError, check_kind
+from .source import REMEDIES, SourceError, check_kind
 from .text import TextReader
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".dat": ",", ".inter": "\t"}
@@ -106,7 +106,10 @@ class LogSource:
         except SourceError as error:
             if name == self.path.name:
                 raise
-            raise SourceError(f"the snapshot was taken on the log {name}; {error}") from error
+            raise SourceError(
+                f"the snapshot was taken on the log {name}, and {self.path} does not begin as that "
+                f"did: {REMEDIES}"
+            ) from error
         self._block = Decoded([], [], np.zeros(0))
 
     def commit(self, position: Position) -> None:

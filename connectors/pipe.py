@@ -21,8 +21,8 @@ READ = 1 << 18
 class PipeSource:
     """JSON Lines as they come through a pipe.
 
-    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after `seek` it goes on
-    with what comes next, and only its line numbers continue.
+    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after
+    `seek` it goes on with what comes next, and only its line numbers continue.
 
     Parameters
     ----------

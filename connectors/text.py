@@ -73,7 +73,8 @@ class TextReader:
         try:
             line, offset, crc = (int(position[key]) for key in ("line", "offset", "crc"))
         except (KeyError, TypeError, ValueError) as error:
-            raise changed(self._path, "it was read in another way then, or as another kind of file") from error
+            other = "it was read in another way then, or as another kind of file"
+            raise changed(self._path, other) from error
         self.close()
         self._start()
         if offset == 0:
