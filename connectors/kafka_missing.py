@@ -99,8 +99,8 @@ class MissingOffsets:
 
         """
         told = (
-            f"{self._address}: the topic was made anew: it has the id {now}, and the one that was "
-            f"read had {then}"
+            f"{self._address}: the topic was made anew, or is that of other brokers: it has the id "
+            f"{now}, and the one that was read had {then}"
         )
         if self._policy is None:
             raise TopicGoneError(
