@@ -265,8 +265,10 @@ class TopicReader:
                 self._group.send()
             self._group.send()
         except TopicGoneError as error:
-            self._end_all()
-            self._fail(error)
+            with self.changed:
+                # At once: that all was given must not look like an end in good order.
+                self._fail(error)
+                self._end_all()
         except SourceError as error:
             self._fail(error)
         except Exception as error:

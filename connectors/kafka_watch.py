@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -123,7 +124,8 @@ class TopicWatch:
 
         """
         if anew:
-            self._consumer.topics()
+            with contextlib.suppress(UnknownTopicOrPartitionError):
+                self._consumer.topics()
         return topic_id(self._consumer, self._address.topic)
 
     def begins(self, numbers: Iterable[int]) -> dict[int, int]:
@@ -175,7 +177,10 @@ class TopicWatch:
 
         """
         now, known = time.monotonic(), set(numbers)
-        there = self._consumer.partitions_for_topic(self._address.topic)
+        try:
+            there = self._consumer.partitions_for_topic(self._address.topic)
+        except UnknownTopicOrPartitionError:
+            there = set()
         if known <= there:
             self._missing_since = None
             return sorted(there - known)

@@ -84,7 +84,8 @@ def prepare(
             f"the snapshots in {path} are of nextclick compare: give those of a nextclick run"
         )
     recipe = build(RunConfig, then["config"]).model
-    _check_model(recipe, named if named is not None else _unlike_defaults(config.model), path)
+    of = f"the model of --begin-from {path}" if own is None else f"the run in {config.snapshots}"
+    _check_model(recipe, named if named is not None else _unlike_defaults(config.model), of)
     return msgspec.structs.replace(config, model=recipe), warm
 
 
@@ -162,13 +163,13 @@ def _unlike_defaults(recipe: Recipe) -> dict[str, Any]:
     return {option: value for option, value in given.items() if value != default[option]}
 
 
-def _check_model(recipe: Recipe, named: Mapping[str, Any], path: Path) -> None:
+def _check_model(recipe: Recipe, named: Mapping[str, Any], of: str) -> None:
     """Check that the options that are named are those that a model was made with."""
     made = msgspec.to_builtins(recipe)
     wanted = msgspec.to_builtins(build(RunConfig, {"model": {**made, **named}}).model)
     for option, value in wanted.items():
         if value != made[option]:
             raise ConfigError(
-                f"the model of --begin-from {path} was made with model.{option} {made[option]}, "
-                f"not {value}: leave the option out, or begin without --begin-from"
+                f"{of} was made with model.{option} {made[option]}, not {value}: leave the option "
+                f"out, or begin without --begin-from"
             )
