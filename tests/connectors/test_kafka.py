@@ -378,7 +378,7 @@ def test_a_position_in_another_topic(broker: Broker, topic: str) -> None:
     make_topic(broker.address, topic)
     with (
         closing(source(broker.address, topic)) as opened,
-        pytest.raises(SourceError, match="taken of the topic 'other'"),
+        pytest.raises(SourceError, match="taken on the topic 'other'"),
     ):
         opened.seek({"topic": "other", "partitions": {"0": 1}})
 
