@@ -99,20 +99,51 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     """
     chosen = {**DEFAULTS, **settings, **more}
     given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
-    made: list[KafkaNetClient] = []
-
-    def client(**configs: Any) -> KafkaNetClient:
-        made.append(_Client(**configs))
-        return made[-1]
-
+    clients = _Clients()
     with explained(servers):
         try:
-            return kind(bootstrap_servers=servers, kafka_client=client, **given)
+            return kind(bootstrap_servers=servers, kafka_client=clients, **given)
         except BaseException:
             # A client that is not made whole leaves its thread behind.
-            for one in made:
+            for one in clients.made:
                 one.close()
             raise
+
+
+def topic_id(consumer: Any, topic: str) -> str | None:
+    """Return the id that the brokers gave a topic, as the consumer's metadata has it.
+
+    Parameters
+    ----------
+    consumer
+        One that `connect` has made.
+    topic
+        The topic's name.
+
+    Returns
+    -------
+    str or None
+        A topic that is deleted and made anew has another one. None where the brokers give none:
+        those before Kafka 2.8, and some that only speak Kafka's protocol.
+
+    """
+    for client in consumer.config["kafka_client"].made:
+        find = getattr(client.cluster, "topic_id", None)
+        found = find(topic) if find is not None else None
+        if found is not None and found.int:
+            return str(found)
+    return None
+
+
+class _Clients:
+    """Makes the connections of one of kafka-python's clients, and keeps them at hand."""
+
+    def __init__(self) -> None:
+        self.made: list[KafkaNetClient] = []
+
+    def __call__(self, **configs: Any) -> KafkaNetClient:
+        self.made.append(_Client(**configs))
+        return self.made[-1]
 
 
 class _Client(KafkaNetClient):  # type: ignore[misc]

@@ -8,20 +8,27 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import (
+    CorruptRecordError,
+    InvalidRecordError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+    UnknownError,
+)
 from kafka.structs import TopicPartition
 
 from .doubles import MEMORY, Doubles
-from .kafka_batches import give_what_was_parked, read_quickly
+from .kafka_batches import DamagedBatchError, give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained, unreadable
+from .kafka_damage import UnreadByBroker
 from .kafka_group import GroupOffsets
-from .kafka_missing import Missing, MissingOffsets
+from .kafka_missing import Missing, MissingOffsets, TopicGoneError
 from .kafka_settings import KafkaAddress
 from .kafka_watch import TopicWatch
 from .lag import Ends
 from .merge import Merge
 from .records import RecordDecoder
-from .source import SourceError
+from .source import REMEDIES, SourceError
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
@@ -41,8 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
     # With more at once fewer round trips are waited for.
     "max_partition_fetch_bytes": 2 << 20,
-    # So soon a topic's new partitions are found, and that it is deleted.
-    "metadata_max_age_ms": 5_000,
+    # So soon a topic's new partitions are found, and that it is deleted or made anew.
+    "metadata_max_age_ms": 1_000,
     "request_timeout_ms": 10_000,
     # On one connection the brokers answer in turn: looking at the ends waits for a fetch.
     "fetch_max_wait_ms": 100,
@@ -90,9 +97,21 @@ class TopicReader:
     ends
         Where each partition ended, and when it was first seen to.
     anew
-        Partitions that were made anew: the offsets given so far are those of the old ones.
+        Partitions that were made anew: the offsets given so far are those of the old ones. Only
+        where the brokers give topics no ids; else see `generation`.
+    identity
+        The id of the topic that is read; None where the brokers give none.
+    generation
+        How often the topic was made anew since `begin`: what is in the merge, and all offsets
+        here, are of the last one.
+    draining, drained
+        Whether the topic was found to be made anew, and what was read of the old one is still to
+        be given; whether it has been, which whoever takes from the merge says.
     error
         Why the thread has ended, where it could not go on.
+    damaged
+        For each partition that cannot be read on why; the others are read all the same, since
+        what was read of this one may have to wait for them.
     doubles
         Records that were left out because a broker had taken them twice.
 
@@ -113,17 +132,25 @@ class TopicReader:
     ) -> None:
         self._address = address
         self._decoder = decoder
+        self._wanted = None if partitions is None else list(partitions)
+        self._until_end = until_end
         self._growing = partitions is None and not until_end
         self._missing = MissingOffsets(address, on_missing)
         self._start = start
         self.changed = threading.Condition()
+        self._idle = idle
         self.merge = Merge(idle)
         self.first: dict[int, int] = {}
         self.read: dict[int, int] = {}
         self.ends = Ends()
         self.anew: set[int] = set()
+        self.identity: str | None = None
+        self.generation = 0
+        self.draining = self.drained = False
+        self.damaged: dict[int, SourceError] = {}
         self.error: SourceError | None = None
         self.doubles = 0
+        self._unread = UnreadByBroker(address)
         self._gained: list[str] = []
         self._seen: dict[int, Doubles] = {}
         self._thread: threading.Thread | None = None
@@ -147,7 +174,8 @@ class TopicReader:
             read_quickly(self._consumer)
             self._watch = TopicWatch(self._consumer, address, self._log)
             with explained(address.servers):
-                self.partitions = self._watch.find(partitions)
+                self.partitions = self._watch.find(self._wanted)
+                self.identity = self._watch.identity()
                 self._targets = self._watch.ends(self.partitions) if until_end else {}
         except BaseException:
             self.close()
@@ -168,21 +196,35 @@ class TopicReader:
             *([doubled] if self.doubles else []),
         ]
 
-    def begin(self, offsets: Mapping[int, int]) -> None:
-        """Begin to read, from these offsets where there are any."""
-        strange = sorted(set(offsets) - set(self.partitions))
+    def begin(self, offsets: Mapping[int, int], identity: str | None = None) -> None:
+        """Begin to read, from these offsets where there are any.
+
+        Parameters
+        ----------
+        offsets
+            For each partition the next offset.
+        identity
+            The id of the topic that they are of, where it is known.
+
+        """
+        anew = identity is not None and self.identity not in (None, identity)
+        strange = [] if anew else sorted(set(offsets) - set(self.partitions))
         if strange:
             raise SourceError(
                 f"{self._address}: the snapshot has a position in partition {strange[0]}, and that "
-                f"is not read or not there: name the partitions as before with --partitions, or "
-                f"start anew with --fresh"
+                f"is not read or not there: name the partitions as before with --partitions; or "
+                f"{REMEDIES}"
             )
         with explained(self._address.servers):
             self._consumer.assign([self._place(number) for number in self.partitions])
             begins = self._watch.begins(self.partitions)
             asked, ends = time.monotonic(), self._watch.ends(self.partitions)
+        chosen: dict[int, int] = {}
+        if anew:
+            chosen = self._missing.made_anew(str(identity), str(self.identity), begins, ends)
+            offsets = {}
         for number in self.partitions:
-            offset = offsets.get(number)
+            offset = chosen.get(number, offsets.get(number))
             if offset is None:
                 offset = begins[number] if self._start == "earliest" else ends[number]
             elif offset < begins[number]:
@@ -224,12 +266,20 @@ class TopicReader:
         """Read on until stopped; an error is kept for who polls."""
         try:
             while not self._stopping:
+                if self._remade():
+                    self._begin_anew()
+                    continue
                 self._throttle()
                 self._read()
                 self._look()
                 # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
                 self._group.send()
             self._group.send()
+        except TopicGoneError as error:
+            with self.changed:
+                # At once: that all was given must not look like an end in good order.
+                self._fail(error)
+                self._end_all()
         except SourceError as error:
             self._fail(error)
         except Exception as error:
@@ -250,6 +300,7 @@ class TopicReader:
                 for n in self.partitions
                 if self.merge.waiting(n) >= room or self.merge.size(n) >= bytes_room
             }
+            full |= self.damaged.keys()
         paused = {place.partition for place in self._consumer.paused()}
         if full - paused:
             self._consumer.pause(*map(self._place, full - paused))
@@ -262,6 +313,15 @@ class TopicReader:
             fetched = self._consumer.poll(timeout_ms=POLL_MS, max_records=self._most)
         except (OffsetOutOfRangeError, LogTruncationError):
             self._replace()
+            return
+        except DamagedBatchError as damage:
+            self._pass(damage)
+            fetched = {}
+        except (CorruptRecordError, InvalidRecordError, UnknownError) as error:
+            self._pass(self._unserved(error))
+            fetched = {}
+        if self._remade():
+            # It may be the new topic that these are of.
             return
         came = time.monotonic()
         if fetched:
@@ -302,6 +362,8 @@ class TopicReader:
     def _replace(self) -> None:
         """Find the partitions whose next offset is not there, and where to go on in them."""
         with explained(self._address.servers):
+            if self._remade(ask=True):
+                return
             begins = self._watch.begins(self.partitions)
             ends = self._watch.ends(self.partitions)
         for number in self.partitions:
@@ -319,6 +381,79 @@ class TopicReader:
                     self._seen[number] = Doubles()
                     self.anew.add(number)
 
+    def _pass(self, damage: DamagedBatchError) -> None:
+        """Go on after records that cannot be read, or note that there is no going on."""
+        number, first = damage.partition, self.first[damage.partition]
+        if damage.offset >= self._targets.get(number, damage.offset + 1):
+            return
+        with explained(self._address.servers):
+            end = self._watch.ends([number])[number]
+        if damage.offset < first:
+            # What lies before was taken, or passed, by an earlier run.
+            self._consumer.seek(self._place(number), min(damage.after(end), first))
+            return
+        try:
+            chosen = self._missing.damaged(damage, end)
+        except SourceError as error:
+            with self.changed:
+                self.damaged[number] = error
+                self.changed.notify_all()
+            return
+        self._consumer.seek(self._place(number), chosen)
+        with self.changed:
+            self.read[number] = min(chosen, self._targets.get(number, chosen))
+
+    def _unserved(self, error: Exception) -> DamagedBatchError:
+        """Find the partition whose records a broker could not read."""
+        with explained(self._address.servers):
+            ends = self._watch.ends(self.partitions)
+        return self._unread.find(error, {n: (self._position(n), ends[n]) for n in self.partitions})
+
+    def _remade(self, ask: bool = False) -> bool:
+        """Whether the topic is another one than that which is read, of the same name."""
+        identity = self._watch.identity(ask)
+        # Of a topic that is missing for a while nothing is known.
+        self.identity = self.identity or identity
+        return identity is not None and identity != self.identity
+
+    def _begin_anew(self) -> None:
+        """Read the topic that has come in the place of the one read, once all of that was given."""
+        with self.changed:
+            if not self.draining:
+                self._end_all()
+                self.draining = True
+            if not self.drained:
+                self.changed.wait(POLL_MS / 1000)
+                return
+        identity = str(self._watch.identity())
+        with explained(self._address.servers):
+            numbers = self._watch.find(self._wanted)
+            self._consumer.assign([self._place(number) for number in numbers])
+            begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
+        chosen = self._missing.made_anew(str(self.identity), identity, begins, ends)
+        with self.changed:
+            self.partitions = numbers
+            self._targets = ends if self._until_end else {}
+            self.merge = Merge(self._idle)
+            self.damaged.clear()
+            self.anew.clear()
+            self.ends = Ends()
+            self.first.clear()
+            self.read.clear()
+            for number in numbers:
+                self._open(number, chosen[number], chosen[number])
+            self.identity = identity
+            self.generation += 1
+            self.draining = self.drained = False
+            self.changed.notify_all()
+
+    def _end_all(self) -> None:
+        """Let all that waits be given: there will be no more of it."""
+        with self.changed:
+            for number in self.partitions:
+                self.merge.end(number)
+            self.changed.notify_all()
+
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""
         with self.changed:
@@ -331,7 +466,7 @@ class TopicReader:
                     self.merge.wake()
             self._note_ends(look.asked, look.ends)
         new = self._watch.gained(self.partitions)
-        if new and self._growing:
+        if new and self._growing and not self._remade():
             self._gain(new)
 
     def _note_ends(self, asked: float, ends: dict[int, int]) -> None:

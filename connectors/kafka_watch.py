@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import TopicPartition
 
 from .formats import nearest
-from .kafka_connect import KafkaLog
+from .kafka_connect import KafkaLog, topic_id
+from .kafka_missing import TopicGoneError
 from .kafka_settings import KafkaAddress
 from .source import SourceError
 
@@ -107,6 +114,20 @@ class TopicWatch:
             )
         return chosen
 
+    def identity(self, anew: bool = False) -> str | None:
+        """Return the topic's id as last heard, None where the brokers give none.
+
+        Parameters
+        ----------
+        anew
+            Ask the brokers first.
+
+        """
+        if anew:
+            with contextlib.suppress(UnknownTopicOrPartitionError):
+                self._consumer.topics()
+        return topic_id(self._consumer, self._address.topic)
+
     def begins(self, numbers: Iterable[int]) -> dict[int, int]:
         """Give the oldest offset of partitions."""
         found = self._consumer.beginning_offsets(self._places(numbers))
@@ -114,7 +135,10 @@ class TopicWatch:
 
     def ends(self, numbers: Iterable[int], timeout_ms: int | None = None) -> dict[int, int]:
         """Give where partitions end for readers of committed records: the last stable offset."""
-        found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        try:
+            found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        except KeyError as error:  # So kafka-python 3.0 says that a partition is no longer there.
+            raise UnknownTopicOrPartitionError(str(error)) from error
         return {place.partition: offset for place, offset in found.items()}
 
     def heard(self) -> None:
@@ -148,20 +172,24 @@ class TopicWatch:
 
         Raises
         ------
-        SourceError
+        TopicGoneError
             The topic has been deleted.
 
         """
         now, known = time.monotonic(), set(numbers)
-        there = self._consumer.partitions_for_topic(self._address.topic)
+        try:
+            there = self._consumer.partitions_for_topic(self._address.topic)
+        except UnknownTopicOrPartitionError:
+            there = set()
         if known <= there:
             self._missing_since = None
             return sorted(there - known)
         self._missing_since = self._missing_since or now
         if now - self._missing_since > GONE:
-            raise SourceError(
+            raise TopicGoneError(
                 f"{self._address}: the topic has been deleted, or this user may no longer see "
-                f"it; name another one"
+                f"it; name another one, and with --begin-from SNAPSHOT begin it with what was "
+                f"learned here"
             )
         return []
 

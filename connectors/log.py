@@ -15,6 +15,7 @@ from .order import TimeOrder
 from .parquet import ParquetReader
 from .reader import Reader
 from .sorting import SortedReader
+from .source import REMEDIES, SourceError, check_kind
 from .text import TextReader
 
 OUT_OF_ORDER = "read it with --sort"
@@ -90,7 +91,8 @@ class LogSource:
             gathering.take(self._block)
         if gathering.empty:
             return None
-        return gathering.clicks(self._reader.position(self._block.given))
+        place = self._reader.position(self._block.given)
+        return gathering.clicks({"kind": "log", "name": self.path.name, **place})
 
     def seek(self, position: Position) -> None:
         """Go on from a position that an earlier `poll` gave.
@@ -98,10 +100,22 @@ class LogSource:
         Raises
         ------
         SourceError
-            The log before the position is not what it was; it may have grown.
+            It is one in another source, or the log before the position is not what it was; it
+            may have grown.
 
         """
-        self._reader.seek(position)
+        check_kind(position, "log", f"the log {self.path}")
+        name = position.get("name", self.path.name)
+        place = {key: value for key, value in position.items() if key not in ("kind", "name")}
+        try:
+            self._reader.seek(place)
+        except SourceError as error:
+            if name == self.path.name:
+                raise
+            raise SourceError(
+                f"the snapshot was taken on the log {name}, and {self.path} does not begin as that "
+                f"did: {REMEDIES}"
+            ) from error
         self._block = Decoded([], [], np.zeros(0))
 
     def commit(self, position: Position) -> None:

@@ -106,7 +106,7 @@ class ParquetReader:
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
         if position.keys() != {"row", "size", "crc"}:
-            raise changed(self._path, "the snapshot was taken on another kind of source")
+            raise changed(self._path, "it was read in another way then, or as another kind of file")
         if (position["size"], position["crc"]) != (self._size, self._crc):
             raise changed(self._path, "its bytes are not the same")
         self._begin(int(position["row"]))

@@ -13,6 +13,7 @@ from .formats import LogFormat
 from .jsonlines import JsonLinesDecoder
 from .lines import LineCutter
 from .order import TimeOrder
+from .source import check_kind
 
 READ = 1 << 18
 """Bytes read from the pipe at a time, at most."""
@@ -25,8 +26,8 @@ OUT_OF_ORDER = "sort the lines by time before, or write them to a file and read 
 class PipeSource:
     """JSON Lines as they come through a pipe.
 
-    A position is ``{"line": lines before}``. A pipe cannot be rewound: after `seek` it goes on
-    with what comes next, and only its line numbers continue.
+    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after
+    `seek` it goes on with what comes next, and only its line numbers continue.
 
     Parameters
     ----------
@@ -75,10 +76,18 @@ class PipeSource:
                 break
         if gathering.empty and self._ended and not self._blocks:
             return None
-        return gathering.clicks({"line": self._line})
+        return gathering.clicks({"kind": "pipe", "line": self._line})
 
     def seek(self, position: Position) -> None:
-        """Continue the line numbers of an earlier run."""
+        """Continue the line numbers of an earlier run.
+
+        Raises
+        ------
+        SourceError
+            The position is one in another kind of source.
+
+        """
+        check_kind(position, "pipe", "standard input")
         self._line = int(position.get("line", 0))
         self._cutter = LineCutter(self._line)
 

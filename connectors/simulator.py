@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .clicks import Clicks, Id, Position
 from .fields import check_fields
 from .formats import nearest
-from .source import SourceError
+from .source import SourceError, check_kind, other_source
 
 START = 1_700_000_000.0
 """Epoch seconds of the first click, about."""
@@ -137,8 +137,8 @@ class SimulatedShop:
     item's life a new one with a new id takes its place. Ids are integers and never come back.
 
     The stream is made window by window, each from its own random numbers, so that it can be
-    taken up at any place. A position is ``{"clicks": clicks before, "window", "within",
-    "shop"}``.
+    taken up at any place. A position is ``{"kind": "shop", "clicks": clicks before, "window",
+    "within", "shop"}``.
 
     Parameters
     ----------
@@ -207,6 +207,7 @@ class SimulatedShop:
             self._given += end - self._within
             self._within = end
         position = {
+            "kind": "shop",
             "clicks": self._given,
             "window": self._window,
             "within": self._within,
@@ -220,14 +221,14 @@ class SimulatedShop:
         Raises
         ------
         SourceError
-            It was taken in another shop; only the number of clicks may differ.
+            It is one in another source, or in another shop; only the number of clicks may
+            differ.
 
         """
+        here = f"the simulated shop {self._identity()}"
+        check_kind(position, "shop", here)
         if position.get("shop") != self._identity():
-            raise SourceError(
-                f"the snapshot was taken on the source {position.get('shop')} and not on "
-                f"{self._identity()}: name that one, or start anew with --fresh"
-            )
+            raise other_source(position, here)
         self._begin(int(position["window"]))
         self._given, self._within = int(position["clicks"]), int(position["within"])
 

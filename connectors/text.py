@@ -73,7 +73,8 @@ class TextReader:
         try:
             line, offset, crc = (int(position[key]) for key in ("line", "offset", "crc"))
         except (KeyError, TypeError, ValueError) as error:
-            raise changed(self._path, "the snapshot was taken on another kind of source") from error
+            other = "it was read in another way then, or as another kind of file"
+            raise changed(self._path, other) from error
         if offset == 0:
             self.rewind()
             return

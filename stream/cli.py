@@ -127,6 +127,13 @@ def inspect(
             f"{len(engine['pending']['items']):,} of an unfinished batch",
             soft_wrap=True,
         )
+        if about.get("began_from"):
+            began = about["began_from"]
+            output.print(
+                f"  began     from {escape(began['snapshot'])}, {began['clicks']:,} clicks of "
+                f"{escape(str(began['source']))}",
+                soft_wrap=True,
+            )
         if "models" in about["config"]:
             output.print(f"  models    {', '.join(about['config']['models'])}", soft_wrap=True)
         else:

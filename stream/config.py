@@ -209,6 +209,9 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         Write recommendations to their topic in transactions that go with the snapshots.
     metrics_port, metrics_address
         Where to serve ``/metrics`` for Prometheus; nowhere without a port.
+    begin_from
+        A snapshot, or a folder of them: begin with what was learned there. A run that has
+        snapshots of its own goes on from those.
     model
         What the model is made of and how it learns.
     gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
@@ -239,6 +242,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     exactly_once: bool = False
     metrics_port: Annotated[int, Between(0, (1 << 16) - 1)] | None = None
     metrics_address: str = "127.0.0.1"
+    begin_from: str | None = None
     model: Recipe = Recipe()
 
     def __post_init__(self) -> None:

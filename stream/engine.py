@@ -157,6 +157,7 @@ class Engine:
         self._told: set[str] = set()
         self._looked_at = time.monotonic()
         self._stopped = False
+        self._failure: SourceError | None = None
 
     @property
     def pending(self) -> int:
@@ -174,7 +175,8 @@ class Engine:
 
         A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
         too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch.
+        takes these clicks again, as part of their whole batch. So it is where the source fails:
+        what it gave before is kept.
 
         Parameters
         ----------
@@ -182,6 +184,11 @@ class Engine:
             Clicks to read, those of earlier runs included, rejected records not.
         progress
             Called after every batch.
+
+        Raises
+        ------
+        SourceError
+            The source cannot be read on.
 
         """
         if max_clicks is not None:
@@ -226,6 +233,8 @@ class Engine:
         self._tell_warnings()
         if progress:
             progress(self)
+        if self._failure is not None:
+            raise self._failure
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -236,15 +245,23 @@ class Engine:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._tell_warnings()
         with self.phases.measure("poll"):
-            polled = self.source.poll(wanted, self._patience())
-        clicks = check_polled(self.source, polled, wanted, self.clicks)
+            try:
+                polled = self.source.poll(wanted, self._patience())
+                clicks = check_polled(self.source, polled, wanted, self.clicks)
+                self._check_position(clicks)
+            except SourceError as error:
+                self._failure = error
+                return None
+        return clicks
+
+    def _check_position(self, clicks: Clicks | None) -> None:
+        """Check that a run could go on from what was polled, where snapshots are taken."""
         if clicks is not None and self.snapshots and not clicks.position and len(clicks):
             raise SourceError(
                 f"{type(self.source).__name__}.poll: it gave no position, so no run can go on from "
                 "a snapshot: give where the source stands after these clicks, as Clicks.position, "
                 "or take no snapshots"
             )
-        return clicks
 
     def _tell_warnings(self) -> None:
         """Tell what the source has to say, each sentence once."""

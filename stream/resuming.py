@@ -39,7 +39,7 @@ DURATIONS = ("--gap", "--lateness")
 
 def load_state(
     snapshots: Snapshots, config: dict[str, Any], tell: Callable[[str], None]
-) -> dict[str, State] | None:
+) -> tuple[dict[str, State], dict[str, Any]] | None:
     """Read the newest whole snapshot, if the run can go on from it.
 
     Parameters
@@ -53,8 +53,8 @@ def load_state(
 
     Returns
     -------
-    dict or None
-        The states by part; None where there is no snapshot.
+    tuple or None
+        The states by part, and the snapshot's facts; None where there is no snapshot.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def load_state(
         tell(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
     tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
-    return parts
+    return parts, about
 
 
 def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

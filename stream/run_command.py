@@ -55,6 +55,13 @@ def run_command(
     snapshot_every: flags.SnapshotEvery = None,
     keep_snapshots: flags.KeepSnapshots = None,
     fresh: flags.Fresh = False,
+    begin_from: Annotated[
+        str | None,
+        flags.option(
+            flags.SNAPSHOTS,
+            "A snapshot, or a folder of them: begin with what was learned there, on any source.",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         flags.number(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
@@ -110,11 +117,11 @@ def run_command(
             raise ConfigError(f"--memory {memory!r}: give a number of clicks, or off")
         clicks = 0 if memory == "off" else int(memory)
         chosen["model"] = {**chosen.get("model", {}), "memory": clicks}
-    given = load_toml(config, RunConfig) if config else {}
-    settings = build(RunConfig, merge(given, chosen))
+    given = merge(load_toml(config, RunConfig) if config else {}, chosen)
+    settings = build(RunConfig, given)
     try:
         with Progress(errors) as progress:
-            result = run(source, settings, tell, progress)
+            result = run(source, settings, tell, progress, given.get("model", {}))
     except UnwrittenError as error:
         output.print(summary(error.result))
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, Recommender
+from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.device import cores
 
 from .config import RunConfig, StreamConfig
@@ -30,6 +30,7 @@ from .resuming import load_state
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
 from .telemetry import serve
+from .warm_start import WarmStart, prepare, put_into
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -51,6 +52,7 @@ def run(
     config: RunConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
+    named: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Carry out a run.
 
@@ -64,6 +66,9 @@ def run(
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.
+    named
+        The options of the model that a person has named: with ``begin_from`` the others are
+        those of its snapshot. None: those unlike their defaults.
 
     Returns
     -------
@@ -79,7 +84,14 @@ def run(
     """
     check_config(config, RunConfig)
     spec = os.fspath(spec)
-    result = carry_out(spec, config, make_model(config), config.public(), tell, progress)
+    warm = None
+    if config.begin_from is not None:
+        config, warm = prepare(config, named, tell)
+    model = make_model(config)
+    if warm is not None:
+        learned = _learned(warm.parts, warm.about, config.device)
+        put_into(model, learned, config, warm)
+    result = carry_out(spec, config, model, config.public(), tell, progress, warm)
     write_results(config, result, report_page)
     return result
 
@@ -141,6 +153,7 @@ def carry_out(
     public: dict[str, Any],
     tell: Callable[[str], None],
     progress: Callable[[Engine], None] | None,
+    warm: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Drive a model along a source, from a snapshot where there is one; see `run`.
 
@@ -154,6 +167,8 @@ def carry_out(
         The options to keep in snapshots and to show with the figures.
     tell, progress
         As for `run`.
+    warm
+        What the model has begun with.
 
     """
     began = time.monotonic()
@@ -173,9 +188,12 @@ def carry_out(
             saved = None if config.fresh else load_state(snapshots, public, tell)
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
+        engine.about["began_from"] = warm.facts if warm is not None else None
         engine.tell = tell
         if saved is not None:
-            engine.restore(saved)
+            parts, about = saved
+            engine.about["began_from"] = about.get("began_from")
+            engine.restore(parts)
         for name in SINKS:
             where = getattr(config, name)
             if where is not None:
@@ -196,6 +214,7 @@ def carry_out(
         return {
             **engine.results(),
             "source": spec,
+            "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
@@ -259,7 +278,12 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
         raise SnapshotError(
             f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
         )
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
+    return _learned(parts, about, "auto")
+
+
+def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
+    """Return a snapshot's model, the clicks of its unfinished batch learned too."""
+    config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
     model = make_model(config)
     engine = make_engine(_Nothing(about["gap"]), config, model)
     engine.restore(parts)
