@@ -15,7 +15,7 @@ from .open import open_source
 from .pipe import PipeSource
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, Sink, SinkError
+from .sinks import JsonLinesSink, RemoteSink, Sink, SinkError
 from .source import Source, SourceError
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "PipeSource",
     "Position",
     "Rejected",
+    "RemoteSink",
     "Replay",
     "SimulatedShop",
     "Sink",

@@ -26,7 +26,8 @@ class KafkaSink:
     """A topic that takes records as JSON, keyed by one of their fields.
 
     **At least once** (`transactional_id` None): a record goes out soon after `write`; `sync` waits
-    until all are acknowledged. After a kill the records since the last snapshot are written again.
+    until all are acknowledged, and gives those that are not where `end_within` has ended the wait.
+    After a kill the records since the last snapshot are written again.
 
     **Exactly once**: a record goes out when the snapshot behind it is durable, and readers of
     committed records see each once, whatever is killed and when:
@@ -112,7 +113,18 @@ class KafkaSink:
     @property
     def held(self) -> int:
         """The number of records that wait for a snapshot or its commit."""
-        return len(self._held) + sum(len(records) for _, records in self._closed)
+        return len(self._held) + self.undelivered
+
+    @property
+    def undelivered(self) -> int:
+        """How many records the last `sync` or `commit` did not deliver."""
+        if self._id is None:
+            return len(self._publisher.unacknowledged())
+        return sum(len(records) for _, records in self._closed)
+
+    def end_within(self, seconds: float) -> None:
+        """End every wait after so many seconds from now: what is not written then stays here."""
+        self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
         """Take a record, a dict that has the field `key`.
@@ -134,7 +146,7 @@ class KafkaSink:
         """Do nothing: records are on their way, or wait for a snapshot."""
 
     def sync(self) -> Any:
-        """Give what the snapshot is to hold; at least once, wait until all is acknowledged.
+        """Return what the snapshot is to hold; at least once, wait until all is acknowledged.
 
         Raises
         ------
@@ -143,8 +155,10 @@ class KafkaSink:
 
         """
         if self._id is None:
-            self._publisher.flush()
-            return None
+            if self._publisher.flush():
+                return None
+            left = self._publisher.unacknowledged()
+            return {"number": None, "outbox": [[0, b"\n".join(left).decode()]]}
         self._number += 1
         self._closed.append((self._number, self._held))
         self._held = []
@@ -154,6 +168,8 @@ class KafkaSink:
 
     def commit(self, length: Any) -> None:
         """Write what waits for this snapshot, which is durable now, in one transaction.
+
+        Where `end_within` ends the wait for it, the records stay in the outbox.
 
         Parameters
         ----------
@@ -166,7 +182,7 @@ class KafkaSink:
             It cannot be written. Nothing of it is seen; run again.
 
         """
-        if self._id is None:
+        if self._id is None or self._publisher.given_up:
             return
         number = length["number"]
         due = [lines for closed, lines in self._closed if closed <= number]
@@ -176,8 +192,9 @@ class KafkaSink:
         for lines in due:
             for value in lines:
                 self._send(value, msgspec.json.decode(value))
-                self._size -= len(value)
-        self._publisher.commit(self._id, number)
+        if not self._publisher.commit(self._id, number):
+            return
+        self._size -= sum(len(value) for lines in due for value in lines)
         self._closed = [part for part in self._closed if part[0] > number]
 
     def close(self) -> None:
@@ -192,7 +209,8 @@ class KafkaSink:
         self._publisher.close()
 
     def _send(self, value: bytes, record: Any) -> None:
-        self._publisher.send(value, key=str(record[self._key]).encode())
+        kept = value if self._id is None else None
+        self._publisher.send(value, key=str(record[self._key]).encode(), keep=kept)
 
     def _resume(self, resume_at: Any, settings: Mapping[str, Any]) -> None:
         """Write what the snapshot holds and the broker does not."""
@@ -206,6 +224,9 @@ class KafkaSink:
         committed = self._committed(settings)
         self._number = committed or 0
         if length["number"] is None:
+            # The run was at least once before: what was left over goes with the next snapshot.
+            self._held = [value for _, lines in parts for value in lines]
+            self._size = sum(map(len, self._held))
             return
         if self._number > length["number"]:
             raise SinkError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from .compare_config import CompareConfig
 from .compare_report import write_comparison
 from .comparing import compare
 from .entrants import check_names, names
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .standings import ArenaProgress, standings
 from .terminal import errors, output, tell
@@ -91,6 +93,8 @@ def compare_command(
         output.print(f"page: {escape(settings.report)}", soft_wrap=True)
     if settings.snapshots is not None:
         output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)
 
 
 def choose(

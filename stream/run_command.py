@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from . import flags
 from .config import RunConfig
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .progress import Progress, summary
 from .report import write_report
@@ -128,3 +130,5 @@ def run_command(
         output.print(f"curves: {escape(settings.report)}", soft_wrap=True)
     if settings.snapshots is not None:
         output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)

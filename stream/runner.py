@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -24,8 +23,10 @@ from .options import ConfigError, build
 from .prequential import Prequential
 from .resuming import load_state
 from .sessionizer import Sessionizer
+from .signals import on_stop
 from .snapshots import SnapshotError, Snapshots
 from .telemetry import serve
+from .unusable import Unusable
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -113,6 +114,7 @@ def carry_out(
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
         engine.tell = tell
+        engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             engine.restore(saved)
         for name in SINKS:
@@ -130,7 +132,7 @@ def carry_out(
         with _stopping(engine), _threads(max(1, cores() // 2)):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
-            tell(_nothing_read(spec, engine.rejected.total()))
+            tell(_nothing_read(spec, engine))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
@@ -142,13 +144,12 @@ def carry_out(
         }
 
 
-def _nothing_read(spec: str, rejected: int) -> str:
+def _nothing_read(spec: str, engine: Engine) -> str:
+    rejected = engine.rejected.total()
     if not rejected:
         return f"no click was read: there is none in {spec}"
-    return (
-        f"no usable click was read: all {rejected:,} records of {spec} were rejected; see the "
-        "reasons, and --dead-letters FILE for the records themselves"
-    )
+    why = "" if engine.unusable.notes() else f". {engine.unusable.why()}"
+    return f"no usable click was read: all {rejected:,} records of {spec} were rejected{why}"
 
 
 def make_model(config: RunConfig) -> OnlineGRU4Rec:
@@ -235,26 +236,16 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
     return model
 
 
-@contextmanager
-def _stopping(engine: Engine) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
-    before: dict[signal.Signals, Any] = {}
+def _stopping(engine: Engine) -> AbstractContextManager[None]:
+    """Have Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: signal.Signals) -> None:
         engine.stop()
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        if not engine.begun:
+            # Nothing was read: there is nothing to be ended in good order.
+            signal.raise_signal(number)
 
-    try:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            before[name] = signal.signal(name, stop)
-    except ValueError:  # Not the main thread: whoever runs us there stops us with `stop`.
-        before = {}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    return on_stop(stop)
 
 
 class _Nothing:

@@ -206,7 +206,7 @@ def test_a_duration_may_be_written_otherwise_on_resume(tmp_path: Path) -> None:
     folder = str(tmp_path / "snapshots")
     run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="30m", lateness="1m"))
     run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="1800s", lateness=60))
-    with pytest.raises(ConfigError, match="--gap 1800s, not 31m"):
+    with pytest.raises(ConfigError, match="--gap 30m, not 31m"):
         run(str(log), RunConfig(model=SMALL, snapshots=folder, gap="31m", lateness="1m"))
     with pytest.raises(ConfigError, match="--gap 1800s, not None"):
         run(str(log), RunConfig(model=SMALL, snapshots=folder))
