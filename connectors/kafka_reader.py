@@ -28,7 +28,7 @@ BUFFERED = 64_000
 
 POLL_MS = 100
 
-CLOSING_SECONDS = 4.0
+CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
 DEFAULTS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from nextclick.connectors import RemoteSink, Sink
 
-ENDING_SECONDS = 5.0
+ENDING_SECONDS = 3.0
 """How long a sink may wait for others at each step of an end that was asked for."""
 
 

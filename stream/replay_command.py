@@ -157,13 +157,15 @@ def replay(
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
             tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
-        watched = _Watched(source, Unusable(options.time_unit or "s"))
-        publishing = Replay(watched, address, settings, speed, tell)
+        unusable = Unusable(options.time_unit or "s")
+        publishing = Replay(_Watched(source, unusable), address, settings, speed, tell)
         ended = _publish(publishing)
     for warning in source.warnings:
         tell(warning)
     for reason, count in sorted(publishing.rejected.items()):
         tell(f"{count:,} records of the log are no clicks and were left out: {reason}")
+    if not publishing.read and not unusable.notes() and (why := unusable.why()):
+        tell(why)
     if source.gap is not None:
         tell(
             f"the log knows users, not sessions: run the topic with --gap {source.gap:g}s to cut "
