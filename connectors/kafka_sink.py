@@ -90,6 +90,8 @@ class KafkaSink:
         tell: Callable[[str], None] = say_nothing,
     ) -> None:
         self._address = address
+        self._settings = settings
+        self._tell = tell
         self._key = key
         self._id = transactional_id
         self._encoder = msgspec.json.Encoder()
@@ -100,7 +102,7 @@ class KafkaSink:
         self._publisher = Publisher(address, settings, transactional_id, tell)
         self.name = self._publisher.name
         try:
-            self._resume(resume_at, settings)
+            self._resume(resume_at)
         except BaseException:
             self._publisher.close()
             raise
@@ -188,14 +190,39 @@ class KafkaSink:
         due = [lines for closed, lines in self._closed if closed <= number]
         if not due:
             return
+        try:
+            written = self._transact(self._id, number, due)
+        except SinkError:
+            if not self._publisher.waited:
+                raise
+            # The brokers were away for longer than a transaction may stay open, and ended it.
+            written = self._begin_again(self._id, number, due)
+        if not written:
+            return
+        self._size -= sum(len(value) for lines in due for value in lines)
+        self._closed = [part for part in self._closed if part[0] > number]
+
+    def _transact(self, id_: str, number: int, due: list[list[bytes]]) -> bool:
+        """Write records and their number in one transaction; return whether it is committed."""
         self._publisher.begin()
         for lines in due:
             for value in lines:
                 self._send(value, msgspec.json.decode(value))
-        if not self._publisher.commit(self._id, number):
-            return
-        self._size -= sum(len(value) for lines in due for value in lines)
-        self._closed = [part for part in self._closed if part[0] > number]
+        return self._publisher.commit(id_, number)
+
+    def _begin_again(self, id_: str, number: int, due: list[list[bytes]]) -> bool:
+        """Write what was to be written with another producer, unless it is there."""
+        self._publisher.close()
+        self._publisher = Publisher(self._address, self._settings, id_, self._tell)
+        committed = self._committed() or 0
+        if committed == number:
+            return True
+        if committed != number - len(due):
+            raise SinkError(
+                f"{self.name}: the broker knows of transaction {committed}, and {number} was to "
+                "follow: it has lost what was written, or another process writes there"
+            )
+        return self._transact(id_, number, due)
 
     def close(self) -> None:
         """Let go of the connection; at least once, wait a while for what was sent.
@@ -212,7 +239,7 @@ class KafkaSink:
         kept = value if self._id is None else None
         self._publisher.send(value, key=str(record[self._key]).encode(), keep=kept)
 
-    def _resume(self, resume_at: Any, settings: Mapping[str, Any]) -> None:
+    def _resume(self, resume_at: Any) -> None:
         """Write what the snapshot holds and the broker does not."""
         length = resume_at if isinstance(resume_at, dict) else {"number": None, "outbox": []}
         parts = [(n, text.encode().split(b"\n") if text else []) for n, text in length["outbox"]]
@@ -221,7 +248,7 @@ class KafkaSink:
             for value in (value for _, lines in parts for value in lines):
                 self._send(value, msgspec.json.decode(value))
             return
-        committed = self._committed(settings)
+        committed = self._committed()
         self._number = committed or 0
         if length["number"] is None:
             # The run was at least once before: what was left over goes with the next snapshot.
@@ -248,12 +275,12 @@ class KafkaSink:
         self._size = sum(len(value) for _, lines in self._closed for value in lines)
         self.commit(length)
 
-    def _committed(self, settings: Mapping[str, Any]) -> int | None:
+    def _committed(self) -> int | None:
         """Ask the broker for the number of the last transaction."""
         consumer = connect(
             KafkaConsumer,
             self._address.servers,
-            settings,
+            self._settings,
             group_id=self._id,
             enable_auto_commit=False,
             # Waits for the end of a commit that is still under way.

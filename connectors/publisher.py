@@ -88,6 +88,8 @@ class Publisher:
         It as it is typed.
     partitions
         How many the topic has.
+    waited
+        Whether the brokers were away while the last transaction went on.
     given_up
         Whether a wait has ended without an answer, see `end_within`: the publisher takes records
         yet, and waits for nothing any more.
@@ -118,7 +120,7 @@ class Publisher:
         self._sent: deque[tuple[FutureRecordMetadata, int, Any]] = deque()
         self._bytes = 0
         self._failure: SinkError | None = None
-        self.given_up = False
+        self.waited = self.given_up = False
         self.partitions = count_partitions(address, settings)
         if not self.partitions:
             raise SinkError(
@@ -202,6 +204,7 @@ class Publisher:
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self.waited = self._waiting
         try:
             self._producer.begin_transaction()
         except KafkaError as error:
@@ -309,6 +312,7 @@ class Publisher:
 
     def _wait(self) -> None:
         """Say once that there is no answer."""
+        self.waited = True
         if not self._waiting:
             self._waiting = True
             cause = self._log.cause("they give no answer")

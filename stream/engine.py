@@ -154,6 +154,13 @@ class Engine:
         """The number of clicks of the unfinished batch."""
         return len(self._pending)
 
+    @property
+    def saved(self) -> bool:
+        """Whether the last snapshot holds all there is."""
+        return (
+            self.snapshots is not None and not self.snapshots.busy and self._mark() == self._saved
+        )
+
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
 

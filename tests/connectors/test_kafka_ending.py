@@ -163,3 +163,33 @@ def test_an_address_given_that_cannot_be_reached_is_no_matter_of_that_setting() 
         KafkaSink(KafkaAddress(["127.0.0.1:1"], "clicks"), {"bootstrap_timeout_ms": 1000})
     assert not isinstance(raised.value, SinkError)
     assert "advertised" not in str(raised.value)
+
+
+def test_a_broker_that_hangs_longer_than_a_transaction_may_be_open_is_waited_for(
+    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
+    often = "transaction_abort_timed_out_transaction_cleanup_interval_ms"
+    broker = make_broker(**{often: "200"})
+    make_topic(broker.address, topic)
+    settings = {**IMPATIENT, "transaction_timeout_ms": 1000}
+    at_last = publishing.Publisher.flush
+
+    def flush(publisher: publishing.Publisher) -> bool:
+        done = at_last(publisher)
+        if pauses:
+            pauses.pop()
+            broker.pause()
+            threading.Timer(4, broker.resume).start()
+        return done
+
+    address = KafkaAddress([broker.address], topic)
+    sink = KafkaSink(address, settings, transactional_id="id")
+    pauses: list[int] = []
+    monkeypatch.setattr(publishing.Publisher, "flush", flush)
+    for number in range(1, 6):
+        pauses += [number] if number in (2, 4) else []
+        write(sink, number)
+        sink.commit(sink.sync())
+    sink.close()
+    assert numbers(broker, topic) == [1, 2, 3, 4, 5]
