@@ -113,9 +113,9 @@ def test_a_pipe_of_unusable_records_is_told_while_it_is_read() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    assert child.stdin is not None
+    assert child.stderr is not None
     try:
-        assert child.stdin is not None
-        assert child.stderr is not None
         child.stdin.write(b'{"session_id": 1, "product": 2, "timestamp": 3}\n' * 3)
         child.stdin.flush()
         note = child.stderr.readline().decode()
