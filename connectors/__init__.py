@@ -16,7 +16,7 @@ from .pipe import PipeSource
 from .polled import check_polled
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, Sink, SinkError
+from .sinks import JsonLinesSink, RemoteSink, Sink, SinkError
 from .source import Source, SourceError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "PipeSource",
     "Position",
     "Rejected",
+    "RemoteSink",
     "Replay",
     "SimulatedShop",
     "Sink",

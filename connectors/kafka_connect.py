@@ -13,11 +13,16 @@ from kafka.errors import (
     AuthorizationError,
     CorruptRecordError,
     KafkaConfigurationError,
+    KafkaConnectionError,
     KafkaError,
+    RetriableError,
     SaslAuthenticationFailedError,
     UnsupportedCodecError,
 )
+from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from .source import SourceError
 
@@ -75,6 +80,17 @@ CAUSES: dict[str, str] = {
     ),
 }
 """What kafka-python writes into its log, and what it means; the first that fits is taken."""
+
+
+NOT_REACHED = re.compile(r"Not reached, as (?P<kind>named|advertised): (?P<place>\S+)")
+"""What is written into the log where a broker has never been reached at an address."""
+
+ADVERTISED = tuple(
+    CAUSES[pattern]
+    for pattern in CAUSES
+    if re.search("mismatch|DNS|ECONNREFUSED|timed out", pattern)
+)
+"""Causes that lie in the address which a broker names, where it is not the one that was given."""
 
 
 def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: Any) -> Any:
@@ -147,11 +163,30 @@ class _Clients:
 
 
 class _Client(KafkaNetClient):  # type: ignore[misc]
-    """A client that answers where it cannot connect, in place of an error.
+    """A client whose failures kafka-python 3.0's producer gets over.
 
-    After such an error kafka-python 3.0's producer forgets the request of a transaction that it
-    was about to send, and waits for its answer for ever; after False it tries again.
+    After an error from `await_ready` it forgets the request of a transaction that it was about to
+    send, and waits for its answer for ever; after False it tries again. A request of a transaction
+    that a broker has not answered in time ends the producer for good, unless that looks like a
+    connection that was lost.
     """
+
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net, _Manager(net, **configs), **configs)
+
+    def send(self, node_id: Any, request: Any, **more: Any) -> Future:
+        """Send a request; whatever may pass fails it as a lost connection does."""
+        answered = Future()
+
+        def fail(error: BaseException) -> None:
+            passing = isinstance(error, RetriableError)
+            answered.failure(KafkaConnectionError(str(error)) if passing else error)
+
+        sent = super().send(node_id, request, **more)
+        sent.add_callback(answered.success)
+        sent.add_errback(fail)
+        return answered
 
     def await_ready(self, *arguments: Any, **more: Any) -> bool:
         """Say whether a node can be sent to."""
@@ -159,6 +194,23 @@ class _Client(KafkaNetClient):  # type: ignore[misc]
             return bool(super().await_ready(*arguments, **more))
         except KafkaError:
             return False
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Connections, with a word in the log on which of the brokers' own addresses fail."""
+
+    async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
+        await super()._connect(node, conn, **more)
+        place = f"{node.host}:{node.port}"
+        if not conn.closed:
+            _REACHED.add(place)
+        elif not self.closed and place not in _REACHED:
+            kind = "named" if self.cluster.is_bootstrap(node.node_id) else "advertised"
+            logging.getLogger("kafka").warning("Not reached, as %s: %s", kind, place)
+
+
+_REACHED: set[str] = set()
+"""Places where this process has reached a broker."""
 
 
 @contextmanager
@@ -219,7 +271,17 @@ class KafkaLog(logging.Handler):
     def cause(self, otherwise: str) -> str:
         """Say why a broker was not reached; `otherwise` where the log does not tell."""
         written = [*self._messages, otherwise]
-        for pattern, sentence in CAUSES.items():
+        sentence = otherwise
+        for pattern, known in CAUSES.items():
             if any(re.search(pattern, message) for message in written):
-                return sentence
-        return otherwise
+                sentence = known
+                break
+        places = [match for message in written if (match := NOT_REACHED.search(message))]
+        advertised = [match["place"] for match in places if match["kind"] == "advertised"]
+        if not advertised or len(advertised) < len(places) or sentence not in ADVERTISED:
+            return sentence
+        what = sentence.partition(":")[0]
+        return (
+            f"a broker answers there and names {advertised[-1]} as its own address, which cannot "
+            f"be reached from here ({what}): set advertised.listeners of the broker to one that can"
+        )

@@ -44,6 +44,9 @@ FIRST_POLL = 500
 
 POLL_MS = 100
 
+CLOSING_SECONDS = 2.0
+"""How long the thread may take to end when the reader is closed."""
+
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
     # With more at once fewer round trips are waited for.
@@ -243,13 +246,15 @@ class TopicReader:
         self._group.set(offsets)
 
     def close(self) -> None:
-        """End the thread and leave the brokers, having committed what is due."""
+        """End the thread and leave the brokers, having committed what is due, if they answer."""
         self._stopping = True
         if self._thread is not None:
-            self._thread.join(10)
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=1000)
-        self._group.close()
+            self._thread.join(CLOSING_SECONDS)
+        # Where the brokers do not answer the thread goes on waiting; it ends with the process.
+        if self._thread is None or not self._thread.is_alive():
+            if self._consumer is not None:
+                self._consumer.close(autocommit=False, timeout_ms=1000)
+            self._group.close()
         self._log.__exit__()
 
     def _place(self, number: int) -> TopicPartition:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from nextclick.connectors import SinkError, SourceError, open_source
 
 from .compare_command import compare_command
+from .exit_codes import MISTAKE
 from .options import ConfigError
 from .replay_command import replay_command
 from .run_command import run_command
@@ -37,7 +38,7 @@ def main() -> None:
         app()
     except (ConfigError, SourceError, SnapshotError, SinkError, FloatingPointError) as error:
         errors.print(f"[bold red]nextclick:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        sys.exit(MISTAKE)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does.
         sys.stderr.close()

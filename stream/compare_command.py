@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 from rich.markup import escape
@@ -10,6 +11,7 @@ from . import flags
 from .compare_config import CompareConfig
 from .comparing import compare
 from .entrants import check_names, names
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .runner import UnwrittenError
 from .standings import ArenaProgress, standings
@@ -89,6 +91,8 @@ def compare_command(
     ):
         if where is not None:
             output.print(f"{what}: {escape(where)}", soft_wrap=True)
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ from nextclick.models import Recommender, State
 
 from .collector import set_aside
 from .contracts import check_part, seconds, whole
+from .delivery import holds_records, hurry, undelivered
 from .options import Every
 from .pending import Pending
 from .phases import Phases
@@ -32,6 +34,7 @@ from .prequential import Prequential
 from .recommending import after_clicks, before_clicks
 from .sessionizer import Sessionizer
 from .snapshots import Snapshots
+from .unusable import Unusable
 
 POLL_SECONDS = 0.1
 """How long a poll may wait for clicks; so soon the engine hears that it is to stop."""
@@ -94,6 +97,10 @@ class Engine:
         For each sink that the run has had, its name and length as of the last `state`.
     phases
         How long each phase of the loop takes.
+    begun
+        Whether the source has been read: before, `stop` has nothing to end in good order.
+    unusable
+        What keeps records from being used.
 
     Raises
     ------
@@ -148,11 +155,14 @@ class Engine:
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = Phases()
+        self.begun = False
+        self.unusable = Unusable()
         self._position: Position = {}
         self._pending = Pending()
         self._waiting_since = time.monotonic()
         self._time: float | None = None
         self._committed: dict[str, Any] | None = None
+        self._saved: tuple[Any, ...] | None = None
         self._taken_at, self._taken_clicks = time.monotonic(), 0
         self._told: set[str] = set()
         self._looked_at = time.monotonic()
@@ -164,9 +174,26 @@ class Engine:
         """The number of clicks of the unfinished batch."""
         return len(self._pending)
 
+    @property
+    def saved(self) -> bool:
+        """Whether the last snapshot holds all there is."""
+        return (
+            self.snapshots is not None and not self.snapshots.busy and self._mark() == self._saved
+        )
+
     def stop(self) -> None:
-        """End the run after the batch under way; may be called from a signal handler."""
+        """End the run after the batch under way; may be called from a signal handler.
+
+        Sinks that wait for brokers which do not answer soon end that: what is not delivered is
+        in the last snapshot, and told.
+        """
         self._stopped = True
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Have the sinks wait no longer than they may, where the run is to end."""
+        if self._stopped:
+            hurry(self.sinks.values())
 
     def run(
         self, max_clicks: int | None = None, progress: Callable[[Engine], None] | None = None
@@ -197,9 +224,11 @@ class Engine:
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
-        if self.snapshots and not self.clicks:
+        if self.snapshots and self._saved is None:
             # A run that begins anew says so on the disk before it writes anything else.
             self._snapshot(self.snapshots)
+        elif self.snapshots and self._position:
+            self.source.commit(self._position)
         while not self._stopped:
             wanted = self.batch - len(self._pending)
             if max_clicks is not None:
@@ -224,17 +253,30 @@ class Engine:
         if self.max_wait is not None:
             self._answer()
         if self.snapshots:
-            # One copy of the state at a time.
-            self.snapshots.wait()
-            self._snapshot(self.snapshots)
-            self.snapshots.wait()
-            self._commit(self.snapshots)
+            self._end(self.snapshots)
         self.flush()
+        if not self.snapshots:
+            self._hurry()
+            for sink in self.sinks.values():
+                sink.sync()
         self._tell_warnings()
+        for sentence in undelivered(self.sinks.values(), self.snapshots is not None):
+            self.tell(sentence)
         if progress:
             progress(self)
         if self._failure is not None:
             raise self._failure
+
+    def _end(self, snapshots: Snapshots) -> None:
+        """Take the last snapshot, where it would differ from the one before, and tell of it."""
+        # One copy of the state at a time.
+        snapshots.wait()
+        if self._mark() != self._saved:
+            self._hurry()
+            self._snapshot(snapshots)
+            snapshots.wait()
+        self._hurry()
+        self._commit(snapshots)
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -252,6 +294,7 @@ class Engine:
             except SourceError as error:
                 self._failure = error
                 return None
+        self.begun = True
         return clicks
 
     def _check_position(self, clicks: Clicks | None) -> None:
@@ -264,9 +307,9 @@ class Engine:
             )
 
     def _tell_warnings(self) -> None:
-        """Tell what the source has to say, each sentence once."""
+        """Tell what the source has to say, and what keeps its records from use, each once."""
         self._looked_at = time.monotonic()
-        for sentence in self.source.warnings:
+        for sentence in [*self.source.warnings, *self.unusable.notes()]:
             if sentence not in self._told:
                 self._told.add(sentence)
                 self.tell(sentence)
@@ -283,6 +326,7 @@ class Engine:
         """Keep what was polled until a batch is full."""
         self._position = clicks.position
         self._reject(clicks.rejected)
+        self.unusable.take(clicks)
         if not len(clicks):
             return
         self.clicks += len(clicks)
@@ -353,16 +397,19 @@ class Engine:
         return any(sink.full for sink in self.sinks.values())
 
     def _due(self) -> bool:
-        """Whether it is time for a snapshot."""
+        """Whether it is time for a snapshot, and there is something new to go into it."""
         if self._full():
             return True
         if self.every.seconds is not None:
-            return time.monotonic() - self._taken_at >= self.every.seconds
-        return self.clicks - self._taken_clicks >= (self.every.clicks or 0)
+            due = time.monotonic() - self._taken_at >= self.every.seconds
+        else:
+            due = self.clicks - self._taken_clicks >= (self.every.clicks or 0)
+        return due and self._mark() != self._saved
 
     def _snapshot(self, snapshots: Snapshots) -> None:
         """Copy everything, and leave the writing to a thread."""
         self._taken_at, self._taken_clicks = time.monotonic(), self.clicks
+        self._saved = copy.deepcopy(self._mark())
         about = {
             **self.about,
             "clicks": self.clicks,
@@ -371,6 +418,11 @@ class Engine:
         }
         with self.phases.measure("snapshot"):
             snapshots.save_soon(self.state(), about)
+
+    def _mark(self) -> tuple[Any, ...]:
+        """Return what differs between two states of the run wherever they differ at all."""
+        counts = self.clicks, self.learned, self.rejected.total(), self._pending.answered
+        return (*counts, self._position)
 
     def _commit(self, snapshots: Snapshots) -> None:
         """Tell sinks and source of the last durable snapshot; never of anything after it.
@@ -422,6 +474,9 @@ class Engine:
         self._position = values["position"]
         self._pending = Pending.of(values["pending"])
         self._taken_clicks = self.clicks
+        if not any(holds_records(sink["length"]) for sink in self.written.values()):
+            # Else the sinks write these records now, and a snapshot is to know it.
+            self._saved = self._mark()
         if self._position:
             self.source.seek(self._position)
 

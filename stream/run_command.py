@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from rich.markup import escape
 
 from . import flags
 from .config import RunConfig
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .progress import Progress, summary
 from .runner import UnwrittenError, run
@@ -133,3 +135,5 @@ def run_command(
     ):
         if where is not None:
             output.print(f"{what}: {escape(where)}", soft_wrap=True)
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)

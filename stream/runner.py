@@ -6,9 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -28,8 +27,10 @@ from .prequential import Prequential
 from .report import report_page
 from .resuming import load_state
 from .sessionizer import Sessionizer
+from .signals import on_stop
 from .snapshots import SnapshotError, Snapshots
 from .telemetry import serve
+from .unusable import Unusable
 from .warm_start import WarmStart, prepare, put_into
 
 SESSION_GAP = 86_400.0
@@ -190,6 +191,7 @@ def carry_out(
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
         engine.tell = tell
+        engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             parts, about = saved
             engine.about["began_from"] = about.get("began_from")
@@ -209,7 +211,7 @@ def carry_out(
         with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
-            tell(_nothing_read(spec, engine.rejected.total()))
+            tell(_nothing_read(spec, engine))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
@@ -222,13 +224,12 @@ def carry_out(
         }
 
 
-def _nothing_read(spec: str, rejected: int) -> str:
+def _nothing_read(spec: str, engine: Engine) -> str:
+    rejected = engine.rejected.total()
     if not rejected:
         return f"no click was read: there is none in {spec}"
-    return (
-        f"no usable click was read: all {rejected:,} records of {spec} were rejected; see the "
-        "reasons, and --dead-letters FILE for the records themselves"
-    )
+    why = "" if engine.unusable.notes() else f". {engine.unusable.why()}"
+    return f"no usable click was read: all {rejected:,} records of {spec} were rejected{why}"
 
 
 def make_engine(
@@ -291,26 +292,16 @@ def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> Onl
     return model
 
 
-@contextmanager
-def _stopping(engine: Engine) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
-    before: dict[signal.Signals, Any] = {}
+def _stopping(engine: Engine) -> AbstractContextManager[None]:
+    """Have Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: signal.Signals) -> None:
         engine.stop()
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        if not engine.begun:
+            # Nothing was read: there is nothing to be ended in good order.
+            signal.raise_signal(number)
 
-    try:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            before[name] = signal.signal(name, stop)
-    except ValueError:  # Not the main thread: whoever runs us there stops us with `stop`.
-        before = {}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    return on_stop(stop)
 
 
 class _Nothing:

@@ -117,7 +117,7 @@ class EngineCollector(Collector):
         snapshots = self._engine.snapshots
         if snapshots is None or snapshots.durable is None:
             return
-        age = time.time() - snapshots.durable["saved"]
+        age = 0.0 if self._engine.saved else time.time() - snapshots.durable["saved"]
         yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Of the last snapshot.", age)
         yield GaugeMetricFamily(
             "nextclick_snapshot_seconds", "How long it took to write.", snapshots.seconds
