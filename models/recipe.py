@@ -142,7 +142,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.hidden if isinstance(self.hidden, list) else [self.hidden]
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
+        self._check_types()
         if not self.layers:
             raise ValueError("hidden must name at least one layer")
         for option, values in (
@@ -182,3 +183,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for option in ("momentum", "input_dropout", "dropout", "smoothing"):
             if not 0 <= getattr(self, option) < 1:
                 raise ValueError(f"{option} must be from 0 to below 1, not {getattr(self, option)}")
+
+    def _check_types(self) -> None:
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if get_origin(field.type) is not Literal:
+                try:
+                    msgspec.convert(value, field.type)
+                except msgspec.ValidationError as error:
+                    raise ValueError(f"{field.name}: {error}, not {value!r:.80}") from error

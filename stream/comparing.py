@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ OF_THE_RUN = (
 
 
 def compare(
-    spec: str,
+    spec: str | os.PathLike[str],
     config: CompareConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -68,5 +69,5 @@ def compare(
     """
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
-    run = carry_out(spec, config.run_config(), arena, config.public(), tell, progress)
+    run = carry_out(os.fspath(spec), config.run_config(), arena, config.public(), tell, progress)
     return {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}

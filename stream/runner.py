@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def run(
-    spec: str,
+    spec: str | os.PathLike[str],
     config: RunConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -72,7 +73,7 @@ def run(
         The run cannot be done; the message names the place and the remedy.
 
     """
-    return carry_out(spec, config, make_model(config), config.public(), tell, progress)
+    return carry_out(os.fspath(spec), config, make_model(config), config.public(), tell, progress)
 
 
 def carry_out(
@@ -206,7 +207,7 @@ def make_engine(
     )
 
 
-def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
+def load_model(folder: str | os.PathLike[str], tell: Callable[[str], None]) -> OnlineGRU4Rec:
     """Load the model of the newest whole snapshot in a folder, ready to recommend.
 
     The clicks of a batch that was unfinished when the snapshot was taken are learned first.
