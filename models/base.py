@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .checks import at_least, click_lists, event_time, id_list, one_id
@@ -117,7 +118,7 @@ class CheckedModel(ABC):
         self._check_form(state, before)
         try:
             self._restore(state)
-        except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        except Exception as error:
             self._restore(before)
             raise ValueError(f"{self._misfit()}: {error}") from error
 
@@ -148,6 +149,8 @@ class CheckedModel(ABC):
                 self._check_array(name, array, own.arrays[name])
 
     def _check_array(self, name: str, array: Any, own: Any) -> None:
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{self._misfit()}; {name!r} is no array, but {array!r:.80}")
         fixed = name.startswith(self.FIXED or "\0")
         given, there = (a.shape if fixed else a.shape[1:] for a in (array, own))
         if array.dtype != own.dtype or array.ndim != own.ndim or given != there:

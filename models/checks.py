@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 from array import array
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .recommender import Id
@@ -109,7 +109,7 @@ def check_sequence(values: Any, name: str, *, ordered: bool = True) -> None:
     if isinstance(values, str | bytes | bytearray):
         what = "one text" if isinstance(values, str) else "bytes"
         raise TypeError(f"{name} must be a sequence of ids, not {what}: give [{values!r:.80}]")
-    if isinstance(values, Mapping) or (ordered and isinstance(values, Set)):
+    if isinstance(values, Mapping) or (ordered and isinstance(values, set | frozenset)):
         raise TypeError(f"{name} must be a sequence of ids in order, not a {_kind(values)}")
     if hasattr(values, "columns") or getattr(values, "ndim", 1) != 1:
         raise TypeError(
@@ -146,7 +146,7 @@ def one_id(value: Any, name: str) -> Id:
     whole = as_whole(value)
     if whole is None:
         hint = ""
-        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if isinstance(value, numbers.Real) and value is not True and value is not False:
             hint = ", and a number with a point may have lost digits: convert it, as by int()"
         raise TypeError(f"{name} is {value!r:.80}: {ACCEPTED}{hint}")
     if not -LONGEST_NUMBER < whole < LONGEST_NUMBER:
@@ -236,16 +236,16 @@ def event_time(time: Any) -> float:
         if not number or str(getattr(time, "dtype", "")).startswith("timedelta"):
             hint = ": give its timestamp()" if hasattr(time, "timestamp") else ""
             raise TypeError(f"time must be a number of epoch seconds, not {time!r:.80}{hint}")
-        try:
-            time = float(time)
-        except OverflowError:
-            time = math.inf
-    if not time < math.inf:
+    try:
+        seconds = float(time)
+    except OverflowError:
+        seconds = math.inf
+    if not seconds < math.inf:
         raise ValueError(
             f"time must be a finite number of epoch seconds, or -inf where none is known, "
             f"not {time}"
         )
-    return time
+    return seconds
 
 
 def seed_of(seed: Any) -> int:

@@ -93,7 +93,9 @@ class OnlineGRU4Rec(CheckedModel):
         device: str = "auto",
         dtype: str = "float32",
     ) -> None:
-        self.recipe = recipe = recipe or Recipe()
+        self.recipe = recipe = Recipe() if recipe is None else recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, not {recipe!r:.80}")
         self.device = choose_device(device)
         check_room(recipe_needs(recipe, 8 if dtype == "float64" else 4), self.device)
         max_sessions = at_least(max_sessions, "max_sessions", 1)
