@@ -15,7 +15,7 @@ from .clicks import LATEST_TIME, Id, time_fault
 LONGEST_ID = 1024
 """Characters, or digits, of an id at most."""
 
-_PAST_LONGEST = 10**LONGEST_ID
+_PAST_LONGEST: int = 10**LONGEST_ID
 
 EARLIEST_DATE = -62_135_596_800.0
 """The first day of the year 1, in epoch seconds: no date lies before it."""

@@ -14,7 +14,7 @@ from .recommender import Id
 LONGEST_ID = 1024
 """Characters of an id at most, as for the sources of clicks."""
 
-LONGEST_NUMBER = 10**LONGEST_ID
+LONGEST_NUMBER: int = 10**LONGEST_ID
 """An id that is a number has no more digits than one that is a text has characters."""
 
 ACCEPTED = "an id is a text or a whole number"
@@ -146,7 +146,7 @@ def one_id(value: Any, name: str) -> Id:
     whole = as_whole(value)
     if whole is None:
         hint = ""
-        if isinstance(value, numbers.Real) and value is not True and value is not False:
+        if is_number(value):
             hint = ", and a number with a point may have lost digits: convert it, as by int()"
         raise TypeError(f"{name} is {value!r:.80}: {ACCEPTED}{hint}")
     if not -LONGEST_NUMBER < whole < LONGEST_NUMBER:
@@ -174,6 +174,13 @@ def as_whole(value: Any) -> int | None:
         return operator.index(value)
     except (TypeError, ValueError):
         return None
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number of any library; truths and lengths of time are none."""
+    if isinstance(value, bool) or str(getattr(value, "dtype", "")).startswith("timedelta"):
+        return False
+    return isinstance(value, numbers.Real)
 
 
 def click_lists(sessions: Iterable[Any], items: Iterable[Any]) -> tuple[list[Id], list[Id]]:
@@ -231,11 +238,9 @@ def event_time(time: Any) -> float:
         It is NaN, or infinity.
 
     """
-    if type(time) is not float:
-        number = isinstance(time, numbers.Real) and not isinstance(time, bool)
-        if not number or str(getattr(time, "dtype", "")).startswith("timedelta"):
-            hint = ": give its timestamp()" if hasattr(time, "timestamp") else ""
-            raise TypeError(f"time must be a number of epoch seconds, not {time!r:.80}{hint}")
+    if type(time) is not float and not is_number(time):
+        hint = ": give its timestamp()" if hasattr(time, "timestamp") else ""
+        raise TypeError(f"time must be a number of epoch seconds, not {time!r:.80}{hint}")
     try:
         seconds = float(time)
     except OverflowError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Hashable, Iterable
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ import torch
 from river.reco.base import Ranker
 from torch import Tensor
 
-from .checks import at_least, id_list, one_id
+from .checks import at_least, id_list, is_number, one_id
 from .learner import OnlineGRU4Rec
 from .recipe import Recipe
 from .recommender import Id
@@ -112,7 +111,8 @@ class NextClickRanker(Ranker):
 
         """
         session, clicked = one_id(user, "user"), one_id(item, "item")
-        if not isinstance(y, numbers.Real | np.bool_):
+        rewarded = isinstance(y, bool | np.bool_) or is_number(y)
+        if not rewarded:
             raise TypeError(f"y must be a number or a truth, not {y!r:.80}")
         if y > 0:
             self._model.learn_one(session, clicked)
@@ -151,7 +151,7 @@ class NextClickRanker(Ranker):
 
     def rank(
         self, user: Hashable, items: Iterable[Hashable], x: dict[str, Any] | None = None
-    ) -> list[Id]:
+    ) -> list[Hashable]:
         """Order items by their scores after the session's clicks so far, best first.
 
         Parameters
@@ -171,7 +171,7 @@ class NextClickRanker(Ranker):
         return [given[place] for place in places]
 
     @torch.no_grad()
-    def recommend(self, user: Hashable, k: int = 20) -> list[Id]:
+    def recommend(self, user: Hashable, k: int = 20) -> list[Hashable]:
         """Give the k best of all known items after a session's clicks so far, best first."""
         session, k = one_id(user, "user"), at_least(k, "k", 1)
         model = self._model

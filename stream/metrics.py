@@ -8,7 +8,6 @@ is exact, in any order and in batches of any size.
 from __future__ import annotations
 
 import math
-import numbers
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import islice
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from river.metrics.base import Metric, Metrics
 
-from nextclick.models.checks import at_least, check_sequence, id_list, one_id
+from nextclick.models.checks import at_least, check_sequence, id_list, is_number, one_id
 from nextclick.models.recommender import Id
 
 Recommended = Iterable[Id] | Iterable[tuple[Id, float]]
@@ -40,21 +39,17 @@ def first_ids(recommended: Recommended, k: int) -> list[Id]:
 
     """
     check_sequence(recommended, "y_pred")
-    first = list(islice(recommended, k))
+    first: list[Any] = list(islice(recommended, k))
     if not any(isinstance(each, tuple | list) for each in first):
         return id_list(first, "y_pred")
     ids = []
     for at, pair in enumerate(first):
-        if not (isinstance(pair, tuple | list) and len(pair) == 2 and _is_score(pair[1])):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and is_number(pair[1])):
             raise TypeError(
                 f"y_pred[{at}] is {pair!r:.80}: give ids, or pairs of id and score, for all items"
             )
         ids.append(one_id(pair[0], f"y_pred[{at}]"))
     return ids
-
-
-def _is_score(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:

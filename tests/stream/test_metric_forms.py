@@ -26,7 +26,8 @@ def test_pairs_of_id_and_score_count_as_the_ids_do(
     pairs = [(item, 1.0 / place) for place, item in enumerate(recommended, 1)]
     by_ids.update(clicked, recommended)
     by_pairs.update(clicked, pairs)
-    by_lists.update(clicked, [list(pair) for pair in pairs])
+    lists: Any = [list(pair) for pair in pairs]
+    by_lists.update(clicked, lists)
     assert by_ids.get() == by_pairs.get() == by_lists.get()
     by_pairs.revert(clicked, recommended)
     assert by_pairs.get() == 0
@@ -59,7 +60,8 @@ def test_recommended_items_come_in_every_kind_of_sequence(
     kind: type[RankingMetric], recommended: Any
 ) -> None:
     metric, expected = kind(5), kind(5)
-    metric.update(np.int64(7), recommended)
+    clicked: Any = np.int64(7)
+    metric.update(clicked, recommended)
     expected.update(7, [7, 3])
     assert metric.get() == expected.get() == 1
 

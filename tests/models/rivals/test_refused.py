@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from nextclick.models import Recommender, State
+from nextclick.models import State
 from nextclick.models.base import CheckedModel
 from nextclick.models.rivals import RIVALS
 from nextclick.models.rivals.network_alone import network_alone
@@ -73,7 +73,7 @@ def other_calls(model: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         yield model.forget, (value,)
 
 
-def taught(name: str) -> Recommender:
+def taught(name: str) -> Any:
     model = make(name)
     drive(model, stream(120), 16)
     return model
@@ -223,15 +223,16 @@ def test_numbers_that_compiled_loops_go_by_are_checked_when_restored(array: str,
 
 
 def test_options_that_do_not_fit_the_machine_are_refused_by_name() -> None:
+    kinds: dict[str, Any] = dict(RIVALS)
     for options in ({"hidden": 10**9}, {"window": 10**12}, {"negatives": 10**12}):
         (option,) = options
         with pytest.raises(ValueError, match=f"{option}=.* of memory at least"):
-            RIVALS["gru4rec-lstm"](**options, device="cpu")
+            kinds["gru4rec-lstm"](**options, device="cpu")
     assert network_alone({"hidden": 10**9}).hidden == 10**9
     for name, option in (("sasrec", "size"), ("bpr-mf", "window"), ("fpmc", "negatives")):
         with pytest.raises(ValueError, match=f"{option}=.* of memory at least"):
-            RIVALS[name](**{option: 10**12}, device="cpu")
+            kinds[name](**{option: 10**12}, device="cpu")
     with pytest.raises(ValueError, match=r"kept=.* of memory at least"):
-        RIVALS["vsknn"](kept=10**14)
+        kinds["vsknn"](kept=10**14)
     with pytest.raises(ValueError, match=r"keep=.* of memory at least"):
-        RIVALS["gru4rec-retrained"](keep=10**14, device="cpu")
+        kinds["gru4rec-retrained"](keep=10**14, device="cpu")
