@@ -226,7 +226,8 @@ class CountingModel(CheckedModel):
         if len(best) < k:
             taken = set(found)
             others = (row for row in self.items.newest() if row not in taken)
-            best += [(row, 0.0) for row in islice(others, k - len(best))]
+            left = min(k, len(self.items)) - len(best)
+            best += [(row, 0.0) for row in islice(others, left)]
         return [(self.items.id_of(row), score) for row, score in best]
 
     def state(self) -> State:

@@ -143,7 +143,9 @@ NO_IDS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", NO_IDS, ids=[repr(value)[:30] for value in NO_IDS])
+@pytest.mark.parametrize(
+    "value", NO_IDS, ids=[f"{place} {type(value).__name__}" for place, value in enumerate(NO_IDS)]
+)
 def test_what_is_no_id_is_named_with_its_place(value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"^items\[2\] "):
         id_list(["hat", 7, value, "coat"], "items")

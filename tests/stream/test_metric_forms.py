@@ -49,7 +49,7 @@ def test_what_recommend_gives_can_be_counted_as_it_is() -> None:
         np.array([7, 3]),
         pa.array([7, 3]),
         (7, 3),
-        iter([7, 3]),
+        dict.fromkeys([7, 3]).keys(),
         [np.int64(7), np.int64(3)],
         np.array([7.0, 3.0]).astype(int),
         [(7, np.float32(0.5)), (np.int64(3), 0)],

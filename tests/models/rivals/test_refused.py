@@ -81,7 +81,7 @@ def taught(name: str) -> Any:
 
 @every_model
 @given(st.lists(bad_batches(), min_size=5, max_size=10))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_a_refused_batch_has_changed_nothing(name: str, calls: list[Any]) -> None:
     model, untouched = taught(name), taught(name)
     before = model.state()
@@ -154,7 +154,7 @@ def damaged(state: State) -> Iterator[State]:
         array = state.arrays[name]
         without = {other: kept for other, kept in state.arrays.items() if other != name}
         yield State(without, state.values)
-        yield State({**without, name: array.astype(np.float16)}, state.values)
+        yield State({**without, name: np.zeros(array.shape, np.float16)}, state.values)
         yield State({**without, name: array[None]}, state.values)
     yield State({**state.arrays, "more": np.zeros(3)}, state.values)
     for value in state.values:
