@@ -87,8 +87,8 @@ def recipe_needs(recipe: Recipe, width: int) -> dict[str, int]:
     cells = sum(gates * size * (before + size) for before, size in steps)
     layers = [recipe.layers[-1], *recipe.feed_forward]
     needs = {
-        f"hidden={recipe.hidden}": WEIGHT * width * cells,
         f"feed_forward={recipe.feed_forward}": WEIGHT * width * _products(layers),
+        f"hidden={recipe.hidden}": WEIGHT * width * cells,
         f"window={recipe.window}": window_needs(recipe.window),
         f"negatives={recipe.negatives}": negatives_need(recipe.negatives, top, width),
     }
