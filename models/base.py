@@ -24,6 +24,9 @@ class CheckedModel(ABC):
 
     name: str
 
+    largest_batch: int | None = None
+    """How many clicks a batch may hold; None: any number."""
+
     FIXED: ClassVar[tuple[str, ...]] = ()
     """Arrays of the state, by the start of their names, whose shape only the options decide. Others
     may be longer or shorter along their first dimension."""
@@ -48,24 +51,34 @@ class CheckedModel(ABC):
         Raises
         ------
         TypeError, ValueError
-            An argument is of a wrong kind or out of its range; or the batch holds more sessions
-            than a model that learns by gradients may keep, `max_sessions`. Nothing has changed.
+            An argument is of a wrong kind or out of its range; the batch holds more clicks than
+            `largest_batch`, or more sessions than a model that learns by gradients may keep,
+            `max_sessions`. Nothing has changed.
         FloatingPointError
             A score is not a number: the learning has diverged.
 
         """
-        batch = click_lists(sessions, items)
+        batch = self._batch(sessions, items)
         return self._run(*batch, at_least(k, "k", 0), event_time(time), test=True, learn=True)
 
     def test(self, sessions: Iterable[Id], items: Iterable[Id], k: int = 0) -> Tested:
         """Score like `test_then_learn` and change nothing."""
-        batch = click_lists(sessions, items)
+        batch = self._batch(sessions, items)
         return self._run(*batch, at_least(k, "k", 0), -math.inf, test=True, learn=False)
 
     def learn(self, sessions: Iterable[Id], items: Iterable[Id], time: float = -math.inf) -> None:
         """Learn a batch without scoring it."""
-        batch = click_lists(sessions, items)
+        batch = self._batch(sessions, items)
         self._run(*batch, 0, event_time(time), test=False, learn=True)
+
+    def _batch(self, sessions: Iterable[Id], items: Iterable[Id]) -> tuple[list[Id], list[Id]]:
+        batch = click_lists(sessions, items)
+        count, most = len(batch[1]), self.largest_batch
+        if most is not None and count > most:
+            raise ValueError(
+                f"a batch of {count:,} clicks is too large: {self.name} takes {most:,} at most"
+            )
+        return batch
 
     def learn_one(self, session: Id, item: Id) -> None:
         """Learn one click."""
@@ -75,7 +88,7 @@ class CheckedModel(ABC):
         self, sessions: Iterable[Id], items: Iterable[Id], k: int = 20
     ) -> list[list[tuple[Id, float]]]:
         """Return the k best next items, with their scores, after each click; change nothing."""
-        batch = click_lists(sessions, items)
+        batch = self._batch(sessions, items)
         return self._answer(*batch, at_least(k, "k", 1))
 
     def recommend(self, items: Iterable[Id], k: int = 20) -> list[tuple[Id, float]]:

@@ -32,7 +32,7 @@ from .ranking import Births, Race, Ranking
 from .recipe import Recipe
 from .recommender import Id, State, Tested, prefixed, within
 from .room import check_room, recipe_needs
-from .sampling import Popularity
+from .sampling import LARGEST_BATCH, Popularity
 from .sessions import SessionStore
 from .table import pick
 from .trainer import Gradients, Trainer
@@ -81,6 +81,7 @@ class OnlineGRU4Rec(CheckedModel):
     """
 
     name = "gru4rec"
+    largest_batch = LARGEST_BATCH
     FIXED = ("network.", "memory.", "random.", "recall.weights", "recall.sums", "recall.totals")
 
     def __init__(

@@ -58,6 +58,8 @@ class Arena(CheckedModel):
         self.models = dict(models)
         self.ks = list(ks)
         self.name = next(iter(self.models))
+        bounds = [getattr(model, "largest_batch", None) for model in self.models.values()]
+        self.largest_batch = min((bound for bound in bounds if bound is not None), default=None)
         self._tallies = Tallies(len(self.models), ks)
         self._items = Catalogue(len(self.models), max_items)
         self._slicer = Slicer(self._items)

@@ -99,6 +99,9 @@ def carry_out(
 
     """
     began = time.monotonic()
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
     check_outputs(spec, config)
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.

@@ -8,6 +8,7 @@ from ..base import CheckedModel
 from ..checks import at_least
 from ..learner import OnlineGRU4Rec
 from ..recommender import Id, State, Tested, prefixed, within
+from ..sampling import LARGEST_BATCH
 from .network_alone import network_alone
 from .served import Served
 
@@ -37,6 +38,7 @@ class GRU4RecFrozen(CheckedModel):
     """
 
     name = "gru4rec-frozen"
+    largest_batch = LARGEST_BATCH
     FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
     OPTIONAL = ("served.",)
 

@@ -13,6 +13,7 @@ from ..device import HOST
 from ..learner import OnlineGRU4Rec
 from ..recommender import Id, State, Tested, prefixed, within
 from ..room import check_room
+from ..sampling import LARGEST_BATCH
 from .kept_clicks import KeptClicks
 from .network_alone import network_alone
 from .served import Served
@@ -55,6 +56,7 @@ class GRU4RecRetrained(CheckedModel):
     """
 
     name = "gru4rec-retrained"
+    largest_batch = LARGEST_BATCH
     FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
 
     def __init__(

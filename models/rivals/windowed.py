@@ -23,7 +23,7 @@ from ..optim import make_rule
 from ..ranking import Births, rank
 from ..recommender import Id, State, Tested
 from ..room import check_room
-from ..sampling import Popularity
+from ..sampling import LARGEST_BATCH, Popularity
 from ..sessions import SessionStore
 from ..vocabulary import Vocabulary
 from ..windows import Windows
@@ -62,6 +62,7 @@ class Windowed(CheckedModel):
 
     name: str
     FIXED = ("network.", "memory.", "random.")
+    largest_batch = LARGEST_BATCH
     options: ClassVar[type[Settings]]
     tied: ClassVar[bool] = True
     """Whether sessions are read by the vectors that items are scored by. If not, by a table of

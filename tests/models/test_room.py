@@ -9,6 +9,7 @@ import pytest
 from nextclick.models import OnlineGRU4Rec, Recipe, room
 from nextclick.models.device import HOST
 from nextclick.models.room import check_room, memory_of, recipe_needs
+from nextclick.stream import ConfigError, RunConfig, run
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,15 @@ def test_a_containers_limit_counts_where_there_is_one(
         check_room({"kept=5": 1_000_001}, HOST)
 
 
-def test_a_batch_may_be_larger_than_sixteen_bits_count() -> None:
-    recipe = Recipe(hidden=2, window=2, negatives=4, memory=8)
-    model = OnlineGRU4Rec(recipe, device="cpu")
-    clicks = 70_000
-    sessions = [*range(clicks - 100), *range(100)]
-    tested = model.test_then_learn(sessions, [session % 7 for session in sessions])
-    assert tested.scored.sum() == 100
-    assert model.catalogue == 7
+@pytest.mark.parametrize("memory", [0, 8])
+def test_a_batch_has_a_largest_size_that_is_told(memory: int) -> None:
+    model = OnlineGRU4Rec(Recipe(hidden=2, memory=memory), device="cpu")
+    most = model.largest_batch
+    assert most == 1 << 16
+    with pytest.raises(ValueError, match="65,537 clicks is too large: gru4rec takes 65,536"):
+        model.learn(range(most + 1), range(most + 1))
+    with pytest.raises(ConfigError, match="batch must be at most 65536 for gru4rec, not 70000"):
+        run("sim:clicks=10", RunConfig(batch=70_000, device="cpu"))
 
 
 @pytest.mark.parametrize(
