@@ -19,6 +19,7 @@ from .decode import (
     check_time,
     dates_to_times,
     parse_time,
+    too_long,
     usable_times,
 )
 from .formats import UNITS_PER_SECOND, LogFormat
@@ -174,4 +175,4 @@ class JsonLinesDecoder:
 
 
 def _too_long(ids: list[Id]) -> bool:
-    return any(isinstance(value, str) and len(value) > LONGEST_ID for value in ids)
+    return any(map(too_long, ids))

@@ -10,21 +10,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .base import fits, within_bounds
 from .copies import Copies
 from .moments import (
     AFTER,
     BEFORE,
     CLICK,
     DISTINCT,
+    EARLIER,
     EARLIER_CLICKS,
     HABITS,
+    ITEM,
+    LATEST,
     LOGGED,
+    NEXT,
     NOWHERE,
     OWN,
     OWN_ITEMS,
+    OWNER,
     PLACE,
+    PREVIOUS,
     REACH,
+    ROW,
     SPECIAL,
+    STAMP,
     UNDO,
     Whole,
     pack,
@@ -310,8 +319,29 @@ class Memory:
             "sums": self._sums[0].numpy().copy(),
         }
 
+    def _check(self, state: dict[str, NDArray[Any]]) -> None:
+        """Check the numbers of a state that the compiled loops go by."""
+        logged, log, items = int(state["totals"][LOGGED]), state["log"], state["items"]
+        fits(len(log) == min(logged, self.bound), "the clicks in sight and their number")
+        links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], items[:, LATEST])
+        places, own = state["places"], state["own"]
+        fits(
+            all(within_bounds(link, NOWHERE, logged) for link in (*links, places[:, CLICK])),
+            "the links between clicks and their number",
+        )
+        fits(
+            within_bounds(places[:, DISTINCT], 0, OWN + 1)
+            and places[:, DISTINCT].sum() == len(own),
+            "the sessions and their items",
+        )
+        stamps = (log[:, STAMP], items[:, OWNER], places[:, ITEM], own)
+        fits(
+            all(within_bounds(of & ROW, 0, len(items)) for of in stamps), "the items and their rows"
+        )
+
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave; the sessions' slots are then 0, 1, …."""
+        self._check(state)
         self._totals[:] = state["totals"]
         logged, held = int(self._totals[LOGGED]), len(state["log"])
         self._log, self._items = self._log[:0], self._items[:0]

@@ -64,6 +64,9 @@ class State:
 class Recommender(Protocol):
     """A model of the next click, tested and trained on a stream.
 
+    The engine gives plain lists. Who writes a model inherits from `CheckedModel`, which brings what
+    others give into that form.
+
     Sessions are named like items, by texts or whole numbers. A session is known from its first
     click until it is forgotten or pushed out by the bound on live sessions.
     """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from .compare_script import SCRIPT
@@ -27,7 +27,7 @@ _NO_FIGURE = ("snapshots", "snapshot_every", "keep_snapshots", "fresh", "json", 
 """Options that no figure depends on."""
 
 
-def write_comparison(path: str | Path, result: Mapping[str, Any]) -> None:
+def write_comparison(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write a comparison's page.
 
     Parameters

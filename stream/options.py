@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -159,7 +160,7 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
             raise ConfigError(f"{where}: there is no option {key!r}; {remedy}")
 
 
-def load_toml(path: Path, struct: type[msgspec.Struct]) -> dict[str, Any]:
+def load_toml(path: str | os.PathLike[str], struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Read the options that a TOML file gives.
 
     Parameters
@@ -182,7 +183,7 @@ def load_toml(path: Path, struct: type[msgspec.Struct]) -> dict[str, Any]:
 
     """
     try:
-        given = tomllib.loads(path.read_bytes().decode("utf-8"))
+        given = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.

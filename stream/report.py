@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from .curves import Curve, Mark, curves_svg
@@ -105,7 +105,7 @@ _SCOPES = [
 ]
 
 
-def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
+def write_report(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write a run's page.
 
     Parameters

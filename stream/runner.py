@@ -173,6 +173,9 @@ def carry_out(
 
     """
     began = time.monotonic()
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
     check_outputs(spec, config)
     for option in ("json", "report"):
         check_writable(flag(option), getattr(config, option))
@@ -258,7 +261,7 @@ def make_engine(
     )
 
 
-def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
+def load_model(folder: str | os.PathLike[str], tell: Callable[[str], None]) -> OnlineGRU4Rec:
     """Load the model of the newest whole snapshot in a folder, ready to recommend.
 
     The clicks of a batch that was unfinished when the snapshot was taken are learned first.

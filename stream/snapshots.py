@@ -211,11 +211,11 @@ class Snapshots:
         named = sorted(name for name in names if name.startswith("named-"))
         return [self.folder / name for name in (*reversed(numbered), *named)]
 
-    def verify(self, path: Path) -> list[str]:
+    def verify(self, path: str | os.PathLike[str]) -> list[str]:
         """Say what is wrong with a snapshot, a line for each file; empty where it is whole."""
-        return problems(path)
+        return problems(Path(path))
 
-    def load(self, path: Path) -> tuple[dict[str, State], dict[str, Any]]:
+    def load(self, path: str | os.PathLike[str]) -> tuple[dict[str, State], dict[str, Any]]:
         """Read one snapshot.
 
         Raises
@@ -224,6 +224,7 @@ class Snapshots:
             It is not whole; the message says what is wrong.
 
         """
+        path = Path(path)
         wrong = problems(path)
         if wrong:
             raise SnapshotError(f"the snapshot {path} is not whole: {'; '.join(wrong)}")
