@@ -11,6 +11,7 @@ from typing import Any
 
 from .compare_script import SCRIPT
 from .compare_style import COLOURS, DASHES, STYLE
+from .outputs import write_file
 from .report import moment, title
 from .slices import LABELS, SLICES
 
@@ -38,14 +39,17 @@ def write_comparison(path: str | Path, result: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    OSError
+    ConfigError
         The file cannot be written.
 
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file("--report", path, comparison_page(result))
+
+
+def comparison_page(result: Mapping[str, Any]) -> bytes:
+    """Return the page that `write_comparison` writes."""
     # A file's name may hold bytes that are no text; the page shows them with backslashes.
-    path.write_bytes("\n".join(_page(result)).encode("utf-8", "backslashreplace"))
+    return "\n".join(_page(result)).encode("utf-8", "backslashreplace")
 
 
 def toml_of(config: Mapping[str, Any]) -> str:

@@ -156,15 +156,3 @@ def parse_numbers(text: str, option: str) -> list[int]:
         return sorted({int(number) for number in text.split(",")})
     except ValueError:
         raise ConfigError(f"{option} {text!r}: write numbers with commas, such as 1,5") from None
-
-
-def check_writable(option: str, path: str | None) -> None:
-    """Fail before a long run, not after it."""
-    if path is None:
-        return
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("ab"):
-            pass
-    except OSError as error:
-        raise ConfigError(f"{option} {path} cannot be written: {error.strerror}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .curves import Curve, Mark, curves_svg
+from .outputs import write_file
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c2128; --faint: #59636e;
@@ -117,7 +118,7 @@ def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    OSError
+    ConfigError
         The file cannot be written.
 
     Examples
@@ -129,10 +130,13 @@ def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
     True
 
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file("--report", path, report_page(result))
+
+
+def report_page(result: Mapping[str, Any]) -> bytes:
+    """Return the page that `write_report` writes."""
     # A file's name may hold bytes that are no text; the page shows them with backslashes.
-    path.write_bytes("\n".join(_page(result)).encode("utf-8", "backslashreplace"))
+    return "\n".join(_page(result)).encode("utf-8", "backslashreplace")
 
 
 def window_curves(windows: Sequence[Mapping[str, Any]]) -> list[Curve]:
