@@ -165,7 +165,7 @@ class Engine:
             Called after every batch.
 
         """
-        with set_aside():
+        with set_aside(), self.phases.running():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:

@@ -6,13 +6,16 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from .options import ConfigError
 
 
-def write_file(option: str, path: str | os.PathLike[str], data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file in one step: whoever reads it finds the old content or the new, never a part.
 
     The data go into a file beside it, which then takes its name. What cannot be replaced in this
@@ -20,8 +23,6 @@ def write_file(option: str, path: str | os.PathLike[str], data: bytes) -> None:
 
     Parameters
     ----------
-    option
-        The option that names the file, for the message.
     path
         The file; its folder is made where it is missing. A link is followed.
     data
@@ -29,25 +30,37 @@ def write_file(option: str, path: str | os.PathLike[str], data: bytes) -> None:
 
     Raises
     ------
-    ConfigError
-        It cannot be written, as on a full disk; what was there before is untouched.
+    OSError
+        It cannot be written, as on a full disk; a file that was there before is untouched.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     write_file("--json", f"{folder}/figures/run.json", b"{}")
+    ...     write_whole(f"{folder}/figures/run.json", b"{}")
     ...     Path(folder, "figures", "run.json").read_bytes()
     b'{}'
 
     """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _replaceable(path):
+        _replace(Path(os.path.realpath(path)), data)
+    else:
+        path.write_bytes(data)
+
+
+def write_file(option: str, path: str | os.PathLike[str], data: bytes) -> None:
+    """Write the file that an option names with `write_whole`.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written; the message names the option.
+
+    """
     try:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if _replaceable(target):
-            _replace(Path(os.path.realpath(target)), data)
-        else:
-            target.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise cannot_write(option, path, error) from error
 
@@ -75,6 +88,11 @@ def write_all(files: Iterable[tuple[str, str | None, Callable[[], bytes]]]) -> N
                 failures.append(str(error))
     if failures:
         raise ConfigError("; ".join(failures))
+
+
+def figures_json(result: Mapping[str, Any]) -> bytes:
+    """Return the figures of a run or a comparison as ``--json`` writes them."""
+    return msgspec.json.format(msgspec.json.encode(result)) + b"\n"
 
 
 def check_writable(option: str, path: str | os.PathLike[str] | None) -> None:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from nextclick.connectors import (
     KafkaAddress,
@@ -27,7 +27,7 @@ from nextclick.connectors import (
 from .config import RunConfig, SourceOptions
 from .doors import is_topic, open_the_source
 from .options import ConfigError, build, load_toml, merge
-from .terminal import errors, output, tell
+from .terminal import errors, show, tell
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where no terminal is there to renew one."""
@@ -75,7 +75,9 @@ def replay_command(
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
     ] = None,
     sort: Annotated[
-        bool, typer.Option("--sort", help="Read the whole log and sort it by time first.")
+        bool,
+        # Without the metavar typer would show it as one that takes a value.
+        typer.Option("--sort", help="Read the whole log and sort it by time first.", metavar=""),
     ] = False,
 ) -> None:
     """Publish a log to a Kafka topic, keyed by session, with its own times.
@@ -180,14 +182,9 @@ def replay(
     there = publishing.read - publishing.published
     before = f" ({there:,} were there before)" if there else ""
     if ended:
-        output.print(
-            f"{publishing.read:,} clicks in {escape(address.topic)}{before}", soft_wrap=True
-        )
+        show(f"{publishing.read:,} clicks in {address.topic}{before}")
         return
-    output.print(
-        f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there",
-        soft_wrap=True,
-    )
+    show(f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there")
     sys.exit(130)
 
 
@@ -220,7 +217,7 @@ class Progress:
             line += f" · {replay.behind:,.0f} s behind"
         self._shown_at, self._shown = time.monotonic(), replay.read
         if self._status:
-            self._status.update(line)
+            self._status.update(Text(line))
         else:
             errors.print(line, soft_wrap=True)
 

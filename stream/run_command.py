@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated
-
-import msgspec
-from rich.markup import escape
 
 from . import flags
 from .config import RunConfig
 from .options import ConfigError, build, load_toml, merge, parse_assignments
+from .outputs import check_writable, figures_json, write_all
 from .progress import Progress, summary
-from .report import write_report
+from .report import report_page
 from .runner import run
-from .terminal import errors, output, tell
+from .terminal import errors, output, show, tell
+
+SHOWN_AS = {"json": "figures", "report": "curves"}
+"""What a run calls the files that it has written."""
 
 
 def run_command(
@@ -116,15 +117,17 @@ def run_command(
     given = load_toml(config, RunConfig) if config else {}
     settings = build(RunConfig, merge(given, chosen))
     for option, path in (("--json", settings.json), ("--report", settings.report)):
-        flags.check_writable(option, path)
+        check_writable(option, path)
     with Progress(errors) as progress:
         result = run(source, settings, tell, progress)
     output.print(summary(result))
-    if settings.json is not None:
-        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
-    if settings.report is not None:
-        write_report(Path(settings.report), result)
-        output.print(f"curves: {escape(settings.report)}", soft_wrap=True)
-    if settings.snapshots is not None:
-        output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
+    write_all(
+        [
+            ("--json", settings.json, partial(figures_json, result)),
+            ("--report", settings.report, partial(report_page, result)),
+        ]
+    )
+    for what in ("json", "report", "snapshots"):
+        path = getattr(settings, what)
+        if path is not None:
+            show(f"{SHOWN_AS.get(what, what)}: {path}")

@@ -14,18 +14,18 @@ import msgspec
 import torch
 
 from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, Recommender
+from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.device import cores
 
 from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
+from .monitor import serve
 from .options import ConfigError, build
 from .prequential import Prequential
 from .resuming import load_state
 from .sessionizer import Sessionizer
 from .snapshots import SnapshotError, Snapshots
-from .telemetry import serve
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -229,10 +229,29 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
         )
     config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
     model = make_model(config)
+    engine_of(parts, about, config, model)
+    return model
+
+
+def engine_of(
+    parts: dict[str, State], about: dict[str, Any], config: RunConfig, model: Recommender
+) -> Engine:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
+
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    config
+        The options that it was taken with.
+    model
+        A new model, as these ask for it.
+
+    """
     engine = make_engine(_Nothing(about["gap"]), config, model)
     engine.restore(parts)
     engine.flush()
-    return model
+    return engine
 
 
 @contextmanager
