@@ -36,9 +36,13 @@ def inspect_command(
             damaged += 1
             show(f"{path.name}: {'; '.join(problems)}", "damaged", "red")
             continue
-        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+        try:
+            size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+            parts, about = snapshots.load(path)
+        except FileNotFoundError:
+            continue  # A run that goes on has just removed it.
         show(f"{path.name}  {size:,.1f} MB", "whole", "green")
-        for name, value in facts(*snapshots.load(path)).items():
+        for name, value in facts(parts, about).items():
             show(f"  {name:<8}  {value}")
     if damaged:
         sys.exit(1)

@@ -172,6 +172,6 @@ def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "clicks.parquet"
     columns = [pa.array(["a"]), pa.array(["x"]), pa.array(["y"]), pa.array([1.0])]
     names = ["session_id", "item_id", "item_id", "timestamp"]
-    pyarrow.parquet.write_table(pa.Table.from_arrays(columns, names), path)
+    pq.write_table(pa.Table.from_arrays(columns, names), path)
     with pytest.raises(SourceError, match="2 columns are named 'item_id'"):
         LogSource(path)

@@ -45,7 +45,7 @@ def test_a_device_that_is_full_is_named() -> None:
 
 
 def test_every_file_that_fails_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--json /dev/full .*; --report .* cannot be written"):
+    with pytest.raises(ConfigError, match=r"--json /dev/full .*; --report .* cannot be written"):
         write_all([("--json", "/dev/full", lambda: b"1"), ("--report", str(tmp_path), bytes)])
 
 
