@@ -31,21 +31,21 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """Commands that answer wrong usage with one line, as they do every other mistake."""
 
-    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """Run the command that the arguments name.
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command that the arguments name, and end the process with its exit code.
 
         Parameters
         ----------
         arguments, options
-            As typer's own.
-        standalone_mode
-            Whether to end the process with the exit code.
+            As typer's own; where ``standalone_mode`` is False, nothing is caught.
 
         """
-        if not standalone_mode:
-            return super().main(*arguments, standalone_mode=False, **options)
+        standalone = options.pop("standalone_mode", True)
+        options["standalone_mode"] = False
+        if not standalone:
+            return super().main(*arguments, **options)
         try:
-            code = super().main(*arguments, standalone_mode=False, **options)
+            code = super().main(*arguments, **options)
         except UsageError as error:
             self._explain(error)
             sys.exit(error.exit_code)
