@@ -50,7 +50,7 @@ def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     make = partial(numba.njit, nogil=True, error_model="numpy", fastmath=liberties)
     try:
         made = make(cache=True)(function)
-        _forgive(made._cache)
+        _forgive(made._cache)  # type: ignore[attr-defined]
     except (RuntimeError, OSError):
         made = make()(function)
     return cast(Callable[P, T], made)
