@@ -100,8 +100,8 @@ def serve(engine: Engine, port: int, address: str = "127.0.0.1") -> Iterator[str
         family, _, _, _, place = socket.getaddrinfo(
             address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        kind = type("Server", (_Server,), {"address_family": family})
-        server = make_server(str(place[0]), port, application(engine), kind, _Quiet)
+        kind: type[WSGIServer] = type("Server", (_Server,), {"address_family": family})
+        server: WSGIServer = make_server(str(place[0]), port, application(engine), kind, _Quiet)
     except OSError as error:
         raise ConfigError(
             f"--metrics-port {port}: {address}:{port} cannot be had: {error.strerror}; give "

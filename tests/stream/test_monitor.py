@@ -133,7 +133,7 @@ def test_a_topic_has_metrics_before_it_is_first_polled(broker: Broker, topic: st
     source = KafkaSource(KafkaAddress([broker.address], topic))
     try:
         assert source.lag() == []
-        with serve(engine(source), 0) as address:
+        with serve(engine(source), 0) as address:  # type: ignore[arg-type]
             status, text = ask(address, "/metrics")
     finally:
         source.close()
