@@ -219,7 +219,7 @@ def find_click(
     Raises
     ------
     SourceError
-        The log lacks one of them, or one column is named twice.
+        The log lacks one of them, one column stands for two of them, or two have its name.
 
     """
     by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
@@ -231,6 +231,12 @@ def find_click(
     time = find_column(columns, form.time, "--time-column", where)
     if len({key, item, time}) < 3:
         raise SourceError(f"{where}: session, item and time must be three different columns")
+    for index in (key, item, time):
+        if (count := columns.count(columns[index])) > 1:
+            raise SourceError(
+                f"{where}: {count} columns are named {columns[index]!r}, and it cannot be told "
+                "which one is meant: give them different names"
+            )
     return (key, item, time), by_user
 
 

@@ -183,7 +183,7 @@ class KafkaSource:
         self._reader.close()
 
     def lag(self) -> list[Lag]:
-        """Tell how far each partition's given records lie behind its end."""
+        """Tell how far each partition's given records lie behind its end; none before the start."""
         reader = self._reader
         with reader.changed:
             self._follow()
@@ -191,6 +191,7 @@ class KafkaSource:
             return [
                 reader.ends.lag(number, self._offset(number), now)
                 for number in sorted(reader.partitions)
+                if number in reader.first
             ]
 
     def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any
 
-from rich.markup import escape
-
 from . import flags
 from .compare_config import CompareConfig
 from .comparing import compare
@@ -15,9 +13,11 @@ from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .runner import UnwrittenError
 from .standings import ArenaProgress, standings
-from .terminal import errors, output, tell
+from .terminal import errors, output, show, tell
 
 MODELS = "The models"
+SHOWN_AS = {"json": "figures", "report": "page"}
+"""What a comparison calls the files that it has written."""
 
 
 def compare_command(
@@ -81,22 +81,18 @@ def compare_command(
         with ArenaProgress(errors) as progress:
             result = compare(source, settings, tell, progress)
     except UnwrittenError as error:
-        show(error.result)
+        _print(error.result)
         raise
-    show(result)
-    for what, where in (
-        ("figures", settings.json),
-        ("page", settings.report),
-        ("snapshots", settings.snapshots),
-    ):
-        if where is not None:
-            output.print(f"{what}: {escape(where)}", soft_wrap=True)
+    _print(result)
+    for what in ("json", "report", "snapshots"):
+        path = getattr(settings, what)
+        if path is not None:
+            show(f"{SHOWN_AS.get(what, what)}: {path}")
     if not result["usable"]:
         sys.exit(NO_CLICKS)
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print what a comparison found."""
+def _print(result: dict[str, Any]) -> None:
     for part in standings(result):
         output.print(part)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .compare_script import SCRIPT
 from .compare_style import COLOURS, DASHES, STYLE
-from .outputs import write_file
+from .outputs import write_whole
 from .report import moment, title
 from .slices import LABELS, SLICES
 
@@ -39,11 +39,11 @@ def write_comparison(path: str | os.PathLike[str], result: Mapping[str, Any]) ->
 
     Raises
     ------
-    ConfigError
-        The file cannot be written.
+    OSError
+        The file cannot be written; one that was there before is untouched.
 
     """
-    write_file("--report", path, comparison_page(result))
+    write_whole(path, comparison_page(result))
 
 
 def comparison_page(result: Mapping[str, Any]) -> bytes:

@@ -220,7 +220,7 @@ class Engine:
         """
         if max_clicks is not None:
             whole("max_clicks", max_clicks, 0)
-        with set_aside():
+        with set_aside(), self.phases.running():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:

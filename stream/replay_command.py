@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from nextclick.connectors import (
     Clicks,
@@ -30,7 +30,7 @@ from .doors import is_topic, open_the_source
 from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge
 from .signals import on_stop
-from .terminal import errors, output, tell
+from .terminal import errors, show, tell
 from .unusable import Unusable
 
 LOG_SECONDS = 10.0
@@ -82,7 +82,9 @@ def replay_command(
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
     ] = None,
     sort: Annotated[
-        bool, typer.Option("--sort", help="Read the whole log and sort it by time first.")
+        bool,
+        # Without the metavar typer would show it as one that takes a value.
+        typer.Option("--sort", help="Read the whole log and sort it by time first.", metavar=""),
     ] = False,
 ) -> None:
     """Publish a log to a Kafka topic, keyed by session, with its own times.
@@ -182,16 +184,11 @@ def replay(
     there = publishing.read - publishing.published
     before = f" ({there:,} were there before)" if there else ""
     if ended:
-        output.print(
-            f"{publishing.read:,} clicks in {escape(address.topic)}{before}", soft_wrap=True
-        )
+        show(f"{publishing.read:,} clicks in {address.topic}{before}")
         if not publishing.read:
             sys.exit(NO_CLICKS)
         return
-    output.print(
-        f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there",
-        soft_wrap=True,
-    )
+    show(f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there")
     sys.exit(130)
 
 
@@ -243,7 +240,7 @@ class Progress:
             line += f" · {replay.behind:,.0f} s behind"
         self._shown_at, self._shown = time.monotonic(), replay.read
         if self._status:
-            self._status.update(line)
+            self._status.update(Text(line))
         else:
             errors.print(line, soft_wrap=True)
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from .curves import Curve, Mark, curves_svg
-from .outputs import write_file
+from .outputs import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c2128; --faint: #59636e;
@@ -118,8 +118,8 @@ def write_report(path: str | os.PathLike[str], result: Mapping[str, Any]) -> Non
 
     Raises
     ------
-    ConfigError
-        The file cannot be written.
+    OSError
+        The file cannot be written; one that was there before is untouched.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def write_report(path: str | os.PathLike[str], result: Mapping[str, Any]) -> Non
     True
 
     """
-    write_file("--report", path, report_page(result))
+    write_whole(path, report_page(result))
 
 
 def report_page(result: Mapping[str, Any]) -> bytes:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from rich.markup import escape
-
 from . import flags
 from .config import RunConfig
 from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .progress import Progress, summary
 from .runner import UnwrittenError, run
-from .terminal import errors, output, tell
+from .terminal import errors, output, show, tell
+
+SHOWN_AS = {"json": "figures", "report": "curves"}
+"""What a run calls the files that it has written."""
 
 
 def run_command(
@@ -128,12 +129,9 @@ def run_command(
         output.print(summary(error.result))
         raise
     output.print(summary(result))
-    for what, where in (
-        ("figures", settings.json),
-        ("curves", settings.report),
-        ("snapshots", settings.snapshots),
-    ):
-        if where is not None:
-            output.print(f"{what}: {escape(where)}", soft_wrap=True)
+    for what in ("json", "report", "snapshots"):
+        path = getattr(settings, what)
+        if path is not None:
+            show(f"{SHOWN_AS.get(what, what)}: {path}")
     if not result["usable"]:
         sys.exit(NO_CLICKS)

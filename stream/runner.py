@@ -21,15 +21,15 @@ from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
 from .making import fitting, make_model
+from .monitor import serve
 from .options import ConfigError, build, flag
-from .outputs import check_writable, write_all
+from .outputs import check_writable, figures_json, write_all
 from .prequential import Prequential
 from .report import report_page
 from .resuming import load_state
 from .sessionizer import Sessionizer
 from .signals import on_stop
 from .snapshots import SnapshotError, Snapshots
-from .telemetry import serve
 from .unusable import Unusable
 from .warm_start import WarmStart, prepare, put_into
 
@@ -135,11 +135,7 @@ def write_results(
     try:
         write_all(
             [
-                (
-                    "--json",
-                    config.json,
-                    lambda: msgspec.json.format(msgspec.json.encode(result)) + b"\n",
-                ),
+                ("--json", config.json, lambda: figures_json(result)),
                 ("--report", config.report, lambda: page(result)),
             ]
         )
@@ -289,10 +285,29 @@ def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> Onl
     """Return a snapshot's model, the clicks of its unfinished batch learned too."""
     config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
     model = make_model(config)
+    engine_of(parts, about, config, model)
+    return model
+
+
+def engine_of(
+    parts: dict[str, State], about: dict[str, Any], config: RunConfig, model: Recommender
+) -> Engine:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
+
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    config
+        The options that it was taken with.
+    model
+        A new model, as these ask for it.
+
+    """
     engine = make_engine(_Nothing(about["gap"]), config, model)
     engine.restore(parts)
     engine.flush()
-    return model
+    return engine
 
 
 def _stopping(engine: Engine) -> AbstractContextManager[None]:

@@ -1,12 +1,11 @@
-"""Figures of a running engine for Prometheus, at ``/metrics``."""
+"""Figures of a running engine for Prometheus."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -16,7 +15,6 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from .engine import Engine
-from .options import ConfigError
 from .phases import BOUNDS
 
 RATE_SECONDS = 1.0
@@ -151,43 +149,3 @@ def registry(engine: Engine) -> CollectorRegistry:
     made.register(EngineCollector(engine))
     ProcessCollector(registry=made)
     return made
-
-
-@contextmanager
-def serve(engine: Engine, port: int, address: str = "127.0.0.1") -> Iterator[str]:
-    """Serve ``/metrics`` while the context lasts.
-
-    Parameters
-    ----------
-    engine
-        The engine, with its snapshot restored.
-    port
-        Where; 0 is any free one.
-    address
-        The network interface; by default it is reached from this machine only.
-
-    Yields
-    ------
-    str
-        The page's address.
-
-    Raises
-    ------
-    ConfigError
-        The port or the address cannot be had.
-
-    """
-    try:
-        server, thread = start_http_server(port, address, registry(engine))
-    except OSError as error:
-        raise ConfigError(
-            f"--metrics-port {port}: {address}:{port} cannot be had: {error.strerror}; give "
-            "another port, or another --metrics-address"
-        ) from error
-    try:
-        host = f"[{address}]" if ":" in address else address
-        yield f"http://{host}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
