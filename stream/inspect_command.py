@@ -15,8 +15,9 @@ from .compare_config import CompareConfig
 from .config import RunConfig
 from .engine import Engine
 from .entrants import make_models
+from .making import make_model
 from .options import build
-from .runner import engine_of, make_model
+from .runner import engine_of
 from .snapshots import SnapshotError, Snapshots
 from .terminal import show
 

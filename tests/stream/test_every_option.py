@@ -28,7 +28,10 @@ WHOLE = [
     pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
     for kind in KINDS
     for field in msgspec.structs.fields(kind)
-    if "int" in str(field.type) and "dict" not in str(field.type)
+    # A column may be named by a number: that is a name like any other.
+    if "int" in str(field.type)
+    and "dict" not in str(field.type)
+    and not field.name.endswith("_column")
 ]
 # Each as Python has it, and as it is written in TOML.
 VALUES: list[tuple[Any, str]] = [
