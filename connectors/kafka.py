@@ -43,7 +43,7 @@ class KafkaSource:
     time_from
         Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier clicks of other partitions.
     on_missing_offsets
         Where to go on if the position is no longer there; None: that is an error.
     start
@@ -68,7 +68,7 @@ class KafkaSource:
         until_end: bool = False,
         session_from: Literal["field", "key"] = "field",
         time_from: Literal["field", "record"] = "field",
-        idle: float = 1.0,
+        idle: float = 0.2,
         on_missing_offsets: Missing | None = None,
         start: Missing = "earliest",
         group: str = "nextclick",
@@ -168,6 +168,12 @@ class KafkaSource:
                 for number in sorted(reader.partitions)
             ]
 
+    def out_of_order(self) -> dict[int, int]:
+        """Return, by partition, the clicks that were given out of the order of time."""
+        reader = self._reader
+        with reader.changed:
+            return {number: reader.merge.out_of_order[number] for number in reader.partitions}
+
     def _begin(self, offsets: dict[int, int]) -> None:
         self._reader.begin(offsets)
         self._begun = True
@@ -199,12 +205,13 @@ class KafkaSource:
             while True:
                 if reader.error is not None:
                     raise reader.error
-                merged = reader.merge.take()
+                now = time.monotonic()
+                merged = reader.merge.take(now)
                 if merged is not None or reader.merge.ended:
                     return merged, merged is None
-                if (left := deadline - time.monotonic()) <= 0:
+                if now >= deadline:
                     return None, False
-                reader.changed.wait(left)
+                reader.changed.wait(max(0.0, min(deadline, reader.merge.due()) - now))
 
 
 class _Block:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from kafka import KafkaConsumer
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
+from .disorder import ClockNotes
 from .doubles import MEMORY, Doubles
 from .kafka_batches import give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained, unreadable
@@ -27,6 +29,9 @@ BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
 
 POLL_MS = 100
+
+STALL = 30.0
+"""Seconds for which a live topic waits for a partition that does not give what lies in it."""
 
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
@@ -57,7 +62,7 @@ class TopicReader:
     partitions
         Only these; None: all, also those that are added later.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier ones of other partitions.
     until_end
         End where the partitions ended when this was made.
     on_missing
@@ -104,11 +109,12 @@ class TopicReader:
     ) -> None:
         self._address = address
         self._decoder = decoder
+        self._until_end = until_end
         self._growing = partitions is None and not until_end
         self._missing = MissingOffsets(address, on_missing)
         self._start = start
         self.changed = threading.Condition()
-        self.merge = Merge(idle)
+        self.merge = Merge(idle, np.inf if until_end else STALL)
         self.first: dict[int, int] = {}
         self.read: dict[int, int] = {}
         self.ends = Ends()
@@ -121,6 +127,7 @@ class TopicReader:
         self._stopping = False
         settings = {**DEFAULTS, **settings}
         self._group = GroupOffsets(address, settings, group)
+        self._clocks = ClockNotes(str(address), idle)
         self._log = KafkaLog()
         self._log.__enter__()
         self._consumer: Any = None
@@ -155,6 +162,7 @@ class TopicReader:
             *self._watch.notes,
             *([self._group.note] if self._group.note is not None else []),
             *([doubled] if self.doubles else []),
+            *self._clocks.notes(self.merge.out_of_order, self.merge.stalled),
         ]
 
     def begin(self, offsets: Mapping[int, int]) -> None:
@@ -181,6 +189,8 @@ class TopicReader:
                 # What lies shortly before is read once more, to know its doubles.
                 again = max(begins[number], offset - MEMORY)
             self._open(number, offset, again)
+            # What lies in the topic now has its exact order.
+            self._targets.setdefault(number, ends[number])
         self._note_ends(asked, ends)
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
@@ -207,7 +217,7 @@ class TopicReader:
         self._consumer.seek(self._place(number), again)
         self._seen[number] = Doubles()
         self.first[number] = self.read[number] = offset
-        self.merge.begin(number)
+        self.merge.begin(number, time.monotonic())
 
     def _run(self) -> None:
         """Read on until stopped; an error is kept for who polls."""
@@ -252,15 +262,22 @@ class TopicReader:
             self._watch.heard()
         for place, records in fetched.items():
             number = place.partition
-            target = self._targets.get(number)
-            if target is not None and records[-1].offset >= target:
-                records = [record for record in records if record.offset < target]
+            if self._until_end and records[-1].offset >= self._targets[number]:
+                records = [one for one in records if one.offset < self._targets[number]]
             self._take(number, records, came)
-        for number, target in self._targets.items():
+        for number, target in list(self._targets.items()):
             if self._position(number) >= target:
-                with self.changed:
-                    self.merge.end(number)
-                    self.changed.notify_all()
+                self._reached(number)
+
+    def _reached(self, number: int) -> None:
+        """Say that all is here that lay in a partition at the start."""
+        with self.changed:
+            if self._until_end:
+                self.merge.end(number)
+            else:
+                del self._targets[number]
+                self.merge.live(number)
+            self.changed.notify_all()
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
         """Decode records, and let them wait in the merge."""
@@ -295,6 +312,8 @@ class TopicReader:
             self._consumer.seek(self._place(number), chosen)
             with self.changed:
                 self.first[number] = min(self.first[number], chosen)
+                if not self._until_end and number in self._targets:
+                    self._reached(number)
                 if chosen < offset:
                     # The topic was made anew: what is known of the old one's offsets is void.
                     self.read[number] = chosen
@@ -304,15 +323,9 @@ class TopicReader:
 
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""
-        with self.changed:
-            hurry = self.merge.asking
-        look = self._watch.look(self.partitions, hurry)
+        look = self._watch.look(self.partitions)
         if look is not None:
-            if look.back:
-                with self.changed:
-                    # Who writes was waiting too: all begin again.
-                    self.merge.wake()
-            self._note_ends(look.asked, look.ends)
+            self._note_ends(*look)
         new = self._watch.gained(self.partitions)
         if new and self._growing:
             self._gain(new)
@@ -320,14 +333,14 @@ class TopicReader:
     def _note_ends(self, asked: float, ends: dict[int, int]) -> None:
         with self.changed:
             self.ends.note(ends, asked)
-            for number, end in ends.items():
+            for number in ends:
                 position = self._position(number)
                 # What is past the end to be read up to has been fetched, and is not given.
-                position = min(position, self._targets.get(number, position))
-                self.read[number] = max(self.read[number], position)
-                if position >= end:
-                    self.merge.silent(number, asked)
-            self.changed.notify_all()
+                if self._until_end:
+                    position = min(position, self._targets[number])
+                if position > self.read[number]:
+                    self.read[number] = position
+                    self.merge.progress(number, asked)
 
     def _gain(self, new: list[int]) -> None:
         """Read new partitions too, from their beginning."""
@@ -336,6 +349,7 @@ class TopicReader:
         with self.changed:
             for number in new:
                 self._open(number, begins[number], begins[number])
+                self.merge.live(number)
             self.partitions = [*self.partitions, *new]
             self.changed.notify_all()
         self._gained.append(
