@@ -193,9 +193,7 @@ def make_engine(
     return Engine(
         source,
         model,
-        Sessionizer(
-            gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds
-        ),
+        Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
         batch=config.batch,
         figures=Prequential(window=config.window),
         snapshots=snapshots,

@@ -186,9 +186,9 @@ def test_nothing_that_lay_there_is_given_before_its_place_is_certain() -> None:
     assert places(merge.take(9.0)) == [(0, 0), (1, 0), (1, 1)]
     assert (merge.waiting(0), merge.waiting(1)) == (19, 8)
     merge.live(1)
-    assert places(merge.take(9.0)) == [(1, 2), (0, 1), *[(1, at) for at in (3, 4, 5, 6)], (0, 2)] + [
-        (1, at) for at in (7, 8, 9)
-    ] or merge.waiting(0) == 0
+    numbers = [place[0] for place in places(merge.take(9.0))]
+    assert numbers == [1, 0, 1, 1, 1, 1, 0, 1, 1, 1]
+    assert merge.waiting(0) == 17
 
 
 def test_a_live_click_waits_for_other_partitions_only_so_long() -> None:
