@@ -11,7 +11,8 @@ NOTED, SHOWN = 100, 3
 """A note is renewed when there are so many times as many; so many partitions are named."""
 
 MANY = 8
-"""After so many clicks in a row before the latest time, this time counts as the wrong one."""
+"""After so many clicks in a row before the latest time, this time counts as the wrong one, if some
+are of its own partition."""
 
 
 class Disorder:
@@ -40,7 +41,7 @@ class Disorder:
         self.counts: Counter[int] = Counter()
         self._latest, self._latest_of = -np.inf, -1
         self._before = -np.inf
-        self._behind: list[float] = []
+        self._behind: list[tuple[float, int]] = []
         # Times that only their own partition has contradicted so far.
         self._doubtful: deque[tuple[float, float, int]] = deque(maxlen=MANY)
 
@@ -81,10 +82,11 @@ class Disorder:
     def _note_late(self, time: float, partition: int) -> None:
         if partition != self._latest_of:
             self.counts[partition] += 1
-        self._behind.append(time)
-        if len(self._behind) == MANY:
-            self._latest = self._before = max(self._behind)
-            self._latest_of = partition
+        self._behind.append((time, partition))
+        del self._behind[:-MANY]
+        if len(self._behind) == MANY and any(of == self._latest_of for _, of in self._behind):
+            self._latest, self._latest_of = max(self._behind)
+            self._before = self._latest
             self._behind.clear()
 
 

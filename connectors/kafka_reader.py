@@ -212,12 +212,12 @@ class TopicReader:
     def _place(self, number: int) -> TopicPartition:
         return TopicPartition(self._address.topic, number)
 
-    def _open(self, number: int, offset: int, again: int) -> None:
+    def _open(self, number: int, offset: int, again: int, *, live: bool = False) -> None:
         """Read a partition from an offset, and before it what is only to be known again."""
         self._consumer.seek(self._place(number), again)
         self._seen[number] = Doubles()
         self.first[number] = self.read[number] = offset
-        self.merge.begin(number, time.monotonic())
+        self.merge.begin(number, time.monotonic(), live=live)
 
     def _run(self) -> None:
         """Read on until stopped; an error is kept for who polls."""
@@ -276,7 +276,7 @@ class TopicReader:
                 self.merge.end(number)
             else:
                 del self._targets[number]
-                self.merge.live(number)
+                self.merge.live(number, time.monotonic())
             self.changed.notify_all()
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
@@ -348,8 +348,7 @@ class TopicReader:
         begins = self._watch.begins(new)
         with self.changed:
             for number in new:
-                self._open(number, begins[number], begins[number])
-                self.merge.live(number)
+                self._open(number, begins[number], begins[number], live=True)
             self.partitions = [*self.partitions, *new]
             self.changed.notify_all()
         self._gained.append(

@@ -222,15 +222,15 @@ class Merge:
     right first:
 
     - A click more than `AHEAD` seconds later than most of the next `FOLLOWERS` clicks of its own
-      partition has a clock that is off: it has its turn with them.
+      partition has a clock that is off: it has its turn with the first of them.
     - A rejected record has no time. It waits for nobody, and nobody waits for it.
 
     A partition begins with what lay in it when reading began. Until all of that is here, of every
     partition, nothing is given while a partition that may have an earlier record has none here.
     From then on the partitions are live: time alone does not tell that a partition has nothing
-    earlier, so a record waits for the others until `idle` seconds have passed since it came, and is
-    then given whatever the others do. The records that have waited less and are earlier go with
-    it, before it.
+    earlier, so a record waits for the others until `idle` seconds have passed since then and since
+    it came, and is then given whatever the others do. The records that have waited less and are
+    earlier go with it, before it.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class Merge:
     ...     run = Run(partition, decoded, np.arange(n), decoded.times, np.full(n, -1))
     ...     merge.begin(partition, now=0.0)
     ...     merge.add(run, now=0.0)
-    ...     merge.live(partition)
+    ...     merge.live(partition, now=0.0)
     >>> merge.take(now=0.0).decoded.items
     ['0-1', '1-2', '1-3']
     >>> merge.take(now=0.3).decoded.items
@@ -264,9 +264,9 @@ class Merge:
         self._partitions: dict[int, _Partition] = {}
         self._disorder = Disorder()
 
-    def begin(self, partition: int, now: float) -> None:
-        """Wait for the records of one more partition."""
-        self._partitions.setdefault(partition, _Partition(partition, now))
+    def begin(self, partition: int, now: float, *, live: bool = False) -> None:
+        """Wait for the records of one more partition, of which nothing lay there where `live`."""
+        self._partitions.setdefault(partition, _Partition(partition, now, live=live))
 
     def waiting(self, partition: int) -> int:
         """Return the number of a partition's records that wait here."""
@@ -302,9 +302,11 @@ class Merge:
         one = self._partitions[partition]
         one.progressed, one.stalled = now, False
 
-    def live(self, partition: int) -> None:
+    def live(self, partition: int, now: float) -> None:
         """Learn that all of a partition has come that lay in it when reading began."""
+        before = self._is_live
         self._partitions[partition].live = True
+        self._go_live(before, now)
 
     def end(self, partition: int) -> None:
         """Learn that a partition will never have more records."""
@@ -320,8 +322,10 @@ class Merge:
 
     def take(self, now: float) -> Merged | None:
         """Return all records whose place is certain, or that have waited for long enough."""
+        before = self._is_live
         for one in self._starved:
             one.stalled = now - one.progressed >= self._stall
+        self._go_live(before, now)
         bound: Bound | None = (np.inf, 0, 0)
         for one in self._partitions.values():
             if one.ended:
@@ -348,6 +352,13 @@ class Merge:
             self._disorder.note(clocks, merged.partitions[merged.is_click])
         return merged
 
+    def _go_live(self, before: bool, now: float) -> None:
+        """Have what waits wait from now on, if only now all partitions are live."""
+        if not before and self._is_live:
+            for one in self._partitions.values():
+                for piece in one.pieces:
+                    piece.due = max(piece.due, now + self._idle)
+
     @property
     def _is_live(self) -> bool:
         return all(one.complete for one in self._partitions.values())
@@ -366,7 +377,7 @@ def _believed(clocks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the times to order a partition's clicks by: those far ahead of what follows amended.
 
     One that is more than `AHEAD` later than the middle one of the next `FOLLOWERS`, or of as many
-    as there are, has the time of that one.
+    as there are, has the time of the first one of these that is not as far before the middle one.
     """
     least = np.full(len(clocks), np.inf)
     for ahead in range(1, min(FOLLOWERS, len(clocks) - 1) + 1):
@@ -379,7 +390,7 @@ def _believed(clocks: NDArray[np.float64]) -> NDArray[np.float64]:
         following = np.sort(clocks[at + 1 : at + 1 + FOLLOWERS])
         middle = following[len(following) // 2]
         if clocks[at] > middle + AHEAD:
-            believed[at] = middle
+            believed[at] = following[following >= middle - AHEAD][0]
     return believed
 
 

@@ -189,7 +189,8 @@ WILD = st.lists(
 def test_it_does_not_depend_on_cuts_and_stops(
     steps: list[tuple[int, float]], max_ahead: float, cuts: list[int], data: st.DataObject
 ) -> None:
-    time, stream = 0.0, []
+    time = 0.0
+    stream: Stream = []
     for key, step in steps:
         stream.append((key, time + step))
         if data.draw(st.booleans()):
