@@ -18,9 +18,9 @@ are of its own partition."""
 class Disorder:
     """Counts the clicks of a merged stream that have not the place that their time asks for.
 
-    Of two clicks in the wrong order one is wrong, and which one the others tell: a click that most
-    go before has been taken too early, a click that comes behind several later ones too late. The
-    order within a partition is that of the topic, and is not counted.
+    Of two clicks in the wrong order one is wrong: the one given first if the click before it in its
+    partition was earlier than the other, so that it was taken too early; else the other one, which
+    came too late. The order within a partition is that of the topic, and is not counted.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Disorder:
     --------
     >>> disorder = Disorder()
     >>> disorder.note(np.array([1.0, 2.0, 3.0, 1.5]), np.array([0, 0, 0, 1]))
-    >>> disorder.note(np.array([99.0, 4.0]), np.array([2, 0]))
+    >>> disorder.note(np.array([4.0, 99.0, 5.0]), np.array([2, 2, 0]))
     >>> dict(disorder.counts)
     {1: 1, 2: 1}
 
@@ -39,55 +39,64 @@ class Disorder:
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
-        self._latest, self._latest_of = -np.inf, -1
-        self._before = -np.inf
+        # The latest time, its partition, and the time of that one's click before.
+        self._latest, self._latest_of, self._before = -np.inf, -1, -np.inf
+        self._last: dict[int, float] = {}
         self._behind: list[tuple[float, int]] = []
-        # Times that only their own partition has contradicted so far.
-        self._doubtful: deque[tuple[float, float, int]] = deque(maxlen=MANY)
+        # Such latest times that only their own partition has contradicted so far.
+        self._doubtful: deque[tuple[float, int, float]] = deque(maxlen=MANY)
 
     def note(self, times: NDArray[np.float64], partitions: NDArray[np.int64]) -> None:
         """Take the times of the stream's next clicks, and the partitions that they are from."""
         if not len(times):
             return
-        if not self._doubtful and times[0] >= self._latest and (times[1:] >= times[:-1]).all():
-            self._before = float(times[-2]) if len(times) > 1 else self._latest
-            self._latest, self._latest_of = float(times[-1]), int(partitions[-1])
-            self._behind.clear()
+        if self._doubtful or times[0] < self._latest or (times[1:] < times[:-1]).any():
+            for time, partition in zip(times.tolist(), partitions.tolist(), strict=True):
+                self._note(time, partition)
             return
-        for time, partition in zip(times.tolist(), partitions.tolist(), strict=True):
-            self._note(time, partition)
+        last, number = float(times[-1]), int(partitions[-1])
+        rest = times[:-1], partitions[:-1]
+        for other in np.unique(rest[1]).tolist():
+            self._last[other] = float(rest[0][rest[1] == other][-1])
+        self._set_latest(last, number)
+
+    def _set_latest(self, time: float, partition: int) -> None:
+        self._latest, self._latest_of = time, partition
+        self._before = self._last.get(partition, -np.inf)
+        self._last[partition] = time
+        self._behind.clear()
 
     def _note(self, time: float, partition: int) -> None:
         self._judge(time, partition)
-        if time < self._latest:
-            if time < self._before:
-                self._note_late(time, partition)
-                return
-            # Only one click says that time has come so far.
-            self._doubtful.append((self._latest, self._before, self._latest_of))
+        if time >= self._latest:
+            self._set_latest(time, partition)
+        elif time >= self._before:
+            # Only one click of its partition says that time has come so far.
+            self._doubtful.append((self._latest, self._latest_of, self._before))
+            if self._before > -np.inf:
+                self._last[self._latest_of] = self._before
             self._judge(time, partition)
+            self._set_latest(time, partition)
         else:
-            self._before = self._latest
-        self._latest, self._latest_of = time, partition
-        self._behind.clear()
+            self._note_late(time, partition)
 
     def _judge(self, time: float, partition: int) -> None:
         """Count the doubtful times that a click of another partition contradicts too."""
         for doubtful in list(self._doubtful):
-            latest, before, number = doubtful
+            latest, number, before = doubtful
             if partition != number and time >= before:
                 self._doubtful.remove(doubtful)
-                self.counts[number] += time < latest
+                # Of a first click nothing tells that it is the wrong one.
+                self.counts[number] += time < latest and before > -np.inf
 
     def _note_late(self, time: float, partition: int) -> None:
+        self._last[partition] = time
         if partition != self._latest_of:
             self.counts[partition] += 1
         self._behind.append((time, partition))
         del self._behind[:-MANY]
         if len(self._behind) == MANY and any(of == self._latest_of for _, of in self._behind):
-            self._latest, self._latest_of = max(self._behind)
-            self._before = self._latest
-            self._behind.clear()
+            self._set_latest(*max(self._behind))
 
 
 class ClockNotes:
