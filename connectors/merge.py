@@ -14,20 +14,10 @@ from numpy.typing import NDArray
 from .blocks import Decoded
 from .clicks import Id, Rejected
 from .disorder import Disorder
-
-Order = tuple[float, int]
-"""What records are ordered by: time and sequence number."""
-
-FIRST: Order = (-np.inf, -1)
+from .orders import FIRST, FOLLOWERS, Order, believed_times, rising_orders
 
 Bound = tuple[float, int, int]
 """A place in the stream: time, sequence number and partition."""
-
-FOLLOWERS = 8
-"""Clicks of its own partition by which it is judged whether a click is far ahead."""
-
-AHEAD = 3600.0
-"""Seconds by which a click is later than its followers if its clock is off."""
 
 
 @dataclass(slots=True)
@@ -158,7 +148,7 @@ class _Partition:
             return
         clocks = np.concatenate([piece.run.clocks[piece.clicks_given :] for piece in pieces])
         sequences = np.concatenate([piece.run.sequences[piece.clicks_given :] for piece in pieces])
-        times, sequences = _rising(_believed(clocks), sequences, highest)
+        times, sequences = rising_orders(believed_times(clocks), sequences, highest)
         sure = len(clocks) - FOLLOWERS
         at = 0
         for piece in pieces:
@@ -221,7 +211,7 @@ class Merge:
     going on from any place in it needs only the partitions' offsets there. Two things are set
     right first:
 
-    - A click more than `AHEAD` seconds later than most of the next `FOLLOWERS` clicks of its own
+    - A click more than an hour later than most of the next 8 clicks of its own
       partition has a clock that is off: it has its turn with the first of them.
     - A rejected record has no time. It waits for nobody, and nobody waits for it.
 
@@ -371,43 +361,6 @@ class Merge:
             for one in self._partitions.values()
             if not (one.live or one.ended) and (one.stalled or one.last() is None)
         ]
-
-
-def _believed(clocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the times to order a partition's clicks by: those far ahead of what follows amended.
-
-    One that is more than `AHEAD` later than the middle one of the next `FOLLOWERS`, or of as many
-    as there are, has the time of the first one of these that is not as far before the middle one.
-    """
-    least = np.full(len(clocks), np.inf)
-    for ahead in range(1, min(FOLLOWERS, len(clocks) - 1) + 1):
-        least[:-ahead] = np.minimum(least[:-ahead], clocks[ahead:])
-    suspects = np.flatnonzero(clocks > least + AHEAD).tolist()
-    if not suspects:
-        return clocks
-    believed = clocks.copy()
-    for at in suspects:
-        following = np.sort(clocks[at + 1 : at + 1 + FOLLOWERS])
-        middle = following[len(following) // 2]
-        if clocks[at] > middle + AHEAD:
-            believed[at] = following[following >= middle - AHEAD][0]
-    return believed
-
-
-def _rising(
-    times: NDArray[np.float64], sequences: NDArray[np.int64], highest: Order
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the highest order so far, before each click and after the last one."""
-    times = np.concatenate([[highest[0]], times])
-    sequences = np.concatenate([[highest[1]], sequences])
-    rising = (times[1:] > times[:-1]) | (
-        (times[1:] == times[:-1]) & (sequences[1:] >= sequences[:-1])
-    )
-    if not rising.all():
-        for at, own in enumerate(zip(times.tolist(), sequences.tolist(), strict=True)):
-            highest = max(highest, own)
-            times[at], sequences[at] = highest
-    return times, sequences
 
 
 def _count(piece: _Piece, bound: Bound, number: int, complete: bool) -> int:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.blocks import Decoding
 from nextclick.connectors.decode import UnusableError
-from nextclick.connectors.merge import AHEAD, FOLLOWERS, Merge, Merged, Run
+from nextclick.connectors.merge import Merge, Merged, Run
+from nextclick.connectors.orders import AHEAD, FOLLOWERS
 
 
 class One(NamedTuple):
