@@ -45,7 +45,7 @@ class KafkaSource:
     time_from
         Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier clicks of other partitions.
     on_missing_offsets
         Where to go on if the records at the position are gone or cannot be read, and in a topic
         that was made anew; None: that is an error.
@@ -71,7 +71,7 @@ class KafkaSource:
         until_end: bool = False,
         session_from: Literal["field", "key"] = "field",
         time_from: Literal["field", "record"] = "field",
-        idle: float = 1.0,
+        idle: float = 0.2,
         on_missing_offsets: Missing | None = None,
         start: Missing = "earliest",
         group: str = "nextclick",
@@ -194,6 +194,12 @@ class KafkaSource:
                 if number in reader.first
             ]
 
+    def out_of_order(self) -> dict[int, int]:
+        """Return, by partition, the clicks that were given out of the order of time."""
+        reader = self._reader
+        with reader.changed:
+            return {number: reader.merge.out_of_order[number] for number in reader.partitions}
+
     def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
         self._reader.begin(offsets, identity)
         self._begun = True
@@ -238,7 +244,8 @@ class KafkaSource:
         with reader.changed:
             while True:
                 self._follow()
-                merged = reader.merge.take()
+                now = time.monotonic()
+                merged = reader.merge.take(now)
                 if merged is not None:
                     return merged, False
                 if (error := self._error()) is not None:
@@ -250,9 +257,9 @@ class KafkaSource:
                     reader.changed.notify_all()
                 elif reader.merge.ended:
                     return None, True
-                if (left := deadline - time.monotonic()) <= 0:
+                if now >= deadline:
                     return None, False
-                reader.changed.wait(left)
+                reader.changed.wait(max(0.0, min(deadline, reader.merge.due()) - now))
 
     def _error(self) -> SourceError | None:
         """Return why it cannot be read on, once all before that was given."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from kafka import KafkaConsumer
 from kafka.errors import (
     CorruptRecordError,
@@ -17,6 +18,7 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
+from .disorder import ClockNotes
 from .doubles import MEMORY, Doubles
 from .kafka_batches import DamagedBatchError, give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained, unreadable
@@ -47,6 +49,9 @@ POLL_MS = 100
 CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
+STALL = 30.0
+"""Seconds for which a live topic waits for a partition that does not give what lies in it."""
+
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
     # With more at once fewer round trips are waited for.
@@ -76,7 +81,7 @@ class TopicReader:
     partitions
         Only these; None: all, also those that are added later.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier ones of other partitions.
     until_end
         End where the partitions ended when this was made.
     on_missing
@@ -142,7 +147,7 @@ class TopicReader:
         self._start = start
         self.changed = threading.Condition()
         self._idle = idle
-        self.merge = Merge(idle)
+        self.merge = self._merge()
         self.first: dict[int, int] = {}
         self.read: dict[int, int] = {}
         self.ends = Ends()
@@ -162,6 +167,7 @@ class TopicReader:
         self._most_records = int(settings["max_poll_records"])
         self._most = min(FIRST_POLL, self._most_records)
         self._group = GroupOffsets(address, settings, group)
+        self._clocks = ClockNotes(str(address), idle)
         self._log = KafkaLog()
         self._log.__enter__()
         self._consumer: Any = None
@@ -197,6 +203,7 @@ class TopicReader:
             *self._watch.notes,
             *([self._group.note] if self._group.note is not None else []),
             *([doubled] if self.doubles else []),
+            *self._clocks.notes(self.merge.out_of_order, self.merge.stalled),
         ]
 
     def begin(self, offsets: Mapping[int, int], identity: str | None = None) -> None:
@@ -237,6 +244,8 @@ class TopicReader:
                 # What lies shortly before is read once more, to know its doubles.
                 again = max(begins[number], offset - MEMORY)
             self._open(number, offset, again)
+            # What lies in the topic now has its exact order.
+            self._targets.setdefault(number, ends[number])
         self._note_ends(asked, ends)
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
@@ -260,12 +269,15 @@ class TopicReader:
     def _place(self, number: int) -> TopicPartition:
         return TopicPartition(self._address.topic, number)
 
-    def _open(self, number: int, offset: int, again: int) -> None:
+    def _open(self, number: int, offset: int, again: int, *, live: bool = False) -> None:
         """Read a partition from an offset, and before it what is only to be known again."""
         self._consumer.seek(self._place(number), again)
         self._seen[number] = Doubles()
         self.first[number] = self.read[number] = offset
-        self.merge.begin(number)
+        self.merge.begin(number, time.monotonic(), live=live)
+
+    def _merge(self) -> Merge:
+        return Merge(self._idle, np.inf if self._until_end else STALL)
 
     def _run(self) -> None:
         """Read on until stopped; an error is kept for who polls."""
@@ -334,15 +346,22 @@ class TopicReader:
             self._most = poll_size(fetched.values(), self._most_records)
         for place, records in fetched.items():
             number = place.partition
-            target = self._targets.get(number)
-            if target is not None and records[-1].offset >= target:
-                records = [record for record in records if record.offset < target]
+            if self._until_end and records[-1].offset >= self._targets[number]:
+                records = [one for one in records if one.offset < self._targets[number]]
             self._take(number, records, came)
-        for number, target in self._targets.items():
+        for number, target in list(self._targets.items()):
             if self._position(number) >= target:
-                with self.changed:
-                    self.merge.end(number)
-                    self.changed.notify_all()
+                self._reached(number)
+
+    def _reached(self, number: int) -> None:
+        """Say that all is here that lay in a partition at the start."""
+        with self.changed:
+            if self._until_end:
+                self.merge.end(number)
+            else:
+                del self._targets[number]
+                self.merge.live(number, time.monotonic())
+            self.changed.notify_all()
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
         """Decode records, and let them wait in the merge."""
@@ -379,6 +398,8 @@ class TopicReader:
             self._consumer.seek(self._place(number), chosen)
             with self.changed:
                 self.first[number] = min(self.first[number], chosen)
+                if not self._until_end and number in self._targets:
+                    self._reached(number)
                 if chosen < offset:
                     # The topic was made anew: what is known of the old one's offsets is void.
                     self.read[number] = chosen
@@ -389,7 +410,7 @@ class TopicReader:
     def _pass(self, damage: DamagedBatchError) -> None:
         """Go on after records that cannot be read, or note that there is no going on."""
         number, first = damage.partition, self.first[damage.partition]
-        if damage.offset >= self._targets.get(number, damage.offset + 1):
+        if damage.offset >= self._end_of(number):
             return
         with explained(self._address.servers):
             end = self._watch.ends([number])[number]
@@ -406,7 +427,11 @@ class TopicReader:
             return
         self._consumer.seek(self._place(number), chosen)
         with self.changed:
-            self.read[number] = min(chosen, self._targets.get(number, chosen))
+            self.read[number] = int(min(chosen, self._end_of(number)))
+
+    def _end_of(self, number: int) -> float:
+        """Return the offset up to which a partition is read at most."""
+        return self._targets[number] if self._until_end else np.inf
 
     def _unserved(self, error: Exception) -> DamagedBatchError:
         """Find the partition whose records a broker could not read."""
@@ -438,8 +463,8 @@ class TopicReader:
         chosen = self._missing.made_anew(str(self.identity), identity, begins, ends)
         with self.changed:
             self.partitions = numbers
-            self._targets = ends if self._until_end else {}
-            self.merge = Merge(self._idle)
+            self._targets = dict(ends)
+            self.merge = self._merge()
             self.damaged.clear()
             self.anew.clear()
             self.ends = Ends()
@@ -461,15 +486,9 @@ class TopicReader:
 
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""
-        with self.changed:
-            hurry = self.merge.asking
-        look = self._watch.look(self.partitions, hurry)
+        look = self._watch.look(self.partitions)
         if look is not None:
-            if look.back:
-                with self.changed:
-                    # Who writes was waiting too: all begin again.
-                    self.merge.wake()
-            self._note_ends(look.asked, look.ends)
+            self._note_ends(*look)
         new = self._watch.gained(self.partitions)
         if new and self._growing and not self._remade():
             self._gain(new)
@@ -477,14 +496,14 @@ class TopicReader:
     def _note_ends(self, asked: float, ends: dict[int, int]) -> None:
         with self.changed:
             self.ends.note(ends, asked)
-            for number, end in ends.items():
+            for number in ends:
                 position = self._position(number)
                 # What is past the end to be read up to has been fetched, and is not given.
-                position = min(position, self._targets.get(number, position))
-                self.read[number] = max(self.read[number], position)
-                if position >= end:
-                    self.merge.silent(number, asked)
-            self.changed.notify_all()
+                if self._until_end:
+                    position = min(position, self._targets[number])
+                if position > self.read[number]:
+                    self.read[number] = position
+                    self.merge.progress(number, asked)
 
     def _gain(self, new: list[int]) -> None:
         """Read new partitions too, from their beginning."""
@@ -492,7 +511,7 @@ class TopicReader:
         begins = self._watch.begins(new)
         with self.changed:
             for number in new:
-                self._open(number, begins[number], begins[number])
+                self._open(number, begins[number], begins[number], live=True)
             self.partitions = [*self.partitions, *new]
             self.changed.notify_all()
         self._gained.append(

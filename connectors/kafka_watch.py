@@ -21,8 +21,8 @@ from .kafka_missing import TopicGoneError
 from .kafka_settings import KafkaAddress
 from .source import SourceError
 
-LOOK, HURRY = 0.25, 0.1
-"""Seconds between two looks at where the partitions end; where somebody waits for one."""
+LOOK = 0.25
+"""Seconds between two looks at where the partitions end."""
 
 LOOKING_MS = 2000
 """How long the brokers may take to say where the partitions end."""
@@ -43,14 +43,11 @@ class Look(NamedTuple):
         When the brokers were asked, by the monotonic clock: what was there then is before `ends`.
     ends
         For each partition its end.
-    back
-        Whether the brokers had been away.
 
     """
 
     asked: float
     ends: dict[int, int]
-    back: bool
 
 
 class TopicWatch:
@@ -145,10 +142,10 @@ class TopicWatch:
         """Learn that the brokers have just answered."""
         self._answered = time.monotonic()
 
-    def look(self, numbers: Iterable[int], hurry: bool) -> Look | None:
+    def look(self, numbers: Iterable[int]) -> Look | None:
         """Look where partitions end, if it is time again and the brokers answer."""
         asked = time.monotonic()
-        if asked - self._looked < (HURRY if hurry else LOOK):
+        if asked - self._looked < LOOK:
             return None
         self._looked = asked
         try:
@@ -159,13 +156,12 @@ class TopicWatch:
             self._miss()
             return None
         # A record may have come before this look: the brokers were away all the same.
-        back = self._away is not None or asked - self._answered > AWAY
-        if back:
+        if self._away is not None or asked - self._answered > AWAY:
             self._times_away += 1
             self._away = None
             self._log.clear()
         self.heard()
-        return Look(asked, ends, back)
+        return Look(asked, ends)
 
     def gained(self, numbers: Iterable[int]) -> list[int]:
         """Give the topic's partitions besides these.

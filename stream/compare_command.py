@@ -57,6 +57,7 @@ def compare_command(
     group: flags.Group = None,
     gap: flags.Gap = None,
     lateness: flags.Lateness = None,
+    max_ahead: flags.MaxAhead = None,
     max_sessions: flags.MaxSessions = None,
     max_items: flags.MaxItems = None,
     batch: flags.Batch = None,

@@ -25,8 +25,8 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     k
         For how many recommendations there are figures; the largest also sets the lists from which
         coverage and popularity are told.
-    gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
-    batch, device, seed, max_clicks, json, report, dead_letters
+    gap, lateness, max_ahead, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots,
+    fresh, batch, device, seed, max_clicks, json, report, dead_letters
         As for every stream, see `StreamConfig`.
     session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
     partitions, session_from, time_from, idle, on_missing_offsets, group, kafka

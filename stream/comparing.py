@@ -19,6 +19,7 @@ OF_THE_RUN = (
     "learned",
     "first",
     "late",
+    "ahead",
     "rejected",
     "live_sessions",
     "source",

@@ -48,7 +48,7 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     time_from
         The time is a field of the record, or the record's own timestamp.
     idle
-        After how long a silent partition no longer holds the others back.
+        How long a click of a live topic waits for earlier clicks of the other partitions.
     on_missing_offsets
         Where to go on when the records at the position are gone; without it the run ends with an
         error.
@@ -70,7 +70,7 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     partitions: Annotated[list[int], Between(0, (1 << 31) - 1)] | None = None
     session_from: Literal["field", "key"] = "field"
     time_from: Literal["field", "record"] = "field"
-    idle: str | float = "1s"
+    idle: str | float = "200ms"
     on_missing_offsets: Literal["earliest", "latest"] | None = None
     group: str = "nextclick"
     kafka: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -91,7 +91,7 @@ class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def idle_seconds(self) -> float:
-        """After how long a silent partition no longer holds the others back, in seconds."""
+        """How long a live click waits for earlier ones of other partitions, in seconds."""
         return parse_duration(self.idle, "--idle")
 
 
@@ -108,6 +108,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     lateness
         How much older than its session's latest click a click may be. 60 seconds forgive the
         clocks and queues of several servers.
+    max_ahead
+        How far a click may be ahead of the stream: one that is further ahead is left out.
     max_sessions, max_items
         The bounds on live sessions and on the catalogue: whatever is least recently clicked
         makes room.
@@ -139,6 +141,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
 
     gap: str | float | None = None
     lateness: str | float = "60s"
+    max_ahead: str | float = "30d"
     max_sessions: Count = 100_000
     max_items: Count = 1_000_000
     snapshots: str | None = None
@@ -159,6 +162,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
+        if self.max_ahead_seconds <= 0:
+            raise ConfigError(f"--max-ahead must be longer than 0, not {self.max_ahead}")
         parse_every(self.snapshot_every, "--snapshot-every")
 
     @property
@@ -170,6 +175,11 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def lateness_seconds(self) -> float:
         """How much older than its session's latest click a click may be, in seconds."""
         return parse_duration(self.lateness, "--lateness")
+
+    @property
+    def max_ahead_seconds(self) -> float:
+        """How far a click may be ahead of the stream, in seconds."""
+        return parse_duration(self.max_ahead, "--max-ahead")
 
     @property
     def every(self) -> Every:
@@ -214,8 +224,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         snapshots of its own goes on from those.
     model
         What the model is made of and how it learns.
-    gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
-    batch, device, seed, max_clicks, json, report, dead_letters
+    gap, lateness, max_ahead, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots,
+    fresh, batch, device, seed, max_clicks, json, report, dead_letters
         As for every stream, see `StreamConfig`.
     session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
     partitions, session_from, time_from, idle, on_missing_offsets, group, kafka

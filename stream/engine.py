@@ -89,8 +89,9 @@ class Engine:
     ----------
     clicks
         Clicks read, rejected records left out.
-    first, late, learned, rejected
-        How many of them started a session, came late, were learned; rejected records by reason.
+    first, late, ahead, learned, rejected
+        How many of them started a session, came late, were too far ahead of the stream, were
+        learned; rejected records by reason.
     sinks
         Where records go, by their names among `SINKS`.
     written
@@ -151,6 +152,7 @@ class Engine:
         self.clicks = 0
         self.first = 0
         self.late = 0
+        self.ahead = 0
         self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
@@ -337,6 +339,7 @@ class Engine:
             assigned = self.sessionizer.assign(clicks.sessions, clicks.times)
         self.first += int(assigned.first.sum())
         self.late += int(assigned.late.sum())
+        self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
 
     def _reject(self, rejected: list[Rejected]) -> None:
@@ -444,6 +447,7 @@ class Engine:
             "clicks": self.clicks,
             "first": self.first,
             "late": self.late,
+            "ahead": self.ahead,
             "learned": self.learned,
             "rejected": dict(self.rejected),
             "time": self._time,
@@ -467,6 +471,8 @@ class Engine:
         self.clicks = values["clicks"]
         self.first = values["first"]
         self.late = values["late"]
+        # Older snapshots do not know of such clicks.
+        self.ahead = values.get("ahead", 0)
         self.learned = values["learned"]
         self.rejected = Counter(values["rejected"])
         self.written = dict(values["written"])
@@ -489,6 +495,7 @@ class Engine:
             "learned": self.learned,
             "first": self.first,
             "late": self.late,
+            "ahead": self.ahead,
             "rejected": dict(sorted(self.rejected.items())),
             **self.figures.results(),
             "catalogue": self.model.catalogue,

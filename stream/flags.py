@@ -91,7 +91,11 @@ TimeFrom = Annotated[
 ]
 Idle = Annotated[
     str | None,
-    option(TOPIC, "How long a silent partition holds the others back. \\[default: 1s]"),
+    option(
+        TOPIC,
+        "How long a click of a live topic waits for earlier ones of other partitions. "
+        "\\[default: 200ms]",
+    ),
 ]
 OnMissingOffsets = Annotated[
     str | None,
@@ -112,6 +116,10 @@ Gap = Annotated[
 Lateness = Annotated[
     str | None,
     option(MODEL, "How much older than its session a click may be. \\[default: 60s]"),
+]
+MaxAhead = Annotated[
+    str | None,
+    option(MODEL, "How far a click may be ahead of the stream. \\[default: 30d]"),
 ]
 MaxSessions = Annotated[int | None, number(MODEL, "Bound on live sessions. \\[default: 100000]")]
 MaxItems = Annotated[int | None, number(MODEL, "Bound on the catalogue. \\[default: 1000000]")]

@@ -88,6 +88,7 @@ _COUNTS = [
     ("first", "first of their session, not scored"),
     ("unseen", "scored, item never seen before (a miss)"),
     ("late", "late, not learned"),
+    ("ahead", "too far ahead of the stream, not learned"),
 ]
 
 _MACHINE = [

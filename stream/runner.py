@@ -244,7 +244,7 @@ def make_engine(
     return Engine(
         source,
         model,
-        Sessionizer(gap, config.lateness_seconds, config.max_sessions),
+        Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
         batch=config.batch,
         figures=Prequential(window=config.window),
         snapshots=snapshots,

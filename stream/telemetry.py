@@ -63,12 +63,13 @@ class EngineCollector(Collector):
             yield GaugeMetricFamily(f"nextclick_{name}", text, value)
         yield from self._figures()
         yield from self._lag()
+        yield from self._out_of_order()
         yield from self._snapshots()
         yield self._phases()
 
     def _counts(self) -> list[int]:
         engine = self._engine
-        return [engine.clicks, engine.learned, engine.first, engine.late]
+        return [engine.clicks, engine.learned, engine.first, engine.late, engine.ahead]
 
     def _speed(self) -> float:
         now, clicks = time.monotonic(), self._engine.clicks
@@ -111,6 +112,19 @@ class EngineCollector(Collector):
         yield records
         yield seconds
 
+    def _out_of_order(self) -> Iterator[Metric]:
+        out_of_order = getattr(self._engine.source, "out_of_order", None)
+        if out_of_order is None:
+            return
+        family = CounterMetricFamily(
+            "nextclick_out_of_order_clicks",
+            "Clicks taken out of the order of time.",
+            labels=["partition"],
+        )
+        for partition, count in out_of_order().items():
+            family.add_metric([str(partition)], count)
+        yield family
+
     def _snapshots(self) -> Iterator[Metric]:
         snapshots = self._engine.snapshots
         if snapshots is None or snapshots.durable is None:
@@ -140,6 +154,7 @@ COUNTERS = (
     ("learned", "Clicks learned."),
     ("first", "Clicks that started a session; they are not scored."),
     ("late", "Clicks that came too late to be used."),
+    ("ahead", "Clicks too far ahead of the stream to be used."),
 )
 
 

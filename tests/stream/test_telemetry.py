@@ -34,6 +34,9 @@ class Lagging(Given):
     def lag(self) -> list[Lag]:
         return [Lag(0, 12, 3.5), Lag(2, 0, None)]
 
+    def out_of_order(self) -> dict[int, int]:
+        return {0: 3, 2: 0}
+
 
 def read(text: str) -> Values:
     return {
@@ -68,6 +71,7 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
         "learned_total": result["learned"],
         "first_total": result["first"],
         "late_total": result["late"],
+        "ahead_total": result["ahead"],
         "catalogue_items": result["catalogue"],
         "live_sessions": result["live_sessions"],
         "pending_clicks": 0,
@@ -80,6 +84,7 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
     assert values["nextclick_lag_records", ("0",)] == 12
     assert values["nextclick_lag_seconds", ("0",)] == 3.5
     assert values["nextclick_lag_records", ("2",)] == 0
+    assert values["nextclick_out_of_order_clicks_total", ("0",)] == 3
     assert ("nextclick_lag_seconds", ("2",)) not in values
     assert values["nextclick_snapshot_age_seconds", ()] >= 0
     assert values["nextclick_snapshot_seconds", ()] > 0
