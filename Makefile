@@ -1,5 +1,6 @@
 # make setup   a virtual environment in .venv with nextclick and the tools installed
 # make test    the quick tests              make slow    the slow ones
+# make test-noida    those that use a Kafka broker, on the small one from PyPI
 # make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
 # make soak    an hour of live clicks through a broker
 # make lint    ruff and mypy                make format  put the sources in their format
@@ -15,7 +16,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
 
-.PHONY: setup test slow soak bench lint format demo clean
+.PHONY: setup test test-noida slow soak bench lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -38,6 +39,9 @@ setup: .venv/dependencies
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-noida: setup
+	NEXTCLICK_TEST_KAFKA=noida $(BIN)/python -m pytest -m 'broker and not slow'
 
 slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 3600

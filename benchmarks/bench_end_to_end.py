@@ -172,7 +172,8 @@ def reading(opened: Callable[[], Source], batch: int) -> dict[str, float | None]
 def topic(log: Path, broker: str | None) -> Iterator[Callable[[], Source] | None]:
     """Give sources of a topic that holds the log's first clicks; None where no broker starts."""
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    from tests.brokers import Elsewhere, any_broker
+    from tests.brokers import Elsewhere
+    from tests.suite_broker import any_broker
 
     with tempfile.TemporaryDirectory() as folder:
         own = any_broker(Path(folder)) if broker is None else Elsewhere(broker, Path(folder))

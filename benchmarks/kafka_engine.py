@@ -30,7 +30,7 @@ from nextclick.connectors import (
 )
 from nextclick.stream.config import RunConfig
 from nextclick.stream.runner import run
-from tests.brokers import any_broker
+from tests.suite_broker import any_broker
 
 YOOCHOOSE = Path(__file__).parents[2] / "shared" / "data" / "yoochoose.csv.gz"
 

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from kafka import KafkaProducer
 
 from nextclick.connectors import KafkaSource, SimulatedShop, parse_address
-from tests.brokers import any_broker, make_topic
+from tests.brokers import make_topic
+from tests.suite_broker import any_broker
 
 CLICKS = 300_000
 RUNS: list[tuple[int, str | None]] = [(1, None), (4, None), (16, None), (4, "lz4"), (4, "zstd")]

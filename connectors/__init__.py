@@ -13,9 +13,10 @@ from .lag import Lag
 from .log import LogSource
 from .open import open_source
 from .pipe import PipeSource
+from .polled import check_polled
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, Sink, SinkError
+from .sinks import JsonLinesSink, RemoteSink, Sink, SinkError
 from .source import Source, SourceError
 
 __all__ = [
@@ -34,12 +35,14 @@ __all__ = [
     "PipeSource",
     "Position",
     "Rejected",
+    "RemoteSink",
     "Replay",
     "SimulatedShop",
     "Sink",
     "SinkError",
     "Source",
     "SourceError",
+    "check_polled",
     "client_settings",
     "dead_letter",
     "log_format",

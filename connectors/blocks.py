@@ -13,8 +13,17 @@ from .decode import UnusableError
 RAW = 64 << 10
 """Bytes of a rejected record that are kept at most."""
 
+LONGEST_DETAIL = 500
+"""Characters of the sentence on a rejected record at most."""
+
 PATIENCE = 1000
 """After so many rejected records in a row a poll returns with what it has."""
+
+MOST_BYTES = 16 << 20
+"""After so many bytes of rejected records a poll returns with what it has."""
+
+RECORD = 256
+"""Bytes that a record holds in memory besides its text, about."""
 
 
 @dataclass(slots=True)
@@ -40,6 +49,13 @@ class Decoded:
     clicks_given: int = 0
     rejected_given: int = 0
 
+    @property
+    def size(self) -> int:
+        """The bytes that the records hold in memory, about."""
+        ids = _text_size(self.sessions) + _text_size(self.items)
+        records = len(self.items) + len(self.rejected)
+        return ids + records * RECORD + sum(map(rejected_size, self.rejected))
+
     def __post_init__(self) -> None:
         """Take `before` as zeros where nothing is rejected."""
         if not self.rejected:
@@ -56,13 +72,28 @@ class Decoded:
         return self.given == len(self.items) + len(self.rejected)
 
 
+def rejected_size(record: Rejected) -> int:
+    """Return the bytes of text that a rejected record holds."""
+    return len(record.raw or b"") + len(record.key or b"") + len(record.detail)
+
+
+def _text_size(ids: list[Id]) -> int:
+    """Return the bytes of text in a column of ids, at most."""
+    try:
+        text = "".join(ids)  # type: ignore[arg-type]
+    except TypeError:  # There are integers among them.
+        text = "".join(map(str, ids))
+    return len(text) if text.isascii() else 4 * len(text)
+
+
 class Gathering:
     """One poll's clicks, gathered from blocks.
 
     Parameters
     ----------
     limit
-        The number of clicks that makes it full; `PATIENCE` rejected records in a row do so too.
+        The number of clicks that makes it full; `PATIENCE` rejected records in a row do so too,
+        and `MOST_BYTES` of rejected records.
 
     """
 
@@ -71,6 +102,7 @@ class Gathering:
             raise ValueError(f"a poll is for one click at least, not {limit}")
         self._room = limit
         self._patience = PATIENCE
+        self._bytes = MOST_BYTES
         self._sessions: list[Id] = []
         self._items: list[Id] = []
         self._times: list[NDArray[np.float64]] = []
@@ -79,7 +111,7 @@ class Gathering:
     @property
     def full(self) -> bool:
         """Whether the poll is to return."""
-        return not (self._room and self._patience)
+        return not (self._room and self._patience and self._bytes > 0)
 
     @property
     def empty(self) -> bool:
@@ -94,9 +126,13 @@ class Gathering:
             due = int(block.before[start]) if start < clicks else len(block.rejected)
             if block.rejected_given < due:
                 end = min(due, block.rejected_given + self._patience)
-                self._rejected += block.rejected[block.rejected_given : end]
-                self._patience -= end - block.rejected_given
-                block.rejected_given = end
+                for record in block.rejected[block.rejected_given : end]:
+                    self._rejected.append(record)
+                    self._patience -= 1
+                    self._bytes -= rejected_size(record)
+                    block.rejected_given += 1
+                    if self._bytes <= 0:
+                        break
                 continue
             # Clicks with as many rejected records before them stand side by side.
             run = int(np.searchsorted(block.before, block.before[start], side="right"))
@@ -115,9 +151,17 @@ class Gathering:
 
 
 class Decoding:
-    """Records as they are decoded one by one, to become a `Decoded`."""
+    """Records as they are decoded one by one, to become a `Decoded`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    keep_raw
+        Whether rejected records keep their bytes.
+
+    """
+
+    def __init__(self, keep_raw: bool = True) -> None:
+        self._keep_raw = keep_raw
         self._sessions: list[Id] = []
         self._items: list[Id] = []
         self._times: list[float] = []
@@ -140,11 +184,17 @@ class Decoding:
         key: bytes | None = None,
     ) -> None:
         """Add a record that cannot be used; of one larger than `RAW`, the start is kept."""
+        detail = fault.detail
+        if len(detail) > LONGEST_DETAIL:
+            detail = f"{detail[:LONGEST_DETAIL]}…"
+        if not self._keep_raw:
+            self._rejected.append(Rejected(fault.reason, detail, position))
+            return
         size = max(size, len(raw))
         self._rejected.append(
             Rejected(
                 fault.reason,
-                fault.detail,
+                detail,
                 position,
                 raw[:RAW],
                 None if key is None else key[:RAW],

@@ -56,7 +56,8 @@ class Rejected(msgspec.Struct, frozen=True):
     position
         Where the record stands: ``{"file": ..., "line": ...}``, or topic, partition, offset.
     raw
-        The record's bytes as they were read; at most the first 64 KiB.
+        The record's bytes as they were read, at most the first 64 KiB; None where the source was
+        told that nobody wants them.
     key
         The key of a topic's record, where it has one; at most the first 64 KiB.
     cut_from
@@ -67,7 +68,7 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
     detail: str
     position: Position
-    raw: bytes
+    raw: bytes | None = None
     key: bytes | None = None
     cut_from: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,15 @@ from .source import SourceError
 CHUNK = 1 << 20
 """Bytes given at a time, about."""
 
-COMPRESSIONS = (".gz", ".zst")
+SNIFFED = 512
+"""Bytes that the compression is told by."""
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """File name endings of compressed text."""
 
 
 class Decompressed:
-    """A file's bytes, decompressed where its name ends in ``.gz`` or ``.zst``.
+    """A file's bytes, decompressed where they are of gzip or zstd, whatever the file's name.
 
     A damaged file gives every byte that can be decompressed before the damage; `damage` then
     says what is wrong. Several compressed members, one after the other, are one stream.
@@ -28,6 +32,13 @@ class Decompressed:
     ----------
     path
         The file.
+
+    Attributes
+    ----------
+    compression
+        ``gzip``, ``zstd`` or None.
+    damage
+        What is wrong, once it was met.
 
     Raises
     ------
@@ -39,6 +50,7 @@ class Decompressed:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: str | None = None
+        self.compression: str | None = None
         try:
             self._file = path.open("rb")
         except IsADirectoryError as error:
@@ -47,6 +59,7 @@ class Decompressed:
             raise SourceError(f"{path}: there is no such file") from error
         except OSError as error:
             raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+        self.compression = self._find_compression()
 
     def chunks(self) -> Iterator[bytes]:
         """Give the bytes in order, about 1 MiB at a time; to be called once."""
@@ -61,17 +74,25 @@ class Decompressed:
         if size:
             yield b"".join(pieces)
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, so many at most; to be called in place of `chunks`."""
+        head = b""
+        for piece in self._pieces():
+            head += piece[: size - len(head)]
+            if len(head) == size:
+                break
+        return head
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
     def _pieces(self) -> Iterator[bytes]:
-        suffix = self.path.suffix.lower()
-        if suffix not in COMPRESSIONS:
+        if self.compression is None:
             yield from self._read(CHUNK)
             return
         # Small pieces bound what one call can inflate to: 1,000-fold in gzip, 32,000-fold in zstd.
-        make, size = (_gzip, 1 << 14) if suffix == ".gz" else (_zstd, 1 << 10)
+        make, size = (_gzip, 1 << 14) if self.compression == "gzip" else (_zstd, 1 << 10)
         members = _Members(make)
         taken = 0
         for raw in self._read(size):
@@ -86,6 +107,23 @@ class Decompressed:
                 yield piece
         if not members.whole:
             self.damage = "its compressed data are cut short"
+
+    def _find_compression(self) -> str | None:
+        """Tell the compression by the first bytes; by the name where those say nothing."""
+        named = COMPRESSIONS.get(self.path.suffix.lower())
+        if not self._file.seekable():
+            return named
+        try:
+            start = self._file.read(SNIFFED)
+            self._file.seek(0)
+        except OSError:
+            return named
+        if start.startswith(b"\x1f\x8b"):
+            return "gzip"
+        # An ordinary frame, or one to be skipped.
+        if start.startswith(b"\x28\xb5\x2f\xfd") or start[1:4] == b"\x2a\x4d\x18":
+            return "zstd"
+        return None if named is None or _is_text(start) else named
 
     def _read(self, size: int) -> Iterator[bytes]:
         try:
@@ -113,6 +151,19 @@ class Decompressed:
                 return
             if piece:
                 yield piece
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a file starts as text or Parquet, and not as compressed data that are damaged."""
+    if start.startswith(b"PAR1"):
+        return True
+    if not start or b"\0" in start:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Decompressor(Protocol):

@@ -18,8 +18,8 @@ def dead_letter(rejected: Rejected) -> dict[str, Any]:
     """Give a rejected record as a JSON object.
 
     Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
-    one that has a key. Where ``raw`` is only the start of a long record, ``cut_from`` is the whole
-    one's size in bytes.
+    one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the
+    start of a long record, ``cut_from`` is the whole one's size in bytes.
 
     Examples
     --------
@@ -52,6 +52,8 @@ class DeadLetterTopic:
         The brokers and the topic.
     settings
         kafka-python's keywords, as `client_settings` gives them.
+    resume_at
+        What `sync` gave to the snapshot that the run goes on from.
     tell
         Takes what a person should know: that the brokers are waited for.
 
@@ -76,10 +78,22 @@ class DeadLetterTopic:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         tell: Callable[[str], None] = say_nothing,
+        resume_at: Any = None,
     ) -> None:
         self.name = str(address)
         self.full = False
         self._publisher = Publisher(address, settings, tell=tell)
+        for record in resume_at["outbox"] if isinstance(resume_at, dict) else []:
+            self.write(record)
+
+    @property
+    def undelivered(self) -> int:
+        """How many records are not acknowledged."""
+        return len(self._publisher.unacknowledged())
+
+    def end_within(self, seconds: float) -> None:
+        """End every wait after so many seconds from now."""
+        self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
         """Take a rejected record as `dead_letter` gives it.
@@ -93,13 +107,18 @@ class DeadLetterTopic:
         letter = dict(record)
         key, raw = _bytes(letter, "key"), _bytes(letter, "raw")
         headers = [(name, str(value).encode()) for name, value in letter.items()]
-        self._publisher.send(raw or b"", key=key, headers=headers)
+        self._publisher.send(raw or b"", key=key, headers=headers, keep=record)
 
     def flush(self) -> None:
         """Do nothing: records are on their way."""
 
-    def sync(self) -> None:
-        """Wait until all records are acknowledged.
+    def sync(self) -> Any:
+        """Wait until all records are acknowledged; return those that are not.
+
+        Returns
+        -------
+        dict or None
+            Under ``outbox`` what was left where `end_within` has ended the wait.
 
         Raises
         ------
@@ -107,7 +126,9 @@ class DeadLetterTopic:
             One cannot be written.
 
         """
-        self._publisher.flush()
+        if self._publisher.flush():
+            return None
+        return {"outbox": self._publisher.unacknowledged()}
 
     def commit(self, length: Any) -> None:
         """Do nothing: what was written after a snapshot is written again after a kill."""

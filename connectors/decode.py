@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from .clicks import LATEST_TIME, Id, time_fault
 
 LONGEST_ID = 1024
-"""Characters of an id at most."""
+"""Characters, or digits, of an id at most."""
+
+_PAST_LONGEST: int = 10**LONGEST_ID
 
 EARLIEST_DATE = -62_135_596_800.0
 """The first day of the year 1, in epoch seconds: no date lies before it."""
@@ -63,7 +65,16 @@ def check_id(value: Id, field_name: str, missing: str) -> Id:
             "id_too_long",
             f"'{field_name}' has {len(value):,} characters; {LONGEST_ID:,} are allowed",
         )
+    if isinstance(value, int) and too_long(value):
+        raise UnusableError("id_too_long", f"'{field_name}' has more than {LONGEST_ID:,} digits")
     return value
+
+
+def too_long(value: Id) -> bool:
+    """Whether an id has more characters or digits than it may."""
+    if isinstance(value, str):
+        return len(value) > LONGEST_ID
+    return abs(value) >= _PAST_LONGEST
 
 
 def check_time(time: float) -> float:

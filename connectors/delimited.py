@@ -86,7 +86,7 @@ class DelimitedDecoder:
 
     def decode_lines(self, lines: Lines) -> Decoded:
         """Decode a block line by line."""
-        decoding = Decoding()
+        decoding = Decoding(self._form.keep_raw)
         for index, line in enumerate(lines.split()):
             try:
                 if lines.fault is not None:
@@ -185,7 +185,7 @@ class DelimitedDecoder:
         values = table[str(self._only)].to_numpy()
         wanted = np.asarray(values == self._only_value.decode(), dtype=np.bool_)
         others = np.flatnonzero(~wanted)
-        rejected = Decoding()
+        rejected = Decoding(self._form.keep_raw)
         for index in others.tolist():
             fault = self._not_a_click(values[index].encode())
             rejected.reject(fault, self._position(lines, index), *lines.raw(index))

@@ -38,8 +38,9 @@ class Doubles:
             count = int(double.sum())
             run = _leave_out(run, double) if count else run
         if len(run.offsets):
-            self._runs.append(run)
-            while self._runs[0].offsets[-1] < run.offsets[-1] - MEMORY:
+            if run.sequences.max(initial=-1) >= 0:
+                self._runs.append(_numbered(run))
+            while self._runs and self._runs[0].offsets[-1] < run.offsets[-1] - MEMORY:
                 self._runs.popleft()
         return run, count
 
@@ -53,6 +54,13 @@ class Doubles:
                 double[at] = True
             known[sequence] = click
         return double
+
+
+def _numbered(run: Run) -> Run:
+    """Return what is to be remembered of a run: its clicks, and where it ends."""
+    old = run.decoded
+    clicks = Decoded(old.sessions, old.items, old.times)
+    return Run(run.partition, clicks, run.offsets[-1:], run.clocks, run.sequences)
 
 
 def _clicks(run: Run) -> list[tuple[int, tuple[Id, Id, float]]]:

@@ -8,11 +8,17 @@ from typing import Literal
 
 import msgspec
 
+from .fields import check_fields, check_least
 from .source import SourceError
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def _parts_columns(delimiter: str) -> bool:
+    """Whether a text can stand between two columns."""
+    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
 
 
 class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,13 +42,17 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     only
         A column and the one value that makes a row a click (delimited text).
     delimiter
-        What stands between two columns; None: a tab in ``.tsv`` and ``.inter``, else a comma.
+        What stands between two columns; None: what the header shows.
     header
         False where the first line is data; the columns are then named "1", "2", "3" and so on.
+        If all columns are given by such numbers, it is told by the first line.
     gap
         Seconds without a click after which a user's session has ended.
     sort
-        The file is not in time order: read all of it, sort it by time, then serve it.
+        Whether the file is not in time order: read all of it, sort it by time, then serve it.
+        None, where nobody has said it, is as False but for RecBole's files.
+    keep_raw
+        Whether rejected records keep their bytes, as for dead letters.
 
     """
 
@@ -56,7 +66,21 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: str | None = None
     header: bool = True
     gap: float | None = None
-    sort: bool = False
+    sort: bool | None = None
+    keep_raw: bool = True
+
+    def __post_init__(self) -> None:
+        """Check types and values."""
+        check_fields(self)
+        check_least("LogFormat", "gap", self.gap, 0)
+        if self.session is None and self.user is None:
+            raise SourceError(
+                "a log needs a session column or a user column: give --session-column"
+            )
+        if self.delimiter is not None and not _parts_columns(self.delimiter):
+            raise SourceError(
+                f"--delimiter {self.delimiter!r}: it is one ASCII character, no quote"
+            )
 
 
 PRESETS: dict[str, LogFormat] = {
@@ -93,19 +117,21 @@ PRESETS: dict[str, LogFormat] = {
 def log_format(
     preset: str | None = None,
     *,
-    session_column: str | None = None,
-    user_column: str | None = None,
-    item_column: str | None = None,
-    time_column: str | None = None,
+    session_column: str | int | None = None,
+    user_column: str | int | None = None,
+    item_column: str | int | None = None,
+    time_column: str | int | None = None,
     time_unit: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     gap: float | None = None,
     sort: bool | None = None,
+    keep_raw: bool | None = None,
 ) -> LogFormat:
     """Make a format of a preset and of options that override it; None overrides nothing.
 
-    A user column without a session column means that sessions are cut by inactivity.
+    A user column without a session column means that sessions are cut by inactivity. A column is
+    a name, or its place, counted from 1.
 
     Raises
     ------
@@ -120,36 +146,30 @@ def log_format(
     True
 
     """
-    if preset is not None and preset not in PRESETS:
+    if preset is not None and preset not in list(PRESETS):
         raise SourceError(
-            f"--format {preset}: there is no such format{nearest(preset, PRESETS)}; "
+            f"--format {preset}: there is no such format{nearest(str(preset), PRESETS)}; "
             f"there are {', '.join(sorted(PRESETS))}"
         )
     base = LogFormat() if preset is None else PRESETS[preset]
-    session = base.session if session_column is None else session_column
+    session = base.session if session_column is None else str(session_column)
     if user_column is not None and session_column is None:
         session = None
-    if time_unit is not None and time_unit not in UNITS_PER_SECOND:
+    if time_unit is not None and time_unit not in list(UNITS_PER_SECOND):
         raise SourceError(f"--time-unit {time_unit}: it is one of {', '.join(UNITS_PER_SECOND)}")
-    if delimiter is not None and (
-        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'
-    ):
-        raise SourceError(f"--delimiter {delimiter!r}: it is one ASCII character, no quote")
     changes = {
-        "user": user_column,
-        "item": item_column,
-        "time": time_column,
+        "user": None if user_column is None else str(user_column),
+        "item": None if item_column is None else str(item_column),
+        "time": None if time_column is None else str(time_column),
         "unit": time_unit,
         "delimiter": delimiter,
         "header": header,
         "gap": gap,
         "sort": sort,
+        "keep_raw": keep_raw,
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    chosen = msgspec.structs.replace(base, session=session, **given)
-    if chosen.session is None and chosen.user is None:
-        raise SourceError("a log needs a session column or a user column: give --session-column")
-    return chosen
+    return msgspec.structs.replace(base, session=session, **given)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -160,22 +180,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def find_column(columns: list[str], name: str, option: str, where: str) -> int:
-    """Give the index of a column; a header such as ``item_id:token`` is known as ``item_id``.
+    """Return the index of a column, given by its name or by its place, counted from 1.
+
+    A header such as ``item_id:token`` is known as ``item_id``. A name goes before a place.
 
     Raises
     ------
     SourceError
-        The log has no such column; the message lists those that it has.
+        The log has no such column, or two; the message lists those that it has.
 
     """
-    for index, column in enumerate(columns):
-        if column == name or column.partition(":")[0] == name:
-            return index
+    found = [at for at, column in enumerate(columns) if column == name]
+    found = found or [at for at, column in enumerate(columns) if column.partition(":")[0] == name]
+    if len(found) > 1:
+        places = " and ".join(str(at + 1) for at in found[:3])
+        raise SourceError(
+            f"{where}: there are {len(found)} columns '{name}', at {places}: give the place of "
+            f"the right one with {option}, or rename the other"
+        )
+    if found:
+        return found[0]
+    if name.isdecimal() and 0 < int(name) <= len(columns):
+        return int(name) - 1
     listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
     more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
     raise SourceError(
         f"{where}: there is no column '{name}'{nearest(name, columns)}; the columns are: "
-        f"{listed}{more}. Name the right one with {option}, or choose a --format"
+        f"{listed}{more}. Name the right one with {option}, or give its place (from 1 on, and of "
+        f"all three columns where the file has no header), or choose a --format"
     )
 
 
@@ -187,7 +219,7 @@ def find_click(
     Raises
     ------
     SourceError
-        The log lacks one of them, or one column is named twice.
+        The log lacks one of them, one column stands for two of them, or two have its name.
 
     """
     by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
@@ -199,6 +231,12 @@ def find_click(
     time = find_column(columns, form.time, "--time-column", where)
     if len({key, item, time}) < 3:
         raise SourceError(f"{where}: session, item and time must be three different columns")
+    for index in (key, item, time):
+        if (count := columns.count(columns[index])) > 1:
+            raise SourceError(
+                f"{where}: {count} columns are named {columns[index]!r}, and it cannot be told "
+                "which one is meant: give them different names"
+            )
     return (key, item, time), by_user
 
 

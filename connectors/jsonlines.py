@@ -19,11 +19,15 @@ from .decode import (
     check_time,
     dates_to_times,
     parse_time,
+    too_long,
     usable_times,
 )
 from .formats import UNITS_PER_SECOND, LogFormat
 from .lines import Lines
 from .source import SourceError
+
+MISSING = msgspec.Raw(b"null")
+"""What stands for a field that an object does not have."""
 
 ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
 """What stands for a part of a click that is not in the object."""
@@ -57,6 +61,7 @@ class JsonLinesDecoder:
         if len(set(names.values())) < len(names):
             raise SourceError(f"{name}: session, item and time must be three different fields")
         self._name = name
+        self._keep_raw = form.keep_raw
         self._names = names = {part: names[part] for part in names if part not in without}
         self._per_second = UNITS_PER_SECOND[form.unit]
         kinds = {"session": str | int, "item": str | int, "time": float | str}
@@ -68,6 +73,10 @@ class JsonLinesDecoder:
             gc=False,
         )
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line)
+        # Only which fields are there: nothing is made of what else an object may hold.
+        fields = [(part, msgspec.Raw, msgspec.field(default=MISSING)) for part in names]
+        there = msgspec.defstruct("Fields", fields, rename=names, gc=False)
+        self._fields: msgspec.json.Decoder[Any] = msgspec.json.Decoder(there)
         self.by_user = form.session is None
 
     def decode(self, lines: Lines) -> Decoded:
@@ -80,7 +89,7 @@ class JsonLinesDecoder:
 
     def decode_lines(self, lines: Lines) -> Decoded:
         """Decode a block line by line."""
-        decoding = Decoding()
+        decoding = Decoding(self._keep_raw)
         for index, line in enumerate(lines.split()):
             try:
                 if lines.fault is not None:
@@ -154,16 +163,16 @@ class JsonLinesDecoder:
     def _misfit(self, line: bytes, message: str) -> UnusableError:
         """Say which field of a line of valid JSON does not fit, and how."""
         try:
-            fields = msgspec.json.decode(line)
+            fields = self._fields.decode(line)
+        except msgspec.ValidationError:
+            return UnusableError("wrong_type", "the line is not a JSON object")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return UnusableError("bad_json", message)
-        if not isinstance(fields, dict):
-            return UnusableError("wrong_type", "the line is not a JSON object")
         for part, name in self._names.items():
-            if fields.get(name) is None:
+            if bytes(getattr(fields, part)) == b"null":
                 return UnusableError(f"no_{part}", f"there is no '{name}'")
         return UnusableError("wrong_type", message)
 
 
 def _too_long(ids: list[Id]) -> bool:
-    return any(isinstance(value, str) and len(value) > LONGEST_ID for value in ids)
+    return any(map(too_long, ids))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .blocks import Decoded, Gathering
 from .clicks import Clicks, Position
+from .fields import check_least, check_type
 from .formats import LogFormat
 from .kafka_missing import Missing
 from .kafka_reader import TopicReader
@@ -17,14 +18,15 @@ from .kafka_settings import KafkaAddress
 from .lag import Lag
 from .merge import Merged
 from .records import RecordDecoder
-from .source import SourceError
+from .source import SourceError, check_kind, other_source
 
 
 class KafkaSource:
     """A topic, its partitions merged by time.
 
-    A position is ``{"topic": ..., "partitions": {"0": next offset, ...}}``, of what `poll` has
-    given. Records of aborted transactions are never read.
+    A position is ``{"kind": "topic", "topic": its name, "id": its id, "partitions": {"0": next
+    offset, ...}}``, of what `poll` has given; without ``id`` where the brokers give topics none.
+    Records of aborted transactions are never read.
 
     Parameters
     ----------
@@ -43,9 +45,10 @@ class KafkaSource:
     time_from
         Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier clicks of other partitions.
     on_missing_offsets
-        Where to go on if the position is no longer there; None: that is an error.
+        Where to go on if the records at the position are gone or cannot be read, and in a topic
+        that was made anew; None: that is an error.
     start
         Where to begin without a position.
     group
@@ -68,11 +71,28 @@ class KafkaSource:
         until_end: bool = False,
         session_from: Literal["field", "key"] = "field",
         time_from: Literal["field", "record"] = "field",
-        idle: float = 1.0,
+        idle: float = 0.2,
         on_missing_offsets: Missing | None = None,
         start: Missing = "earliest",
         group: str = "nextclick",
     ) -> None:
+        if not isinstance(address, KafkaAddress):
+            raise SourceError(f"KafkaSource: address is {address!r}: give a KafkaAddress")
+        given: dict[str, tuple[Any, Any]] = {
+            "form": (form, LogFormat | None),
+            "session_from": (session_from, Literal["field", "key"]),
+            "time_from": (time_from, Literal["field", "record"]),
+            "until_end": (until_end, bool),
+            "idle": (idle, float),
+            "on_missing_offsets": (on_missing_offsets, Missing | None),
+            "start": (start, Missing),
+            "group": (group, str),
+        }
+        for name, (value, kind) in given.items():
+            check_type("KafkaSource", name, value, kind)
+        check_least("KafkaSource", "idle", idle, 0)
+        if partitions is not None:
+            partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
         form = form if form is not None else LogFormat()
         self._topic = address.topic
         decoder = RecordDecoder(form, address.topic, session_from, time_from)
@@ -90,6 +110,8 @@ class KafkaSource:
         )
         self._begun = False
         self._next: dict[int, int] = {}
+        self._identity = self._reader.identity
+        self._generation = 0
         self._block: _Block | None = None
 
     @property
@@ -121,7 +143,7 @@ class KafkaSource:
             if gathering.full:
                 break
             patience = deadline - time.monotonic() if gathering.empty else 0.0
-            merged, ended = self._merged(patience)
+            merged, ended = self._merged(patience, gathering.empty)
             if merged is None:
                 break
             self._block = _Block(merged)
@@ -137,21 +159,23 @@ class KafkaSource:
         Raises
         ------
         SourceError
-            It is one in another topic, or its offsets are no longer there.
+            It is one in another source, or its offsets are no longer there.
 
         """
         if self._begun:
             raise SourceError("a topic can be read from another position only before it is polled")
+        here = f"the topic {self._topic!r}"
+        check_kind(position, "topic", here)
         if position.get("topic", self._topic) != self._topic:
-            raise SourceError(
-                f"the snapshot was taken of the topic {position['topic']!r}, not of "
-                f"{self._topic!r}: name that one, or start anew with --fresh"
-            )
-        self._begin({int(number): at for number, at in position.get("partitions", {}).items()})
+            raise other_source(position, here)
+        offsets = {int(number): at for number, at in position.get("partitions", {}).items()}
+        self._begin(offsets, position.get("id"))
 
     def commit(self, position: Position) -> None:
         """Commit a position's offsets to the group, where tools that show the lag look."""
-        if position.get("partitions"):
+        with self._reader.changed:
+            same = position.get("id") in (None, self._reader.identity)
+        if position.get("partitions") and same:
             self._reader.commit({int(n): at for n, at in position["partitions"].items()})
 
     def close(self) -> None:
@@ -159,23 +183,41 @@ class KafkaSource:
         self._reader.close()
 
     def lag(self) -> list[Lag]:
-        """Tell how far each partition's given records lie behind its end."""
+        """Tell how far each partition's given records lie behind its end; none before the start."""
         reader = self._reader
         with reader.changed:
+            self._follow()
             now = time.monotonic()
             return [
                 reader.ends.lag(number, self._offset(number), now)
                 for number in sorted(reader.partitions)
+                if number in reader.first
             ]
 
-    def _begin(self, offsets: dict[int, int]) -> None:
-        self._reader.begin(offsets)
+    def out_of_order(self) -> dict[int, int]:
+        """Return, by partition, the clicks that were given out of the order of time."""
+        reader = self._reader
+        with reader.changed:
+            return {number: reader.merge.out_of_order[number] for number in reader.partitions}
+
+    def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
+        self._reader.begin(offsets, identity)
         self._begun = True
 
     def _position(self) -> Position:
         with self._reader.changed:
+            self._follow()
             offsets = {str(number): self._offset(number) for number in self._reader.partitions}
-        return {"topic": self._topic, "partitions": offsets}
+        named = {} if self._identity is None else {"id": self._identity}
+        return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
+
+    def _follow(self) -> None:
+        """Count in the topic that is read now, if it was made anew; all of the old was given."""
+        reader = self._reader
+        if reader.generation != self._generation:
+            self._generation = reader.generation
+            self._next.clear()
+        self._identity = reader.identity
 
     def _offset(self, number: int) -> int:
         """Give the offset after all of a partition that was given."""
@@ -191,20 +233,41 @@ class KafkaSource:
             return max(given, reader.read[number])
         return given
 
-    def _merged(self, patience: float) -> tuple[Merged | None, bool]:
-        """Wait for merged records; give them, or say whether there will never be more."""
+    def _merged(self, patience: float, may_fail: bool) -> tuple[Merged | None, bool]:
+        """Wait for merged records; return them, or whether there will never be more.
+
+        An error is raised once all that was read before it was given, and only where it `may_fail`:
+        not while records taken before are still to be returned.
+        """
         reader = self._reader
         deadline = time.monotonic() + patience
         with reader.changed:
             while True:
-                if reader.error is not None:
-                    raise reader.error
-                merged = reader.merge.take()
-                if merged is not None or reader.merge.ended:
-                    return merged, merged is None
-                if (left := deadline - time.monotonic()) <= 0:
+                self._follow()
+                now = time.monotonic()
+                merged = reader.merge.take(now)
+                if merged is not None:
+                    return merged, False
+                if (error := self._error()) is not None:
+                    if may_fail:
+                        raise error
                     return None, False
-                reader.changed.wait(left)
+                if reader.draining:
+                    reader.drained = reader.merge.ended
+                    reader.changed.notify_all()
+                elif reader.merge.ended:
+                    return None, True
+                if now >= deadline:
+                    return None, False
+                reader.changed.wait(max(0.0, min(deadline, reader.merge.due()) - now))
+
+    def _error(self) -> SourceError | None:
+        """Return why it cannot be read on, once all before that was given."""
+        reader = self._reader
+        for number, error in reader.damaged.items():
+            if not reader.merge.waiting(number):
+                return error
+        return reader.error
 
 
 class _Block:

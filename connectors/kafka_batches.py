@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
+import zstandard
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, UnsupportedCodecError
 from numpy.typing import NDArray
+
+from .source import SourceError
 
 MANY = 30
 """Records of a batch from which on reading by the column is the faster way."""
+
+LARGE = 16 << 20
+"""Bytes of a batch from which on its records are read one at a time: by the column all of them
+would be held at once."""
+
+MOST_BYTES = 256 << 20
+"""Bytes of a batch, decompressed, at most."""
+
+PIECE = 256 << 10
+"""Bytes that are decompressed at a time."""
 
 
 NUMBERED = np.frombuffer(b"\x02\x10sequence\x10", np.uint8)
@@ -45,6 +60,42 @@ class Record(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
 
 
+class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]
+    """A batch of records cannot be read.
+
+    Parameters
+    ----------
+    partition
+        Where it is.
+    offset
+        The first of its records that was to be read.
+    why
+        What is wrong with it.
+    guesses
+        What may be the offset after it, the likeliest first: its own numbers may be damaged too.
+
+    """
+
+    def __init__(self, partition: int, offset: int, why: str, guesses: Sequence[int] = ()) -> None:
+        super().__init__(why)
+        self.partition = partition
+        self.offset = offset
+        self.why = why
+        self.guesses = guesses
+
+    def after(self, end: int) -> int:
+        """Return where to read on without it, at the least one offset on.
+
+        Parameters
+        ----------
+        end
+            The offset after the newest record of its partition.
+
+        """
+        likely = (guess for guess in self.guesses if self.offset < guess <= end)
+        return next(likely, self.offset + 1)
+
+
 def read_quickly(consumer: Any) -> None:
     """Have a consumer give `Record` in place of kafka-python's own records."""
     consumer._fetcher.PartitionRecords = PartitionRecords
@@ -73,26 +124,72 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
     with kafka-python.
     """
 
+    def __init__(self, fetch_offset: int, tp: Any, records: Any, **more: Any) -> None:
+        super().__init__(fetch_offset, tp, records, **more)
+        if records.size_in_bytes() and not records.has_next():
+            raise DamagedBatchError(tp.partition, fetch_offset, "a length in them is wrong")
+
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Record]:
-        while (batch := records.next_batch()) is not None:
-            if self.check_crcs and not batch.validate_crc():
-                raise CorruptRecordError(
-                    f"partition {tp.partition}: the records from offset {batch.base_offset} on do "
-                    f"not have their checksum"
-                )
-            if batch.magic == 2 and self._skipped(batch):
-                self.next_fetch_offset = batch.next_offset
-                continue
-            many = batch.magic == 2 and batch.records_count >= MANY
-            yield from parse(batch) if many else one_by_one(batch)
+        while records.has_next():
+            batch: Any = None
+            try:
+                batch = records.next_batch()
+                skipped, unpacked = self._unpack(tp.partition, batch)
+            except (UnsupportedCodecError, SourceError):
+                raise
+            except Exception as error:
+                raise self._damage(tp.partition, batch, records, error) from error
+            if not skipped:
+                yield from unpacked
             if batch.magic == 2:
                 # The batch may end with records that compaction has removed.
                 self.next_fetch_offset = batch.next_offset
         self.drain()
 
+    def _unpack(self, partition: int, batch: Any) -> tuple[bool, Iterator[Record]]:
+        """Check a batch, and read its records, unless it has none that may be read."""
+        if batch.magic not in (0, 1, 2):
+            raise CorruptRecordError(f"its format is unknown ({batch.magic})")
+        if self.check_crcs and not batch.validate_crc():
+            raise CorruptRecordError("they do not have their checksum")
+        if batch.magic == 2 and batch.next_offset <= self.next_fetch_offset:
+            # The checksum is not over the offset.
+            raise CorruptRecordError(f"they stand at offset {batch.base_offset}")
+        if batch.magic == 2 and self._skipped(batch):
+            return True, iter(())
+        if batch.magic == 2:
+            decompress(batch, f"partition {partition}")
+        many = batch.magic == 2 and batch.records_count >= MANY
+        return False, parse(batch) if many else iter(list(one_by_one(batch)))
+
+    def _damage(
+        self, partition: int, batch: Any, records: Any, error: Exception
+    ) -> DamagedBatchError:
+        """Tell which records cannot be read: up to where the next batch begins, if it is there."""
+        offset = self.next_fetch_offset
+        guesses: list[int] = []
+        if batch is not None:
+            offset = max(offset, batch.base_offset)
+            if batch.magic == 2:
+                spans = batch.last_offset_delta + 1, batch.records_count
+                guesses = [batch.next_offset, *(offset + span for span in spans)]
+        try:
+            following = records.next_batch()
+        except CorruptRecordError:
+            following = None
+        if following is not None:
+            guesses.insert(0, following.base_offset)
+        why = str(error.args[0]) if error.args else type(error).__name__
+        return DamagedBatchError(partition, offset, why, guesses)
+
     def take(self, n: int | None = None) -> list[Record]:
         """Give the next n records; to be fetched next is what comes after the last of them."""
-        records: list[Record] = super().take(n)
+        try:
+            records: list[Record] = super().take(n)
+        except DamagedBatchError:
+            # Else kafka-python would ask this for more, for ever.
+            self.drain()
+            raise
         if records:
             self.next_fetch_offset = max(self.next_fetch_offset, records[-1].offset + 1)
         return records
@@ -106,6 +203,52 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
                 self.aborted_producer_ids.discard(batch.producer_id)
             return True
         return bool(self._is_batch_aborted(batch))
+
+
+def decompress(batch: Any, where: str) -> None:
+    """Decompress a batch, but no more of it than fits into memory.
+
+    kafka-python has no bound: a batch of 1 MB can become 30 GB. The other codecs, snappy and lz4,
+    make far less of it, and are left to kafka-python.
+
+    Parameters
+    ----------
+    batch
+        The batch.
+    where
+        Its partition, for the message.
+
+    Raises
+    ------
+    SourceError
+        The batch is too large.
+
+    """
+    readers = {batch.CODEC_GZIP: _gzip_reader, batch.CODEC_ZSTD: _zstd_reader}
+    reader = readers.get(batch.compression_type)
+    if reader is None or batch._decompressed:
+        return
+    pieces = bytearray()
+    with reader(bytes(memoryview(batch._buffer)[batch._pos :])) as stream:
+        while piece := stream.read(PIECE):
+            pieces += piece
+            if len(pieces) > MOST_BYTES:
+                raise SourceError(
+                    f"{where}: the records from offset {batch.base_offset} to "
+                    f"{batch.last_offset} are one batch of more than {MOST_BYTES >> 20} MiB when "
+                    f"decompressed, too large to be read: have smaller batches written; to go on "
+                    f"behind it, delete the records before offset {batch.last_offset + 1} with "
+                    f"kafka-delete-records.sh and give --on-missing-offsets earliest"
+                )
+    batch._buffer, batch._pos, batch._decompressed = pieces, 0, True
+
+
+def _gzip_reader(data: bytes) -> Any:
+    return gzip.GzipFile(fileobj=io.BytesIO(data))
+
+
+def _zstd_reader(data: bytes) -> Any:
+    return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
 
 
 def one_by_one(batch: Any) -> Iterator[Record]:
@@ -128,6 +271,8 @@ def parse(batch: Any) -> Iterator[Record]:
 
     """
     batch._maybe_uncompress()
+    if len(batch._buffer) - batch._pos > LARGE:
+        return one_by_one(batch)
     data = bytes(memoryview(batch._buffer)[batch._pos :])
     try:
         return _columns(batch, data)

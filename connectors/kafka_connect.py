@@ -13,11 +13,16 @@ from kafka.errors import (
     AuthorizationError,
     CorruptRecordError,
     KafkaConfigurationError,
+    KafkaConnectionError,
     KafkaError,
+    RetriableError,
     SaslAuthenticationFailedError,
     UnsupportedCodecError,
 )
+from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from .source import SourceError
 
@@ -77,6 +82,17 @@ CAUSES: dict[str, str] = {
 """What kafka-python writes into its log, and what it means; the first that fits is taken."""
 
 
+NOT_REACHED = re.compile(r"Not reached, as (?P<kind>named|advertised): (?P<place>\S+)")
+"""What is written into the log where a broker has never been reached at an address."""
+
+ADVERTISED = tuple(
+    CAUSES[pattern]
+    for pattern in CAUSES
+    if re.search("mismatch|DNS|ECONNREFUSED|timed out", pattern)
+)
+"""Causes that lie in the address which a broker names, where it is not the one that was given."""
+
+
 def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: Any) -> Any:
     """Make one of kafka-python's clients, of those of the settings that it knows.
 
@@ -99,28 +115,78 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     """
     chosen = {**DEFAULTS, **settings, **more}
     given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
-    made: list[KafkaNetClient] = []
-
-    def client(**configs: Any) -> KafkaNetClient:
-        made.append(_Client(**configs))
-        return made[-1]
-
+    clients = _Clients()
     with explained(servers):
         try:
-            return kind(bootstrap_servers=servers, kafka_client=client, **given)
+            return kind(bootstrap_servers=servers, kafka_client=clients, **given)
         except BaseException:
             # A client that is not made whole leaves its thread behind.
-            for one in made:
+            for one in clients.made:
                 one.close()
             raise
 
 
-class _Client(KafkaNetClient):  # type: ignore[misc]
-    """A client that answers where it cannot connect, in place of an error.
+def topic_id(consumer: Any, topic: str) -> str | None:
+    """Return the id that the brokers gave a topic, as the consumer's metadata has it.
 
-    After such an error kafka-python 3.0's producer forgets the request of a transaction that it
-    was about to send, and waits for its answer for ever; after False it tries again.
+    Parameters
+    ----------
+    consumer
+        One that `connect` has made.
+    topic
+        The topic's name.
+
+    Returns
+    -------
+    str or None
+        A topic that is deleted and made anew has another one. None where the brokers give none:
+        those before Kafka 2.8, and some that only speak Kafka's protocol.
+
     """
+    for client in consumer.config["kafka_client"].made:
+        find = getattr(client.cluster, "topic_id", None)
+        found = find(topic) if find is not None else None
+        if found is not None and found.int:
+            return str(found)
+    return None
+
+
+class _Clients:
+    """Makes the connections of one of kafka-python's clients, and keeps them at hand."""
+
+    def __init__(self) -> None:
+        self.made: list[KafkaNetClient] = []
+
+    def __call__(self, **configs: Any) -> KafkaNetClient:
+        self.made.append(_Client(**configs))
+        return self.made[-1]
+
+
+class _Client(KafkaNetClient):  # type: ignore[misc]
+    """A client whose failures kafka-python 3.0's producer gets over.
+
+    After an error from `await_ready` it forgets the request of a transaction that it was about to
+    send, and waits for its answer for ever; after False it tries again. A request of a transaction
+    that a broker has not answered in time ends the producer for good, unless that looks like a
+    connection that was lost.
+    """
+
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net, _Manager(net, **configs), **configs)
+
+    def send(self, node_id: Any, request: Any, **more: Any) -> Future:
+        """Send a request; whatever may pass fails it as a lost connection does."""
+        answered = Future()
+
+        def fail(error: BaseException) -> None:
+            passing = isinstance(error, RetriableError)
+            answered.failure(KafkaConnectionError(str(error)) if passing else error)
+
+        sent = super().send(node_id, request, **more)
+        sent.add_callback(answered.success)
+        sent.add_errback(fail)
+        return answered
 
     def await_ready(self, *arguments: Any, **more: Any) -> bool:
         """Say whether a node can be sent to."""
@@ -128,6 +194,23 @@ class _Client(KafkaNetClient):  # type: ignore[misc]
             return bool(super().await_ready(*arguments, **more))
         except KafkaError:
             return False
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Connections, with a word in the log on which of the brokers' own addresses fail."""
+
+    async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
+        await super()._connect(node, conn, **more)
+        place = f"{node.host}:{node.port}"
+        if not conn.closed:
+            _REACHED.add(place)
+        elif not self.closed and place not in _REACHED:
+            kind = "named" if self.cluster.is_bootstrap(node.node_id) else "advertised"
+            logging.getLogger("kafka").warning("Not reached, as %s: %s", kind, place)
+
+
+_REACHED: set[str] = set()
+"""Places where this process has reached a broker."""
 
 
 @contextmanager
@@ -188,7 +271,17 @@ class KafkaLog(logging.Handler):
     def cause(self, otherwise: str) -> str:
         """Say why a broker was not reached; `otherwise` where the log does not tell."""
         written = [*self._messages, otherwise]
-        for pattern, sentence in CAUSES.items():
+        sentence = otherwise
+        for pattern, known in CAUSES.items():
             if any(re.search(pattern, message) for message in written):
-                return sentence
-        return otherwise
+                sentence = known
+                break
+        places = [match for message in written if (match := NOT_REACHED.search(message))]
+        advertised = [match["place"] for match in places if match["kind"] == "advertised"]
+        if not advertised or len(advertised) < len(places) or sentence not in ADVERTISED:
+            return sentence
+        what = sentence.partition(":")[0]
+        return (
+            f"a broker answers there and names {advertised[-1]} as its own address, which cannot "
+            f"be reached from here ({what}): set advertised.listeners of the broker to one that can"
+        )

@@ -1,14 +1,20 @@
-"""Offsets at which reading was to go on, and which are no longer there."""
+"""Records at which reading was to go on, and which are gone or cannot be read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
+from .kafka_batches import DamagedBatchError
 from .kafka_settings import KafkaAddress
-from .source import SourceError
+from .source import BEGIN_FROM, SourceError
 
 Missing = Literal["earliest", "latest"]
 """Where to go on."""
+
+
+class TopicGoneError(SourceError):
+    """The topic that was read is no longer there: what was read of it cannot be read again."""
 
 
 class MissingOffsets:
@@ -24,7 +30,7 @@ class MissingOffsets:
     Attributes
     ----------
     notes
-        What a person should know, by partition.
+        What a person should know, by partition; of the topic as a whole under -1.
 
     """
 
@@ -32,9 +38,10 @@ class MissingOffsets:
         self._address = address
         self._policy = policy
         self.notes: dict[int, str] = {}
+        self._damages: dict[int, int] = {}
 
     def instead(self, number: int, offset: int, begin: int, end: int) -> int:
-        """Give the offset to go on at in a partition that holds others than the one wanted.
+        """Return the offset to go on at in a partition that holds others than the one wanted.
 
         Parameters
         ----------
@@ -67,4 +74,72 @@ class MissingOffsets:
             )
         chosen = begin if self._policy == "earliest" else end
         self.notes[number] = f"{lost}{why}; it went on at {chosen}"
+        return chosen
+
+    def made_anew(
+        self,
+        then: str,
+        now: str,
+        begins: Mapping[int, int],
+        ends: Mapping[int, int],
+    ) -> dict[int, int]:
+        """Return the offsets to go on at in a topic that has another id than the one read.
+
+        Parameters
+        ----------
+        then, now
+            The id of the topic that was read, and that of the topic of this name.
+        begins, ends
+            For each of its partitions the oldest offset, and the one after the newest.
+
+        Raises
+        ------
+        TopicGoneError
+            There is no policy; the message names the remedies.
+
+        """
+        told = (
+            f"{self._address}: the topic was made anew, or is that of other brokers: it has the id "
+            f"{now}, and the one that was read had {then}"
+        )
+        if self._policy is None:
+            raise TopicGoneError(
+                f"{told}. To go on with the new one give --on-missing-offsets earliest (from its "
+                f"beginning) or latest (what comes), {BEGIN_FROM}"
+            )
+        where = "from its beginning" if self._policy == "earliest" else "from its end"
+        self.notes = {-1: f"{told}; the new one is read {where}"}
+        return dict(begins if self._policy == "earliest" else ends)
+
+    def damaged(self, damage: DamagedBatchError, end: int) -> int:
+        """Return the offset to go on at in a partition with records that cannot be read.
+
+        Parameters
+        ----------
+        damage
+            Which they are.
+        end
+            The offset after the partition's newest record.
+
+        Raises
+        ------
+        SourceError
+            There is no policy; the message names the remedies.
+
+        """
+        number, after = damage.partition, damage.after(end)
+        told = (
+            f"{self._address}: partition {number}: the records from offset {damage.offset} to "
+            f"{after - 1} cannot be read, disk or network has damaged them: {damage.why}"
+        )
+        if self._policy is None:
+            raise SourceError(
+                f"{told}. All before it was taken. Restore the partition from another replica, or "
+                f"leave these records out with --on-missing-offsets earliest (on with the batch "
+                f"after them) or latest (on with what comes)"
+            )
+        chosen = after if self._policy == "earliest" else max(end, after)
+        self._damages[number] = self._damages.get(number, 0) + 1
+        times = f" (such place {self._damages[number]:,})" if self._damages[number] > 1 else ""
+        self.notes[number] = f"{told}{times}; it went on at {chosen}"
         return chosen

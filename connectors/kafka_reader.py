@@ -4,36 +4,60 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from kafka import KafkaConsumer
-from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import (
+    CorruptRecordError,
+    InvalidRecordError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+    UnknownError,
+)
 from kafka.structs import TopicPartition
 
+from .disorder import ClockNotes
 from .doubles import MEMORY, Doubles
-from .kafka_batches import give_what_was_parked, read_quickly
+from .kafka_batches import DamagedBatchError, give_what_was_parked, read_quickly
 from .kafka_connect import KafkaLog, connect, explained, unreadable
+from .kafka_damage import UnreadByBroker
 from .kafka_group import GroupOffsets
-from .kafka_missing import Missing, MissingOffsets
+from .kafka_missing import Missing, MissingOffsets, TopicGoneError
 from .kafka_settings import KafkaAddress
 from .kafka_watch import TopicWatch
 from .lag import Ends
 from .merge import Merge
 from .records import RecordDecoder
-from .source import SourceError
+from .source import REMEDIES, SourceError
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
 
+BUFFERED_BYTES = 64 << 20
+"""Bytes that these records hold, of all partitions together."""
+
+POLLED_BYTES = 16 << 20
+"""Bytes of the records of one poll, about: as many are asked for as had so many in the last."""
+
+FIRST_POLL = 500
+"""Records of the first poll, when their sizes are not known yet."""
+
 POLL_MS = 100
+
+CLOSING_SECONDS = 2.0
+"""How long the thread may take to end when the reader is closed."""
+
+STALL = 30.0
+"""Seconds for which a live topic waits for a partition that does not give what lies in it."""
 
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
     # With more at once fewer round trips are waited for.
     "max_partition_fetch_bytes": 2 << 20,
-    # So soon a topic's new partitions are found, and that it is deleted.
-    "metadata_max_age_ms": 5_000,
+    # So soon a topic's new partitions are found, and that it is deleted or made anew.
+    "metadata_max_age_ms": 1_000,
     "request_timeout_ms": 10_000,
     # On one connection the brokers answer in turn: looking at the ends waits for a fetch.
     "fetch_max_wait_ms": 100,
@@ -57,7 +81,7 @@ class TopicReader:
     partitions
         Only these; None: all, also those that are added later.
     idle
-        Seconds that a silent partition holds the others back.
+        Seconds that a click of a live topic waits for earlier ones of other partitions.
     until_end
         End where the partitions ended when this was made.
     on_missing
@@ -81,9 +105,21 @@ class TopicReader:
     ends
         Where each partition ended, and when it was first seen to.
     anew
-        Partitions that were made anew: the offsets given so far are those of the old ones.
+        Partitions that were made anew: the offsets given so far are those of the old ones. Only
+        where the brokers give topics no ids; else see `generation`.
+    identity
+        The id of the topic that is read; None where the brokers give none.
+    generation
+        How often the topic was made anew since `begin`: what is in the merge, and all offsets
+        here, are of the last one.
+    draining, drained
+        Whether the topic was found to be made anew, and what was read of the old one is still to
+        be given; whether it has been, which whoever takes from the merge says.
     error
         Why the thread has ended, where it could not go on.
+    damaged
+        For each partition that cannot be read on why; the others are read all the same, since
+        what was read of this one may have to wait for them.
     doubles
         Records that were left out because a broker had taken them twice.
 
@@ -104,23 +140,34 @@ class TopicReader:
     ) -> None:
         self._address = address
         self._decoder = decoder
+        self._wanted = None if partitions is None else list(partitions)
+        self._until_end = until_end
         self._growing = partitions is None and not until_end
         self._missing = MissingOffsets(address, on_missing)
         self._start = start
         self.changed = threading.Condition()
-        self.merge = Merge(idle)
+        self._idle = idle
+        self.merge = self._merge()
         self.first: dict[int, int] = {}
         self.read: dict[int, int] = {}
         self.ends = Ends()
         self.anew: set[int] = set()
+        self.identity: str | None = None
+        self.generation = 0
+        self.draining = self.drained = False
+        self.damaged: dict[int, SourceError] = {}
         self.error: SourceError | None = None
         self.doubles = 0
+        self._unread = UnreadByBroker(address)
         self._gained: list[str] = []
         self._seen: dict[int, Doubles] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
         settings = {**DEFAULTS, **settings}
+        self._most_records = int(settings["max_poll_records"])
+        self._most = min(FIRST_POLL, self._most_records)
         self._group = GroupOffsets(address, settings, group)
+        self._clocks = ClockNotes(str(address), idle)
         self._log = KafkaLog()
         self._log.__enter__()
         self._consumer: Any = None
@@ -136,7 +183,8 @@ class TopicReader:
             read_quickly(self._consumer)
             self._watch = TopicWatch(self._consumer, address, self._log)
             with explained(address.servers):
-                self.partitions = self._watch.find(partitions)
+                self.partitions = self._watch.find(self._wanted)
+                self.identity = self._watch.identity()
                 self._targets = self._watch.ends(self.partitions) if until_end else {}
         except BaseException:
             self.close()
@@ -155,23 +203,38 @@ class TopicReader:
             *self._watch.notes,
             *([self._group.note] if self._group.note is not None else []),
             *([doubled] if self.doubles else []),
+            *self._clocks.notes(self.merge.out_of_order, self.merge.stalled),
         ]
 
-    def begin(self, offsets: Mapping[int, int]) -> None:
-        """Begin to read, from these offsets where there are any."""
-        strange = sorted(set(offsets) - set(self.partitions))
+    def begin(self, offsets: Mapping[int, int], identity: str | None = None) -> None:
+        """Begin to read, from these offsets where there are any.
+
+        Parameters
+        ----------
+        offsets
+            For each partition the next offset.
+        identity
+            The id of the topic that they are of, where it is known.
+
+        """
+        anew = identity is not None and self.identity not in (None, identity)
+        strange = [] if anew else sorted(set(offsets) - set(self.partitions))
         if strange:
             raise SourceError(
                 f"{self._address}: the snapshot has a position in partition {strange[0]}, and that "
-                f"is not read or not there: name the partitions as before with --partitions, or "
-                f"start anew with --fresh"
+                f"is not read or not there: name the partitions as before with --partitions; or "
+                f"{REMEDIES}"
             )
         with explained(self._address.servers):
             self._consumer.assign([self._place(number) for number in self.partitions])
             begins = self._watch.begins(self.partitions)
             asked, ends = time.monotonic(), self._watch.ends(self.partitions)
+        chosen: dict[int, int] = {}
+        if anew:
+            chosen = self._missing.made_anew(str(identity), str(self.identity), begins, ends)
+            offsets = {}
         for number in self.partitions:
-            offset = offsets.get(number)
+            offset = chosen.get(number, offsets.get(number))
             if offset is None:
                 offset = begins[number] if self._start == "earliest" else ends[number]
             elif offset < begins[number]:
@@ -181,6 +244,8 @@ class TopicReader:
                 # What lies shortly before is read once more, to know its doubles.
                 again = max(begins[number], offset - MEMORY)
             self._open(number, offset, again)
+            # What lies in the topic now has its exact order.
+            self._targets.setdefault(number, ends[number])
         self._note_ends(asked, ends)
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
@@ -190,35 +255,48 @@ class TopicReader:
         self._group.set(offsets)
 
     def close(self) -> None:
-        """End the thread and leave the brokers, having committed what is due."""
+        """End the thread and leave the brokers, having committed what is due, if they answer."""
         self._stopping = True
         if self._thread is not None:
-            self._thread.join(10)
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=1000)
-        self._group.close()
+            self._thread.join(CLOSING_SECONDS)
+        # Where the brokers do not answer the thread goes on waiting; it ends with the process.
+        if self._thread is None or not self._thread.is_alive():
+            if self._consumer is not None:
+                self._consumer.close(autocommit=False, timeout_ms=1000)
+            self._group.close()
         self._log.__exit__()
 
     def _place(self, number: int) -> TopicPartition:
         return TopicPartition(self._address.topic, number)
 
-    def _open(self, number: int, offset: int, again: int) -> None:
+    def _open(self, number: int, offset: int, again: int, *, live: bool = False) -> None:
         """Read a partition from an offset, and before it what is only to be known again."""
         self._consumer.seek(self._place(number), again)
         self._seen[number] = Doubles()
         self.first[number] = self.read[number] = offset
-        self.merge.begin(number)
+        self.merge.begin(number, time.monotonic(), live=live)
+
+    def _merge(self) -> Merge:
+        return Merge(self._idle, np.inf if self._until_end else STALL)
 
     def _run(self) -> None:
         """Read on until stopped; an error is kept for who polls."""
         try:
             while not self._stopping:
+                if self._remade():
+                    self._begin_anew()
+                    continue
                 self._throttle()
                 self._read()
                 self._look()
                 # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
                 self._group.send()
             self._group.send()
+        except TopicGoneError as error:
+            with self.changed:
+                # At once: that all was given must not look like an end in good order.
+                self._fail(error)
+                self._end_all()
         except SourceError as error:
             self._fail(error)
         except Exception as error:
@@ -232,8 +310,14 @@ class TopicReader:
     def _throttle(self) -> None:
         """Pause the partitions of which enough waits, and resume the others."""
         room = max(1000, BUFFERED // len(self.partitions))
+        bytes_room = BUFFERED_BYTES // len(self.partitions)
         with self.changed:
-            full = {n for n in self.partitions if self.merge.waiting(n) >= room}
+            full = {
+                n
+                for n in self.partitions
+                if self.merge.waiting(n) >= room or self.merge.size(n) >= bytes_room
+            }
+            full |= self.damaged.keys()
         paused = {place.partition for place in self._consumer.paused()}
         if full - paused:
             self._consumer.pause(*map(self._place, full - paused))
@@ -243,24 +327,41 @@ class TopicReader:
     def _read(self) -> None:
         give_what_was_parked(self._consumer)
         try:
-            fetched = self._consumer.poll(timeout_ms=POLL_MS)
+            fetched = self._consumer.poll(timeout_ms=POLL_MS, max_records=self._most)
         except (OffsetOutOfRangeError, LogTruncationError):
             self._replace()
+            return
+        except DamagedBatchError as damage:
+            self._pass(damage)
+            fetched = {}
+        except (CorruptRecordError, InvalidRecordError, UnknownError) as error:
+            self._pass(self._unserved(error))
+            fetched = {}
+        if self._remade():
+            # It may be the new topic that these are of.
             return
         came = time.monotonic()
         if fetched:
             self._watch.heard()
+            self._most = poll_size(fetched.values(), self._most_records)
         for place, records in fetched.items():
             number = place.partition
-            target = self._targets.get(number)
-            if target is not None and records[-1].offset >= target:
-                records = [record for record in records if record.offset < target]
+            if self._until_end and records[-1].offset >= self._targets[number]:
+                records = [one for one in records if one.offset < self._targets[number]]
             self._take(number, records, came)
-        for number, target in self._targets.items():
+        for number, target in list(self._targets.items()):
             if self._position(number) >= target:
-                with self.changed:
-                    self.merge.end(number)
-                    self.changed.notify_all()
+                self._reached(number)
+
+    def _reached(self, number: int) -> None:
+        """Say that all is here that lay in a partition at the start."""
+        with self.changed:
+            if self._until_end:
+                self.merge.end(number)
+            else:
+                del self._targets[number]
+                self.merge.live(number, time.monotonic())
+            self.changed.notify_all()
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
         """Decode records, and let them wait in the merge."""
@@ -285,6 +386,8 @@ class TopicReader:
     def _replace(self) -> None:
         """Find the partitions whose next offset is not there, and where to go on in them."""
         with explained(self._address.servers):
+            if self._remade(ask=True):
+                return
             begins = self._watch.begins(self.partitions)
             ends = self._watch.ends(self.partitions)
         for number in self.partitions:
@@ -295,6 +398,8 @@ class TopicReader:
             self._consumer.seek(self._place(number), chosen)
             with self.changed:
                 self.first[number] = min(self.first[number], chosen)
+                if not self._until_end and number in self._targets:
+                    self._reached(number)
                 if chosen < offset:
                     # The topic was made anew: what is known of the old one's offsets is void.
                     self.read[number] = chosen
@@ -302,32 +407,103 @@ class TopicReader:
                     self._seen[number] = Doubles()
                     self.anew.add(number)
 
+    def _pass(self, damage: DamagedBatchError) -> None:
+        """Go on after records that cannot be read, or note that there is no going on."""
+        number, first = damage.partition, self.first[damage.partition]
+        if damage.offset >= self._end_of(number):
+            return
+        with explained(self._address.servers):
+            end = self._watch.ends([number])[number]
+        if damage.offset < first:
+            # What lies before was taken, or passed, by an earlier run.
+            self._consumer.seek(self._place(number), min(damage.after(end), first))
+            return
+        try:
+            chosen = self._missing.damaged(damage, end)
+        except SourceError as error:
+            with self.changed:
+                self.damaged[number] = error
+                self.changed.notify_all()
+            return
+        self._consumer.seek(self._place(number), chosen)
+        with self.changed:
+            self.read[number] = int(min(chosen, self._end_of(number)))
+
+    def _end_of(self, number: int) -> float:
+        """Return the offset up to which a partition is read at most."""
+        return self._targets[number] if self._until_end else np.inf
+
+    def _unserved(self, error: Exception) -> DamagedBatchError:
+        """Find the partition whose records a broker could not read."""
+        with explained(self._address.servers):
+            ends = self._watch.ends(self.partitions)
+        return self._unread.find(error, {n: (self._position(n), ends[n]) for n in self.partitions})
+
+    def _remade(self, ask: bool = False) -> bool:
+        """Whether the topic is another one than that which is read, of the same name."""
+        identity = self._watch.identity(ask)
+        # Of a topic that is missing for a while nothing is known.
+        self.identity = self.identity or identity
+        return identity is not None and identity != self.identity
+
+    def _begin_anew(self) -> None:
+        """Read the topic that has come in the place of the one read, once all of that was given."""
+        with self.changed:
+            if not self.draining:
+                self._end_all()
+                self.draining = True
+            if not self.drained:
+                self.changed.wait(POLL_MS / 1000)
+                return
+        identity = str(self._watch.identity())
+        with explained(self._address.servers):
+            numbers = self._watch.find(self._wanted)
+            self._consumer.assign([self._place(number) for number in numbers])
+            begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
+        chosen = self._missing.made_anew(str(self.identity), identity, begins, ends)
+        with self.changed:
+            self.partitions = numbers
+            self._targets = dict(ends)
+            self.merge = self._merge()
+            self.damaged.clear()
+            self.anew.clear()
+            self.ends = Ends()
+            self.first.clear()
+            self.read.clear()
+            for number in numbers:
+                self._open(number, chosen[number], chosen[number])
+            self.identity = identity
+            self.generation += 1
+            self.draining = self.drained = False
+            self.changed.notify_all()
+
+    def _end_all(self) -> None:
+        """Let all that waits be given: there will be no more of it."""
+        with self.changed:
+            for number in self.partitions:
+                self.merge.end(number)
+            self.changed.notify_all()
+
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""
-        with self.changed:
-            hurry = self.merge.asking
-        look = self._watch.look(self.partitions, hurry)
+        look = self._watch.look(self.partitions)
         if look is not None:
-            if look.back:
-                with self.changed:
-                    # Who writes was waiting too: all begin again.
-                    self.merge.wake()
-            self._note_ends(look.asked, look.ends)
+            self._note_ends(*look)
         new = self._watch.gained(self.partitions)
-        if new and self._growing:
+        if new and self._growing and not self._remade():
             self._gain(new)
 
     def _note_ends(self, asked: float, ends: dict[int, int]) -> None:
         with self.changed:
             self.ends.note(ends, asked)
-            for number, end in ends.items():
+            for number in ends:
                 position = self._position(number)
                 # What is past the end to be read up to has been fetched, and is not given.
-                position = min(position, self._targets.get(number, position))
-                self.read[number] = max(self.read[number], position)
-                if position >= end:
-                    self.merge.silent(number, asked)
-            self.changed.notify_all()
+                if self._until_end:
+                    position = min(position, self._targets[number])
+                if position > self.read[number]:
+                    self.read[number] = position
+                    self.merge.progress(number, asked)
 
     def _gain(self, new: list[int]) -> None:
         """Read new partitions too, from their beginning."""
@@ -335,10 +511,17 @@ class TopicReader:
         begins = self._watch.begins(new)
         with self.changed:
             for number in new:
-                self._open(number, begins[number], begins[number])
+                self._open(number, begins[number], begins[number], live=True)
             self.partitions = [*self.partitions, *new]
             self.changed.notify_all()
         self._gained.append(
             f"{self._address}: the topic has gained partition {', '.join(map(str, new))}, read "
             f"from the beginning"
         )
+
+
+def poll_size(fetched: Collection[list[Any]], most: int) -> int:
+    """Return how many records to ask for in the next poll, judged by a sample of the last."""
+    sample = [record for records in fetched for record in records[::16]]
+    size = sum(len(record.value or b"") + len(record.key or b"") for record in sample)
+    return max(1, min(most, POLLED_BYTES * len(sample) // max(size, 1)))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.codec import has_lz4, has_snappy
 
+from .fields import check_type
 from .formats import nearest
 from .source import SourceError
 
@@ -76,12 +77,45 @@ NOT_IN_A_FILE = {
 PROXIES = {"proxy_url", "socks5_proxy"}
 FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
 
+_SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}")
 
-class KafkaAddress(NamedTuple):
-    """A topic, and the brokers to ask for it."""
 
+class _Address(NamedTuple):
     servers: list[str]
     topic: str
+
+
+class KafkaAddress(_Address):
+    """A topic, and the brokers to ask for it.
+
+    Parameters
+    ----------
+    servers
+        Where brokers listen, each ``host:port``.
+    topic
+        The topic's name.
+
+    Raises
+    ------
+    SourceError
+        They cannot be such.
+
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, servers: list[str], topic: str) -> KafkaAddress:
+        """Check both."""
+        servers = check_type("KafkaAddress", "servers", servers, list[str])
+        address = super().__new__(cls, servers, check_type("KafkaAddress", "topic", topic, str))
+        if not servers or not all(map(_SERVER.fullmatch, servers)):
+            raise SourceError(f"{address}: a Kafka address looks like kafka://host:port/topic")
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", topic) or topic in (".", ".."):
+            raise SourceError(
+                f"{address}: {topic!r} is no name of a topic; the address looks like "
+                f"kafka://host:port/topic"
+            )
+        return address
 
     def __str__(self) -> str:
         """Give it as it is typed."""
@@ -110,14 +144,8 @@ def parse_address(spec: str) -> KafkaAddress:
             "in [kafka] of the configuration, for instance to 'env:KAFKA_PASSWORD'"
         )
     servers = [server if _has_port(server) else f"{server}:9092" for server in hosts.split(",")]
-    right = all(re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}", one) for one in servers)
-    if not spec.startswith("kafka://") or not right:
+    if not spec.startswith("kafka://"):
         raise SourceError(f"{spec}: a Kafka address looks like kafka://host:port/topic")
-    if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", topic) or topic in (".", ".."):
-        raise SourceError(
-            f"{spec}: {topic!r} is no name of a topic; the address looks like "
-            f"kafka://host:port/topic"
-        )
     return KafkaAddress(servers, topic)
 
 

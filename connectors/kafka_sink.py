@@ -26,7 +26,8 @@ class KafkaSink:
     """A topic that takes records as JSON, keyed by one of their fields.
 
     **At least once** (`transactional_id` None): a record goes out soon after `write`; `sync` waits
-    until all are acknowledged. After a kill the records since the last snapshot are written again.
+    until all are acknowledged, and gives those that are not where `end_within` has ended the wait.
+    After a kill the records since the last snapshot are written again.
 
     **Exactly once**: a record goes out when the snapshot behind it is durable, and readers of
     committed records see each once, whatever is killed and when:
@@ -89,6 +90,8 @@ class KafkaSink:
         tell: Callable[[str], None] = say_nothing,
     ) -> None:
         self._address = address
+        self._settings = settings
+        self._tell = tell
         self._key = key
         self._id = transactional_id
         self._encoder = msgspec.json.Encoder()
@@ -99,7 +102,7 @@ class KafkaSink:
         self._publisher = Publisher(address, settings, transactional_id, tell)
         self.name = self._publisher.name
         try:
-            self._resume(resume_at, settings)
+            self._resume(resume_at)
         except BaseException:
             self._publisher.close()
             raise
@@ -112,7 +115,18 @@ class KafkaSink:
     @property
     def held(self) -> int:
         """The number of records that wait for a snapshot or its commit."""
-        return len(self._held) + sum(len(records) for _, records in self._closed)
+        return len(self._held) + self.undelivered
+
+    @property
+    def undelivered(self) -> int:
+        """How many records the last `sync` or `commit` did not deliver."""
+        if self._id is None:
+            return len(self._publisher.unacknowledged())
+        return sum(len(records) for _, records in self._closed)
+
+    def end_within(self, seconds: float) -> None:
+        """End every wait after so many seconds from now: what is not written then stays here."""
+        self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
         """Take a record, a dict that has the field `key`.
@@ -134,7 +148,7 @@ class KafkaSink:
         """Do nothing: records are on their way, or wait for a snapshot."""
 
     def sync(self) -> Any:
-        """Give what the snapshot is to hold; at least once, wait until all is acknowledged.
+        """Return what the snapshot is to hold; at least once, wait until all is acknowledged.
 
         Raises
         ------
@@ -143,8 +157,10 @@ class KafkaSink:
 
         """
         if self._id is None:
-            self._publisher.flush()
-            return None
+            if self._publisher.flush():
+                return None
+            left = self._publisher.unacknowledged()
+            return {"number": None, "outbox": [[0, b"\n".join(left).decode()]]}
         self._number += 1
         self._closed.append((self._number, self._held))
         self._held = []
@@ -154,6 +170,8 @@ class KafkaSink:
 
     def commit(self, length: Any) -> None:
         """Write what waits for this snapshot, which is durable now, in one transaction.
+
+        Where `end_within` ends the wait for it, the records stay in the outbox.
 
         Parameters
         ----------
@@ -166,19 +184,45 @@ class KafkaSink:
             It cannot be written. Nothing of it is seen; run again.
 
         """
-        if self._id is None:
+        if self._id is None or self._publisher.given_up:
             return
         number = length["number"]
         due = [lines for closed, lines in self._closed if closed <= number]
         if not due:
             return
+        try:
+            written = self._transact(self._id, number, due)
+        except SinkError:
+            if not self._publisher.waited:
+                raise
+            # The brokers were away for longer than a transaction may stay open, and ended it.
+            written = self._begin_again(self._id, number, due)
+        if not written:
+            return
+        self._size -= sum(len(value) for lines in due for value in lines)
+        self._closed = [part for part in self._closed if part[0] > number]
+
+    def _transact(self, id_: str, number: int, due: list[list[bytes]]) -> bool:
+        """Write records and their number in one transaction; return whether it is committed."""
         self._publisher.begin()
         for lines in due:
             for value in lines:
                 self._send(value, msgspec.json.decode(value))
-                self._size -= len(value)
-        self._publisher.commit(self._id, number)
-        self._closed = [part for part in self._closed if part[0] > number]
+        return self._publisher.commit(id_, number)
+
+    def _begin_again(self, id_: str, number: int, due: list[list[bytes]]) -> bool:
+        """Write what was to be written with another producer, unless it is there."""
+        self._publisher.close()
+        self._publisher = Publisher(self._address, self._settings, id_, self._tell)
+        committed = self._committed() or 0
+        if committed == number:
+            return True
+        if committed != number - len(due):
+            raise SinkError(
+                f"{self.name}: the broker knows of transaction {committed}, and {number} was to "
+                "follow: it has lost what was written, or another process writes there"
+            )
+        return self._transact(id_, number, due)
 
     def close(self) -> None:
         """Let go of the connection; at least once, wait a while for what was sent.
@@ -192,9 +236,10 @@ class KafkaSink:
         self._publisher.close()
 
     def _send(self, value: bytes, record: Any) -> None:
-        self._publisher.send(value, key=str(record[self._key]).encode())
+        kept = value if self._id is None else None
+        self._publisher.send(value, key=str(record[self._key]).encode(), keep=kept)
 
-    def _resume(self, resume_at: Any, settings: Mapping[str, Any]) -> None:
+    def _resume(self, resume_at: Any) -> None:
         """Write what the snapshot holds and the broker does not."""
         length = resume_at if isinstance(resume_at, dict) else {"number": None, "outbox": []}
         parts = [(n, text.encode().split(b"\n") if text else []) for n, text in length["outbox"]]
@@ -203,9 +248,12 @@ class KafkaSink:
             for value in (value for _, lines in parts for value in lines):
                 self._send(value, msgspec.json.decode(value))
             return
-        committed = self._committed(settings)
+        committed = self._committed()
         self._number = committed or 0
         if length["number"] is None:
+            # The run was at least once before: what was left over goes with the next snapshot.
+            self._held = [value for _, lines in parts for value in lines]
+            self._size = sum(map(len, self._held))
             return
         if self._number > length["number"]:
             raise SinkError(
@@ -227,12 +275,12 @@ class KafkaSink:
         self._size = sum(len(value) for _, lines in self._closed for value in lines)
         self.commit(length)
 
-    def _committed(self, settings: Mapping[str, Any]) -> int | None:
+    def _committed(self) -> int | None:
         """Ask the broker for the number of the last transaction."""
         consumer = connect(
             KafkaConsumer,
             self._address.servers,
-            settings,
+            self._settings,
             group_id=self._id,
             enable_auto_commit=False,
             # Waits for the end of a commit that is still under way.

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import TopicPartition
 
 from .formats import nearest
-from .kafka_connect import KafkaLog
+from .kafka_connect import KafkaLog, topic_id
+from .kafka_missing import TopicGoneError
 from .kafka_settings import KafkaAddress
 from .source import SourceError
 
-LOOK, HURRY = 0.25, 0.1
-"""Seconds between two looks at where the partitions end; where somebody waits for one."""
+LOOK = 0.25
+"""Seconds between two looks at where the partitions end."""
 
 LOOKING_MS = 2000
 """How long the brokers may take to say where the partitions end."""
@@ -36,14 +43,11 @@ class Look(NamedTuple):
         When the brokers were asked, by the monotonic clock: what was there then is before `ends`.
     ends
         For each partition its end.
-    back
-        Whether the brokers had been away.
 
     """
 
     asked: float
     ends: dict[int, int]
-    back: bool
 
 
 class TopicWatch:
@@ -107,6 +111,20 @@ class TopicWatch:
             )
         return chosen
 
+    def identity(self, anew: bool = False) -> str | None:
+        """Return the topic's id as last heard, None where the brokers give none.
+
+        Parameters
+        ----------
+        anew
+            Ask the brokers first.
+
+        """
+        if anew:
+            with contextlib.suppress(UnknownTopicOrPartitionError):
+                self._consumer.topics()
+        return topic_id(self._consumer, self._address.topic)
+
     def begins(self, numbers: Iterable[int]) -> dict[int, int]:
         """Give the oldest offset of partitions."""
         found = self._consumer.beginning_offsets(self._places(numbers))
@@ -114,17 +132,20 @@ class TopicWatch:
 
     def ends(self, numbers: Iterable[int], timeout_ms: int | None = None) -> dict[int, int]:
         """Give where partitions end for readers of committed records: the last stable offset."""
-        found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        try:
+            found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
+        except KeyError as error:  # So kafka-python 3.0 says that a partition is no longer there.
+            raise UnknownTopicOrPartitionError(str(error)) from error
         return {place.partition: offset for place, offset in found.items()}
 
     def heard(self) -> None:
         """Learn that the brokers have just answered."""
         self._answered = time.monotonic()
 
-    def look(self, numbers: Iterable[int], hurry: bool) -> Look | None:
+    def look(self, numbers: Iterable[int]) -> Look | None:
         """Look where partitions end, if it is time again and the brokers answer."""
         asked = time.monotonic()
-        if asked - self._looked < (HURRY if hurry else LOOK):
+        if asked - self._looked < LOOK:
             return None
         self._looked = asked
         try:
@@ -135,33 +156,36 @@ class TopicWatch:
             self._miss()
             return None
         # A record may have come before this look: the brokers were away all the same.
-        back = self._away is not None or asked - self._answered > AWAY
-        if back:
+        if self._away is not None or asked - self._answered > AWAY:
             self._times_away += 1
             self._away = None
             self._log.clear()
         self.heard()
-        return Look(asked, ends, back)
+        return Look(asked, ends)
 
     def gained(self, numbers: Iterable[int]) -> list[int]:
         """Give the topic's partitions besides these.
 
         Raises
         ------
-        SourceError
+        TopicGoneError
             The topic has been deleted.
 
         """
         now, known = time.monotonic(), set(numbers)
-        there = self._consumer.partitions_for_topic(self._address.topic)
+        try:
+            there = self._consumer.partitions_for_topic(self._address.topic)
+        except UnknownTopicOrPartitionError:
+            there = set()
         if known <= there:
             self._missing_since = None
             return sorted(there - known)
         self._missing_since = self._missing_since or now
         if now - self._missing_since > GONE:
-            raise SourceError(
+            raise TopicGoneError(
                 f"{self._address}: the topic has been deleted, or this user may no longer see "
-                f"it; name another one"
+                f"it; name another one, and with --begin-from SNAPSHOT begin it with what was "
+                f"learned here"
             )
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .formats import LogFormat
@@ -13,7 +14,9 @@ from .simulator import SimulatedShop
 from .source import Source, SourceError
 
 
-def open_source(spec: str, form: LogFormat | None = None, **topic: Any) -> Source:
+def open_source(
+    spec: str | os.PathLike[str], form: LogFormat | None = None, **topic: Any
+) -> Source:
     """Open a source by its name.
 
     Parameters
@@ -38,6 +41,7 @@ def open_source(spec: str, form: LogFormat | None = None, **topic: Any) -> Sourc
     3
 
     """
+    spec = os.fspath(spec)
     if not spec.strip():
         raise SourceError(
             "no source is named: give the path of a log, kafka://host:port/topic, - for standard "

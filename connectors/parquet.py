@@ -30,7 +30,10 @@ from .reader import changed
 from .source import SourceError
 
 ROWS = 1 << 16
-"""Rows decoded at a time."""
+"""Rows decoded at a time, at most."""
+
+ROWS_BYTES = 32 << 20
+"""Bytes of the rows decoded at a time, about."""
 
 
 class ParquetReader:
@@ -59,6 +62,7 @@ class ParquetReader:
         self.warnings: list[str] = []
         if form.date is not None or form.only is not None or not form.header:
             raise SourceError(f"{path}: this --format is for delimited text, not for Parquet")
+        self._keep_raw = form.keep_raw
         self._per_second = UNITS_PER_SECOND[form.unit]
         try:
             self._size, self._crc = _sum(path)
@@ -102,10 +106,14 @@ class ParquetReader:
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
         if position.keys() != {"row", "size", "crc"}:
-            raise changed(self._path, "the snapshot was taken on another kind of source")
+            raise changed(self._path, "it was read in another way then, or as another kind of file")
         if (position["size"], position["crc"]) != (self._size, self._crc):
             raise changed(self._path, "its bytes are not the same")
         self._begin(int(position["row"]))
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        self._begin(0)
 
     def digest(self) -> int:
         """Give the CRC-32 of the whole file."""
@@ -127,11 +135,25 @@ class ParquetReader:
         self.warnings.clear()
         if first < len(groups):
             self._batches = self._file.iter_batches(
-                batch_size=ROWS,
+                batch_size=self._rows_at_once(),
                 row_groups=list(groups[first:]),
                 columns=[self._session, self._item, self._time],
                 use_threads=False,
             )
+
+    def _rows_at_once(self) -> int:
+        """Return the number of rows to decode at a time, fewer where they are wide."""
+        metadata = self._file.metadata
+        wanted = {self._session, self._item, self._time}
+        widest = 1
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            columns = [group.column(at) for at in range(group.num_columns)]
+            size = sum(
+                one.total_uncompressed_size for one in columns if one.path_in_schema in wanted
+            )
+            widest = max(widest, size // max(group.num_rows, 1))
+        return max(1, min(ROWS, ROWS_BYTES // widest))
 
     def _decode(self, batch: Any) -> Decoded:
         sessions = _plain(batch.column(self._session))
@@ -148,7 +170,7 @@ class ParquetReader:
 
     def _decode_rows(self, sessions: Any, items: Any, times: Any) -> Decoded:
         """Decode row by row; each becomes a click or is rejected."""
-        decoding = Decoding()
+        decoding = Decoding(self._keep_raw)
         columns = (_careful(sessions), _careful(items), _careful(times))
         for index, (session, item, time) in enumerate(zip(*columns, strict=True)):
             try:

@@ -12,16 +12,22 @@ from .clicks import Clicks, Position
 from .formats import LogFormat
 from .jsonlines import JsonLinesDecoder
 from .lines import LineCutter
+from .order import TimeOrder
+from .source import check_kind
 
 READ = 1 << 18
 """Bytes read from the pipe at a time, at most."""
 
 
+OUT_OF_ORDER = "sort the lines by time before, or write them to a file and read that with --sort"
+"""What helps where the lines are not in the order of time."""
+
+
 class PipeSource:
     """JSON Lines as they come through a pipe.
 
-    A position is ``{"line": lines before}``. A pipe cannot be rewound: after `seek` it goes on
-    with what comes next, and only its line numbers continue.
+    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after
+    `seek` it goes on with what comes next, and only its line numbers continue.
 
     Parameters
     ----------
@@ -41,7 +47,12 @@ class PipeSource:
         self._line = 0
         self._ended = False
         self.gap = form.gap if self._decoder.by_user else None
-        self.warnings: list[str] = []
+        self._order = TimeOrder("<stdin>", OUT_OF_ORDER)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know: that the clicks are not in the order of time."""
+        return [] if self._order.warning is None else [self._order.warning]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Give the clicks that are there, having waited for the first one up to `wait` seconds.
@@ -65,10 +76,18 @@ class PipeSource:
                 break
         if gathering.empty and self._ended and not self._blocks:
             return None
-        return gathering.clicks({"line": self._line})
+        return gathering.clicks({"kind": "pipe", "line": self._line})
 
     def seek(self, position: Position) -> None:
-        """Continue the line numbers of an earlier run."""
+        """Continue the line numbers of an earlier run.
+
+        Raises
+        ------
+        SourceError
+            The position is one in another kind of source.
+
+        """
+        check_kind(position, "pipe", "standard input")
         self._line = int(position.get("line", 0))
         self._cutter = LineCutter(self._line)
 
@@ -87,4 +106,7 @@ class PipeSource:
         self._ended = not data
         for lines in self._cutter.feed(data) if data else self._cutter.finish():
             self._blocks.append(self._decoder.decode(lines))
+            self._order.note(self._blocks[-1].times)
+        if self._ended:
+            self._order.finish()
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time as clock
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -49,8 +51,11 @@ WAITING_SECONDS = 10.0
 LOOKING_MS = 3000
 """How long it may take to find out then whether the topic is still there."""
 
-CLOSING_SECONDS = 20.0
+CLOSING_SECONDS = 8.0
 """How long the last records may take when a publisher is closed."""
+
+HEARING_SECONDS = 0.2
+"""So soon a wait hears that it is to end."""
 
 
 def say_nothing(sentence: str) -> None:
@@ -83,6 +88,11 @@ class Publisher:
         It as it is typed.
     partitions
         How many the topic has.
+    waited
+        Whether the brokers were away while the last transaction went on.
+    given_up
+        Whether a wait has ended without an answer, see `end_within`: the publisher takes records
+        yet, and waits for nothing any more.
 
     Raises
     ------
@@ -105,10 +115,12 @@ class Publisher:
         self._settings = settings
         self._tell = tell
         self._waiting = False
+        self._deadline = math.inf
         self._log = KafkaLog()
-        self._sent: deque[tuple[FutureRecordMetadata, int]] = deque()
+        self._sent: deque[tuple[FutureRecordMetadata, int, Any]] = deque()
         self._bytes = 0
         self._failure: SinkError | None = None
+        self.waited = self.given_up = False
         self.partitions = count_partitions(address, settings)
         if not self.partitions:
             raise SinkError(
@@ -120,13 +132,15 @@ class Publisher:
             KafkaProducer, address.servers, {**DEFAULTS, **settings}, **more
         )
         self._log.__enter__()
-        if transactional_id is not None:
-            try:
+        try:
+            # Asked for by the first record, they would have to be there within a minute.
+            self._producer.partitions_for(address.topic)
+            if transactional_id is not None:
                 self._producer.init_transactions()
-            except KafkaError as error:
-                failure = self._failed(error)
-                self.close()
-                raise failure from error
+        except KafkaError as error:
+            failure = self._failed(error)
+            self.close()
+            raise failure from error
 
     def send(
         self,
@@ -136,6 +150,7 @@ class Publisher:
         headers: list[tuple[str, bytes]] | None = None,
         time: int | None = None,
         partition: int | None = None,
+        keep: Any = None,
     ) -> None:
         """Hand a record over; wait where too much is not yet acknowledged.
 
@@ -147,6 +162,8 @@ class Publisher:
             Its timestamp in milliseconds; now where not given.
         partition
             Where it goes; by Kafka's hash of the key where not given.
+        keep
+            What `unacknowledged` gives for this record.
 
         Raises
         ------
@@ -161,11 +178,21 @@ class Publisher:
             )
         except KafkaError as error:
             raise self._failed(error) from error
-        self._sent.append((future, len(value) + 100))
-        self._bytes += len(value) + 100
+        size = len(value) + len(key or b"") + 100
+        size += sum(len(name) + len(held) for name, held in headers or [])
+        self._sent.append((future, size, keep))
+        self._bytes += size
 
-    def flush(self) -> None:
-        """Wait until every record handed over is acknowledged.
+    def end_within(self, seconds: float) -> None:
+        """End every wait after so many seconds from now; may be called while one goes on."""
+        self._deadline = clock.monotonic() + seconds
+
+    def unacknowledged(self) -> list[Any]:
+        """Return what was kept of the records that are not acknowledged."""
+        return [kept for future, _, kept in self._sent if not future.succeeded()]
+
+    def flush(self) -> bool:
+        """Wait until every record handed over is acknowledged; return whether all are.
 
         Raises
         ------
@@ -175,16 +202,24 @@ class Publisher:
         """
         # Not by KafkaProducer.flush, which fails where a batch must be split meanwhile.
         self._settle(0)
+        return not self._sent
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self.waited = self._waiting
         try:
             self._producer.begin_transaction()
         except KafkaError as error:
             raise self._failed(error) from error
 
-    def commit(self, group: str, number: int) -> None:
+    def commit(self, group: str, number: int) -> bool:
         """Commit the transaction, and `number` as the offset of a group in the same.
+
+        Returns
+        -------
+        bool
+            Whether it is committed; False where the wait for it was given up: the brokers may or
+            may not commit it yet.
 
         Raises
         ------
@@ -195,14 +230,15 @@ class Publisher:
         """
         # Before the commit: kafka-python commits a transaction that one of its batches is
         # missing from, where that batch only expired.
-        self.flush()
+        if not self.flush():
+            return False
         place = TopicPartition(self.address.topic, 0)
         try:
             # What KafkaProducer's methods of these names do, but for waiting without a word.
             transaction = self._producer._transaction_manager
             offsets = {place: OffsetAndMetadata(number, "", -1)}
-            self._wait_for(transaction.send_offsets_to_transaction(offsets, group))
-            self._wait_for(transaction.begin_commit())
+            sent = self._wait_for(transaction.send_offsets_to_transaction(offsets, group))
+            return sent and self._wait_for(transaction.begin_commit())
         except KafkaError as error:
             raise self._failed(error) from error
 
@@ -212,54 +248,73 @@ class Publisher:
         Raises
         ------
         SinkError
-            Something was not acknowledged; it may or may not have been written.
+            Something was not acknowledged; it may or may not have been written. Not where waiting
+            for it was given up before: that is known.
 
         """
         failed = self._failure is not None
+        seconds = CLOSING_SECONDS
+        if failed or self.given_up:
+            seconds = 0
+        elif self._deadline < math.inf:
+            seconds = max(0.0, min(seconds, self._deadline - clock.monotonic()))
         self._log.__exit__()
         try:
-            self._producer.close(timeout=0 if failed else CLOSING_SECONDS)
+            self._producer.close(timeout=seconds)
         except KafkaError:  # It waited in vain.
             self._producer._sender.force_close()
-        if failed:
-            return
-        left = sum(not future.succeeded() for future, _ in self._sent)
-        if left:
+            self._producer._closed = True
+        left = len(self.unacknowledged())
+        if left and not failed and not self.given_up:
             raise SinkError(
                 f"{self.name}: the last {left:,} records were not acknowledged within "
-                f"{CLOSING_SECONDS:g} seconds: is the broker there? Run again to write them"
+                f"{seconds:.0f} seconds: is the broker there? Run again to write them"
             )
 
     def _settle(self, most: int) -> None:
         """Take up what was acknowledged, and wait until no more than so many bytes are not."""
         if self._failure is not None:
             raise self._failure
+        began = clock.monotonic()
         while self._sent:
-            future, size = self._sent[0]
-            if not future.is_done and self._bytes <= most:
+            future, size, _ = self._sent[0]
+            if not future.is_done and (self._bytes <= most or self._over()):
                 return
             try:
-                future.get(WAITING_SECONDS)
+                future.get(min(HEARING_SECONDS, WAITING_SECONDS))
             except KafkaError as error:
                 if future.failed():
                     raise self._failed(error) from error
-                if not future.is_done:
+                if clock.monotonic() - began >= WAITING_SECONDS:
+                    began = clock.monotonic()
                     self._check_topic()
                     self._wait()
                 continue
             self._go_on()
             self._sent.popleft()
             self._bytes -= size
+            began = clock.monotonic()
 
-    def _wait_for(self, result: Any) -> None:
-        """Wait for a step of a transaction."""
+    def _wait_for(self, result: Any) -> bool:
+        """Wait for a step of a transaction; return whether it is done."""
         self._producer._sender.wakeup()
-        while not result.wait(WAITING_SECONDS * 1000):
-            self._wait()
+        began = clock.monotonic()
+        while not result.wait(min(HEARING_SECONDS, WAITING_SECONDS) * 1000):
+            if self._over():
+                return False
+            if clock.monotonic() - began >= WAITING_SECONDS:
+                self._wait()
         self._go_on()
+        return True
+
+    def _over(self) -> bool:
+        """Whether nothing is to be waited for any more."""
+        self.given_up = self.given_up or clock.monotonic() >= self._deadline
+        return self.given_up
 
     def _wait(self) -> None:
         """Say once that there is no answer."""
+        self.waited = True
         if not self._waiting:
             self._waiting = True
             cause = self._log.cause("they give no answer")
@@ -274,7 +329,8 @@ class Publisher:
 
     def _check_topic(self) -> None:
         """Fail where the topic is gone: kafka-python would try for ever."""
-        settings = {**self._settings, "bootstrap_timeout_ms": LOOKING_MS}
+        limits = dict.fromkeys(("bootstrap_timeout_ms", "request_timeout_ms"), LOOKING_MS)
+        settings = {**self._settings, **limits}
         with suppress(SourceError):  # Nor is the broker there: it may come back.
             if not count_partitions(self.address, settings):
                 raise self._failed(UnknownTopicOrPartitionError())

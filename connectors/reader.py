@@ -7,7 +7,7 @@ from typing import Protocol
 
 from .blocks import Decoded
 from .clicks import Position
-from .source import SourceError
+from .source import REMEDIES, SourceError
 
 
 class Reader(Protocol):
@@ -40,6 +40,10 @@ class Reader(Protocol):
         """Go on from a position; a SourceError says that the log has changed since."""
         ...
 
+    def rewind(self) -> None:
+        """Go back to the start."""
+        ...
+
     def digest(self) -> int:
         """Give a CRC-32 of everything, once all was read."""
         ...
@@ -52,6 +56,5 @@ class Reader(Protocol):
 def changed(path: Path, what: str) -> SourceError:
     """Make the error for a log that is not what it was at the snapshot."""
     return SourceError(
-        f"{path} has changed since the snapshot: {what}. Give back the log as it was, or start "
-        f"anew with --fresh"
+        f"{path} has changed since the snapshot: {what}. Give back the log as it was, or {REMEDIES}"
     )

@@ -49,6 +49,7 @@ class RecordDecoder:
         without = [*(["session"] if self._by_key else []), *(["time"] if self._by_record else [])]
         self._values = JsonLinesDecoder(form, topic, without)
         self._topic = topic
+        self._keep_raw = form.keep_raw
         self.by_user = self._values.by_user
 
     def decode(self, partition: int, records: Sequence[Any]) -> Run:
@@ -94,7 +95,7 @@ class RecordDecoder:
 
     def _decode_each(self, partition: int, records: Sequence[Any]) -> Decoded:
         """Decode one by one."""
-        decoding = Decoding()
+        decoding = Decoding(self._keep_raw)
         for record in records:
             value = record.value
             try:

@@ -27,6 +27,7 @@ from kafka.structs import TopicPartition
 from .clicks import Clicks, Id
 from .kafka_connect import connect, explained
 from .kafka_settings import KafkaAddress
+from .polled import check_polled
 from .publisher import Publisher, count_partitions, say_nothing
 from .sinks import SinkError
 from .source import Source
@@ -164,12 +165,15 @@ class Replay:
             A record cannot be written, or the topic holds something else than this log.
 
         """
-        while (clicks := self._source.poll(POLL)) is not None:
+        while (clicks := self._poll()) is not None:
             self.rejected.update(record.reason for record in clicks.rejected)
             self._publish(clicks, progress)
             progress(self)
         self._publisher.flush()
         self._check_end()
+
+    def _poll(self) -> Clicks | None:
+        return check_polled(self._source, self._source.poll(POLL), POLL, self.read)
 
     def close(self) -> None:
         """Wait a while for what is not yet acknowledged, and let go of the connection.

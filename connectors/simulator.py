@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .clicks import Clicks, Id, Position
+from .fields import check_fields
 from .formats import nearest
-from .source import SourceError
+from .source import SourceError, check_kind, other_source
 
 START = 1_700_000_000.0
 """Epoch seconds of the first click, about."""
@@ -62,6 +64,12 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seed: int = 1
     uniform: int = 0
 
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        check_fields(self)
+        for name in self.__struct_fields__:
+            _check_range("Shop", name, getattr(self, name), f"{name}={getattr(self, name)}")
+
 
 LEAST: dict[str, float] = {
     "clicks": 0,
@@ -95,7 +103,7 @@ def parse_shop(spec: str) -> Shop:
 
     """
     types = {field.name: field.type for field in msgspec.structs.fields(Shop)}
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for part in filter(None, spec.removeprefix("sim:").split(",")):
         name, equals, text = (piece.strip() for piece in part.partition("="))
         if name not in types:
@@ -107,14 +115,16 @@ def parse_shop(spec: str) -> Shop:
             value: float = int(text) if types[name] is int else float(text)
         except ValueError:
             value = math.nan
-        if not LEAST[name] <= value <= MOST.get(name, 1e15):
-            kind = "a whole number" if types[name] is int else "a number"
-            most = f" to {MOST[name]:,.0f}" if name in MOST else ""
-            raise SourceError(
-                f"{spec}: '{name}{equals}{text}' must be {kind} from {LEAST[name]:,.0f}{most}"
-            )
+        _check_range(spec, name, value, f"{name}{equals}{text}")
         values[name] = value
-    return msgspec.convert(values, Shop)
+    return Shop(**values)
+
+
+def _check_range(place: str, name: str, value: float, given: str) -> None:
+    if not LEAST[name] <= value <= MOST.get(name, 1e15):
+        kind = "a number" if isinstance(LEAST[name], float) else "a whole number"
+        most = f" to {MOST[name]:,.0f}" if name in MOST else ""
+        raise SourceError(f"{place}: '{given}' must be {kind} from {LEAST[name]:,.0f}{most}")
 
 
 class SimulatedShop:
@@ -127,8 +137,8 @@ class SimulatedShop:
     item's life a new one with a new id takes its place. Ids are integers and never come back.
 
     The stream is made window by window, each from its own random numbers, so that it can be
-    taken up at any place. A position is ``{"clicks": clicks before, "window", "within",
-    "shop"}``.
+    taken up at any place. A position is ``{"kind": "shop", "clicks": clicks before, "window",
+    "within", "shop"}``.
 
     Parameters
     ----------
@@ -146,6 +156,8 @@ class SimulatedShop:
     gap: float | None = None
 
     def __init__(self, shop: Shop | None = None) -> None:
+        if not isinstance(shop, Shop | None):
+            raise SourceError(f"SimulatedShop: shop is {shop!r}: give a Shop, or use from_spec")
         self.shop = shop if shop is not None else Shop()
         self.warnings: list[str] = []
         visit = max((self.shop.length - 1.0) * MEAN_PAUSE, MEAN_PAUSE)
@@ -195,6 +207,7 @@ class SimulatedShop:
             self._given += end - self._within
             self._within = end
         position = {
+            "kind": "shop",
             "clicks": self._given,
             "window": self._window,
             "within": self._within,
@@ -208,14 +221,14 @@ class SimulatedShop:
         Raises
         ------
         SourceError
-            It was taken in another shop; only the number of clicks may differ.
+            It is one in another source, or in another shop; only the number of clicks may
+            differ.
 
         """
+        here = f"the simulated shop {self._identity()}"
+        check_kind(position, "shop", here)
         if position.get("shop") != self._identity():
-            raise SourceError(
-                f"the snapshot was taken on the source {position.get('shop')} and not on "
-                f"{self._identity()}: name that one, or start anew with --fresh"
-            )
+            raise other_source(position, here)
         self._begin(int(position["window"]))
         self._given, self._within = int(position["clicks"]), int(position["within"])
 

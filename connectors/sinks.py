@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,24 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release what is held."""
+        ...
+
+
+@runtime_checkable
+class RemoteSink(Sink, Protocol):
+    """A sink that waits for others to take its records, as for the brokers of a topic."""
+
+    @property
+    def undelivered(self) -> int:
+        """How many records `sync` and `commit` were to see delivered, and did not."""
+        ...
+
+    def end_within(self, seconds: float) -> None:
+        """End every wait after so many seconds from now; may be called while one goes on.
+
+        What is not delivered by then is in what `sync` gives, and is delivered by a sink that is
+        resumed there.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from .reader import Reader, changed
 class SortedReader:
     """Reads a log whole, and serves it in the order of time.
 
-    Clicks of equal time keep the file's order; rejected records come first. A position is
-    ``{"record": records before, "crc": of the whole log}``. Memory: 24 bytes a click, each
-    distinct id once, and the rejected records.
+    Clicks of equal time keep the file's order; rejected records come first: the log is read a
+    second time for them, and they are not held. A position is ``{"record": records before,
+    "crc": of the whole log}``. Memory: 24 bytes a click, and each distinct id once.
 
     Parameters
     ----------
@@ -37,26 +38,29 @@ class SortedReader:
         self._path = path
         self.by_user = reader.by_user
         self._loaded = False
+        self._again: Iterator[list[Rejected]] | None = None
         self._record = 0
         self._records = 0
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know."""
-        return self._reader.warnings
+        return self._warnings if self._loaded else self._reader.warnings
 
     def read(self) -> Decoded | None:
         """Give the next block; None at the end."""
         self._load()
         start = self._record + self._records
-        lost = len(self._rejected)
+        lost = self._lost
         total = lost + len(self._times)
         if start >= total:
             return None
-        end = min(start + self.BLOCK, total if start >= lost else lost)
-        self._record, self._records = start, end - start
         if start < lost:
-            return Decoded([], [], np.zeros(0), self._rejected[start:end])
+            rejected = self._next_rejected(start)
+            self._record, self._records = start, len(rejected)
+            return Decoded([], [], np.zeros(0), rejected)
+        end = min(start + self.BLOCK, total)
+        self._record, self._records = start, end - start
         rows = slice(start - lost, end - lost)
         names = self._names
         return Decoded(
@@ -67,20 +71,27 @@ class SortedReader:
 
     def position(self, given: int) -> Position:
         """Give the position after so many records of the block read last."""
-        return {"record": self._record + given, "crc": self._reader.digest()}
+        return {"record": self._record + given, "crc": self._crc}
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the whole log is the same."""
         if position.keys() != {"record", "crc"}:
-            raise changed(self._path, "the snapshot was taken on another kind of source")
+            raise changed(self._path, "it was read in another way then, or as another kind of file")
         self._load()
-        if position["crc"] != self._reader.digest():
+        if position["crc"] != self._crc:
             raise changed(self._path, "a log that is sorted when read must not grow either")
         self._record, self._records = int(position["record"]), 0
+        self._again = None
 
     def digest(self) -> int:
         """Give a CRC-32 of the whole log."""
-        return self._reader.digest()
+        self._load()
+        return self._crc
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        self._record = self._records = 0
+        self._again = None
 
     def close(self) -> None:
         """Close the file."""
@@ -93,16 +104,36 @@ class SortedReader:
         sessions: list[NDArray[np.int64]] = []
         items: list[NDArray[np.int64]] = []
         times: list[NDArray[np.float64]] = []
-        self._rejected: list[Rejected] = []
+        self._lost = 0
         while (block := self._reader.read()) is not None:
             sessions.append(np.array([codes[name] for name in block.sessions], dtype=np.int64))
             items.append(np.array([codes[name] for name in block.items], dtype=np.int64))
             times.append(block.times)
-            self._rejected += block.rejected
+            self._lost += len(block.rejected)
         self._names = list(codes)
         joined = np.concatenate([np.zeros(0), *times])
         order = np.argsort(joined, kind="stable")
         self._times = joined[order]
         self._sessions = np.concatenate([np.zeros(0, dtype=np.int64), *sessions])[order]
         self._items = np.concatenate([np.zeros(0, dtype=np.int64), *items])[order]
+        # What is read a second time changes the reader's own.
+        self._crc = self._reader.digest()
+        self._warnings = list(self._reader.warnings)
         self._loaded = True
+
+    def _next_rejected(self, start: int) -> list[Rejected]:
+        """Return the next rejected records, of which so many came before."""
+        skip = 0
+        if self._again is None:
+            self._reader.rewind()
+            self._again, skip = self._read_rejected(), start
+        for rejected in self._again:
+            if skip < len(rejected):
+                return rejected[skip : skip + self._lost - start]
+            skip -= len(rejected)
+        raise changed(self._path, "while it was read, it has lost records")
+
+    def _read_rejected(self) -> Iterator[list[Rejected]]:
+        while (block := self._reader.read()) is not None:
+            if block.rejected:
+                yield block.rejected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from .clicks import Clicks, Position
 
@@ -10,7 +10,10 @@ from .clicks import Clicks, Position
 class Source(Protocol):
     """Where clicks come from: a log, a pipe, a topic, a simulated shop.
 
-    A source gives every record once, in stream order, and can tell and resume a position.
+    A source gives every record once, in stream order, and can tell and resume a position. One of
+    your own may give the columns of its `Clicks` as arrays of numpy, or columns of pandas or Arrow:
+    the engine brings them into one form, and ends with a `SourceError` that names the class where
+    a source breaks this contract.
 
     Attributes
     ----------
@@ -71,3 +74,67 @@ class Source(Protocol):
 
 class SourceError(Exception):
     """A source cannot be opened, read or resumed; the message names the place and the remedy."""
+
+
+BEGIN_FROM = (
+    "begin this one with what was learned there (nextclick run --begin-from SNAPSHOT, and another "
+    "folder for --snapshots), or start anew with --fresh"
+)
+REMEDIES = f"name the source of the snapshot, {BEGIN_FROM}"
+"""What to do where a snapshot was taken on another source."""
+
+
+def check_kind(position: Position, kind: str, here: str) -> None:
+    """Check that a position is one in this kind of source.
+
+    Parameters
+    ----------
+    position
+        The position. One of an older version does not name its kind: its keys tell.
+    kind
+        The kind of source that is to go on from it: ``log``, ``pipe``, ``shop`` or ``topic``.
+    here
+        What that source is called in the message.
+
+    Raises
+    ------
+    SourceError
+        It is one in another kind of source.
+
+    Examples
+    --------
+    >>> check_kind({"kind": "pipe", "line": 7}, "pipe", "standard input")
+    >>> check_kind({"line": 7}, "pipe", "standard input")
+
+    """
+    if position.get("kind", _kind_by_keys(position)) != kind:
+        raise other_source(position, here)
+
+
+def other_source(position: Position, here: str) -> SourceError:
+    """Return the error for a position that is one in another source."""
+    return SourceError(
+        f"the snapshot was taken on {_described(position)}, and not on {here}: {REMEDIES}"
+    )
+
+
+def _kind_by_keys(position: Position) -> str:
+    """Return the kind of source that the keys of a position are those of."""
+    if "partitions" in position:
+        return "topic"
+    if "shop" in position:
+        return "shop"
+    if position.keys() & {"offset", "record", "row"}:
+        return "log"
+    return "pipe" if position.keys() == {"line"} else "unknown"
+
+
+def _described(position: Position) -> str:
+    kind: Any = position.get("kind", _kind_by_keys(position))
+    if kind == "log":
+        return f"the log {position['name']}" if "name" in position else "a log"
+    if kind == "shop":
+        return f"the simulated shop {position.get('shop')}"
+    if kind == "topic":
+        return f"the topic {position.get('topic')!r}"
+    return "a pipe" if kind == "pipe" else "another kind of source"

@@ -73,13 +73,13 @@ class TextReader:
         try:
             line, offset, crc = (int(position[key]) for key in ("line", "offset", "crc"))
         except (KeyError, TypeError, ValueError) as error:
-            raise changed(self._path, "the snapshot was taken on another kind of source") from error
+            other = "it was read in another way then, or as another kind of file"
+            raise changed(self._path, other) from error
+        if offset == 0:
+            self.rewind()
+            return
         self.close()
         self._start()
-        if offset == 0:
-            if self._header:
-                self._read_header()
-            return
         rest, last = self._skip(offset, crc, line)
         if last != b"\n":
             # The last line had no newline when it was read. One that has come since is no line.
@@ -92,6 +92,13 @@ class TextReader:
             offset, crc = offset + len(end), zlib.crc32(end, crc)
         self._cutter = LineCutter(line, offset, crc)
         self._waiting += self._cutter.feed(rest)
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        self.close()
+        self._start()
+        if self._header:
+            self._read_header()
 
     def digest(self) -> int:
         """Give the CRC-32 of the whole text, once all was read."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -19,8 +20,8 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
     It runs without the interpreter's lock, so beside another thread, and divides by zero as numpy
     does. The machine code is kept beside the source, or in the user's cache, for the next process;
-    where neither can be written it is compiled anew in each. What is kept of other versions may be
-    deleted.
+    where neither can be written, as on a full disk, or what was kept cannot be read, it is compiled
+    anew in each. What is kept of other versions may be deleted.
 
     Examples
     --------
@@ -49,9 +50,31 @@ def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     make = partial(numba.njit, nogil=True, error_model="numpy", fastmath=liberties)
     try:
         made = make(cache=True)(function)
-    except RuntimeError:
+        _forgive(made._cache)  # type: ignore[attr-defined]
+    except (RuntimeError, OSError):
         made = make()(function)
     return cast(Callable[P, T], made)
+
+
+def _forgive(cache: Any) -> None:
+    """Keep a function's cache from failing the function: compiled code needs no place on a disk."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_if_whole(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except OSError:
+            return None
+        except Exception:  # Pickle may fail in any way where bytes are damaged or cut off.
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_if_room(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    cache.load_overload, cache.save_overload = load_if_whole, save_if_room
 
 
 def _sources() -> str:

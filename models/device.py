@@ -7,6 +7,9 @@ import os
 import torch
 from torch import Tensor
 
+HOST = torch.device("cpu")
+"""Where compiled loops and Python compute."""
+
 
 def choose_device(device: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device.

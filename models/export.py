@@ -6,9 +6,10 @@ import copy
 import importlib
 import json
 import logging
+import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .checks import at_least, id_list
 from .gru4rec import GRU4Rec
 from .learner import OnlineGRU4Rec
 from .recipe import Recipe
@@ -127,7 +129,7 @@ class ExportedModel:
         self._rows = {item: row for row, item in enumerate(items) if item is not None}
 
     @torch.no_grad()
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
+    def recommend(self, items: Iterable[Id], k: int = 20) -> list[tuple[Id, float]]:
         """Give the k best next items, as `OnlineGRU4Rec.recommend` would.
 
         Parameters
@@ -143,6 +145,7 @@ class ExportedModel:
             Best first. Empty where no item of the session is known.
 
         """
+        items, k = id_list(items, "items"), at_least(k, "k", 1)
         state = self.step.bias.new_zeros((1, self.step.network.width))
         scores = None
         for item in items:
@@ -158,7 +161,7 @@ class ExportedModel:
         ]
 
 
-def export_model(model: OnlineGRU4Rec, folder: Path) -> None:
+def export_model(model: OnlineGRU4Rec, folder: str | os.PathLike[str]) -> None:
     """Write what is needed to ask a model for the next item, without what it needs to learn.
 
     Three files: ``network.safetensors``, the network's weights and the item tables;
@@ -179,10 +182,14 @@ def export_model(model: OnlineGRU4Rec, folder: Path) -> None:
 
     Raises
     ------
+    TypeError
+        It is not an `OnlineGRU4Rec`.
     ExportError
         The folder holds something, cannot be written, or a library is missing.
 
     """
+    if not isinstance(model, OnlineGRU4Rec):
+        raise TypeError(f"only an OnlineGRU4Rec can be exported, not {model!r:.80}")
     try:
         importlib.import_module("onnxscript")
     except ImportError as error:
@@ -190,7 +197,7 @@ def export_model(model: OnlineGRU4Rec, folder: Path) -> None:
             f"exporting needs a library that is not installed ({error}): "
             "pip install 'nextclick[onnx]'"
         ) from error
-    folder = folder.absolute()
+    folder = Path(folder).absolute()
     aside = folder.with_name(f".tmp-{folder.name}")
     try:
         if folder.exists() and any(folder.iterdir()):
@@ -205,7 +212,7 @@ def export_model(model: OnlineGRU4Rec, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_export(folder: Path) -> ExportedModel:
+def load_export(folder: str | os.PathLike[str]) -> ExportedModel:
     """Read what `export_model` wrote, but for the ONNX file; on the CPU.
 
     Raises
@@ -214,11 +221,11 @@ def load_export(folder: Path) -> ExportedModel:
         A file is missing, damaged or of another version, or the files do not fit together.
 
     """
-    path = folder / "model.json"
+    path = Path(folder) / "model.json"
     try:
         about = msgspec.convert(json.loads(path.read_bytes()), About)
         model = OnlineGRU4Rec(about.recipe, device="cpu", dtype=about.dtype)
-        path = folder / "network.safetensors"
+        path = Path(folder) / "network.safetensors"
         tensors = load_file(path)
         for table in (model.items.embedding, model.items.inputs, model.items.bias):
             table.reserve(len(about.items))

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .aside import Aside
+from .base import CheckedModel, fits
 from .batch import Batch
 from .cells import GATES
+from .checks import at_least, seed_of
 from .copies import Copies
 from .device import choose_device
 from .gru4rec import GRU4Rec
@@ -23,20 +25,19 @@ from .items import SHIFT, ItemTable
 from .learner_state import copy_of, put_back
 from .memory import Memory, Noted
 from .mixture import mix
-from .moments import SPECIAL, Times, microseconds
+from .moments import SPECIAL, microseconds
 from .optim import make_rule
 from .precision import Precision
 from .ranking import Births, Race, Ranking
 from .recipe import Recipe
 from .recommender import Id, State, Tested, prefixed, within
-from .sampling import Popularity
+from .room import check_room, recipe_needs
+from .sampling import LARGEST_BATCH, Popularity
 from .sessions import SessionStore
 from .table import pick
 from .trainer import Gradients, Trainer
-from .vocabulary import NO_ITEM, Vocabulary
+from .vocabulary import Vocabulary
 from .windows import Windows
-
-LARGEST_BATCH = 1 << 16
 
 WORTH_A_THREAD = 1 << 17
 """With fewer scores in a batch they are ranked sooner than another thread has begun."""
@@ -45,7 +46,7 @@ WORTH_A_PRODUCT = 1 << 13
 """With fewer scores in a batch not even the scores alone, without their ranking, are worth one."""
 
 
-class OnlineGRU4Rec:
+class OnlineGRU4Rec(CheckedModel):
     """GRU4Rec that learns from clicks it sees once, in the order in which they come.
 
     Every batch is scored with the parameters as they stood before it, over the whole catalogue as
@@ -80,6 +81,8 @@ class OnlineGRU4Rec:
     """
 
     name = "gru4rec"
+    largest_batch = LARGEST_BATCH
+    FIXED = ("network.", "memory.", "random.", "recall.weights", "recall.sums", "recall.totals")
 
     def __init__(
         self,
@@ -91,8 +94,14 @@ class OnlineGRU4Rec:
         device: str = "auto",
         dtype: str = "float32",
     ) -> None:
-        self.recipe = recipe = recipe or Recipe()
+        self.recipe = recipe = Recipe() if recipe is None else recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, not {recipe!r:.80}")
         self.device = choose_device(device)
+        check_room(recipe_needs(recipe, 8 if dtype == "float64" else 4), self.device)
+        max_sessions = at_least(max_sessions, "max_sessions", 1)
+        max_items = at_least(max_items, "max_items", 1)
+        seed = seed_of(seed)
         self._initial = torch.Generator().manual_seed(seed)
         self._draws = torch.Generator().manual_seed(seed + 1)
         sizes = recipe.layers
@@ -143,79 +152,19 @@ class OnlineGRU4Rec:
         """How many items are known."""
         return len(self.vocabulary)
 
-    def test_then_learn(
-        self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
-        k: int = 0,
-        time: float = -math.inf,
-        times: Times = None,
-    ) -> Tested:
-        """Score every click of a batch that has a predecessor, then learn the batch.
-
-        Parameters
-        ----------
-        sessions, items
-            n of each, in stream order.
-        k
-            How many items to recommend before each scored click.
-        time
-            How far event time has come, in epoch seconds, for the recipe's `idle`.
-        times
-            When each click was, in epoch seconds, NaN where that is not known; None: of none.
-
-        Raises
-        ------
-        FloatingPointError
-            A score is not a number: the learning has diverged.
-        ValueError
-            The batch holds more sessions than `max_sessions`, or more than 65,536 clicks.
-
-        """
-        return self._run(sessions, items, k, time, times, test=True, learn=True)
-
-    def test(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
-    ) -> Tested:
-        """Score like `test_then_learn` and change nothing."""
-        return self._run(sessions, items, k, times=times, test=True, learn=False)
-
-    def learn(
-        self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
-        time: float = -math.inf,
-        times: Times = None,
-    ) -> None:
-        """Learn a batch without scoring it."""
-        self._run(sessions, items, 0, time, times, test=False, learn=True)
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
-    ) -> list[list[tuple[Id, float]]]:
-        """Return the k best next items, with their scores, after each click; change nothing."""
-        tested = self._run(sessions, items, k, times=times, test=True, learn=False, after=True)
-        return tested.recommended
-
-    def learn_one(self, session: Id, item: Id) -> None:
-        """Learn one click."""
-        self.learn([session], [item])
-
     def _run(
         self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
+        sessions: list[Id],
+        items: list[Id],
         k: int,
-        time: float = -math.inf,
-        times: Times = None,
+        time: float,
+        times: NDArray[np.float64] | None,
         *,
         test: bool,
         learn: bool,
         after: bool = False,
     ) -> Tested:
         """Test the batch, learn it, or both; `after`: give what is best after each click."""
-        if len(items) > LARGEST_BATCH:
-            raise ValueError(f"a batch of more than {LARGEST_BATCH:,} clicks is too large")
         batch = self._take_in(sessions, items, times, after)
         try:
             gradients = self._find(batch, k, test=test, learn=learn, after=after)
@@ -230,7 +179,11 @@ class OnlineGRU4Rec:
         return batch.tested
 
     def _take_in(
-        self, sessions: Sequence[Id], items: Sequence[Id], times: Times, after: bool
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        times: NDArray[np.float64] | None,
+        after: bool,
     ) -> Batch:
         """Line a batch up, let its new items in, and begin to look up its evidence."""
         windows = self.sessions.line_up(sessions, after)
@@ -430,40 +383,10 @@ class OnlineGRU4Rec:
     def _ship(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def knows(self, item: Id) -> bool:
-        """Tell whether an item is in the catalogue."""
-        return bool(self.vocabulary.rows_of([item])[0] != NO_ITEM)
+    def _knows(self, item: Id) -> bool:
+        return item in self.vocabulary
 
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items for a session of these clicks.
-
-        Parameters
-        ----------
-        items
-            The session so far, oldest first; items never seen are passed over.
-        k
-            At most this many are given.
-
-        Returns
-        -------
-        list of (item, score)
-            Best first. Empty where no item of the session is known.
-
-        Raises
-        ------
-        ValueError
-            k is less than 1.
-
-        """
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        known = [item for item in items if self.knows(item)]
-        # A session of its own, whatever the others are called.
-        session: Any = object()
-        return self.answer([session] * len(known), known, k)[-1] if known else []
-
-    def forget(self, sessions: Sequence[Id]) -> None:
-        """Drop sessions that have ended."""
+    def _forget(self, sessions: list[Id]) -> None:
         self.sessions.forget(sessions)
 
     def state(self) -> State:
@@ -475,8 +398,17 @@ class OnlineGRU4Rec:
             state.arrays |= prefixed("recall.", recall)
         return state
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, by a model of the same configuration."""
+    def _upgraded(self, state: State) -> State:
+        if not self.memory:
+            return state
+        return State(state.arrays | self.memory.upgraded(state.arrays, "recall."), state.values)
+
+    def _restore(self, state: State) -> None:
         put_back(self, self.network, self.trainer.memories, state)
         if self.memory:
-            self.memory.restore(within("recall.", state.arrays))
+            recall = within("recall.", state.arrays)
+            fits(len(recall["items"]) <= self.vocabulary.used, "the memory's rows and the items")
+            fits(
+                len(recall["places"]) == len(self.sessions), "the memory's places and the sessions"
+            )
+            self.memory.restore(recall)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .base import fits, within_bounds
 from .copies import Copies
-from .items import ItemTable
-from .recommender import State, prefixed, within
+from .items import ROWS, ItemTable
+from .recommender import Arrays, State, prefixed, within
 from .sampling import Popularity
 from .sessions import SessionStore
 from .vocabulary import Vocabulary
@@ -63,10 +65,30 @@ def copy_of(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> S
     return State(arrays | prefixed("catalogue.", by_item), values)
 
 
+def _check(arrays: Arrays, values: dict[str, Any]) -> None:
+    """Check that the parts of a state belong together: compiled loops go by their numbers."""
+    catalogue = values["catalogue"]
+    used = len(catalogue["items"])
+    tables = [name for name in arrays if name.startswith(("items.", "catalogue."))]
+    fits(used > 0 and all(len(arrays[name]) == used for name in tables), "the items and tables")
+    held = np.array([item is not None for item in catalogue["items"]])
+    fits(np.array_equal(arrays["catalogue.lives"] > 0, held), "the items and their admissions")
+    free = np.array(catalogue["free"], np.int64)
+    fits(within_bounds(free, 1, used) and not held[free].any(), "the items and the free rows")
+    windows = arrays["sessions.windows"]
+    fits(within_bounds(windows & (ROWS - 1), 0, used), "the windows and the items")
+    table, stamps = arrays["popularity.table"], arrays["popularity.stamps"]
+    fits(
+        len(table) == len(stamps) and within_bounds(stamps & (ROWS - 1), 0, used),
+        "the counts and the items",
+    )
+
+
 @torch.no_grad()
 def put_back(model: Learned, network: nn.Module, memories: Sequence[Tensor], state: State) -> None:
     """Give a model of the same configuration what `copy_of` copied."""
     arrays, values = state.arrays, state.values
+    _check(arrays, values)
     # Copies: nothing is shared with the state, whoever holds it.
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     for name, weight in network.named_parameters():

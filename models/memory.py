@@ -10,23 +10,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .base import fits, within_bounds
 from .boost import BOOST_WEIGHTS, DIRECT_WEIGHTS, initial_boost
 from .copies import Copies
 from .moments import (
     AFTER,
+    ALL_CLICKS,
     BEFORE,
     CLICK,
     DISTINCT,
+    EARLIER,
     EARLIER_CLICKS,
     HABITS,
+    ITEM,
     ITEM_COLUMNS,
+    LATEST,
     LOGGED,
+    NEXT,
     NOWHERE,
     OWN,
     OWN_ITEMS,
+    OWNER,
     PLACE,
+    PREVIOUS,
     REACH,
+    ROW,
     SPECIAL,
+    STAMP,
     TIME,
     TIMELESS,
     UNDO,
@@ -47,6 +57,9 @@ weight of the likes."""
 
 DIRECT_RATE = 2.0
 """How far the boost's direct weights step, times the rate of all others."""
+
+OLD_ITEM_COLUMNS = 4
+"""Columns of the items' table in snapshots from before items were counted."""
 
 AGES = 14
 """Ages among the latest clicks are told apart by half octaves, of which there are so many."""
@@ -186,6 +199,7 @@ class Memory:
     def __init__(self, bound: int, rate: float, boosted: bool = True, seed: int = 0) -> None:
         self.bound = bound
         self.boosted = boosted
+        self._seed = seed
         self._log = np.full((0, 4), NOWHERE, np.int64)
         self._items = np.zeros((0, ITEM_COLUMNS), np.int64)
         self._mark = np.zeros(0, np.int16)
@@ -351,25 +365,62 @@ class Memory:
             "sums": self._sums[0].numpy().copy(),
         }
 
+    def _check(self, state: dict[str, NDArray[Any]]) -> None:
+        """Check the numbers of a state that the compiled loops go by."""
+        logged, log, items = int(state["totals"][LOGGED]), state["log"], state["items"]
+        fits(len(log) == min(logged, self.bound), "the clicks in sight and their number")
+        links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], items[:, LATEST])
+        places, own = state["places"], state["own"]
+        fits(
+            all(within_bounds(link, NOWHERE, logged) for link in (*links, places[:, CLICK])),
+            "the links between clicks and their number",
+        )
+        fits(
+            within_bounds(places[:, DISTINCT], 0, OWN + 1)
+            and places[:, DISTINCT].sum() == len(own),
+            "the sessions and their items",
+        )
+        stamps = (log[:, STAMP], items[:, OWNER], places[:, ITEM], own)
+        fits(
+            all(within_bounds(of & ROW, 0, len(items)) for of in stamps), "the items and their rows"
+        )
+
+    def upgraded(self, arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+        """Return those of a snapshot's arrays that were smaller before there was a boost, as now.
+
+        No item has been counted in them, no session's time is known, and nothing is boosted yet.
+        """
+        boost = initial_boost(self._seed).astype(np.float64)
+        longer = {
+            "items": (OLD_ITEM_COLUMNS, np.zeros(ITEM_COLUMNS - OLD_ITEM_COLUMNS, np.int64)),
+            "places": (TIME, np.array([TIMELESS])),
+            "totals": (ALL_CLICKS, np.zeros(1, np.int64)),
+            "weights": (WEIGHTS, boost),
+            "sums": (WEIGHTS, np.zeros_like(boost)),
+        }
+        found = {}
+        for name, (size, more) in longer.items():
+            array = arrays.get(prefix + name)
+            if isinstance(array, np.ndarray) and array.ndim and array.shape[-1] == size:
+                wide = np.broadcast_to(more, (*array.shape[:-1], len(more)))
+                found[prefix + name] = np.concatenate([array, wide], axis=-1, dtype=array.dtype)
+        return found
+
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave; the sessions' slots are then 0, 1, …."""
-        self._totals[:] = 0
-        self._totals[: len(state["totals"])] = state["totals"]
+        self._check(state)
+        self._totals[:] = state["totals"]
         logged, held = int(self._totals[LOGGED]), len(state["log"])
         self._log, self._items = self._log[:0], self._items[:0]
         self._reserve(logged, len(state["items"]))
         self._log[np.arange(logged - held, logged) % max(1, len(self._log))] = state["log"]
-        # Snapshots from before items were counted hold fewer columns.
-        self._items[: len(state["items"]), : state["items"].shape[1]] = state["items"]
+        self._items[: len(state["items"])] = state["items"]
         self._places = np.zeros((len(state["places"]), PLACE), np.int64)
-        self._places[:, TIME] = TIMELESS
-        self._places[:, : state["places"].shape[1]] = state["places"]
+        self._places[:, :OWN_ITEMS] = state["places"]
         in_use = np.arange(OWN) < self._places[:, DISTINCT, None]
         self._places[:, OWN_ITEMS:][in_use] = state["own"]
-        # Those from before the boost hold fewer weights.
-        known = len(state["weights"])
-        self.vector[:known] = torch.from_numpy(state["weights"])
-        self._sums[0][:known] = torch.from_numpy(state["sums"])
+        self.vector[:] = torch.from_numpy(state["weights"])
+        self._sums[0][:] = torch.from_numpy(state["sums"])
 
 
 def _longer(table: Whole, rows: int) -> Whole:

@@ -6,8 +6,6 @@ however the stream is cut into batches, and is then logged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,9 +14,6 @@ from .items import ROWS, SHIFT
 from .prefetch import AHEAD, fetch
 
 Whole = NDArray[np.int64]
-
-Times = Sequence[float] | NDArray[np.float64] | None
-"""When some clicks were, in epoch seconds, NaN where that is not known; None: of none."""
 
 NOWHERE = -1
 """No click: before a session's first, after its last."""
@@ -60,6 +55,9 @@ TIMELESS = np.iinfo(np.int64).min
 
 MICROSECONDS = 1e6
 """In a second."""
+
+FARTHEST = 4e12
+"""Seconds from the epoch; times beyond are taken for this one."""
 
 OWN = 20
 """How many of a session's latest distinct items are kept in sight."""
@@ -118,21 +116,21 @@ UNDO = UNDO_LAST + 3
 what followed that, its item's row and what stood there, the last item's row and its two counts."""
 
 
-def microseconds(times: Times, count: int) -> Whole:
-    """Return the times of clicks as `read` takes them.
+def microseconds(times: NDArray[np.float64] | None, count: int) -> Whole:
+    """Return the times of clicks, in seconds and NaN where not known, as `read` takes them.
 
     Examples
     --------
-    >>> microseconds([1.5, float("nan")], 2) == [1_500_000, TIMELESS]
+    >>> microseconds(np.array([1.5, np.nan]), 2) == [1_500_000, TIMELESS]
     array([ True,  True])
 
     """
     if times is None:
         return np.full(count, TIMELESS)
-    seconds = np.asarray(times, np.float64)
-    known = np.isfinite(seconds)
-    whole = np.rint(np.where(known, seconds, 0.0) * MICROSECONDS).astype(np.int64)
-    return np.where(known, whole, TIMELESS)
+    unknown = np.isnan(times)
+    # Differences of two of them are to fit into 64 bits too.
+    seconds = np.clip(np.where(unknown, 0.0, times), -FARTHEST, FARTHEST)
+    return np.where(unknown, TIMELESS, np.rint(seconds * MICROSECONDS).astype(np.int64))
 
 
 @compiled

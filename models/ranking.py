@@ -125,10 +125,8 @@ class Race:
         self._births = births
         self.targets = targets
         self.size = sizes(outputs, embedding, bias, targets)
-        self._unborn = clicks[:, None] <= births.clicks
+        self._clicks = clicks
         self.unseen = targets == NO_ITEM
-        if len(births.rows):
-            self.unseen |= (self._unborn & (targets[:, None] == births.rows)).any(dim=1)
         most = max(1, BLOCK_SCORES // max(len(bias), width))
         shared = shared and on_host(outputs)
         chunks = MOST_CHUNKS if shared else 1
@@ -140,12 +138,20 @@ class Race:
             found = Products(outputs[chunk], embedding, bias, len(parts))
             self._found |= {part.start: (found, part.start - chunk.start) for part in parts}
             self.parts += parts
+        for part in self.parts if len(births.rows) else ():
+            itself = targets[part, None] == births.rows
+            self.unseen[part] |= (self._unborn(part) & itself).any(dim=1)
 
     @cached_property
     def items(self) -> Tensor:
         """int64 (m,): how many items were known."""
         least = self._bias.new_full((1, 1), torch.finfo(self._bias.dtype).min)
-        return ranks_above(self._bias[None], least) - self._unborn.sum(dim=1)
+        unborn = torch.cat([self._unborn(part).sum(dim=1) for part in self.parts])
+        return ranks_above(self._bias[None], least) - unborn
+
+    def _unborn(self, part: slice) -> Tensor:
+        """Bool (c, b): which of the batch's new items a part of the clicks comes before."""
+        return self._clicks[part, None] <= self._births.clicks
 
     def begin(self, aside: Aside) -> None:
         """Begin to find the scores on another thread; who asks for them helps."""
@@ -160,7 +166,7 @@ class Race:
         scores = found.take(slice(first, first + part.stop - part.start))
         rows = self._births.rows
         if len(rows):
-            scores[:, rows] = scores[:, rows].masked_fill_(self._unborn[part], -torch.inf)
+            scores[:, rows] = scores[:, rows].masked_fill_(self._unborn(part), -torch.inf)
         return scores
 
     def rank(self, part: slice, k: int) -> Ranking:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args, get_origin
+from typing import Literal
 
 import msgspec
+
+from .fields import check_fields
+
+MOST_LAYERS = 100
+"""Layers of the network at most, recurrent and others."""
+
+MOST = {
+    "hidden": 1 << 14,
+    "feed_forward": 1 << 14,
+    "window": 1000,
+    "negatives": 1 << 20,
+    "sightings": 1_000_000_000,
+    "memory": 1 << 30,
+}
+"""The largest values of options that decide how much memory a model takes."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,9 +160,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.hidden if isinstance(self.hidden, list) else [self.hidden]
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
+        check_fields(self)
         if not self.layers:
             raise ValueError("hidden must name at least one layer")
+        if len(self.layers) + len(self.feed_forward) > MOST_LAYERS:
+            raise ValueError(f"hidden and feed_forward may name {MOST_LAYERS} layers in all")
         for option, values in (
             ("hidden", self.layers),
             ("feed_forward", self.feed_forward),
@@ -159,10 +177,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     raise ValueError(f"{option} must be at least 1, not {value}")
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
-            choices = get_args(field.type) if get_origin(field.type) is Literal else ()
-            if choices and value not in choices:
-                listed = ", ".join(map(repr, choices))
-                raise ValueError(f"{field.name} must be one of {listed}, not {value!r}")
+            for number in value if isinstance(value, list) else [value]:
+                if field.name in MOST and number > MOST[field.name]:
+                    most = f"{MOST[field.name]:,}"
+                    raise ValueError(f"{field.name} must be at most {most}, not {number}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{field.name} must be a finite number, not {value}")
         for option in (

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Id = str | int
 """What names a session or an item. It comes back as it went in."""
 
+Times = Sequence[float] | NDArray[np.float64] | None
+"""When each click was, in epoch seconds, NaN where that is not known; None: of none."""
+
 Arrays = dict[str, NDArray[Any]]
 """A model's arrays by name, as safetensors keeps them."""
 
@@ -64,6 +67,9 @@ class State:
 class Recommender(Protocol):
     """A model of the next click, tested and trained on a stream.
 
+    The engine gives plain lists. Who writes a model inherits from `CheckedModel`, which brings what
+    others give into that form.
+
     Sessions are named like items, by texts or whole numbers. A session is known from its first
     click until it is forgotten or pushed out by the bound on live sessions.
     """
@@ -76,26 +82,40 @@ class Recommender(Protocol):
         ...
 
     def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        k: int = 0,
+        time: float = -math.inf,
+        times: Times = None,
     ) -> Tested:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         A click is scored with parameters that have seen nothing of this batch, and with the
         catalogue and its session as they stood just before it. `time` tells how far event time
-        has come, in epoch seconds, for what is forgotten after a time.
+        has come, in epoch seconds, for what is forgotten after a time; `times`, when each click
+        was. A model that goes by no times passes over both.
         """
         ...
 
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+    def test(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
+    ) -> Tested:
         """Score like `test_then_learn` and change nothing."""
         ...
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
+    def learn(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        time: float = -math.inf,
+        times: Times = None,
+    ) -> None:
         """Learn a batch without scoring it."""
         ...
 
     def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
         """Give the k best next items, with scores, after each click; change nothing."""
         ...

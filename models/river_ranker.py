@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from typing import Any, cast
 
+import numpy as np
 import torch
 from river.reco.base import Ranker
 from torch import Tensor
 
+from .checks import at_least, id_list, is_number, one_id
 from .learner import OnlineGRU4Rec
 from .recipe import Recipe
 from .recommender import Id
@@ -67,9 +70,7 @@ class NextClickRanker(Ranker):
         **recipe: Any,
     ) -> None:
         super().__init__(seed=seed)
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        self.k = k
+        self.k = at_least(k, "k", 1)
         self.max_sessions = max_sessions
         self.max_items = max_items
         self.device = device
@@ -89,7 +90,12 @@ class NextClickRanker(Ranker):
         )
 
     def learn_one(
-        self, user: Hashable, item: Hashable, y: Any = True, x: dict[str, Any] | None = None
+        self,
+        user: Hashable,
+        item: Hashable,
+        y: Any = True,
+        x: dict[str, Any] | None = None,
+        time: float = -math.inf,
     ) -> None:
         """Learn one click.
 
@@ -103,10 +109,22 @@ class NextClickRanker(Ranker):
             A number or a truth. More than 0: it was clicked. Else nothing is learned.
         x
             Not looked at.
+        time
+            When the click was, in epoch seconds of event time, for the recipe's `idle`; minus
+            infinity where that is not known.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Session or item is neither a text nor a whole number, or reward or time is no number.
 
         """
+        session, clicked = one_id(user, "user"), one_id(item, "item")
+        rewarded = isinstance(y, bool | np.bool_) or is_number(y)
+        if not rewarded:
+            raise TypeError(f"y must be a number or a truth, not {y!r:.80}")
         if y > 0:
-            self._model.learn_one(cast("Id", user), cast("Id", item))
+            self._model.learn_one(session, clicked, time)
 
     def predict_one(
         self, user: Hashable, item: Hashable | None = None, x: dict[str, Any] | None = None
@@ -135,9 +153,10 @@ class NextClickRanker(Ranker):
             A score is not a number: the learning has diverged.
 
         """
+        session = one_id(user, "user")
         if item is not None:
-            return self._scores(user, [item])[0]
-        return self.recommend(user, self.k) if user in self._model.sessions else None
+            return self._scores(session, [one_id(item, "item")])[0]
+        return self.recommend(session, self.k) if session in self._model.sessions else None
 
     def rank(
         self, user: Hashable, items: Iterable[Hashable], x: dict[str, Any] | None = None
@@ -155,35 +174,36 @@ class NextClickRanker(Ranker):
             Not looked at.
 
         """
-        given = list(items)
-        scores = self._scores(user, given)
+        given = id_list(items, "items", ordered=False)
+        scores = self._scores(one_id(user, "user"), given)
         places = sorted(range(len(given)), key=scores.__getitem__, reverse=True)
         return [given[place] for place in places]
 
     @torch.no_grad()
     def recommend(self, user: Hashable, k: int = 20) -> list[Hashable]:
         """Give the k best of all known items after a session's clicks so far, best first."""
+        session, k = one_id(user, "user"), at_least(k, "k", 1)
         model = self._model
         used = model.vocabulary.used
         embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
-        scores = checked(torch.addmm(bias, self._output(user), embedding.T)[0])
+        scores = checked(torch.addmm(bias, self._output(session), embedding.T)[0])
         best = torch.topk(scores, min(k, model.catalogue))
         return [model.vocabulary.id_of(row) for row in best.indices.tolist()]
 
     @torch.no_grad()
-    def _scores(self, user: Hashable, items: list[Hashable]) -> list[float]:
+    def _scores(self, session: Id, items: list[Id]) -> list[float]:
         model = self._model
-        rows = torch.from_numpy(model.vocabulary.rows_of(cast("list[Id]", items))).to(model.device)
+        rows = torch.from_numpy(model.vocabulary.rows_of(items)).to(model.device)
         embedding, bias = model.items.embedding.values[rows], model.items.bias.values[rows]
-        scores = checked(torch.addmm(bias, self._output(user), embedding.T)[0])
+        scores = checked(torch.addmm(bias, self._output(session), embedding.T)[0])
         scores.masked_fill_(rows == NO_ITEM, torch.finfo(scores.dtype).min)
         found: list[float] = scores.tolist()
         return found
 
-    def _output(self, user: Hashable) -> Tensor:
+    def _output(self, session: Id) -> Tensor:
         """Run the network over a session's last clicks: (1, size)."""
         model = self._model
-        windows = model.sessions.line_up([cast("Id", user)])
+        windows = model.sessions.line_up([session])
         stamp = torch.zeros(1, dtype=torch.int64, device=model.device)
         tracks, state = model.sessions.tracks(windows, stamp)
         kept = int(windows.kept[0])

@@ -20,6 +20,10 @@ REFRESH = 1024
 """Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
 are fewer clicks than that, it is made anew whenever they have doubled."""
 
+LARGEST_BATCH = 1 << 16
+"""Clicks of a batch at most: each is scored against all items of the batch and its negatives, so a
+batch takes memory by the square of its clicks."""
+
 LARGEST = 512
 """Counts are scaled down when the scale reaches 2 to this power: far below what float64 holds."""
 

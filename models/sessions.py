@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .base import fits, within_bounds
 from .copies import Copies
 from .table import pick
 from .vocabulary import NO_ITEM
@@ -70,12 +71,23 @@ class SessionStore:
 
         """
         windows = line_up(sessions, self._find, self.window, after)
-        if len(windows.sessions) > self.bound:
+        self.check_room(len(windows.sessions))
+        return windows
+
+    def check_room(self, sessions: int) -> None:
+        """Check that a batch holds no more sessions than may be kept.
+
+        Raises
+        ------
+        ValueError
+            It does.
+
+        """
+        if sessions > self.bound:
             raise ValueError(
-                f"a batch of {len(windows.sessions)} sessions does not fit a bound of "
+                f"a batch of {sessions} sessions does not fit a bound of "
                 f"{self.bound} live sessions: raise max_sessions or lower the batch"
             )
-        return windows
 
     def _find(self, sessions: Sequence[Id]) -> tuple[Whole, Whole]:
         """Give the slots of sessions, -1 for those not live, and how many clicks are kept."""
@@ -188,6 +200,12 @@ class SessionStore:
 
     def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""
+        fits(
+            all(len(array) == len(sessions) for array in arrays.values())
+            and len(set(sessions)) == len(sessions)
+            and within_bounds(arrays["kept"].numpy(), 0, self.window + 1),
+            "the sessions and their windows",
+        )
         self._slots = {session: slot for slot, session in enumerate(sessions)}
         self._kept = np.append(arrays["kept"].numpy(), 0)
         self._free = []

@@ -65,6 +65,10 @@ class Vocabulary:
         """Give the number of items known."""
         return len(self._rows)
 
+    def __contains__(self, item: object) -> bool:
+        """Whether an item is known."""
+        return item in self._rows
+
     @property
     def used(self) -> int:
         """Rows in use: all rows given out so far lie below this one."""

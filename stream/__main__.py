@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from . import signals
+
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with exit code 130 from its first moment on."""
+    """Run the command line; SIGTERM and Ctrl-C count from its first moment on."""
+    signals.install()
     try:
         from .cli import main as run
 

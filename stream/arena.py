@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.models import Recommender, State, Tested
+from nextclick.models.base import CheckedModel
 from nextclick.models.recommender import Id
 
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .catalogue import Catalogue
+from .contracts import check_part
 from .drift import HitRateDrift
 from .metrics import bins_of
 from .slices import SLICES, Slicer, slice_names
@@ -26,7 +28,7 @@ SAMPLE = 16
 """One batch in so many has its recommendations looked at."""
 
 
-class Arena:
+class Arena(CheckedModel):
     """Several models that see the same batches, each timed alone.
 
     The engine drives it like any other model. What it answers is what its first model answers; how
@@ -55,8 +57,12 @@ class Arena:
         self, models: Mapping[str, Recommender], ks: Sequence[int], max_items: int = 1_000_000
     ) -> None:
         self.models = dict(models)
+        for name, model in self.models.items():
+            check_part("model", model, f"model {name!r}")
         self.ks = list(ks)
         self.name = next(iter(self.models))
+        bounds = [getattr(model, "largest_batch", None) for model in self.models.values()]
+        self.largest_batch = min((bound for bound in bounds if bound is not None), default=None)
         self._tallies = Tallies(len(self.models), ks)
         self._items = Catalogue(len(self.models), max_items)
         self._slicer = Slicer(self._items)
@@ -79,10 +85,19 @@ class Arena:
         """How many items the first model knows."""
         return self.first.catalogue
 
-    def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
     ) -> Tested:
-        """Let every model score a batch and learn it; give what the first one found.
+        """Let every model score a batch and learn it; only the first, where nothing is learned.
 
         Raises
         ------
@@ -92,6 +107,13 @@ class Arena:
             A model has scored other clicks than those that have a predecessor.
 
         """
+        if not learn:
+            return self.first.test(sessions, items, k, times)
+        if not test:
+            self._slicer.take(sessions, items)
+            for model in self.models.values():
+                model.learn(sessions, items, time, times)
+            return Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
@@ -99,9 +121,10 @@ class Arena:
         found = []
         for at, (name, model) in enumerate(self.models.items()):
             asked = max(self.ks) if listed else 0
+            wanted = max(asked, 0 if at else k)
             began = perf_counter()
             try:
-                tested = model.test_then_learn(sessions, items, max(asked, 0 if at else k), time)
+                tested = model.test_then_learn(sessions, items, wanted, time, times)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{name}: {error}") from error
             took = perf_counter() - began
@@ -135,27 +158,18 @@ class Arena:
         for own, drift in zip(hits.T, self._drift, strict=True):
             drift.update(own, clicks, np.full(len(clicks), time))
 
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score with the first model, and change nothing."""
-        return self.first.test(sessions, items, k)
-
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
-        """Let every model learn a batch without scoring it."""
-        self._slicer.take(sessions, items)
-        for model in self.models.values():
-            model.learn(sessions, items, time)
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+    def _answer(
+        self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
     ) -> list[list[tuple[Id, float]]]:
-        """Give the first model's k best next items after each click; change nothing."""
-        return self.first.answer(sessions, items, k)
+        return self.first.answer(sessions, items, k, times)
 
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the first model's k best next items for a session of these clicks."""
+    def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.first.recommend(items, k)
 
-    def forget(self, sessions: Sequence[Id]) -> None:
+    def _knows(self, item: Id) -> bool:
+        return bool(self.first.recommend([item], 1))
+
+    def _forget(self, sessions: list[Id]) -> None:
         """Drop sessions that have ended, in every model; it is part of learning."""
         self._slicer.forget(sessions)
         for at, model in enumerate(self.models.values()):
@@ -184,8 +198,12 @@ class Arena:
         own = {"sliced": self._sliced.copy(), "seconds": self._seconds.copy()}
         return State({**arrays, **own}, values)
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, of the same models in the same order."""
+    def _check_form(self, state: State, own: State) -> None:
+        """Check the models' names and their order; each of them checks its own part."""
+        if list(state.values["parts"]) != list(own.values["parts"]):
+            raise ValueError(f"{self._misfit()}: it is of other models, or in another order")
+
+    def _restore(self, state: State) -> None:
 
         def part(name: str) -> State:
             arrays = {

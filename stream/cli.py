@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from nextclick.connectors import SinkError, SourceError, open_source
 
 from .compare_command import compare_command
+from .exit_codes import MISTAKE
+from .inspect_command import inspect_command
 from .options import ConfigError
+from .outputs import cannot_write
 from .replay_command import replay_command
 from .run_command import run_command
 from .runner import load_model
-from .snapshots import SnapshotError, Snapshots
-from .terminal import errors, output, tell
+from .snapshots import SnapshotError
+from .terminal import accept_any_character, complain, show, tell
+from .usage import Command, Commands
 
 app = typer.Typer(
     name="nextclick",
+    cls=Commands,
     help="Learns to predict the next click while the clicks stream in.",
     no_args_is_help=True,
     add_completion=False,
@@ -33,23 +37,24 @@ Folder = Annotated[Path, typer.Option("--snapshots", help="The folder with the s
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear line and exit code 2."""
+    accept_any_character()
     try:
         app()
     except (ConfigError, SourceError, SnapshotError, SinkError, FloatingPointError) as error:
-        errors.print(f"[bold red]nextclick:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        complain(str(error))
+        sys.exit(MISTAKE)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does.
         sys.stderr.close()
         sys.exit(1)
 
 
-app.command("run")(run_command)
-app.command("compare")(compare_command)
-app.command("replay")(replay_command)
+app.command("run", cls=Command)(run_command)
+app.command("compare", cls=Command)(compare_command)
+app.command("replay", cls=Command)(replay_command)
 
 
-@app.command()
+@app.command(cls=Command)
 def recommend(
     snapshots: Folder,
     session: Annotated[str, typer.Option(help='The session so far, oldest first: "item,item".')],
@@ -71,10 +76,10 @@ def recommend(
     if not known:
         raise ConfigError("--session names no item that is known, so there is nothing to go by")
     for place, (best, score) in enumerate(model.recommend(known, k), start=1):
-        output.print(f"{place:4}  {escape(str(best))}  {score:.4f}", soft_wrap=True)
+        show(f"{place:4}  {best}  {score:.4f}")
 
 
-@app.command()
+@app.command(cls=Command)
 def simulate(
     clicks: Annotated[int, typer.Option(min=1, help="How many.")],
     out: Annotated[Path, typer.Option(help="A .csv or .csv.gz file.")],
@@ -96,49 +101,11 @@ def simulate(
                     zip(batch.sessions, batch.items, batch.times.tolist(), strict=True)
                 )
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be written: {error.strerror}") from error
-    output.print(f"{clicks:,} clicks in {escape(str(out))}", soft_wrap=True)
+        raise cannot_write("--out", out, error) from error
+    show(f"{clicks:,} clicks in {out}")
 
 
-@app.command()
-def inspect(
-    folder: Annotated[Path, typer.Argument(help="A folder of snapshots, or one snapshot.")],
-) -> None:
-    """Tell what snapshots hold, and whether they are whole."""
-    snapshots = Snapshots(folder)
-    paths = [folder] if (folder / "manifest").exists() else snapshots.paths()
-    if not paths:
-        raise SnapshotError(f"there are no snapshots in {folder}")
-    damaged = 0
-    for path in paths:
-        problems = snapshots.verify(path)
-        if problems:
-            damaged += 1
-            output.print(f"[red]damaged[/] {escape(path.name)}: {escape('; '.join(problems))}")
-            continue
-        parts, about = snapshots.load(path)
-        engine, model = parts["engine"].values, parts["model"]
-        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-        output.print(f"[green]whole[/] {escape(path.name)}  {size:,.1f} MB", soft_wrap=True)
-        output.print(f"  source    {escape(str(about['source']))}", soft_wrap=True)
-        output.print(f"  position  {escape(str(about['position']))}", soft_wrap=True)
-        output.print(
-            f"  clicks    {about['clicks']:,}, {engine['learned']:,} learned, "
-            f"{len(engine['pending']['items']):,} of an unfinished batch",
-            soft_wrap=True,
-        )
-        if "models" in about["config"]:
-            output.print(f"  models    {', '.join(about['config']['models'])}", soft_wrap=True)
-        else:
-            items, sessions = model.values["catalogue"]["items"], model.values["sessions"]
-            output.print(f"  items     {len(items):,}", soft_wrap=True)
-            output.print(f"  sessions  {len(sessions):,} live", soft_wrap=True)
-        output.print(
-            f"  versions  {', '.join(f'{k} {v}' for k, v in about['versions'].items())}",
-            soft_wrap=True,
-        )
-    if damaged:
-        sys.exit(1)
+app.command("inspect", cls=Command)(inspect_command)
 
 
 def _readings(item: str) -> list[str | int]:

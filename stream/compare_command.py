@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Annotated, Any
-
-import msgspec
-from rich.markup import escape
 
 from . import flags
 from .compare_config import CompareConfig
-from .compare_report import write_comparison
 from .comparing import compare
 from .entrants import check_names, names
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
+from .runner import UnwrittenError
 from .standings import ArenaProgress, standings
-from .terminal import errors, output, tell
+from .terminal import errors, output, show, tell
 
 MODELS = "The models"
+SHOWN_AS = {"json": "figures", "report": "page"}
+"""What a comparison calls the files that it has written."""
 
 
 def compare_command(
@@ -57,6 +57,7 @@ def compare_command(
     group: flags.Group = None,
     gap: flags.Gap = None,
     lateness: flags.Lateness = None,
+    max_ahead: flags.MaxAhead = None,
     max_sessions: flags.MaxSessions = None,
     max_items: flags.MaxItems = None,
     batch: flags.Batch = None,
@@ -77,20 +78,24 @@ def compare_command(
     given = load_toml(config, CompareConfig) if config else {}
     given["models"] = choose(given.get("models", {}), models, model or [])
     settings = build(CompareConfig, merge(given, chosen))
-    for option, path in (("--json", settings.json), ("--report", settings.report)):
-        flags.check_writable(option, path)
-    with ArenaProgress(errors) as progress:
-        result = compare(source, settings, tell, progress)
+    try:
+        with ArenaProgress(errors) as progress:
+            result = compare(source, settings, tell, progress)
+    except UnwrittenError as error:
+        _print(error.result)
+        raise
+    _print(result)
+    for what in ("json", "report", "snapshots"):
+        path = getattr(settings, what)
+        if path is not None:
+            show(f"{SHOWN_AS.get(what, what)}: {path}")
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)
+
+
+def _print(result: dict[str, Any]) -> None:
     for part in standings(result):
         output.print(part)
-    if settings.json is not None:
-        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
-    if settings.report is not None:
-        write_comparison(settings.report, result)
-        output.print(f"page: {escape(settings.report)}", soft_wrap=True)
-    if settings.snapshots is not None:
-        output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
 
 
 def choose(

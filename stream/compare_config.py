@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from .config import RunConfig, StreamConfig
-from .entrants import check_names
-from .options import ConfigError, at_least
+from .entrants import check_models
+from .options import ConfigError
+from .values import Between
 
 LARGEST_K = 1000
 """The longest list that figures may be asked for: clicks are counted at every rank up to it."""
@@ -24,8 +25,8 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     k
         For how many recommendations there are figures; the largest also sets the lists from which
         coverage and popularity are told.
-    gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
-    batch, device, seed, max_clicks, json, report, dead_letters
+    gap, lateness, max_ahead, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots,
+    fresh, batch, device, seed, max_clicks, json, report, dead_letters
         As for every stream, see `StreamConfig`.
     session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
     partitions, session_from, time_from, idle, on_missing_offsets, group, kafka
@@ -34,7 +35,7 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     Raises
     ------
     ConfigError
-        An option is out of its range, or there is no such model.
+        An option is out of its range, or there is no such model or option of one.
 
     Examples
     --------
@@ -45,7 +46,9 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     models: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    k: list[int] = msgspec.field(default_factory=lambda: [1, 5, 10, 20])
+    k: Annotated[list[int], Between(1, LARGEST_K)] = msgspec.field(
+        default_factory=lambda: [1, 5, 10, 20]
+    )
 
     def __post_init__(self) -> None:
         """Check the ranges and names."""
@@ -55,13 +58,9 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
                 "--models names no model to compare: write for instance "
                 "--models gru4rec,gru4rec-network"
             )
-        check_names(self.models)
+        check_models(self.models)
         if not self.k:
             raise ConfigError("--k must give at least one number")
-        for k in self.k:
-            at_least(k, 1, "--k")
-            if k > LARGEST_K:
-                raise ConfigError(f"--k must be at most {LARGEST_K:,}, not {k:,}")
         msgspec.structs.force_setattr(self, "k", sorted(set(self.k)))
 
     def run_config(self) -> RunConfig:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from .compare_script import SCRIPT
 from .compare_style import COLOURS, DASHES, STYLE
+from .outputs import write_whole
 from .report import moment, title
 from .slices import LABELS, SLICES
 
@@ -26,7 +27,7 @@ _NO_FIGURE = ("snapshots", "snapshot_every", "keep_snapshots", "fresh", "json", 
 """Options that no figure depends on."""
 
 
-def write_comparison(path: str | Path, result: Mapping[str, Any]) -> None:
+def write_comparison(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write a comparison's page.
 
     Parameters
@@ -39,13 +40,16 @@ def write_comparison(path: str | Path, result: Mapping[str, Any]) -> None:
     Raises
     ------
     OSError
-        The file cannot be written.
+        The file cannot be written; one that was there before is untouched.
 
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, comparison_page(result))
+
+
+def comparison_page(result: Mapping[str, Any]) -> bytes:
+    """Return the page that `write_comparison` writes."""
     # A file's name may hold bytes that are no text; the page shows them with backslashes.
-    path.write_bytes("\n".join(_page(result)).encode("utf-8", "backslashreplace"))
+    return "\n".join(_page(result)).encode("utf-8", "backslashreplace")
 
 
 def toml_of(config: Mapping[str, Any]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from .arena import Arena
 from .compare_config import CompareConfig
+from .compare_report import comparison_page
 from .engine import Engine
 from .entrants import make_models
-from .runner import carry_out
+from .runner import carry_out, check_config, write_results
 
 OF_THE_RUN = (
     "clicks",
@@ -17,6 +19,7 @@ OF_THE_RUN = (
     "learned",
     "first",
     "late",
+    "ahead",
     "rejected",
     "live_sessions",
     "source",
@@ -29,7 +32,7 @@ OF_THE_RUN = (
 
 
 def compare(
-    spec: str,
+    spec: str | os.PathLike[str],
     config: CompareConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -51,7 +54,7 @@ def compare(
     -------
     dict
         The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
-        run.
+        run. They are written to `config.json` and `config.report` too, where these are given.
 
     Raises
     ------
@@ -66,7 +69,11 @@ def compare(
     (200, ['gru4rec', 'gru4rec-network'])
 
     """
+    check_config(config, CompareConfig)
+    spec = os.fspath(spec)
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
     run = carry_out(spec, config.run_config(), arena, config.public(), tell, progress)
-    return {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
+    result = {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
+    write_results(config, result, comparison_page)
+    return result

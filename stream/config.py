@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nextclick.connectors import public_settings
 from nextclick.models import Recipe
 
-from .options import ConfigError, Every, at_least, flag, parse_duration, parse_every
+from .options import MOST_CLICKS, ConfigError, Every, Options, parse_duration, parse_every
+from .values import Between, Count, Seed
+
+LARGEST_BATCH = 1 << 16
+"""Clicks in a batch at most: the model takes no more at once."""
+
+LARGEST_WINDOW = 10_000_000
+"""Clicks in a window of the figures at most: two numbers each are held from the start."""
+
+MOST_RECOMMENDED = 10_000
+"""Items that may be recommended at once."""
 
 
-class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SourceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the source is read. From `until_end` on the options are for a topic.
 
     Parameters
     ----------
     session_column, item_column, time_column
-        Where a click's session, item and time stand in the source; where not given, what the
-        format says, else ``session_id``, ``item_id`` and ``timestamp``.
+        Where a click's session, item and time stand in the source: a name, or in a log with
+        columns their place, counted from 1. Where not given, what the format says, else
+        ``session_id``, ``item_id`` and ``timestamp``.
     user_column
         Where its user stands: then sessions are cut from each user's clicks by `gap`.
     time_unit
@@ -37,7 +48,7 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time_from
         The time is a field of the record, or the record's own timestamp.
     idle
-        After how long a silent partition no longer holds the others back.
+        How long a click of a live topic waits for earlier clicks of the other partitions.
     on_missing_offsets
         Where to go on when the records at the position are gone; without it the run ends with an
         error.
@@ -48,36 +59,39 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     """
 
-    session_column: str | None = None
-    user_column: str | None = None
-    item_column: str | None = None
-    time_column: str | None = None
+    session_column: str | int | None = None
+    user_column: str | int | None = None
+    item_column: str | int | None = None
+    time_column: str | int | None = None
     time_unit: str | None = None
     format: str | None = None
     sort: bool | None = None
     until_end: bool = False
-    partitions: list[int] | None = None
+    partitions: Annotated[list[int], Between(0, (1 << 31) - 1)] | None = None
     session_from: Literal["field", "key"] = "field"
     time_from: Literal["field", "record"] = "field"
-    idle: str | float = "1s"
+    idle: str | float = "200ms"
     on_missing_offsets: Literal["earliest", "latest"] | None = None
     group: str = "nextclick"
-    kafka: dict[str, Any] = {}
+    kafka: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
+        super().__post_init__()
         parse_duration(self.idle, "--idle")
+        for column in ("session_column", "user_column", "item_column", "time_column"):
+            given = getattr(self, column)
+            if isinstance(given, int):
+                # One form: a place from a file is the same as one from the command line.
+                msgspec.structs.force_setattr(self, column, str(given))
         if not self.group.strip():
             raise ConfigError("--group must be a name")
-        if self.partitions is not None:
-            if not self.partitions:
-                raise ConfigError("--partitions must name at least one")
-            for partition in self.partitions:
-                at_least(partition, 0, "--partitions")
+        if self.partitions is not None and not self.partitions:
+            raise ConfigError("--partitions must name at least one")
 
     @property
     def idle_seconds(self) -> float:
-        """After how long a silent partition no longer holds the others back, in seconds."""
+        """How long a live click waits for earlier ones of other partitions, in seconds."""
         return parse_duration(self.idle, "--idle")
 
 
@@ -94,6 +108,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     lateness
         How much older than its session's latest click a click may be. 60 seconds forgive the
         clocks and queues of several servers.
+    max_ahead
+        How far a click may be ahead of the stream: one that is further ahead is left out.
     max_sessions, max_items
         The bounds on live sessions and on the catalogue: whatever is least recently clicked
         makes room.
@@ -125,16 +141,17 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
 
     gap: str | float | None = None
     lateness: str | float = "60s"
-    max_sessions: int = 100_000
-    max_items: int = 1_000_000
+    max_ahead: str | float = "30d"
+    max_sessions: Count = 100_000
+    max_items: Count = 1_000_000
     snapshots: str | None = None
     snapshot_every: str | float = "60s"
-    keep_snapshots: int = 3
+    keep_snapshots: Count = 3
     fresh: bool = False
-    batch: int = 64
+    batch: Annotated[int, Between(1, LARGEST_BATCH)] = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    seed: int = 0
-    max_clicks: int | None = None
+    seed: Seed = 0
+    max_clicks: Annotated[int, Between(1, MOST_CLICKS)] | None = None
     json: str | None = None
     report: str | None = None
     dead_letters: str | None = None
@@ -142,12 +159,11 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
-        for field in ("max_sessions", "max_items", "keep_snapshots", "batch", "max_clicks"):
-            at_least(getattr(self, field), 1, flag(field))
-        at_least(self.seed, 0, "--seed")
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
+        if self.max_ahead_seconds <= 0:
+            raise ConfigError(f"--max-ahead must be longer than 0, not {self.max_ahead}")
         parse_every(self.snapshot_every, "--snapshot-every")
 
     @property
@@ -159,6 +175,11 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def lateness_seconds(self) -> float:
         """How much older than its session's latest click a click may be, in seconds."""
         return parse_duration(self.lateness, "--lateness")
+
+    @property
+    def max_ahead_seconds(self) -> float:
+        """How far a click may be ahead of the stream, in seconds."""
+        return parse_duration(self.max_ahead, "--max-ahead")
 
     @property
     def every(self) -> Every:
@@ -198,10 +219,13 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         Write recommendations to their topic in transactions that go with the snapshots.
     metrics_port, metrics_address
         Where to serve ``/metrics`` for Prometheus; nowhere without a port.
+    begin_from
+        A snapshot, or a folder of them: begin with what was learned there. A run that has
+        snapshots of its own goes on from those.
     model
         What the model is made of and how it learns.
-    gap, lateness, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots, fresh,
-    batch, device, seed, max_clicks, json, report, dead_letters
+    gap, lateness, max_ahead, max_sessions, max_items, snapshots, snapshot_every, keep_snapshots,
+    fresh, batch, device, seed, max_clicks, json, report, dead_letters
         As for every stream, see `StreamConfig`.
     session_column, user_column, item_column, time_column, time_unit, format, sort, until_end,
     partitions, session_from, time_from, idle, on_missing_offsets, group, kafka
@@ -220,24 +244,21 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     """
 
-    window: int = 10_000
+    window: Annotated[int, Between(1, LARGEST_WINDOW)] = 10_000
     recommendations: str | None = None
     recommend: Literal["scored", "every"] = "scored"
-    k: int = 20
+    k: Annotated[int, Between(1, MOST_RECOMMENDED)] = 20
     max_wait: str | float = "100ms"
     exactly_once: bool = False
-    metrics_port: int | None = None
+    metrics_port: Annotated[int, Between(0, (1 << 16) - 1)] | None = None
     metrics_address: str = "127.0.0.1"
+    begin_from: str | None = None
     model: Recipe = Recipe()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
-        at_least(self.window, 1, "--window")
-        at_least(self.k, 1, "--k")
         parse_duration(self.max_wait, "--max-wait")
-        if self.metrics_port is not None and not 0 <= self.metrics_port < 1 << 16:
-            raise ConfigError(f"--metrics-port must be from 0 to 65535, not {self.metrics_port}")
         if self.exactly_once:
             self._check_exactly_once()
 

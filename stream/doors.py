@@ -56,6 +56,8 @@ def open_the_source(spec: str, options: SourceOptions) -> Source:
         time_unit=options.time_unit,
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
+        # Bytes that nobody asked for are not kept.
+        keep_raw=getattr(options, "dead_letters", None) is not None,
     )
     if not is_topic(spec):
         given = SourceOptions()
@@ -105,8 +107,6 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         known = before == str(Path(spec).resolve())
         return JsonLinesSink(spec, written["length"] if known else None)
     address, settings = parse_address(spec), client_settings(config.kafka)
-    if name == "dead_letters":
-        return DeadLetterTopic(address, settings, engine.tell)
     # By the topic alone: brokers may move.
     known = is_topic(before) and parse_address(before).topic == address.topic
     held = written.get("length")
@@ -115,11 +115,14 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
             f"{flag(name)} {spec}: the snapshot holds records that are still to be written to "
             f"{before}: go on with that topic, or start anew with --fresh"
         )
+    resume_at = held if known else None
+    if name == "dead_letters":
+        return DeadLetterTopic(address, settings, engine.tell, resume_at)
     return KafkaSink(
         address,
         settings,
         transactional_id=transactional_id(str(engine.about["source"]), config),
-        resume_at=written["length"] if known else None,
+        resume_at=resume_at,
         tell=engine.tell,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 import sys
 import time
@@ -9,12 +10,21 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from nextclick.connectors import Clicks, Position, Rejected, Sink, Source, dead_letter
+from nextclick.connectors import (
+    Clicks,
+    Position,
+    Rejected,
+    Sink,
+    Source,
+    SourceError,
+    check_polled,
+    dead_letter,
+)
 from nextclick.models import Recommender, State
 
 from .collector import set_aside
+from .contracts import check_part, seconds, whole
+from .delivery import holds_records, hurry, undelivered
 from .options import Every
 from .pending import Pending
 from .phases import Phases
@@ -22,6 +32,7 @@ from .prequential import Prequential
 from .recommending import after_clicks, before_clicks
 from .sessionizer import Sessionizer
 from .snapshots import Snapshots
+from .unusable import Unusable
 
 POLL_SECONDS = 0.1
 """How long a poll may wait for clicks; so soon the engine hears that it is to stop."""
@@ -76,14 +87,24 @@ class Engine:
     ----------
     clicks
         Clicks read, rejected records left out.
-    first, late, learned, rejected
-        How many of them started a session, came late, were learned; rejected records by reason.
+    first, late, ahead, learned, rejected
+        How many of them started a session, came late, were too far ahead of the stream, were
+        learned; rejected records by reason.
     sinks
         Where records go, by their names among `SINKS`.
     written
         For each sink that the run has had, its name and length as of the last `state`.
     phases
         How long each phase of the loop takes.
+    begun
+        Whether the source has been read: before, `stop` has nothing to end in good order.
+    unusable
+        What keeps records from being used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A part lacks what the engine uses of it, or a number is out of its range.
 
     """
 
@@ -108,7 +129,7 @@ class Engine:
         self.source = source
         self.model = model
         self.sessionizer = sessionizer
-        self.batch = batch
+        self.batch = whole("batch", batch, 1)
         self.figures = figures or Prequential()
         self.snapshots = snapshots
         self.every = every or Every(seconds=60)
@@ -117,36 +138,62 @@ class Engine:
             for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
             if sink is not None
         }
-        self.k = k
+        self.k = whole("k", k, 1)
         self.after = after
-        self.max_wait = max_wait
+        self.max_wait = None if max_wait is None else seconds("max_wait", max_wait)
+        for kind in ("source", "model", "sessionizer", "figures"):
+            check_part(kind, getattr(self, kind))
+        for name, sink in self.sinks.items():
+            check_part("sink", sink, name)
         self.about = about or {}
         self.tell = tell
         self.clicks = 0
         self.first = 0
         self.late = 0
+        self.ahead = 0
         self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = Phases()
+        self.begun = False
+        self.unusable = Unusable()
         self._position: Position = {}
         self._pending = Pending()
         self._waiting_since = time.monotonic()
         self._time: float | None = None
         self._committed: dict[str, Any] | None = None
+        self._saved: tuple[Any, ...] | None = None
         self._taken_at, self._taken_clicks = time.monotonic(), 0
         self._told: set[str] = set()
         self._looked_at = time.monotonic()
         self._stopped = False
+        self._failure: SourceError | None = None
 
     @property
     def pending(self) -> int:
         """The number of clicks of the unfinished batch."""
         return len(self._pending)
 
+    @property
+    def saved(self) -> bool:
+        """Whether the last snapshot holds all there is."""
+        return (
+            self.snapshots is not None and not self.snapshots.busy and self._mark() == self._saved
+        )
+
     def stop(self) -> None:
-        """End the run after the batch under way; may be called from a signal handler."""
+        """End the run after the batch under way; may be called from a signal handler.
+
+        Sinks that wait for brokers which do not answer soon end that: what is not delivered is
+        in the last snapshot, and told.
+        """
         self._stopped = True
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Have the sinks wait no longer than they may, where the run is to end."""
+        if self._stopped:
+            hurry(self.sinks.values())
 
     def run(
         self, max_clicks: int | None = None, progress: Callable[[Engine], None] | None = None
@@ -155,7 +202,8 @@ class Engine:
 
         A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
         too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch.
+        takes these clicks again, as part of their whole batch. So it is where the source fails:
+        what it gave before is kept.
 
         Parameters
         ----------
@@ -164,14 +212,23 @@ class Engine:
         progress
             Called after every batch.
 
+        Raises
+        ------
+        SourceError
+            The source cannot be read on.
+
         """
-        with set_aside():
+        if max_clicks is not None:
+            whole("max_clicks", max_clicks, 0)
+        with set_aside(), self.phases.running():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
-        if self.snapshots and not self.clicks:
+        if self.snapshots and self._saved is None:
             # A run that begins anew says so on the disk before it writes anything else.
             self._snapshot(self.snapshots)
+        elif self.snapshots and self._position:
+            self.source.commit(self._position)
         while not self._stopped:
             wanted = self.batch - len(self._pending)
             if max_clicks is not None:
@@ -196,15 +253,30 @@ class Engine:
         if self.max_wait is not None:
             self._answer()
         if self.snapshots:
-            # One copy of the state at a time.
-            self.snapshots.wait()
-            self._snapshot(self.snapshots)
-            self.snapshots.wait()
-            self._commit(self.snapshots)
+            self._end(self.snapshots)
         self.flush()
+        if not self.snapshots:
+            self._hurry()
+            for sink in self.sinks.values():
+                sink.sync()
         self._tell_warnings()
+        for sentence in undelivered(self.sinks.values(), self.snapshots is not None):
+            self.tell(sentence)
         if progress:
             progress(self)
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self, snapshots: Snapshots) -> None:
+        """Take the last snapshot, where it would differ from the one before, and tell of it."""
+        # One copy of the state at a time.
+        snapshots.wait()
+        if self._mark() != self._saved:
+            self._hurry()
+            self._snapshot(snapshots)
+            snapshots.wait()
+        self._hurry()
+        self._commit(snapshots)
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -215,12 +287,29 @@ class Engine:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._tell_warnings()
         with self.phases.measure("poll"):
-            return self.source.poll(wanted, self._patience())
+            try:
+                polled = self.source.poll(wanted, self._patience())
+                clicks = check_polled(self.source, polled, wanted, self.clicks)
+                self._check_position(clicks)
+            except SourceError as error:
+                self._failure = error
+                return None
+        self.begun = True
+        return clicks
+
+    def _check_position(self, clicks: Clicks | None) -> None:
+        """Check that a run could go on from what was polled, where snapshots are taken."""
+        if clicks is not None and self.snapshots and not clicks.position and len(clicks):
+            raise SourceError(
+                f"{type(self.source).__name__}.poll: it gave no position, so no run can go on from "
+                "a snapshot: give where the source stands after these clicks, as Clicks.position, "
+                "or take no snapshots"
+            )
 
     def _tell_warnings(self) -> None:
-        """Tell what the source has to say, each sentence once."""
+        """Tell what the source has to say, and what keeps its records from use, each once."""
         self._looked_at = time.monotonic()
-        for sentence in self.source.warnings:
+        for sentence in [*self.source.warnings, *self.unusable.notes()]:
             if sentence not in self._told:
                 self._told.add(sentence)
                 self.tell(sentence)
@@ -237,6 +326,7 @@ class Engine:
         """Keep what was polled until a batch is full."""
         self._position = clicks.position
         self._reject(clicks.rejected)
+        self.unusable.take(clicks)
         if not len(clicks):
             return
         self.clicks += len(clicks)
@@ -247,6 +337,7 @@ class Engine:
             assigned = self.sessionizer.assign(clicks.sessions, clicks.times)
         self.first += int(assigned.first.sum())
         self.late += int(assigned.late.sum())
+        self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
 
     def _reject(self, rejected: list[Rejected]) -> None:
@@ -262,7 +353,7 @@ class Engine:
             self._answer()
         clicks, self._pending = self._pending, Pending()
         before = self.clicks - len(clicks)
-        timely = clicks.timely
+        timely, times = clicks.timely, clicks.timely_times
         handles, items = clicks.chosen(timely)
         sink = self.sinks.get("recommendations") if clicks.answered < len(clicks) else None
         with self.phases.measure("model"):
@@ -271,13 +362,12 @@ class Engine:
                 items,
                 self.k if sink else 0,
                 self.sessionizer.clock,
-                np.array(clicks.times)[timely],
+                times,
             )
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
-            scored = timely[tested.scored]
-            times = np.array(clicks.times)
-            self.figures.update(tested.ranks[tested.scored], before + scored + 1, times[scored])
+            scored = tested.scored
+            self.figures.update(tested.ranks[scored], before + timely[scored] + 1, times[scored])
         if sink:
             with self.phases.measure("sinks"):
                 for record in before_clicks(clicks, tested, before, self.learned):
@@ -293,16 +383,13 @@ class Engine:
             return
         before = self.clicks - len(clicks)
         handles, items = clicks.chosen(clicks.timely)
+        times = clicks.timely_times
         with self.phases.measure("model"):
             if self.after:
-                best = self.model.answer(
-                    handles, items, self.k, times=np.array(clicks.times)[clicks.timely]
-                )
+                best = self.model.answer(handles, items, self.k, times)
                 records = after_clicks(clicks, best, before, self.learned)
             else:
-                tested = self.model.test(
-                    handles, items, self.k, times=np.array(clicks.times)[clicks.timely]
-                )
+                tested = self.model.test(handles, items, self.k, times)
                 records = before_clicks(clicks, tested, before, self.learned)
         with self.phases.measure("sinks"):
             for record in records:
@@ -315,16 +402,19 @@ class Engine:
         return any(sink.full for sink in self.sinks.values())
 
     def _due(self) -> bool:
-        """Whether it is time for a snapshot."""
+        """Whether it is time for a snapshot, and there is something new to go into it."""
         if self._full():
             return True
         if self.every.seconds is not None:
-            return time.monotonic() - self._taken_at >= self.every.seconds
-        return self.clicks - self._taken_clicks >= (self.every.clicks or 0)
+            due = time.monotonic() - self._taken_at >= self.every.seconds
+        else:
+            due = self.clicks - self._taken_clicks >= (self.every.clicks or 0)
+        return due and self._mark() != self._saved
 
     def _snapshot(self, snapshots: Snapshots) -> None:
         """Copy everything, and leave the writing to a thread."""
         self._taken_at, self._taken_clicks = time.monotonic(), self.clicks
+        self._saved = copy.deepcopy(self._mark())
         about = {
             **self.about,
             "clicks": self.clicks,
@@ -333,6 +423,11 @@ class Engine:
         }
         with self.phases.measure("snapshot"):
             snapshots.save_soon(self.state(), about)
+
+    def _mark(self) -> tuple[Any, ...]:
+        """Return what differs between two states of the run wherever they differ at all."""
+        counts = self.clicks, self.learned, self.rejected.total(), self._pending.answered
+        return (*counts, self._position)
 
     def _commit(self, snapshots: Snapshots) -> None:
         """Tell sinks and source of the last durable snapshot; never of anything after it.
@@ -354,6 +449,7 @@ class Engine:
             "clicks": self.clicks,
             "first": self.first,
             "late": self.late,
+            "ahead": self.ahead,
             "learned": self.learned,
             "rejected": dict(self.rejected),
             "time": self._time,
@@ -377,6 +473,8 @@ class Engine:
         self.clicks = values["clicks"]
         self.first = values["first"]
         self.late = values["late"]
+        # Older snapshots do not know of such clicks.
+        self.ahead = values.get("ahead", 0)
         self.learned = values["learned"]
         self.rejected = Counter(values["rejected"])
         self.written = dict(values["written"])
@@ -384,6 +482,9 @@ class Engine:
         self._position = values["position"]
         self._pending = Pending.of(values["pending"])
         self._taken_clicks = self.clicks
+        if not any(holds_records(sink["length"]) for sink in self.written.values()):
+            # Else the sinks write these records now, and a snapshot is to know it.
+            self._saved = self._mark()
         if self._position:
             self.source.seek(self._position)
 
@@ -396,6 +497,7 @@ class Engine:
             "learned": self.learned,
             "first": self.first,
             "late": self.late,
+            "ahead": self.ahead,
             "rejected": dict(sorted(self.rejected.items())),
             **self.figures.results(),
             "catalogue": self.model.catalogue,

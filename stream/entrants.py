@@ -13,8 +13,9 @@ from nextclick.models import OnlineGRU4Rec, Recipe, Recommender
 from nextclick.models.rivals import RIVALS
 
 from .config import StreamConfig
+from .making import made, model_sessions
 from .options import ConfigError, build, check_keys
-from .runner import model_sessions
+from .values import plain, shown
 
 OWN: dict[str, dict[str, Any]] = {"gru4rec": {}, "gru4rec-network": {"memory": 0}}
 """The engine's own model under its names, with what each changes in its recipe."""
@@ -70,8 +71,32 @@ def make_models(
         There is no such model, or no such option, or the option is out of its range.
 
     """
-    check_names(models)
+    check_models(models)
     return {name: _make(name, dict(given), config) for name, given in models.items()}
+
+
+def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that models exist, and that each has the options it is given, of the right types.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or no such option, or it has the wrong type.
+
+    Examples
+    --------
+    >>> check_models({"gru4rec": {"hiden": 8}})
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.options.ConfigError: model gru4rec: there is no option 'hiden'; is it 'hidden'?
+
+    """
+    check_names(models)
+    for name, given in models.items():
+        if name in OWN:
+            _recipe(name, given)
+        else:
+            _own_options(name, given)
 
 
 def options_of(kind: type[Recommender]) -> dict[str, Any]:
@@ -99,31 +124,39 @@ def options_of(kind: type[Recommender]) -> dict[str, Any]:
     return {field.name: field.type for field in fields} | found
 
 
-def _make(name: str, given: dict[str, Any], config: StreamConfig) -> Recommender:
+def _make(name: str, given: Mapping[str, Any], config: StreamConfig) -> Recommender:
     common: dict[str, Any] = {
         "max_sessions": model_sessions(config),
         "max_items": config.max_items,
         "seed": config.seed,
         "device": config.device,
     }
-    try:
-        if name in OWN:
-            check_keys(given, Recipe.__struct_fields__, f"model {name}")
-            return OnlineGRU4Rec(build(Recipe, {**OWN[name], **given}), **common)
-        kind: Callable[..., Recommender] = RIVALS[name]
-        known = options_of(RIVALS[name])
-        check_keys(given, [option for option in known if option not in SHARED], f"model {name}")
-        for option, value in given.items():
-            given[option] = _convert(value, known[option], option)
-        return kind(**given, **{key: value for key, value in common.items() if key in known})
-    except (ConfigError, ValueError) as error:
-        place = f"model {name}: "
-        raise ConfigError(place + str(error).removeprefix(place)) from error
+    if name in OWN:
+        recipe = _recipe(name, given)
+        return made(f"model {name}", lambda: OnlineGRU4Rec(recipe, **common))
+    kind: Callable[..., Recommender] = RIVALS[name]
+    own, known = _own_options(name, given), options_of(RIVALS[name])
+    shared = {key: value for key, value in common.items() if key in known}
+    return made(f"model {name}", lambda: kind(**own, **shared))
 
 
-def _convert(value: Any, kind: Any, option: str) -> Any:
-    """Check an option's type; a whole number will do for one with a point."""
+def _recipe(name: str, given: Mapping[str, Any]) -> Recipe:
+    place = f"model {name}"
+    check_keys(given, Recipe.__struct_fields__, place)
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{option}: {error}, not {value!r}") from error
+        return build(Recipe, {**OWN[name], **given})
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def _own_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the options of a rival; a whole number will do for one with a point."""
+    known = options_of(RIVALS[name])
+    check_keys(given, [option for option in known if option not in SHARED], f"model {name}")
+    own = {}
+    for option, value in given.items():
+        try:
+            own[option] = msgspec.convert(plain(value), known[option])
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"model {name}: {option}: {error}, not {shown(value)}") from error
+    return own

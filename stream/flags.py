@@ -15,6 +15,28 @@ def option(panel: str, help: str, *names: str) -> Any:  # noqa: A002
     return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
+def number(panel: str, help: str, *names: str) -> Any:  # noqa: A002
+    """Make a flag that takes a whole number, on a panel of the help."""
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, parser=read_number, metavar="INTEGER"
+    )
+
+
+def read_number(text: str) -> Any:
+    """Read a whole number; what is none stays as it is, to be refused as it is in a TOML file.
+
+    Examples
+    --------
+    >>> read_number("64"), read_number("many")
+    (64, 'many')
+
+    """
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def switch(panel: str, help: str, name: str) -> Any:  # noqa: A002
     """Make a flag that takes none."""
     # Without the metavar typer would show it as one that takes a value.
@@ -28,7 +50,7 @@ SNAPSHOTS, OUTPUT = "Snapshots", "What goes out"
 Source = Annotated[
     str,
     typer.Argument(
-        help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), "
+        help="A log (delimited text, JSON Lines or Parquet; gzip or zstd), "
         "kafka://host:port/topic, - for JSON Lines on standard input, or "
         "sim:clicks=60000,seed=1 for the simulated shop."
     ),
@@ -39,16 +61,24 @@ Format = Annotated[
     option(SOURCE, "A published data set: yoochoose, diginetica, retailrocket, recbole."),
 ]
 SessionColumn = Annotated[
-    str | None, option(SOURCE, "Column of the session's id. \\[default: session_id]")
+    str | None,
+    option(
+        SOURCE, "Column of the session's id, by name or place (1, 2, …). \\[default: session_id]"
+    ),
 ]
 UserColumn = Annotated[
-    str | None, option(SOURCE, "Column of the user's id: sessions are cut by --gap.")
+    str | None,
+    option(SOURCE, "Column of the user's id, by name or place: sessions are cut by --gap."),
 ]
-ItemColumn = Annotated[str | None, option(SOURCE, "Column of the item's id. \\[default: item_id]")]
-TimeColumn = Annotated[str | None, option(SOURCE, "Column of the time. \\[default: timestamp]")]
+ItemColumn = Annotated[
+    str | None, option(SOURCE, "Column of the item's id, by name or place. \\[default: item_id]")
+]
+TimeColumn = Annotated[
+    str | None, option(SOURCE, "Column of the time, by name or place. \\[default: timestamp]")
+]
 TimeUnit = Annotated[str | None, option(SOURCE, "Unit of times given as numbers: s, ms, us or ns.")]
 Sort = Annotated[bool, switch(SOURCE, "Read the whole log and sort it by time first.", "--sort")]
-MaxClicks = Annotated[int | None, option(SOURCE, "Stop after so many clicks in all.")]
+MaxClicks = Annotated[int | None, number(SOURCE, "Stop after so many clicks in all.")]
 UntilEnd = Annotated[bool, switch(TOPIC, "Stop at the topic's end as it is now.", "--until-end")]
 Partitions = Annotated[str | None, option(TOPIC, "Read these only, such as 0,2. \\[default: all]")]
 SessionFrom = Annotated[
@@ -61,7 +91,11 @@ TimeFrom = Annotated[
 ]
 Idle = Annotated[
     str | None,
-    option(TOPIC, "How long a silent partition holds the others back. \\[default: 1s]"),
+    option(
+        TOPIC,
+        "How long a click of a live topic waits for earlier ones of other partitions. "
+        "\\[default: 200ms]",
+    ),
 ]
 OnMissingOffsets = Annotated[
     str | None,
@@ -83,11 +117,15 @@ Lateness = Annotated[
     str | None,
     option(MODEL, "How much older than its session a click may be. \\[default: 60s]"),
 ]
-MaxSessions = Annotated[int | None, option(MODEL, "Bound on live sessions. \\[default: 100000]")]
-MaxItems = Annotated[int | None, option(MODEL, "Bound on the catalogue. \\[default: 1000000]")]
-Batch = Annotated[int | None, option(MODEL, "Clicks tested and learned at once. \\[default: 64]")]
+MaxAhead = Annotated[
+    str | None,
+    option(MODEL, "How far a click may be ahead of the stream. \\[default: 30d]"),
+]
+MaxSessions = Annotated[int | None, number(MODEL, "Bound on live sessions. \\[default: 100000]")]
+MaxItems = Annotated[int | None, number(MODEL, "Bound on the catalogue. \\[default: 1000000]")]
+Batch = Annotated[int | None, number(MODEL, "Clicks tested and learned at once. \\[default: 64]")]
 Device = Annotated[str | None, option(MODEL, "auto, cpu or cuda. \\[default: auto]")]
-Seed = Annotated[int | None, option(MODEL, "Of all that is random. \\[default: 0]")]
+Seed = Annotated[int | None, number(MODEL, "Of all that is random. \\[default: 0]")]
 Snapshots = Annotated[
     str | None, option(SNAPSHOTS, "Folder for them; a run goes on from those it holds.")
 ]
@@ -95,7 +133,7 @@ SnapshotEvery = Annotated[
     str | None, option(SNAPSHOTS, 'Such as "60s" or "5000clicks". \\[default: 60s]')
 ]
 KeepSnapshots = Annotated[
-    int | None, option(SNAPSHOTS, "How many of the newest stay. \\[default: 3]")
+    int | None, number(SNAPSHOTS, "How many of the newest stay. \\[default: 3]")
 ]
 Fresh = Annotated[bool, switch(SNAPSHOTS, "Start anew, though there are snapshots.", "--fresh")]
 Json = Annotated[str | None, option(OUTPUT, "File for the figures, as a JSON object.")]
@@ -156,15 +194,3 @@ def parse_numbers(text: str, option: str) -> list[int]:
         return sorted({int(number) for number in text.split(",")})
     except ValueError:
         raise ConfigError(f"{option} {text!r}: write numbers with commas, such as 1,5") from None
-
-
-def check_writable(option: str, path: str | None) -> None:
-    """Fail before a long run, not after it."""
-    if path is None:
-        return
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("ab"):
-            pass
-    except OSError as error:
-        raise ConfigError(f"{option} {path} cannot be written: {error.strerror}") from error

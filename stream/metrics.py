@@ -9,13 +9,47 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from river.metrics.base import Metric, Metrics
+
+from nextclick.models.checks import at_least, check_sequence, id_list, is_number, one_id
+from nextclick.models.recommender import Id
+
+Recommended = Iterable[Id] | Iterable[tuple[Id, float]]
+"""Recommended items, best first: by ids, or by pairs of id and score."""
+
+
+def first_ids(recommended: Recommended, k: int) -> list[Id]:
+    """Return the first k of the recommended items, without their scores.
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are no sequence of ids, or of pairs of id and score.
+
+    Examples
+    --------
+    >>> first_ids([("hat", 0.5), ("coat", 0.4)], 1), first_ids(["hat", "coat"], 2)
+    (['hat'], ['hat', 'coat'])
+
+    """
+    check_sequence(recommended, "y_pred")
+    first: list[Any] = list(islice(recommended, k))
+    if not any(isinstance(each, tuple | list) for each in first):
+        return id_list(first, "y_pred")
+    ids = []
+    for at, pair in enumerate(first):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and is_number(pair[1])):
+            raise TypeError(
+                f"y_pred[{at}] is {pair!r:.80}: give ids, or pairs of id and score, for all items"
+            )
+        ids.append(one_id(pair[0], f"y_pred[{at}]"))
+    return ids
 
 
 def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
@@ -44,6 +78,8 @@ def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
     [1, 20, 21, 21, 0]
 
     """
+    if isinstance(ranks, str | bytes):
+        raise ValueError(f"ranks must be a sequence of whole numbers, not {ranks!r:.80}")
     given = np.asarray(ranks)
     if not given.size:
         return np.zeros(0, np.int64)
@@ -53,6 +89,9 @@ def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
         raise ValueError(f"ranks must lie in one dimension; got the shape {given.shape}")
     if given.min() < 0:
         raise ValueError(f"the rank {given.min()} is negative; 1 is best, 0 is never ranked")
+    if given.dtype != np.uint64:
+        # In a narrow type there may be no k + 1 to compare with.
+        given = given.astype(np.int64, copy=False)
     bins: NDArray[np.int64] = np.minimum(given, k + 1).astype(np.int64, copy=False)
     return bins
 
@@ -95,12 +134,10 @@ class RankingMetric(Metric):
     """
 
     def __init__(self, k: int = 20) -> None:
-        if k < 1:
-            raise ValueError(f"k must be at least 1; got {k}")
-        self.k = k
-        self._counts = np.zeros(k + 2, np.int64)
+        self.k = at_least(k, "k", 1)
+        self._counts = np.zeros(self.k + 2, np.int64)
 
-    def update(self, y_true: object, y_pred: Sequence[object], w: float = 1.0) -> None:
+    def update(self, y_true: Id, y_pred: Recommended, w: float = 1.0) -> None:
         """Count one click.
 
         Parameters
@@ -108,14 +145,20 @@ class RankingMetric(Metric):
         y_true
             The item that was clicked.
         y_pred
-            The items recommended before the click, best first; those past k are not looked at.
+            The items recommended before the click, best first: ids, or pairs of id and score as
+            `recommend` returns them. Those past k are not looked at.
         w
             Must be 1: a click is a click. (River's containers of metrics pass it.)
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is none of this. Nothing was counted.
 
         """
         self._counts[self._bin(y_true, y_pred, w)] += 1
 
-    def revert(self, y_true: object, y_pred: Sequence[object], w: float = 1.0) -> None:
+    def revert(self, y_true: Id, y_pred: Recommended, w: float = 1.0) -> None:
         """Take back exactly what `update` did with the same arguments.
 
         Raises
@@ -180,13 +223,12 @@ class RankingMetric(Metric):
             raise ValueError(f"{self.name} and {type(other).__name__} are not compatible")
         return Metrics([self, other])
 
-    def _bin(self, y_true: object, y_pred: Sequence[object], w: float) -> int:
+    def _bin(self, y_true: Id, y_pred: Recommended, w: float) -> int:
         if w != 1:
             raise ValueError(f"{self.name} takes no weights; got {w}")
-        for rank, item in enumerate(islice(y_pred, self.k), 1):
-            if item == y_true:
-                return rank
-        return self.k + 1
+        clicked = one_id(y_true, "y_true")
+        recommended = first_ids(y_pred, self.k)
+        return recommended.index(clicked) + 1 if clicked in recommended else self.k + 1
 
     @staticmethod
     @abstractmethod

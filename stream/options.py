@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
+
+from .values import bounds, listed, plain, shown
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _CLICKS = re.compile(r"([\d_,]+)\s*clicks?")
+
+LONGEST_DURATION = 36_500 * 86_400.0
+"""Seconds of 100 years: the operating system waits for no longer time."""
+
+MOST_CLICKS = (1 << 63) - 1
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -49,12 +57,6 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def at_least(value: float | None, least: float, option: str) -> None:
-    """Raise ConfigError where a value is given and below the least that makes sense."""
-    if value is not None and not value >= least:
-        raise ConfigError(f"{option} must be at least {least}, not {value}")
-
-
 def parse_duration(duration: str | float, option: str) -> float:
     """Read a duration in seconds.
 
@@ -80,11 +82,16 @@ def parse_duration(duration: str | float, option: str) -> float:
         match = _DURATION.fullmatch(duration.strip())
         seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else math.nan
     else:
-        seconds = float(duration)
+        try:
+            seconds = float(duration)
+        except OverflowError:
+            seconds = math.inf
     if not (math.isfinite(seconds) and seconds >= 0):
         raise ConfigError(
-            f'{option}: {duration!r} is no duration; write for instance "60s" or "30m"'
+            f'{option}: {shown(duration)} is no duration; write for instance "60s" or "30m"'
         )
+    if seconds > LONGEST_DURATION:
+        raise ConfigError(f"{option} must be at most 36500d (100 years), not {shown(duration)}")
     return seconds
 
 
@@ -99,14 +106,19 @@ def parse_every(every: str | float, option: str) -> Every:
     """
     match = _CLICKS.fullmatch(every.strip()) if isinstance(every, str) else None
     digits = re.sub("[_,]", "", match[1]) if match else ""
+    if len(digits) > len(str(MOST_CLICKS)) or (digits and int(digits) > MOST_CLICKS):
+        raise ConfigError(f"{option} must be at most {MOST_CLICKS:,} clicks, not {shown(every)}")
     if digits:
         parsed = Every(clicks=int(digits))
     else:
         try:
             parsed = Every(seconds=parse_duration(every, option))
-        except ConfigError:
+        except ConfigError as error:
+            if "100 years" in str(error):
+                raise
             raise ConfigError(
-                f'{option}: {every!r} says not how often; write for instance "60s" or "5000clicks"'
+                f"{option}: {shown(every)} says not how often; write for instance "
+                '"60s" or "5000clicks"'
             ) from None
     if not (parsed.seconds or parsed.clicks):
         raise ConfigError(f"{option} must be more than 0, not {every!r}")
@@ -140,13 +152,15 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
     """
     known = sorted(known)
     for key in given:
+        if not isinstance(key, str):
+            raise ConfigError(f"{where}: {shown(key)} is no name of an option")
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             remedy = f"is it {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
             raise ConfigError(f"{where}: there is no option {key!r}; {remedy}")
 
 
-def load_toml(path: Path, struct: type[msgspec.Struct]) -> dict[str, Any]:
+def load_toml(path: str | os.PathLike[str], struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Read the options that a TOML file gives.
 
     Parameters
@@ -169,13 +183,12 @@ def load_toml(path: Path, struct: type[msgspec.Struct]) -> dict[str, Any]:
 
     """
     try:
-        given = tomllib.loads(path.read_bytes().decode("utf-8"))
+        given = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except ValueError as error:  # No TOML, or no UTF-8.
+    except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
         raise ConfigError(f"{path} is no TOML file: {error}") from error
-    _check(given, struct, str(path))
-    return given
+    return _checked(given, struct, str(path))
 
 
 def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +209,7 @@ def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build(struct: type[S], given: dict[str, Any]) -> S:
+def build(struct: type[S], given: Mapping[str, Any]) -> S:
     """Make a configuration of the options given; the others have their defaults.
 
     Raises
@@ -206,22 +219,68 @@ def build(struct: type[S], given: dict[str, Any]) -> S:
 
     Examples
     --------
-    >>> class Options(msgspec.Struct):
+    >>> class Some(msgspec.Struct):
     ...     batch: int = 64
-    >>> build(Options, {"batch": 32})
-    Options(batch=32)
-    >>> build(Options, {"batch": "many"})
+    >>> build(Some, {"batch": 32})
+    Some(batch=32)
+    >>> build(Some, {"batch": "many"})
     Traceback (most recent call last):
     ...
     nextclick.stream.options.ConfigError: the options: 'batch': expected int, got str ('many')
 
     """
-    _check(given, struct, "the options")
     try:
-        return msgspec.convert(given, struct)
+        return msgspec.convert(_checked(given, struct, "the options"), struct)
     except msgspec.ValidationError as error:
         # The model's own check of a range: "window must be at least 1 - at `$.model`".
         raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
+
+
+class _OptionsType(msgspec.StructMeta):
+    """Makes a configuration from Python with the checks that one from TOML or flags goes through.
+
+    msgspec itself checks no types where a struct is made by a call.
+    """
+
+    if not TYPE_CHECKING:  # For a type checker the fields are the parameters.
+
+        def __call__(cls, *args, **given):  # noqa: N805
+            if args:
+                raise ConfigError(f"{cls.__name__} takes its options by name, as in batch=64")
+            return build(cls, given)
+
+
+class Options(
+    msgspec.Struct, metaclass=_OptionsType, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What configurations are made of: names, types and bounds are checked wherever they are from.
+
+    The bounds of a number are part of its type, see `Between`.
+
+    Examples
+    --------
+    >>> from .config import RunConfig
+    >>> RunConfig(batch=0)
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.options.ConfigError: --batch must be at least 1, not 0
+    >>> RunConfig(bach=3)
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.options.ConfigError: the options: there is no option 'bach'; is it 'batch'?
+
+    """
+
+    def __post_init__(self) -> None:
+        """Check the bounds, and the types too: `msgspec.structs.replace` comes only here."""
+        for field in msgspec.structs.fields(self):
+            limits, value = bounds(field.type), getattr(self, field.name)
+            _value(field.name, value, field.type, "the options")
+            if limits is None or value is None:
+                continue
+            for number in value if isinstance(value, list) else [value]:
+                if fault := limits.fault(number):
+                    raise ConfigError(f"{flag(field.name)} must be {fault}, not {shown(number)}")
 
 
 def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
@@ -245,27 +304,39 @@ def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
             raise ConfigError(f"{option} {text!r}: write name=value, for instance hidden=200")
         try:
             values[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # No TOML, or a number that Python does not read.
             values[name] = value
     return values
 
 
-def _check(given: dict[str, Any], struct: type[msgspec.Struct], where: str) -> None:
-    """Check the names and types of options, those in tables too."""
+def _checked(given: Mapping[str, Any], struct: type[msgspec.Struct], where: str) -> dict[str, Any]:
+    """Check the names and types of options, those in tables too, and return them in plain form."""
     wanted = {field.name: field.type for field in msgspec.structs.fields(struct)}
     check_keys(given, wanted, where)
-    for key, value in given.items():
-        kind = wanted[key]
-        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            _check(value, kind, f"{where}, table [{key}]")
-            continue
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            if get_origin(kind) is Literal:
-                problem = f"expected one of {', '.join(map(str, get_args(kind)))}, got {value!r}"
-            else:
-                # "Expected `int | null`, got `str`", where TOML has no null.
-                words = str(error).replace("`", "").replace(" | null", "")
-                problem = f"{words[0].lower()}{words[1:]} ({value!r})"
-            raise ConfigError(f"{where}: {key!r}: {problem}") from error
+    return {name: _value(name, value, wanted[name], where) for name, value in given.items()}
+
+
+def _value(name: str, given: Any, kind: Any, where: str) -> Any:
+    """Check the type of one option, and return it in plain form."""
+    value = plain(given)
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _checked(value, kind, f"{where}, table [{name}]")
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if choices := _choices(kind):
+            problem = f"expected one of {listed(choices)}, got {shown(value)}"
+        else:
+            # "Expected `int | null`, got `str`", where TOML has no null; its object is a table.
+            words = str(error).replace("`", "").replace(" | null", "").replace("object", "table")
+            words = words.replace("int | str", "str or int")
+            problem = f"{words[0].lower()}{words[1:]} ({shown(value)})"
+        raise ConfigError(f"{where}: {name!r}: {problem}") from error
+    return value
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that a type has where it has only some."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((found for part in get_args(kind) if (found := _choices(part))), ())

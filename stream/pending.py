@@ -20,7 +20,7 @@ class Pending:
     sessions, items, times
         The clicks as they were read.
     handles
-        The numbers of their sessions; -1 where a click is late.
+        The numbers of their sessions; -1 where a click is late or too far ahead.
     places
         Where each stands in its topic; None where the source does not say.
     ended
@@ -48,13 +48,18 @@ class Pending:
         self.answered = 0
 
     def __len__(self) -> int:
-        """Give the number of clicks, late ones included."""
+        """Give the number of clicks, those not to be learned included."""
         return len(self.items)
 
     @property
     def timely(self) -> NDArray[np.int64]:
-        """The indices of the clicks that are not late."""
+        """The indices of the clicks that are to be learned."""
         return np.flatnonzero(np.array(self.handles, np.int64) >= 0)
+
+    @property
+    def timely_times(self) -> NDArray[np.float64]:
+        """The times of the clicks that are to be learned."""
+        return np.array(self.times, np.float64)[self.timely]
 
     def chosen(self, places: NDArray[np.int64]) -> tuple[list[Id], list[Id]]:
         """Give the sessions' numbers and the items of some of the clicks."""

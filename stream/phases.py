@@ -24,6 +24,11 @@ class Phases:
         For each phase how often it took how long, a number a bucket.
     seconds
         For each phase its time in all.
+    state
+        Whether the loop is ``"starting"``, ``"running"`` or has ``"stopped"``.
+    phase, since
+        The phase under way, None between two, and when it began or the last one ended, by
+        `time.monotonic`.
 
     Examples
     --------
@@ -38,14 +43,28 @@ class Phases:
     def __init__(self) -> None:
         self.counts = {phase: [0] * (len(BOUNDS) + 1) for phase in PHASES}
         self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.state = "starting"
+        self.phase: str | None = None
+        self.since = time.monotonic()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Note that the loop runs inside, and has stopped after it."""
+        self.state, self.since = "running", time.monotonic()
+        try:
+            yield
+        finally:
+            self.state = "stopped"
 
     @contextmanager
     def measure(self, phase: str) -> Iterator[None]:
         """Count the time that is spent inside."""
         began = time.perf_counter()
+        self.phase, self.since = phase, time.monotonic()
         try:
             yield
         finally:
+            self.phase, self.since = None, time.monotonic()
             took = time.perf_counter() - began
             self.counts[phase][bisect_left(BOUNDS, took)] += 1
             self.seconds[phase] += took

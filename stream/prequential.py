@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nextclick.models.recommender import State
 
+from .contracts import whole
 from .drift import HitRateDrift
 from .metrics import bins_of, mrr, ndcg, recall
 
@@ -52,13 +53,10 @@ class Prequential:
     """
 
     def __init__(self, k: int = 20, window: int = 10_000, fading: float = 0.999) -> None:
-        if k < 1 or window < 1 or not 0 < fading < 1:
-            raise ValueError(
-                "k and window must be at least 1 and fading between 0 and 1; "
-                f"got k={k}, window={window}, fading={fading}"
-            )
-        self.k = k
-        self.window = window
+        self.k = k = whole("k", k, 1)
+        self.window = window = whole("window", window, 1)
+        if isinstance(fading, str | bool) or not 0 < fading < 1:
+            raise ValueError(f"fading must be a number between 0 and 1, not {fading!r}")
         self.fading = fading
         self.drift = HitRateDrift()
         bins = k + 2

@@ -81,6 +81,8 @@ def summary(result: dict[str, Any]) -> Table:
     table.add_row("scored, then learned", f"{result['scored']:,}")
     table.add_row("first of their session", f"{result['first']:,}")
     table.add_row("late, not learned", f"{result['late']:,}")
+    if result["ahead"]:
+        table.add_row("too far ahead, not learned", f"{result['ahead']:,}")
     for reason, count in result["rejected"].items():
         table.add_row(f"rejected: {reason}", f"{count:,}")
     table.add_section()

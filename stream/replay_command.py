@@ -6,19 +6,20 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from nextclick.connectors import (
+    Clicks,
     KafkaAddress,
     KafkaLog,
     Replay,
+    SinkError,
+    Source,
     client_settings,
     make_topic,
     parse_address,
@@ -26,8 +27,11 @@ from nextclick.connectors import (
 
 from .config import RunConfig, SourceOptions
 from .doors import is_topic, open_the_source
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge
-from .terminal import errors, output, tell
+from .signals import on_stop
+from .terminal import errors, show, tell
+from .unusable import Unusable
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where no terminal is there to renew one."""
@@ -60,22 +64,27 @@ def replay_command(
         typer.Option(help="A published data set: yoochoose, diginetica, retailrocket, recbole."),
     ] = None,
     session_column: Annotated[
-        str | None, typer.Option(help="Column of the session's id. \\[default: session_id]")
+        str | None,
+        typer.Option(help="Column of the session's id, by name or place. \\[default: session_id]"),
     ] = None,
     user_column: Annotated[
         str | None, typer.Option(help="Column of the user's id, where there are no sessions.")
     ] = None,
     item_column: Annotated[
-        str | None, typer.Option(help="Column of the item's id. \\[default: item_id]")
+        str | None,
+        typer.Option(help="Column of the item's id, by name or place. \\[default: item_id]"),
     ] = None,
     time_column: Annotated[
-        str | None, typer.Option(help="Column of the time. \\[default: timestamp]")
+        str | None,
+        typer.Option(help="Column of the time, by name or place. \\[default: timestamp]"),
     ] = None,
     time_unit: Annotated[
         str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
     ] = None,
     sort: Annotated[
-        bool, typer.Option("--sort", help="Read the whole log and sort it by time first.")
+        bool,
+        # Without the metavar typer would show it as one that takes a value.
+        typer.Option("--sort", help="Read the whole log and sort it by time first.", metavar=""),
     ] = False,
 ) -> None:
     """Publish a log to a Kafka topic, keyed by session, with its own times.
@@ -153,20 +162,15 @@ def replay(
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
             tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
-        publishing = Replay(source, address, settings, speed, tell)
-        ended = False
-        try:
-            with _terminating(), Progress() as progress:
-                publishing.run(progress)
-                ended = True
-        except KeyboardInterrupt:
-            tell("ending; what was sent is waited for")
-        finally:
-            publishing.close()
+        unusable = Unusable(options.time_unit or "s")
+        publishing = Replay(_Watched(source, unusable), address, settings, speed, tell)
+        ended = _publish(publishing)
     for warning in source.warnings:
         tell(warning)
     for reason, count in sorted(publishing.rejected.items()):
         tell(f"{count:,} records of the log are no clicks and were left out: {reason}")
+    if not publishing.read and not unusable.notes() and (why := unusable.why()):
+        tell(why)
     if source.gap is not None:
         tell(
             f"the log knows users, not sessions: run the topic with --gap {source.gap:g}s to cut "
@@ -180,15 +184,31 @@ def replay(
     there = publishing.read - publishing.published
     before = f" ({there:,} were there before)" if there else ""
     if ended:
-        output.print(
-            f"{publishing.read:,} clicks in {escape(address.topic)}{before}", soft_wrap=True
-        )
+        show(f"{publishing.read:,} clicks in {address.topic}{before}")
+        if not publishing.read:
+            sys.exit(NO_CLICKS)
         return
-    output.print(
-        f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there",
-        soft_wrap=True,
-    )
+    show(f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there")
     sys.exit(130)
+
+
+def _publish(publishing: Replay) -> bool:
+    """Publish the log and close the connection; return whether all of it is there."""
+    try:
+        with on_stop(_interrupt), Progress() as progress:
+            publishing.run(progress)
+    except KeyboardInterrupt:
+        tell("ending; what was sent is waited for")
+        try:
+            publishing.close()
+        except SinkError as error:
+            tell(str(error))
+        return False
+    except BaseException:
+        publishing.close()
+        raise
+    publishing.close()
+    return True
 
 
 class Progress:
@@ -220,24 +240,34 @@ class Progress:
             line += f" · {replay.behind:,.0f} s behind"
         self._shown_at, self._shown = time.monotonic(), replay.read
         if self._status:
-            self._status.update(line)
+            self._status.update(Text(line))
         else:
             errors.print(line, soft_wrap=True)
 
 
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Let SIGTERM end the replay as Ctrl-C does."""
+class _Watched:
+    """A source whose unusable records are told of while it is read."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def __init__(self, source: Source, unusable: Unusable) -> None:
+        self._source = source
+        self._unusable = unusable
+        self._told = False
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # Not the main thread: nobody sends signals there.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        """Read on, and say what is wrong where it is plain."""
+        clicks = self._source.poll(limit, wait)
+        if clicks is not None:
+            self._unusable.take(clicks)
+        if not self._told:
+            for sentence in self._unusable.notes():
+                self._told = True
+                tell(sentence)
+        return clicks
+
+
+def _interrupt(number: signal.Signals) -> None:
+    """End the replay where it is, to be closed in good order."""
+    raise KeyboardInterrupt

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from .curves import Curve, Mark, curves_svg
+from .outputs import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c2128; --faint: #59636e;
@@ -87,6 +88,7 @@ _COUNTS = [
     ("first", "first of their session, not scored"),
     ("unseen", "scored, item never seen before (a miss)"),
     ("late", "late, not learned"),
+    ("ahead", "too far ahead of the stream, not learned"),
 ]
 
 _MACHINE = [
@@ -104,7 +106,7 @@ _SCOPES = [
 ]
 
 
-def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
+def write_report(path: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Write a run's page.
 
     Parameters
@@ -118,7 +120,7 @@ def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
     Raises
     ------
     OSError
-        The file cannot be written.
+        The file cannot be written; one that was there before is untouched.
 
     Examples
     --------
@@ -129,10 +131,13 @@ def write_report(path: str | Path, result: Mapping[str, Any]) -> None:
     True
 
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, report_page(result))
+
+
+def report_page(result: Mapping[str, Any]) -> bytes:
+    """Return the page that `write_report` writes."""
     # A file's name may hold bytes that are no text; the page shows them with backslashes.
-    path.write_bytes("\n".join(_page(result)).encode("utf-8", "backslashreplace"))
+    return "\n".join(_page(result)).encode("utf-8", "backslashreplace")
 
 
 def window_curves(windows: Sequence[Mapping[str, Any]]) -> list[Curve]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nextclick.models import State
 
+from .config import RunConfig
 from .options import ConfigError, flag, parse_duration
 from .snapshots import Snapshots
 
@@ -24,6 +25,7 @@ FIXED = (
     "time_from",
     "gap",
     "lateness",
+    "max_ahead",
     "max_sessions",
     "max_items",
     "batch",
@@ -33,13 +35,15 @@ FIXED = (
 """Options that a figure depends on, besides the model's: a run cannot go on with others than it
 was begun with."""
 
-DURATIONS = ("--gap", "--lateness")
+DEFAULTS = RunConfig().public()
+
+DURATIONS = ("--gap", "--lateness", "--max-ahead")
 """Those of them that can be written in several ways."""
 
 
 def load_state(
     snapshots: Snapshots, config: dict[str, Any], tell: Callable[[str], None]
-) -> dict[str, State] | None:
+) -> tuple[dict[str, State], dict[str, Any]] | None:
     """Read the newest whole snapshot, if the run can go on from it.
 
     Parameters
@@ -53,8 +57,8 @@ def load_state(
 
     Returns
     -------
-    dict or None
-        The states by part; None where there is no snapshot.
+    tuple or None
+        The states by part, and the snapshot's facts; None where there is no snapshot.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def load_state(
         tell(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
     tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
-    return parts
+    return parts, about
 
 
 def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
@@ -108,7 +112,8 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
 
 def _fixed(config: dict[str, Any]) -> dict[str, Any]:
     """Give the options that a figure depends on, with the names that they are typed by."""
-    options = {flag(option): config.get(option) for option in FIXED}
+    # A run that was begun before an option was there has its default.
+    options = {flag(option): config.get(option, DEFAULTS.get(option)) for option in FIXED}
     options |= {f"model.{option}": value for option, value in config.get("model", {}).items()}
     if "models" in config:
         # A comparison: the figures hold what is asked for from their first click on.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Annotated
-
-import msgspec
-from rich.markup import escape
 
 from . import flags
 from .config import RunConfig
+from .exit_codes import NO_CLICKS
 from .options import ConfigError, build, load_toml, merge, parse_assignments
 from .progress import Progress, summary
-from .report import write_report
-from .runner import run
-from .terminal import errors, output, tell
+from .runner import UnwrittenError, run
+from .terminal import errors, output, show, tell
+
+SHOWN_AS = {"json": "figures", "report": "curves"}
+"""What a run calls the files that it has written."""
 
 
 def run_command(
@@ -37,6 +37,7 @@ def run_command(
     group: flags.Group = None,
     gap: flags.Gap = None,
     lateness: flags.Lateness = None,
+    max_ahead: flags.MaxAhead = None,
     max_sessions: flags.MaxSessions = None,
     max_items: flags.MaxItems = None,
     batch: flags.Batch = None,
@@ -58,9 +59,16 @@ def run_command(
     snapshot_every: flags.SnapshotEvery = None,
     keep_snapshots: flags.KeepSnapshots = None,
     fresh: flags.Fresh = False,
+    begin_from: Annotated[
+        str | None,
+        flags.option(
+            flags.SNAPSHOTS,
+            "A snapshot, or a folder of them: begin with what was learned there, on any source.",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
-        flags.option(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
+        flags.number(flags.OUTPUT, "Scored clicks in a window of the figures. \\[default: 10000]"),
     ] = None,
     json: flags.Json = None,
     report: flags.Report = None,
@@ -80,7 +88,7 @@ def run_command(
     ] = None,
     k: Annotated[
         int | None,
-        flags.option(flags.OUTPUT, "How many items to recommend. \\[default: 20]", "-k", "--k"),
+        flags.number(flags.OUTPUT, "How many items to recommend. \\[default: 20]", "-k", "--k"),
     ] = None,
     max_wait: Annotated[
         str | None,
@@ -98,7 +106,7 @@ def run_command(
     ] = False,
     dead_letters: flags.DeadLetters = None,
     metrics_port: Annotated[
-        int | None, flags.option(flags.OUTPUT, "Serve /metrics for Prometheus. \\[default: off]")
+        int | None, flags.number(flags.OUTPUT, "Serve /metrics for Prometheus. \\[default: off]")
     ] = None,
     metrics_address: Annotated[
         str | None, flags.option(flags.OUTPUT, "On this address. \\[default: 127.0.0.1]")
@@ -113,18 +121,18 @@ def run_command(
             raise ConfigError(f"--memory {memory!r}: give a number of clicks, or off")
         clicks = 0 if memory == "off" else int(memory)
         chosen["model"] = {**chosen.get("model", {}), "memory": clicks}
-    given = load_toml(config, RunConfig) if config else {}
-    settings = build(RunConfig, merge(given, chosen))
-    for option, path in (("--json", settings.json), ("--report", settings.report)):
-        flags.check_writable(option, path)
-    with Progress(errors) as progress:
-        result = run(source, settings, tell, progress)
+    given = merge(load_toml(config, RunConfig) if config else {}, chosen)
+    settings = build(RunConfig, given)
+    try:
+        with Progress(errors) as progress:
+            result = run(source, settings, tell, progress, given.get("model", {}))
+    except UnwrittenError as error:
+        output.print(summary(error.result))
+        raise
     output.print(summary(result))
-    if settings.json is not None:
-        Path(settings.json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-        output.print(f"figures: {escape(settings.json)}", soft_wrap=True)
-    if settings.report is not None:
-        write_report(Path(settings.report), result)
-        output.print(f"curves: {escape(settings.report)}", soft_wrap=True)
-    if settings.snapshots is not None:
-        output.print(f"snapshots: {escape(settings.snapshots)}", soft_wrap=True)
+    for what in ("json", "report", "snapshots"):
+        path = getattr(settings, what)
+        if path is not None:
+            show(f"{SHOWN_AS.get(what, what)}: {path}")
+    if not result["usable"]:
+        sys.exit(NO_CLICKS)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
 import torch
 
 from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, Recommender
+from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.device import cores
 
 from .config import RunConfig, StreamConfig
 from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
-from .options import ConfigError, build
+from .making import fitting, make_model
+from .monitor import serve
+from .options import ConfigError, build, flag
+from .outputs import check_writable, figures_json, write_all
 from .prequential import Prequential
+from .report import report_page
 from .resuming import load_state
 from .sessionizer import Sessionizer
+from .signals import on_stop
 from .snapshots import SnapshotError, Snapshots
-from .telemetry import serve
+from .unusable import Unusable
+from .warm_start import WarmStart, prepare, put_into
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -43,10 +49,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def run(
-    spec: str,
+    spec: str | os.PathLike[str],
     config: RunConfig,
     tell: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
+    named: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Carry out a run.
 
@@ -60,11 +67,15 @@ def run(
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.
+    named
+        The options of the model that a person has named: with ``begin_from`` the others are
+        those of its snapshot. None: those unlike their defaults.
 
     Returns
     -------
     dict
-        The figures, in JSON's types.
+        The figures, in JSON's types. They are written to `config.json` and `config.report` too,
+        where these are given.
 
     Raises
     ------
@@ -72,7 +83,64 @@ def run(
         The run cannot be done; the message names the place and the remedy.
 
     """
-    return carry_out(spec, config, make_model(config), config.public(), tell, progress)
+    check_config(config, RunConfig)
+    spec = os.fspath(spec)
+    warm = None
+    if config.begin_from is not None:
+        config, warm = prepare(config, named, tell)
+    model = make_model(config)
+    if warm is not None:
+        learned = _learned(warm.parts, warm.about, config.device)
+        put_into(model, learned, config, warm)
+    result = carry_out(spec, config, model, config.public(), tell, progress, warm)
+    write_results(config, result, report_page)
+    return result
+
+
+class UnwrittenError(ConfigError):
+    """A run has ended well, and a file for its result cannot be written; `result` is all of it."""
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def check_config(config: Any, kind: type[StreamConfig]) -> None:
+    """Check that a configuration is one of the right kind.
+
+    Raises
+    ------
+    ConfigError
+        It is not.
+
+    """
+    if not isinstance(config, kind):
+        raise ConfigError(
+            f"the configuration is of the type {type(config).__name__}: give "
+            f"{kind.__name__}(...), with the options by name"
+        )
+
+
+def write_results(
+    config: StreamConfig, result: dict[str, Any], page: Callable[[dict[str, Any]], bytes]
+) -> None:
+    """Write the files that a configuration names for its result, all that can be written.
+
+    Raises
+    ------
+    UnwrittenError
+        One cannot be written.
+
+    """
+    try:
+        write_all(
+            [
+                ("--json", config.json, lambda: figures_json(result)),
+                ("--report", config.report, lambda: page(result)),
+            ]
+        )
+    except ConfigError as error:
+        raise UnwrittenError(str(error), result) from error
 
 
 def carry_out(
@@ -82,6 +150,7 @@ def carry_out(
     public: dict[str, Any],
     tell: Callable[[str], None],
     progress: Callable[[Engine], None] | None,
+    warm: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Drive a model along a source, from a snapshot where there is one; see `run`.
 
@@ -95,10 +164,17 @@ def carry_out(
         The options to keep in snapshots and to show with the figures.
     tell, progress
         As for `run`.
+    warm
+        What the model has begun with.
 
     """
     began = time.monotonic()
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
     check_outputs(spec, config)
+    for option in ("json", "report"):
+        check_writable(flag(option), getattr(config, option))
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
@@ -112,9 +188,13 @@ def carry_out(
             saved = None if config.fresh else load_state(snapshots, public, tell)
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
+        engine.about["began_from"] = warm.facts if warm is not None else None
         engine.tell = tell
+        engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
-            engine.restore(saved)
+            parts, about = saved
+            engine.about["began_from"] = about.get("began_from")
+            engine.restore(parts)
         for name in SINKS:
             where = getattr(config, name)
             if where is not None:
@@ -127,14 +207,15 @@ def carry_out(
             )
             tell(f"metrics for Prometheus at {address}")
         before = engine.clicks
-        with _stopping(engine), _threads(max(1, cores() // 2)):
+        with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
-            tell(_nothing_read(spec, engine.rejected.total()))
+            tell(_nothing_read(spec, engine))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
             "source": spec,
+            "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
@@ -142,42 +223,12 @@ def carry_out(
         }
 
 
-def _nothing_read(spec: str, rejected: int) -> str:
+def _nothing_read(spec: str, engine: Engine) -> str:
+    rejected = engine.rejected.total()
     if not rejected:
         return f"no click was read: there is none in {spec}"
-    return (
-        f"no usable click was read: all {rejected:,} records of {spec} were rejected; see the "
-        "reasons, and --dead-letters FILE for the records themselves"
-    )
-
-
-def make_model(config: RunConfig) -> OnlineGRU4Rec:
-    """Make the model that a configuration asks for.
-
-    Raises
-    ------
-    ConfigError
-        It cannot compute on the device.
-
-    """
-    try:
-        return OnlineGRU4Rec(
-            config.model,
-            max_sessions=model_sessions(config),
-            max_items=config.max_items,
-            seed=config.seed,
-            device=config.device,
-        )
-    except ValueError as error:
-        raise ConfigError(f"--device: {error}") from error
-
-
-def model_sessions(config: StreamConfig) -> int:
-    """Give a model's bound on live sessions.
-
-    One that the sessionizer has just pushed out is forgotten after its batch.
-    """
-    return config.max_sessions + config.batch
+    why = "" if engine.unusable.notes() else f". {engine.unusable.why()}"
+    return f"no usable click was read: all {rejected:,} records of {spec} were rejected{why}"
 
 
 def make_engine(
@@ -193,7 +244,7 @@ def make_engine(
     return Engine(
         source,
         model,
-        Sessionizer(gap, config.lateness_seconds, config.max_sessions),
+        Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
         batch=config.batch,
         figures=Prequential(window=config.window),
         snapshots=snapshots,
@@ -206,7 +257,7 @@ def make_engine(
     )
 
 
-def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
+def load_model(folder: str | os.PathLike[str], tell: Callable[[str], None]) -> OnlineGRU4Rec:
     """Load the model of the newest whole snapshot in a folder, ready to recommend.
 
     The clicks of a batch that was unfinished when the snapshot was taken are learned first.
@@ -227,34 +278,48 @@ def load_model(folder: Path, tell: Callable[[str], None]) -> OnlineGRU4Rec:
         raise SnapshotError(
             f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
         )
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
+    return _learned(parts, about, "auto")
+
+
+def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
+    """Return a snapshot's model, the clicks of its unfinished batch learned too."""
+    config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
     model = make_model(config)
-    engine = make_engine(_Nothing(about["gap"]), config, model)
-    engine.restore(parts)
-    engine.flush()
+    engine_of(parts, about, config, model)
     return model
 
 
-@contextmanager
-def _stopping(engine: Engine) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
-    before: dict[signal.Signals, Any] = {}
+def engine_of(
+    parts: dict[str, State], about: dict[str, Any], config: RunConfig, model: Recommender
+) -> Engine:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    config
+        The options that it was taken with.
+    model
+        A new model, as these ask for it.
+
+    """
+    engine = make_engine(_Nothing(about["gap"]), config, model)
+    engine.restore(parts)
+    engine.flush()
+    return engine
+
+
+def _stopping(engine: Engine) -> AbstractContextManager[None]:
+    """Have Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
+
+    def stop(number: signal.Signals) -> None:
         engine.stop()
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        if not engine.begun:
+            # Nothing was read: there is nothing to be ended in good order.
+            signal.raise_signal(number)
 
-    try:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            before[name] = signal.signal(name, stop)
-    except ValueError:  # Not the main thread: whoever runs us there stops us with `stop`.
-        before = {}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    return on_stop(stop)
 
 
 class _Nothing:

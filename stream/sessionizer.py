@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,23 @@ from numpy.typing import NDArray
 
 from nextclick.models.recommender import Id, State
 
+from .contracts import plain_ids, seconds, whole
+
 BLOCK = 1024
 """Idle sessions are looked for after every so many accepted clicks."""
+
+RECENT = 8
+"""The latest clicks, by which it is told how far the stream has come."""
+
+FIRST = 3
+"""So many clicks make a stream: before, none is too far ahead of it; from so many different
+sessions they show that it has moved on."""
+
+LATE_IN_A_ROW = 3
+"""After so many late clicks of a session in a row, its latest time counts as the wrong one."""
+
+ASTRAY = 8
+"""The clock follows a block that lies far from the one before after so many blocks in a row."""
 
 
 @dataclass(slots=True)
@@ -24,7 +39,8 @@ class Assigned:
     Parameters
     ----------
     handles
-        int64, shape (n,): the session's number, never used again for another; -1 where late.
+        int64, shape (n,): the session's number, never used again for another; -1 where the click
+        is late or too far ahead.
     first
         bool, shape (n,): the click starts its session.
     late
@@ -32,6 +48,8 @@ class Assigned:
     ended
         Handles of the sessions that ended before or among these clicks, in the order in which
         they ended. One may have clicks in this very batch, or even have started in it.
+    ahead
+        bool, shape (n,): the click was too far ahead of the stream to be used.
 
     """
 
@@ -39,6 +57,7 @@ class Assigned:
     first: NDArray[np.bool_]
     late: NDArray[np.bool_]
     ended: list[int]
+    ahead: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
 
 class Sessionizer:
@@ -55,6 +74,19 @@ class Sessionizer:
     one of its own, the clock has moved on by `gap + lateness` (at most an eighth more). So one
     partition or one visitor that lags far behind the others keeps its sessions while it clicks.
 
+    Clocks may be wrong, and one that is must not cost its session more than its own clicks:
+
+    - A click is too far ahead, and changes nothing, if it is more than `max_ahead` seconds later
+      than half of the 8 clicks before it, of whatever sessions. If more than half of them are as
+      late as it, and from three sessions or more, or if all of them are, then the stream has moved
+      on: a silence longer than `max_ahead` costs 5 to 8 clicks.
+    - A session's latest time may be wrong all the same. It is set back by a click that would be
+      late by more than `max_ahead`, where most of the clicks accepted last do not bear it out, and
+      by the third late click in a row.
+    - The clock does not follow a block that begins more than `max_ahead` after the end of the one
+      before, or lies so far behind that its sessions would be idle, unless 8 blocks in a row do;
+      then it may also go back.
+
     When more than `max_sessions` are live, the least recently clicked one ends.
 
     All this depends only on the clicks and their order, never on how they were cut into batches.
@@ -67,6 +99,9 @@ class Sessionizer:
         Seconds that a click may be older than its session's latest one.
     max_sessions
         The bound on live sessions, at least 1. One takes about 300 bytes here.
+    max_ahead
+        Seconds that a click may be ahead of the stream; ``math.inf`` for as far as it likes, and
+        then every time is taken for right.
 
     Attributes
     ----------
@@ -85,10 +120,13 @@ class Sessionizer:
 
     """
 
-    def __init__(self, gap: float, lateness: float, max_sessions: int) -> None:
-        self.gap = gap
-        self.lateness = lateness
-        self.max_sessions = max_sessions
+    def __init__(
+        self, gap: float, lateness: float, max_sessions: int, max_ahead: float = np.inf
+    ) -> None:
+        self.gap = seconds("gap", gap, endless=True)
+        self.lateness = seconds("lateness", lateness, endless=True)
+        self.max_ahead = seconds("max_ahead", max_ahead, endless=True)
+        self.max_sessions = whole("max_sessions", max_sessions, 1)
         # Key -> slot, least recently clicked first. Not a plain dict: there the first key is found
         # only past all keys deleted before it.
         self._sessions: OrderedDict[Id, int] = OrderedDict()
@@ -107,6 +145,14 @@ class Sessionizer:
         # (block, clock when it was full): a session last clicked before that block has not been
         # clicked since that clock. A mark each eighth of the idle time keeps this short.
         self._marks: deque[tuple[int, float]] = deque()
+        # The latest clicks, with those that were not accepted; the times of the latest accepted
+        # ones from before this block.
+        self._recent: deque[tuple[Id, float]] = deque(maxlen=RECENT)
+        self._before: list[float] = []
+        # By slot: late clicks in a row, and the session's `touched` meanwhile.
+        self._late: dict[int, tuple[int, int]] = {}
+        self._upper = -np.inf
+        self._astray = 0
 
     @property
     def live(self) -> int:
@@ -123,11 +169,30 @@ class Sessionizer:
         times
             Epoch seconds, float64 of shape (n,), all finite.
 
+        Raises
+        ------
+        ValueError
+            There are more keys than times, or fewer, a time is not finite, or a key is neither a
+            text nor a whole number. No click is taken.
+
         """
+        times = np.asarray(times, np.float64)
+        if times.shape != (len(keys),):
+            raise ValueError(
+                f"there are {len(keys):,} keys and times of shape {times.shape}: give a time a key"
+            )
+        if not np.isfinite(times).all():
+            raise ValueError("a time is not finite: give epoch seconds")
+        keys = plain_ids("key", keys)
         handles: list[int] = []
         starts: list[int] = []
         ended: list[int] = []
         moments: list[float] = times.tolist()
+        ahead = np.zeros(len(moments), dtype=np.bool_)
+        ahead[self._find_ahead(keys, moments)] = True
+        if ahead.any():
+            kept = np.flatnonzero(~ahead).tolist()
+            keys, moments = [keys[at] for at in kept], [moments[at] for at in kept]
         begin = 0
         while begin < len(moments):
             # No more clicks than the block can take, so that the loop need not count.
@@ -136,10 +201,33 @@ class Sessionizer:
             if len(self._block_times) == BLOCK:
                 self._end_block(ended)
             begin = end
-        numbers = np.array(handles, dtype=np.int64)
-        first = np.zeros(len(handles), dtype=np.bool_)
-        first[starts] = True
-        return Assigned(numbers, first, numbers < 0, ended)
+        numbers = np.full(len(ahead), -1, dtype=np.int64)
+        numbers[~ahead] = handles
+        first = np.zeros(len(ahead), dtype=np.bool_)
+        first[np.flatnonzero(~ahead)[starts]] = True
+        return Assigned(numbers, first, (numbers < 0) & ~ahead, ended, ahead)
+
+    def _find_ahead(self, keys: Sequence[Id], times: list[float]) -> list[int]:
+        """Return which clicks are too far ahead of the stream."""
+        if not times or self.max_ahead == np.inf:
+            return []
+        earliest = min(min(times), min((time for _, time in self._recent), default=np.inf))
+        if max(times) - earliest <= self.max_ahead:
+            self._recent.extend(zip(keys[-RECENT:], times[-RECENT:], strict=True))
+            return []
+        found = []
+        for at, (key, time) in enumerate(zip(keys, times, strict=True)):
+            if len(self._recent) >= FIRST and self._is_ahead(time):
+                found.append(at)
+            self._recent.append((key, time))
+        return found
+
+    def _is_ahead(self, time: float) -> bool:
+        """Whether a time is too far ahead of the latest clicks."""
+        agreeing = [key for key, then in self._recent if time - then <= self.max_ahead]
+        if len(agreeing) == len(self._recent):
+            return False
+        return 2 * len(agreeing) <= len(self._recent) or len(set(agreeing)) < FIRST
 
     def _assign(
         self,
@@ -160,7 +248,7 @@ class Sessionizer:
             slot = find(key)
             if slot is not None:
                 quiet = time - latest[slot]
-                if quiet < -lateness:
+                if quiet < -lateness and not self._set_back(slot, time):
                     give(-1)
                     continue
                 if quiet <= gap:
@@ -188,6 +276,29 @@ class Sessionizer:
             if len(sessions) > self.max_sessions:
                 ended.append(self._end_first())
 
+    def _set_back(self, slot: int, time: float) -> bool:
+        """Set a session's latest time back to that of a late click, if it is the wrong one."""
+        if self.max_ahead == np.inf:
+            return False
+        touched, count = self._late.get(slot, (-1, 0))
+        count = count + 1 if touched == self._touched[slot] else 1
+        far = self._latest[slot] - time > self.max_ahead
+        if count < LATE_IN_A_ROW and not (far and not self._borne_out(slot)):
+            self._late[slot] = self._touched[slot], count
+            return False
+        self._late.pop(slot, None)
+        self._latest[slot] = time
+        return True
+
+    def _borne_out(self, slot: int) -> bool:
+        """Whether most clicks accepted last are not far behind a session's latest time."""
+        accepted = [*self._before, *self._block_times[-RECENT - 1 :]][-RECENT - 1 :]
+        if accepted and self._touched[slot] == self._block * BLOCK + len(self._block_times) - 1:
+            del accepted[-1]  # Its own.
+        accepted = accepted[-RECENT:]
+        bar = self._latest[slot] - self.max_ahead
+        return 2 * sum(time >= bar for time in accepted) > len(accepted)
+
     def _slot(self, key: Id) -> int:
         """Give a slot that no session has."""
         if self._free:
@@ -213,7 +324,12 @@ class Sessionizer:
         A clock that goes back does nothing before it is past its highest again.
         """
         clock = float(np.median(self._block_times))
+        self._before = [*self._before, *self._block_times[-RECENT - 1 :]][-RECENT - 1 :]
+        followed = self._follow(clock)
         self._block_times.clear()
+        if not followed:
+            self._block += 1
+            return
         self.clock = max(self.clock, clock)
         idle = self.gap + self.lateness
         if not self._marks or clock - self._marks[-1][1] >= idle / 8:
@@ -227,6 +343,28 @@ class Sessionizer:
         while sessions and self._blocks[next(iter(sessions.values()))] < idle_since:
             ended.append(self._end_first())
 
+    def _follow(self, clock: float) -> bool:
+        """Whether the clock is to follow a block with this median."""
+        if self.max_ahead == np.inf:
+            return True
+        times = sorted(self._block_times)
+        # Its odd times at both ends left out.
+        edge = len(times) // 8
+        lower, upper = times[edge], times[-1 - edge]
+        jumps = lower - self._upper > self.max_ahead
+        returns = upper < self.clock - (self.gap + self.lateness)
+        if self.clock == -np.inf or not (jumps or returns):
+            self._astray, self._upper = 0, upper
+            return True
+        self._astray += 1
+        if self._astray < ASTRAY:
+            return False
+        self._astray, self._upper = 0, upper
+        if returns:
+            self.clock = -np.inf
+            self._marks.clear()
+        return True
+
     def state(self) -> State:
         """Copy all that the next click's session depends on.
 
@@ -238,12 +376,17 @@ class Sessionizer:
                 "block_times": np.array(self._block_times, dtype=np.float64),
                 "marked_blocks": np.array([block for block, _ in self._marks], dtype=np.int64),
                 "marked_clocks": np.array([clock for _, clock in self._marks], dtype=np.float64),
+                "before": np.array(self._before, dtype=np.float64),
             },
             values={
                 "keys": self._keys.copy(),
                 "clock": self.clock,
                 "next_handle": self._next_handle,
                 "block": self._block,
+                "recent": [[key, time] for key, time in self._recent],
+                "late": [[slot, *seen] for slot, seen in self._late.items()],
+                "upper": self._upper,
+                "astray": self._astray,
             },
         )
 
@@ -276,3 +419,10 @@ class Sessionizer:
         self._block_times = arrays["block_times"].tolist()
         marks = zip(arrays["marked_blocks"].tolist(), arrays["marked_clocks"].tolist(), strict=True)
         self._marks = deque(marks)
+        # Older snapshots have none of these.
+        self._before = arrays["before"].tolist() if "before" in arrays else []
+        self._recent.clear()
+        self._recent.extend((key, time) for key, time in values.get("recent", []))
+        self._late = {slot: (touched, n) for slot, touched, n in values.get("late", [])}
+        self._upper = values.get("upper", self.clock)
+        self._astray = values.get("astray", 0)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from nextclick.models.recommender import State
 
+from .contracts import whole
 from .manifest import problems, read_files, sync, write_files
 
 _NUMBERED = re.compile(r"clicks-\d{12,}-(\d+)")
@@ -72,9 +73,9 @@ class Snapshots:
 
     """
 
-    def __init__(self, folder: Path, keep: int = 3) -> None:
-        self.folder = folder
-        self.keep = keep
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 3) -> None:
+        self.folder = Path(folder)
+        self.keep = whole("keep", keep, 1)
         self.durable: dict[str, Any] | None = None
         self.seconds: float | None = None
         self._lock: int | None = None
@@ -210,11 +211,11 @@ class Snapshots:
         named = sorted(name for name in names if name.startswith("named-"))
         return [self.folder / name for name in (*reversed(numbered), *named)]
 
-    def verify(self, path: Path) -> list[str]:
+    def verify(self, path: str | os.PathLike[str]) -> list[str]:
         """Say what is wrong with a snapshot, a line for each file; empty where it is whole."""
-        return problems(path)
+        return problems(Path(path))
 
-    def load(self, path: Path) -> tuple[dict[str, State], dict[str, Any]]:
+    def load(self, path: str | os.PathLike[str]) -> tuple[dict[str, State], dict[str, Any]]:
         """Read one snapshot.
 
         Raises
@@ -223,6 +224,7 @@ class Snapshots:
             It is not whole; the message says what is wrong.
 
         """
+        path = Path(path)
         wrong = problems(path)
         if wrong:
             raise SnapshotError(f"the snapshot {path} is not whole: {'; '.join(wrong)}")

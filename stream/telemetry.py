@@ -1,12 +1,11 @@
-"""Figures of a running engine for Prometheus, at ``/metrics``."""
+"""Figures of a running engine for Prometheus."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -16,7 +15,6 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from .engine import Engine
-from .options import ConfigError
 from .phases import BOUNDS
 
 RATE_SECONDS = 1.0
@@ -65,12 +63,13 @@ class EngineCollector(Collector):
             yield GaugeMetricFamily(f"nextclick_{name}", text, value)
         yield from self._figures()
         yield from self._lag()
+        yield from self._out_of_order()
         yield from self._snapshots()
         yield self._phases()
 
     def _counts(self) -> list[int]:
         engine = self._engine
-        return [engine.clicks, engine.learned, engine.first, engine.late]
+        return [engine.clicks, engine.learned, engine.first, engine.late, engine.ahead]
 
     def _speed(self) -> float:
         now, clicks = time.monotonic(), self._engine.clicks
@@ -113,11 +112,24 @@ class EngineCollector(Collector):
         yield records
         yield seconds
 
+    def _out_of_order(self) -> Iterator[Metric]:
+        out_of_order = getattr(self._engine.source, "out_of_order", None)
+        if out_of_order is None:
+            return
+        family = CounterMetricFamily(
+            "nextclick_out_of_order_clicks",
+            "Clicks taken out of the order of time.",
+            labels=["partition"],
+        )
+        for partition, count in out_of_order().items():
+            family.add_metric([str(partition)], count)
+        yield family
+
     def _snapshots(self) -> Iterator[Metric]:
         snapshots = self._engine.snapshots
         if snapshots is None or snapshots.durable is None:
             return
-        age = time.time() - snapshots.durable["saved"]
+        age = 0.0 if self._engine.saved else time.time() - snapshots.durable["saved"]
         yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Of the last snapshot.", age)
         yield GaugeMetricFamily(
             "nextclick_snapshot_seconds", "How long it took to write.", snapshots.seconds
@@ -142,6 +154,7 @@ COUNTERS = (
     ("learned", "Clicks learned."),
     ("first", "Clicks that started a session; they are not scored."),
     ("late", "Clicks that came too late to be used."),
+    ("ahead", "Clicks too far ahead of the stream to be used."),
 )
 
 
@@ -151,43 +164,3 @@ def registry(engine: Engine) -> CollectorRegistry:
     made.register(EngineCollector(engine))
     ProcessCollector(registry=made)
     return made
-
-
-@contextmanager
-def serve(engine: Engine, port: int, address: str = "127.0.0.1") -> Iterator[str]:
-    """Serve ``/metrics`` while the context lasts.
-
-    Parameters
-    ----------
-    engine
-        The engine, with its snapshot restored.
-    port
-        Where; 0 is any free one.
-    address
-        The network interface; by default it is reached from this machine only.
-
-    Yields
-    ------
-    str
-        The page's address.
-
-    Raises
-    ------
-    ConfigError
-        The port or the address cannot be had.
-
-    """
-    try:
-        server, thread = start_http_server(port, address, registry(engine))
-    except OSError as error:
-        raise ConfigError(
-            f"--metrics-port {port}: {address}:{port} cannot be had: {error.strerror}; give "
-            "another port, or another --metrics-address"
-        ) from error
-    try:
-        host = f"[{address}]" if ":" in address else address
-        yield f"http://{host}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -5,31 +5,32 @@ from __future__ import annotations
 import base64
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-ROOT = Path(__file__).parent.parent
+from tests.certificates import Certificates, make_certificates
+
 USER, PASSWORD = "clicks", "correct horse"
 PATIENCE = 60.0
 """Seconds that a broker may take to come up."""
 
+VARIABLE = "NEXTCLICK_TEST_KAFKA"
+"""Which broker the tests take: ``apache``, ``noida``, or the ``host:port`` of a running one.
 
-class Certificates(NamedTuple):
-    """Certificates of a test authority; the broker's is for ``localhost`` only."""
+Where it is not set: Apache Kafka where its jars are found, else the small broker noida-db.
+"""
 
-    authority: Path
-    stranger: Path
-    broker: Path
+
+class BrokerError(Exception):
+    """A broker that was asked for cannot be had; the message names the remedy."""
 
 
 class Broker(ABC):
@@ -45,6 +46,8 @@ class Broker(ABC):
         Those of the TLS listeners.
 
     """
+
+    kind = "a broker"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,12 +73,40 @@ class Broker(ABC):
         try:
             while not serves(self.address):
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    last = (self.folder / "broker.log").read_text(errors="replace")[-3000:]
-                    raise RuntimeError(f"the broker did not come up:\n{last}")
+                    raise BrokerError(f"{self.name} did not come up{self._last_lines()}")
                 time.sleep(0.1)
         except BaseException:
             self.kill()
             raise
+
+    @property
+    def name(self) -> str:
+        """What it is and where, for messages."""
+        return f"{self.kind} at {self.address}"
+
+    def fault(self, seconds: float = 20.0) -> str | None:
+        """Say in a sentence why the broker is of no more use; None while it serves.
+
+        Parameters
+        ----------
+        seconds
+            How long it may take to answer.
+
+        """
+        deadline = time.monotonic() + seconds
+        while self._process is None or self._process.poll() is None:
+            if serves(self.address):
+                return None
+            if time.monotonic() > deadline:
+                return f"{self.name} does not answer any more{self._last_lines()}"
+        return (
+            f"{self.name} has died, with exit code {self._process.returncode}{self._last_lines()}"
+        )
+
+    def _last_lines(self) -> str:
+        log = self.folder / "broker.log"
+        lines = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
+        return "; its last lines:\n" + "\n".join(lines) if lines else ""
 
     def stop(self) -> None:
         """Stop the broker in good order; do nothing where it does not run."""
@@ -111,6 +142,8 @@ class Broker(ABC):
 class Elsewhere(Broker):
     """A broker that somebody else runs."""
 
+    kind = f"the broker of {VARIABLE}"
+
     def __init__(self, address: str, folder: Path) -> None:
         super().__init__(folder)
         self.address = address
@@ -120,7 +153,9 @@ class Elsewhere(Broker):
         return []
 
     def start(self) -> None:
-        """Do nothing."""
+        """Make sure that it serves: there is nothing to be started."""
+        if not serves(self.address):
+            raise BrokerError(f"{self.name} does not answer: start it, or unset {VARIABLE}")
 
     def stop(self) -> None:
         """Do nothing."""
@@ -128,6 +163,8 @@ class Elsewhere(Broker):
 
 class ApacheBroker(Broker):
     """Apache Kafka in KRaft mode, with listeners for TLS and SASL where `secure`."""
+
+    kind = "Apache Kafka"
 
     def __init__(self, home: Path, folder: Path, *, secure: bool = False, **options: str) -> None:
         super().__init__(folder)
@@ -151,14 +188,21 @@ class ApacheBroker(Broker):
             properties.write_text("".join(lines))
             id_ = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "a")
             user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-            subprocess.run(
+            made = subprocess.run(
                 [
                     *(*java, "kafka.tools.StorageTool", "format", "-c", str(properties)),
                     *("-t", id_, "--add-scram", user),
                 ],
-                check=True,
+                check=False,
                 capture_output=True,
+                text=True,
             )
+            if made.returncode:
+                properties.unlink()
+                raise BrokerError(
+                    f"Apache Kafka in {self._home} cannot format its folder:\n"
+                    f"{made.stdout}{made.stderr}"
+                )
         return [*java, "kafka.Kafka", str(properties)]
 
     def _properties(self) -> dict[str, str]:
@@ -211,29 +255,18 @@ class ApacheBroker(Broker):
 class NoidaBroker(Broker):
     """A small broker from PyPI: no TLS, no SASL, and killed it may lose what it acknowledged."""
 
+    kind = "noida-db"
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self._binary = binary
+
     def command(self) -> list[str]:
         """Give the command of its own binary."""
-        import noida_db
-
         return [
-            *(str(Path(noida_db.__file__).parent / "noida-db"), "start", "--only", "kafka"),
+            *(str(self._binary), "start", "--only", "kafka"),
             *("--kafka-port", str(self.port), "--data-dir", str(self.folder / "data")),
         ]
-
-
-def kafka_home() -> Path | None:
-    """Find Apache Kafka as jars, and a Java to run it with."""
-    home = Path(os.environ.get("KAFKA_HOME") or ROOT.parent / "shared" / "kafka")
-    return home if (home / "libs").is_dir() and shutil.which("java") else None
-
-
-def any_broker(folder: Path) -> Broker:
-    """Give the broker for the suite, not started."""
-    if address := os.environ.get("NEXTCLICK_TEST_KAFKA"):
-        return Elsewhere(address, folder)
-    if home := kafka_home():
-        return ApacheBroker(home, folder, secure=True)
-    return NoidaBroker(folder)
 
 
 def free_port() -> int:
@@ -299,39 +332,3 @@ def send(address: str, topic: str, records: list[dict[str, Any]], **settings: An
             one.get(30)
     finally:
         producer.close()
-
-
-def make_certificates(folder: Path) -> Certificates:
-    """Make an authority, another one that signed nothing, and the broker's certificate."""
-    folder.mkdir(parents=True)
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for name in ("authority", "stranger"):
-        openssl(
-            *("req", "-x509", *curve, "-days", "3650", "-subj", f"/CN=test {name}"),
-            *("-addext", "keyUsage=critical,keyCertSign"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
-        )
-    openssl(
-        *("req", "-x509", *curve, "-days", "3650", "-subj", "/CN=localhost"),
-        *("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"),
-        *("-CA", "authority.pem", "-CAkey", "authority.key"),
-        *("-keyout", "broker.key", "-out", "broker.crt"),
-    )
-    both = (folder / "broker.key").read_bytes() + (folder / "broker.crt").read_bytes()
-    (folder / "broker.pem").write_bytes(both)
-    return Certificates(folder / "authority.pem", folder / "stranger.pem", folder / "broker.pem")
-
-
-if __name__ == "__main__":  # Start a broker by hand: python tests/brokers.py FOLDER
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    started = any_broker(Path(sys.argv[1]))
-    started.start()
-    print(started.address, started.tls, started.sasl, flush=True)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        started.stop()

@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.brokers import ApacheBroker, Broker, NoidaBroker, any_broker, kafka_home
+from tests.brokers import ApacheBroker, Broker, BrokerError, NoidaBroker
+from tests.suite_broker import SuiteBroker, any_broker, kafka_home, wanted_broker
 
 # No test asserts a time, hypothesis' own included: a busy machine is not a fault.
 settings.register_profile("nextclick", deadline=None)
@@ -24,13 +25,43 @@ torch.set_num_threads(1)
 NUMBERS = itertools.count(1)
 
 
+def pytest_configure() -> None:
+    """Stop at once where the environment asks for a broker that cannot be had."""
+    try:
+        wanted_broker()
+        kafka_home()
+    except BrokerError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a broker, so that ``-m broker`` selects them."""
+    for item in items:
+        if {"suite_broker", "make_broker"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.broker)
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """Give the one broker of the suite; it is never killed."""
-    broker = any_broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
+def suite_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuiteBroker]:
+    """Give what keeps the one broker of the suite."""
+    suite = SuiteBroker(lambda: any_broker(tmp_path_factory.mktemp("broker")))
+    yield suite
+    suite.stop()
+
+
+@pytest.fixture
+def broker(suite_broker: SuiteBroker) -> Iterator[Broker]:
+    """Give the one broker of the suite; no test kills it, and one that it dies in has failed."""
+    try:
+        broker = suite_broker.get()
+    except BrokerError as error:
+        if wanted_broker() or kafka_home():
+            raise
+        pytest.skip(str(error))
     yield broker
-    broker.stop()
+    if fault := broker.fault():
+        suite_broker.drop()
+        pytest.fail(f"after this test {fault}")
 
 
 @pytest.fixture
@@ -48,6 +79,14 @@ def full_broker(broker: Broker) -> Broker:
 
 
 @pytest.fixture
+def own_kafka(broker: Broker) -> Broker:
+    """Give the one broker of the suite, where it is an Apache Kafka that the suite has started."""
+    if not isinstance(broker, ApacheBroker):
+        pytest.skip(f"needs Apache Kafka as jars, not {broker.name}: set KAFKA_HOME")
+    return broker
+
+
+@pytest.fixture
 def secure_broker(broker: Broker) -> Broker:
     """Give the one broker of the suite, where it has listeners with TLS and SASL."""
     if broker.tls is None:
@@ -58,7 +97,7 @@ def secure_broker(broker: Broker) -> Broker:
 @pytest.fixture
 def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Broker]]:
     """Give what starts an Apache Kafka that a test may kill; options are the broker's."""
-    home = kafka_home()
+    home = None if wanted_broker() == "noida" else kafka_home()
     if home is None:
         pytest.skip("needs Apache Kafka as jars: set KAFKA_HOME")
     started: list[Broker] = []

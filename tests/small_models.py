@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nextclick.models import State, Tested
-from nextclick.models.recommender import Id
+from nextclick.models.recommender import Id, Times
 
 
 class Recent:
@@ -32,7 +32,12 @@ class Recent:
         return len(self.latest)
 
     def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        k: int = 0,
+        time: float = -math.inf,
+        times: Times = None,
     ) -> Tested:
         scored, ranks, best = [], [], []
         for session, item in zip(sessions, items, strict=True):
@@ -43,13 +48,21 @@ class Recent:
             self.learn([session], [item])
         return Tested(np.array(scored, np.bool_), np.array(ranks, np.int64), best, learning=1e-6)
 
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
+    def test(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
+    ) -> Tested:
         kept = self.state()
         tested = self.test_then_learn(sessions, items, k)
         self.restore(kept)
         return tested
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
+    def learn(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        time: float = -math.inf,
+        times: Times = None,
+    ) -> None:
         for item in items:
             if item in self.latest:
                 self.latest.remove(item)
@@ -57,7 +70,7 @@ class Recent:
         self.sessions |= set(sessions)
 
     def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
         return [self.recommend([item], k) for item in items]
 

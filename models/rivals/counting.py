@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time as clock
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import CheckedModel, fits, within_bounds
+from ..checks import at_least
 from ..recommender import Arrays, Id, State, Tested, prefixed, within
 from .journal import Journal
-from .recency import Recency
+from .recency import ROW, Recency
 
 SLACK = 1e-9
 """Scores that differ by no more than this part of them count as equal: sums are rounded."""
@@ -64,7 +64,7 @@ NOTHING = Evidence(np.zeros(0, np.int64), np.zeros(0))
 """No evidence for any item."""
 
 
-class CountingModel(ABC):
+class CountingModel(CheckedModel):
     """Tests and learns the clicks of a stream one by one.
 
     The evidence for a click is that of the moment just before it, also within a batch, so ranks
@@ -93,11 +93,9 @@ class CountingModel(ABC):
     def __init__(
         self, *, max_sessions: int = 100_000, max_items: int = 1_000_000, seed: int = 0
     ) -> None:
-        if max_sessions < 1 or max_items < 1:
-            raise ValueError("max_sessions and max_items are at least 1")
         self.journal = Journal()
-        self.items = Recency(max_items, self.journal)
-        self.sessions = Recency(max_sessions, self.journal)
+        self.items = Recency(at_least(max_items, "max_items", 1), self.journal)
+        self.sessions = Recency(at_least(max_sessions, "max_sessions", 1), self.journal)
         # By row of the session: the stamps of its last clicks' items, oldest first.
         self._windows: list[tuple[int, ...]] = [()]
         self.clicks = 0
@@ -120,7 +118,7 @@ class CountingModel(ABC):
     def drop(self, row: int) -> None:
         """Let go what is known of an item that leaves the catalogue."""
 
-    def begin(self, row: int) -> None:  # noqa: B027, there may be nothing to do
+    def begin(self, row: int) -> None:
         """Make ready for a new session that gets this row."""
 
     @abstractmethod
@@ -131,73 +129,36 @@ class CountingModel(ABC):
     def take(self, arrays: Arrays) -> None:
         """Take back what `parts` gave."""
 
-    def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
     ) -> Tested:
-        """Score every click of a batch that has a predecessor, and learn it.
-
-        Parameters
-        ----------
-        sessions, items
-            n of each, in stream order.
-        k
-            How many items to recommend before each scored click. Items without evidence fill up,
-            those clicked last first, at score 0.
-        time
-            Not used: the models' clock counts clicks.
-
-        """
-        return self._run(sessions, items, k)
-
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score like `test_then_learn` and change nothing."""
+        """Test the batch, learn it, or both. The clock of these models counts clicks, not time."""
+        if learn:
+            return self._go(sessions, items, k, test=test)
         self.journal.begin()
         try:
-            return self._run(sessions, items, k)
+            return self._go(sessions, items, k, test=not after, after=after)
         finally:
             self.journal.undo()
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
-        """Learn a batch without scoring it."""
-        for session, item in zip(sessions, items, strict=True):
-            self._learn(session, item, self._live(session))
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
-    ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        answers = []
-        self.journal.begin()
-        try:
-            for session, item in zip(sessions, items, strict=True):
-                self._learn(session, item, self._live(session))
-                answers.append(self._best(self.score(self._live(session)), k))
-        finally:
-            self.journal.undo()
-        return answers
-
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items for a session of these clicks; change nothing.
-
-        Items that are not known are passed over; empty where none is.
-        """
-        known = [item for item in items if self.items.get(item)]
-        # A session of its own, whatever the others are called.
-        session: Any = object()
-        return self.answer([session] * len(known), known, k)[-1] if known else []
-
-    def forget(self, sessions: Sequence[Id]) -> None:
-        """Drop sessions that have ended."""
-        for session in sessions:
-            if row := self.sessions.get(session):
-                self.sessions.drop(row)
-
-    def _run(self, sessions: Sequence[Id], items: Sequence[Id], k: int) -> Tested:
+    def _go(
+        self, sessions: list[Id], items: list[Id], k: int, *, test: bool, after: bool = False
+    ) -> Tested:
+        """Learn the clicks one by one; find ranks before each, or what is best after each."""
         tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
         for place, (name, item) in enumerate(zip(sessions, items, strict=True)):
             session = self._live(name)
-            if session.row:
+            if test and session.row:
                 evidence = self.score(session)
                 tested.scored[place] = True
                 tested.ranks[place] = self._rank(evidence, self.items.get(item))
@@ -206,7 +167,17 @@ class CountingModel(ABC):
             began = clock.perf_counter()
             self._learn(name, item, session)
             tested.learning += clock.perf_counter() - began
+            if after:
+                tested.recommended[place] = self._best(self.score(self._live(name)), k)
         return tested
+
+    def _knows(self, item: Id) -> bool:
+        return bool(self.items.get(item))
+
+    def _forget(self, sessions: list[Id]) -> None:
+        for session in sessions:
+            if row := self.sessions.get(session):
+                self.sessions.drop(row)
 
     def _live(self, name: Id) -> Session:
         """Give a session as it stands; row 0 where it is not known."""
@@ -256,7 +227,8 @@ class CountingModel(ABC):
         if len(best) < k:
             taken = set(found)
             others = (row for row in self.items.newest() if row not in taken)
-            best += [(row, 0.0) for row in islice(others, k - len(best))]
+            left = min(k, len(self.items)) - len(best)
+            best += [(row, 0.0) for row in islice(others, left)]
         return [(self.items.id_of(row), score) for row, score in best]
 
     def state(self) -> State:
@@ -276,12 +248,18 @@ class CountingModel(ABC):
         }
         return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, by a model of the same options."""
+    def _restore(self, state: State) -> None:
         sessions = within("sessions.", state.arrays)
         self.items.restore(state.values["items"], within("items.", state.arrays))
         self.sessions.restore(state.values["sessions"], sessions)
         self.clicks = state.values["clicks"]
+        fits(
+            len(sessions["lengths"]) == len(sessions["rows"])
+            and within_bounds(sessions["lengths"], 0, self.window + 1)
+            and sessions["lengths"].sum() == len(sessions["clicks"])
+            and within_bounds(sessions["clicks"] & ROW, 1, self.items.used),
+            "the sessions and their clicks",
+        )
         self._windows = [()] * self.sessions.used
         clicks = iter(sessions["clicks"].tolist())
         for row, length in zip(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base import CheckedModel
+from ..checks import at_least
 from ..learner import OnlineGRU4Rec
 from ..recommender import Id, State, Tested, prefixed, within
+from ..sampling import LARGEST_BATCH
 from .network_alone import network_alone
 from .served import Served
 
 
-class GRU4RecFrozen:
+class GRU4RecFrozen(CheckedModel):
     """A GRU4Rec as it is put to work in most places: learned once, then only used.
 
     It is `OnlineGRU4Rec`, without the memory of the latest clicks, until `warm_up` clicks are
@@ -37,6 +41,9 @@ class GRU4RecFrozen:
     """
 
     name = "gru4rec-frozen"
+    largest_batch = LARGEST_BATCH
+    FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
+    OPTIONAL = ("served.",)
 
     def __init__(
         self,
@@ -49,9 +56,7 @@ class GRU4RecFrozen:
         dtype: str = "float32",
         **options: Any,
     ) -> None:
-        if warm_up < 1:
-            raise ValueError(f"warm_up must be at least 1, not {warm_up}")
-        self.warm_up = warm_up
+        self.warm_up = at_least(warm_up, "warm_up", 1)
         self.max_sessions = max_sessions
         self.learned = 0
         self.model = OnlineGRU4Rec(
@@ -69,27 +74,27 @@ class GRU4RecFrozen:
         """How many items are known."""
         return self.model.catalogue
 
-    def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
     ) -> Tested:
-        """Score every click of a batch that has a predecessor, then learn it while warming up."""
+        """Score and learn while warming up; after that, score and follow the sessions."""
         if self.served:
-            return self.served.test_then_follow(sessions, items, k)
-        tested = self.model.test_then_learn(sessions, items, k, time)
-        self._count(len(items))
-        return tested
-
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score like `test_then_learn` and change nothing."""
-        return (self.served or self.model).test(sessions, items, k)
-
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
-        """Learn a batch while warming up; after that, follow the sessions."""
-        if self.served:
-            self.served.follow(sessions, items)
-        else:
-            self.model.learn(sessions, items, time)
+            return self.served.score(sessions, items, k, test=test, follow=learn, after=after)
+        tested = self.model._run(
+            sessions, items, k, time, times, test=test, learn=learn, after=after
+        )
+        if learn:
             self._count(len(items))
+        return tested
 
     def _count(self, clicks: int) -> None:
         self.learned += clicks
@@ -97,18 +102,13 @@ class GRU4RecFrozen:
             self.served = Served(self.model, self.max_sessions)
             self.served.take_over({session: session for session in self.model.sessions})
 
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
-    ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        return (self.served or self.model).answer(sessions, items, k)
+    def _knows(self, item: Id) -> bool:
+        return item in self.model.vocabulary
 
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items for a session of these clicks, those never seen left out."""
+    def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.model.recommend(items, k)
 
-    def forget(self, sessions: Sequence[Id]) -> None:
-        """Drop sessions that have ended."""
+    def _forget(self, sessions: list[Id]) -> None:
         (self.served or self.model).forget(sessions)
 
     def state(self) -> State:
@@ -120,8 +120,7 @@ class GRU4RecFrozen:
             {"model": model.values, "learned": self.learned, "served": sessions},
         )
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, by a model of the same configuration."""
+    def _restore(self, state: State) -> None:
         values = state.values
         self.learned = values["learned"]
         self.model.restore(State(within("model.", state.arrays), values["model"]))

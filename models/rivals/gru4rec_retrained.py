@@ -7,8 +7,16 @@ import time as clock
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base import CheckedModel
+from ..checks import at_least
+from ..device import HOST
 from ..learner import OnlineGRU4Rec
 from ..recommender import Id, State, Tested, prefixed, within
+from ..room import check_room
+from ..sampling import LARGEST_BATCH
 from .kept_clicks import KeptClicks
 from .network_alone import network_alone
 from .served import Served
@@ -19,7 +27,7 @@ MONDAY = 4 * DAY
 """The first Monday after the epoch, which was a Thursday: weeks begin there."""
 
 
-class GRU4RecRetrained:
+class GRU4RecRetrained(CheckedModel):
     """The usual practice: retrain from scratch on what is logged, and serve that until the next.
 
     When a day (or week, from Monday, UTC) of event time has ended, a new `OnlineGRU4Rec`, without
@@ -51,6 +59,8 @@ class GRU4RecRetrained:
     """
 
     name = "gru4rec-retrained"
+    largest_batch = LARGEST_BATCH
+    FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
 
     def __init__(
         self,
@@ -69,8 +79,9 @@ class GRU4RecRetrained:
         if every not in SECONDS:
             raise ValueError(f"every must be day or week, not {every!r}")
         for option, value in (("keep", keep), ("epochs", epochs), ("batch", batch)):
-            if value < 1:
-                raise ValueError(f"{option} must be at least 1, not {value}")
+            at_least(value, option, 1)
+        # A session and an item of a click kept, and of as many that wait to be dropped.
+        check_room({f"keep={keep}": 32 * keep}, HOST)
         self.every = every
         self.epochs = epochs
         self.batch = batch
@@ -97,43 +108,39 @@ class GRU4RecRetrained:
         """How many items are known."""
         return self.model.catalogue
 
-    def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
     ) -> Tested:
         """Train anew if a period has ended, score the batch, and keep it for the next training."""
+        if not learn:
+            return self.served.score(sessions, items, k, test=test, follow=False, after=after)
+        self.served.sessions.check_room(len(set(sessions)))
         began = clock.perf_counter()
         self._look_at(time)
         numbers = self._number(sessions)
         trained = clock.perf_counter()
-        tested = self.served.test_then_follow(sessions, items, k)
+        tested = self.served.score(sessions, items, k, test=test, follow=True)
         scored = clock.perf_counter()
         self._keep(numbers, items)
         tested.learning = trained - began + clock.perf_counter() - scored
         return tested
 
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score like `test_then_learn` and change nothing."""
-        return self.served.test(sessions, items, k)
+    def _knows(self, item: Id) -> bool:
+        return item in self.model.vocabulary
 
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
-        """Train anew if a period has ended, and keep a batch for the next training."""
-        self._look_at(time)
-        numbers = self._number(sessions)
-        self.served.follow(sessions, items)
-        self._keep(numbers, items)
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
-    ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        return self.served.answer(sessions, items, k)
-
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items for a session of these clicks, those never seen left out."""
+    def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.model.recommend(items, k)
 
-    def forget(self, sessions: Sequence[Id]) -> None:
-        """Drop sessions that have ended."""
+    def _forget(self, sessions: list[Id]) -> None:
         self.served.forget(sessions)
         for session in sessions:
             self._numbers.pop(session, None)
@@ -195,8 +202,7 @@ class GRU4RecRetrained:
             },
         )
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, by a model of the same configuration."""
+    def _restore(self, state: State) -> None:
         values = state.values
         self.model = OnlineGRU4Rec(self._recipe, **self._rest)
         self.model.restore(State(within("model.", state.arrays), values["model"]))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..base import fits, within_bounds
 from ..recommender import Arrays
 from .columns import Columns
 from .journal import Journal
@@ -123,6 +124,11 @@ class Lists:
     def restore(self, arrays: Arrays) -> None:
         """Take back what `state` gave."""
         sizes = arrays["sizes"]
+        fits(
+            within_bounds(sizes, 0, self.bound + 1)
+            and all(len(arrays[name]) == sizes.sum() for name in self._pool.arrays),
+            "the lists and their lengths",
+        )
         rooms = np.minimum(self.bound, SHORTEST * (1 << _doublings(sizes)))
         rooms[sizes == 0] = 0
         starts = np.cumsum(rooms) - rooms

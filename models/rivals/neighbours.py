@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device import HOST
 from ..recommender import Arrays, prefixed, within
+from ..room import check_room
 from .adding import Adder
 from .columns import Columns
 from .counting import NOTHING, CountingModel, Evidence, Session
@@ -79,6 +81,8 @@ class Neighbours(CountingModel):
         super().__init__(**options)
         if min(neighbours, sample, kept, window) < 1:
             raise ValueError("neighbours, sample, kept and window are at least 1")
+        # All of it is taken at once.
+        check_room({f"kept={kept} with window={window}": 8 * kept * (window + 3)}, HOST)
         self.neighbours = neighbours
         self.sample = sample
         self.kept = kept

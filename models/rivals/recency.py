@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import fits, within_bounds
 from ..recommender import Arrays
 from .journal import Journal
 
@@ -175,7 +176,15 @@ class Recency:
     def restore(self, ids: list[Any], arrays: Arrays) -> None:
         """Take back what `state` gave."""
         self._born, used = arrays["born"].tolist()
-        rows = arrays["rows"].tolist()
+        given, free = arrays["rows"], arrays["free"]
+        fits(
+            len(set(ids)) == len(ids) == len(given) == len(np.unique(given))
+            and within_bounds(given, 1, used)
+            and within_bounds(free, 1, used)
+            and np.array_equal(arrays["stamps"] & ROW, given),
+            "the ids and their rows",
+        )
+        rows = given.tolist()
         self._rows = dict(zip(ids, rows, strict=True))
         self._ids, self._older, self._newer = [None] * used, [0] * used, [0] * used
         self._free = arrays["free"].tolist()

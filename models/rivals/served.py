@@ -70,39 +70,35 @@ class Served:
             )
             self.sessions.advance(windows_here, tracks, states[chosen])
 
-    def test_then_follow(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score every click of a batch that has a predecessor; the sessions move on."""
-        return self._score(sessions, items, k, follow=True)
-
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score like `test_then_follow` and change nothing."""
-        return self._score(sessions, items, k)
-
-    def follow(self, sessions: Sequence[Id], items: Sequence[Id]) -> None:
-        """Move the sessions on without scoring."""
-        self._score(sessions, items, 0, test=False, follow=True)
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
-    ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        return self._score(sessions, items, k, after=True).recommended
-
-    def forget(self, sessions: Sequence[Id]) -> None:
+    def forget(self, sessions: list[Id]) -> None:
         """Drop sessions that have ended."""
         self.sessions.forget(sessions)
 
     @torch.no_grad()
-    def _score(
+    def score(
         self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
+        sessions: list[Id],
+        items: list[Id],
         k: int,
         *,
-        test: bool = True,
-        follow: bool = False,
+        test: bool,
+        follow: bool,
         after: bool = False,
     ) -> Tested:
+        """Score every click of a batch that has a predecessor, move the sessions on, or both.
+
+        Parameters
+        ----------
+        sessions, items
+            n of each, in stream order.
+        k
+            How many items to recommend.
+        test, follow
+            Whether the clicks are scored, and whether the sessions move on.
+        after
+            Find what is best after each click, not before it.
+
+        """
         windows = self.sessions.line_up(sessions, after)
         rows = self._ship(self.model.vocabulary.rows_of(items))
         tracks, states = self.sessions.tracks(windows, torch.zeros_like(rows))

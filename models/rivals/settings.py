@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from ..fields import check_fields
+from ..room import FIRST_ROWS, WEIGHT, negatives_need, window_needs
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every windowed rival can be told; each has defaults of its own.
@@ -50,7 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kinship: float = 0.15
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
+        check_fields(self)
         for name in ("size", "window", "heads", "blocks"):
             if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -60,3 +64,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for name in ("rate", "item_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
+
+    def needs(self, width: int) -> dict[str, int]:
+        """Return how many bytes the options take at least, by option; a number takes `width`."""
+        size, blocks = self.size, getattr(self, "blocks", 1)
+        needs = {
+            f"size={size}": FIRST_ROWS * size * width,
+            f"window={self.window}": window_needs(self.window),
+            f"negatives={self.negatives}": negatives_need(self.negatives, size, width),
+        }
+        if hasattr(self, "blocks"):
+            # Four matrices of attention, and two that are four times as wide.
+            needs[f"size={size} in {blocks} blocks"] = WEIGHT * width * 12 * size * size * blocks
+        return needs

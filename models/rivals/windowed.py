@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time as clock
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base import CheckedModel
+from ..checks import at_least, seed_of
 from ..copies import Copies
 from ..device import choose_device
 from ..items import ItemTable
@@ -21,16 +22,17 @@ from ..learner_state import copy_of, put_back
 from ..optim import make_rule
 from ..ranking import Births, rank
 from ..recommender import Id, State, Tested
-from ..sampling import Popularity
+from ..room import check_room
+from ..sampling import LARGEST_BATCH, Popularity
 from ..sessions import SessionStore
-from ..vocabulary import NO_ITEM, Vocabulary
+from ..vocabulary import Vocabulary
 from ..windows import Windows
 from .lesson import Lesson
 from .reader import Reader
 from .settings import Settings
 
 
-class Windowed(ABC):
+class Windowed(CheckedModel):
     """A model that scores items by a product with a vector read from a session's last clicks.
 
     Batches are scored with the parameters from before them and then learned by one Adagrad step, as
@@ -59,6 +61,8 @@ class Windowed(ABC):
     """
 
     name: str
+    FIXED = ("network.", "memory.", "random.")
+    largest_batch = LARGEST_BATCH
     options: ClassVar[type[Settings]]
     tied: ClassVar[bool] = True
     """Whether sessions are read by the vectors that items are scored by. If not, by a table of
@@ -79,6 +83,10 @@ class Windowed(ABC):
         self.settings = settings = msgspec.convert(options, self.options)
         self.device = choose_device(device)
         self.dtype: torch.dtype = getattr(torch, dtype)
+        check_room(settings.needs(self.dtype.itemsize), self.device)
+        max_sessions = at_least(max_sessions, "max_sessions", 1)
+        max_items = at_least(max_items, "max_items", 1)
+        seed = seed_of(seed)
         self._initial = torch.Generator().manual_seed(seed)
         self._draws = torch.Generator().manual_seed(seed + 1)
         self.reader = self.make_reader()
@@ -114,54 +122,13 @@ class Windowed(ABC):
         """How many items are known."""
         return len(self.vocabulary)
 
-    def test_then_learn(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, time: float = -math.inf
-    ) -> Tested:
-        """Score every click of a batch that has a predecessor, then learn the batch.
-
-        Raises
-        ------
-        FloatingPointError
-            A score is not a number: the learning has diverged.
-        ValueError
-            The batch holds more sessions than `max_sessions`.
-
-        """
-        return self._run(sessions, items, k, test=True, learn=True)
-
-    def test(self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0) -> Tested:
-        """Score like `test_then_learn` and change nothing."""
-        return self._run(sessions, items, k, test=True, learn=False)
-
-    def learn(self, sessions: Sequence[Id], items: Sequence[Id], time: float = -math.inf) -> None:
-        """Learn a batch without scoring it."""
-        self._run(sessions, items, 0, test=False, learn=True)
-
-    def answer(
-        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20
-    ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with their scores, after each click; change nothing."""
-        return self._run(sessions, items, k, test=True, learn=False, after=True).recommended
-
-    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items for a session of these clicks, oldest first.
-
-        Items never seen are passed over; where all are, there is nothing to recommend.
-        """
-        found = self.vocabulary.rows_of(items) != NO_ITEM
-        known = [item for item, there in zip(items, found, strict=True) if there]
-        session: Any = object()  # A session of its own, whatever the others are called.
-        return self.answer([session] * len(known), known, k)[-1] if known else []
-
-    def forget(self, sessions: Sequence[Id]) -> None:
-        """Drop sessions that have ended."""
-        self.sessions.forget(sessions)
-
     def _run(
         self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
+        sessions: list[Id],
+        items: list[Id],
         k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
         *,
         test: bool,
         learn: bool,
@@ -298,6 +265,11 @@ class Windowed(ABC):
         """Copy all that the next click depends on."""
         return copy_of(self, self.reader, self.lesson.memories)
 
-    def restore(self, state: State) -> None:
-        """Take back a state that `state` gave, by a model of the same settings."""
+    def _knows(self, item: Id) -> bool:
+        return item in self.vocabulary
+
+    def _forget(self, sessions: list[Id]) -> None:
+        self.sessions.forget(sessions)
+
+    def _restore(self, state: State) -> None:
         put_back(self, self.reader, self.lesson.memories, state)

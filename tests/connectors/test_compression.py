@@ -93,9 +93,23 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     assert damage is not None
 
 
-def test_what_is_not_compressed_at_all_is_damage_from_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv.gz"
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_the_first_bytes_tell_the_compression_and_not_the_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"log.csv{suffix}"
     path.write_bytes(TEXT)
+    assert unpack(path) == (TEXT, None)
+    for name in ("log.csv", "log", "log.csv.gz", "log.csv.zst"):
+        path = tmp_path / name
+        path.write_bytes(pack(TEXT, suffix))
+        assert unpack(path) == (TEXT, None)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_what_is_neither_compressed_nor_text_is_damage_from_the_start(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"log.csv{suffix}"
+    path.write_bytes(b"\0\xff" + pack(TEXT, suffix)[2:])
     text, damage = unpack(path)
     assert text == b""
     assert damage is not None

@@ -92,6 +92,15 @@ def test_an_id_has_1024_characters_at_most() -> None:
     assert caught.value.reason == "id_too_long"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_id_has_1024_digits_at_most(sign: int) -> None:
+    longest = sign * (10**1024 - 1)
+    assert check_id(longest, "item", "no_item") == longest
+    with pytest.raises(UnusableError) as caught:
+        check_id(longest + sign, "item", "no_item")
+    assert caught.value.reason == "id_too_long"
+
+
 @given(st.datetimes(min_value=datetime.datetime(1, 1, 1)), st.sampled_from(["", "Z"]))
 def test_the_fast_way_reads_dates_like_the_careful_one(
     moment: datetime.datetime, zone: str

@@ -371,9 +371,10 @@ def test_a_commit_that_waits_for_the_broker_says_so(
     notes: list[str] = []
     at_last = publishing.Publisher.flush
 
-    def flush(publisher: publishing.Publisher) -> None:
-        at_last(publisher)
+    def flush(publisher: publishing.Publisher) -> bool:
+        done = at_last(publisher)
         broker.pause()
+        return done
 
     def tell(note: str) -> None:
         notes.append(note)

@@ -193,22 +193,19 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kafka_watch, "AWAY", 0.05)
-    monkeypatch.setattr(kafka_watch, "HURRY", 0.0)
+    monkeypatch.setattr(kafka_watch, "LOOK", 0.0)
     consumer = Ends()
     watch = kafka_watch.TopicWatch(consumer, parse_address("kafka://host:1/clicks"), KafkaLog())
-    look = watch.look([0], hurry=True)
-    assert look is not None
-    assert not look.back
+    assert watch.look([0]) is not None
+    assert watch.notes == []
     consumer.away = True
     time.sleep(0.1)
-    assert watch.look([0], hurry=True) is None
+    assert watch.look([0]) is None
     (note,) = watch.notes
     assert "waiting for the brokers" in note
     consumer.away = False
     watch.heard()
-    look = watch.look([0], hurry=True)
-    assert look is not None
-    assert look.back
+    assert watch.look([0]) is not None
     (note,) = watch.notes
     assert "were away once" in note
 

@@ -166,3 +166,12 @@ def test_a_missing_column_lists_those_there(tmp_path: Path) -> None:
         LogSource(path, LogFormat(item="sku"))
     with pytest.raises(SourceError, match="delimited text"):
         LogSource(path, log_format("retailrocket"))
+
+
+def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.parquet"
+    columns = [pa.array(["a"]), pa.array(["x"]), pa.array(["y"]), pa.array([1.0])]
+    names = ["session_id", "item_id", "item_id", "timestamp"]
+    pq.write_table(pa.Table.from_arrays(columns, names), path)
+    with pytest.raises(SourceError, match="2 columns are named 'item_id'"):
+        LogSource(path)

@@ -37,7 +37,7 @@ def test_what_is_there_is_given_and_the_end_is_told(pipe: Pipe) -> None:
     pipe[1].write(line(1) + line(2) + b'{"s":"a",')
     first = source.poll(10, wait=5.0)
     assert first is not None
-    assert (first.items, first.position) == ([1, 2], {"line": 2})
+    assert (first.items, first.position) == ([1, 2], {"kind": "pipe", "line": 2})
     pipe[1].write(b'"i":3,"t":1}\nbad\n' + line(4).strip())
     pipe[1].close()
     rest = [clicks for _ in range(3) if (clicks := source.poll(10, wait=5.0)) is not None]
@@ -76,4 +76,4 @@ def test_after_a_seek_the_line_numbers_continue(pipe: Pipe) -> None:
     clicks = source.poll(10, wait=5.0)
     assert clicks is not None
     assert clicks.rejected[0].position["line"] == 42
-    assert clicks.position == {"line": 43}
+    assert clicks.position == {"kind": "pipe", "line": 43}

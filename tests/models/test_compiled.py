@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from nextclick.models import compiled
 
@@ -31,9 +32,9 @@ def folder_of(path: Path) -> Path:
     return package
 
 
-def scaled(path: Path) -> str:
+def scaled(path: Path, before: str = "") -> str:
     code = (
-        "from package.caller import scaled\n"
+        f"{before}\nfrom package.caller import scaled\n"
         "print(scaled(21), sum(scaled.stats.cache_hits.values()))"
     )
     python = [sys.executable, "-W", "error", "-c", code]
@@ -59,3 +60,32 @@ def test_where_no_code_can_be_kept_it_is_compiled_all_the_same() -> None:
     assert callable(half)
     assert half(3.0) == 1.5
     assert np.isinf(half(np.inf))
+
+
+FULL = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))"
+"""No file may grow beyond this: what a write meets is what it meets on a full disk."""
+
+
+def test_a_full_disk_keeps_no_code_and_fails_no_function(tmp_path: Path) -> None:
+    folder_of(tmp_path)
+    assert scaled(tmp_path, FULL) == "42 0"
+    assert scaled(tmp_path, FULL) == "42 0"
+    assert scaled(tmp_path) == "42 0"
+    assert scaled(tmp_path) == "42 1"
+
+
+@pytest.mark.parametrize(("kind", "damaged"), [("nbi", b""), ("nbc", b"no pickle")])
+def test_kept_code_that_is_damaged_is_made_anew(tmp_path: Path, kind: str, damaged: bytes) -> None:
+    package = folder_of(tmp_path)
+    assert scaled(tmp_path) == "42 0"
+    (kept,) = (package / "__pycache__").glob(f"caller.*.{kind}")
+    kept.write_bytes(damaged)
+    assert scaled(tmp_path) == "42 0"
+    assert scaled(tmp_path) == "42 1"
+
+
+def test_code_that_cannot_be_kept_anywhere_is_compiled(tmp_path: Path) -> None:
+    package = folder_of(tmp_path)
+    (package / "__pycache__").write_text("a file, where a folder would be")
+    nowhere = "import os\nos.environ['HOME'] = os.environ['XDG_CACHE_HOME'] = '/dev/null'"
+    assert scaled(tmp_path, nowhere) == "42 0"

@@ -153,9 +153,9 @@ class Looked(Recent):
         super().__init__()
         self.asked: list[int] = []
 
-    def test_then_learn(self, sessions: Any, items: Any, k: int = 0, time: float = 0.0) -> Outcome:
+    def test_then_learn(self, sessions: Any, items: Any, k: int = 0, *more: Any) -> Outcome:
         self.asked.append(k)
-        return super().test_then_learn(sessions, items, k, time)
+        return super().test_then_learn(sessions, items, k, *more)
 
 
 def test_coverage_and_popularity_are_those_of_the_lists_of_one_batch_in_sixteen() -> None:
@@ -254,6 +254,36 @@ def test_what_is_learned_unscored_counts_as_past() -> None:
     tested = arena.test_then_learn([1], [6])
     assert tested.scored.tolist() == [True]
     assert arena.results()["slices"]["target"]["rare"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sessions", "items"), [(["a"], ["x", "y"]), (["a", None], ["x", "y"]), ("ab", ["x", "y"])]
+)
+def test_a_refused_batch_reaches_no_model_and_no_figure(sessions: Any, items: Any) -> None:
+    arena, untouched = Arena(rivals(), KS), Arena(rivals(), KS)
+    for each in (arena, untouched):
+        drive(each, *stream(60))
+    for method in (arena.test_then_learn, arena.learn, arena.test, arena.answer):
+        with pytest.raises((TypeError, ValueError), match="sessions"):
+            method(sessions, items)
+    for each in (arena, untouched):
+        drive(each, *stream(60, seed=1))
+    assert untimed(arena.results()) == untimed(untouched.results())
+
+
+def test_the_state_of_other_models_or_of_another_order_is_refused_and_changes_nothing() -> None:
+    arena = Arena(rivals(), KS)
+    drive(arena, *stream(60))
+    before = untimed(arena.results())
+    behind = dict(reversed(rivals().items()))
+    for models in (behind, {"recent": Recent()}):
+        with pytest.raises(ValueError, match="of other models, or in another order"):
+            arena.restore(Arena(models, KS).state())
+    state = Arena(rivals(), KS).state()
+    del state.arrays["models/gru4rec/sessions.kept"]
+    with pytest.raises(ValueError, match=r"misses array 'sessions.kept'"):
+        arena.restore(state)
+    assert untimed(arena.results()) == before
 
 
 def test_there_are_figures_of_an_empty_stream() -> None:

@@ -232,31 +232,3 @@ def test_a_figure_over_no_clicks_is_not_shown_as_zero(
         lines = capsys.readouterr().out.splitlines()
         at = next(number for number, line in enumerate(lines) if "Recall@20" in line)
         assert [line.split("│")[2].strip() for line in lines[at : at + 2]] == shown
-
-
-MOMENTS = {
-    "while the commands are imported": """
-import nextclick.stream.__main__ as entry
-class Interrupting:
-    def find_spec(self, name, *rest):
-        if name == "torch":
-            signal.raise_signal(signal.SIGINT)
-sys.meta_path.insert(0, Interrupting())
-""",
-    "in a command": """
-import nextclick.stream.__main__ as entry
-import nextclick.stream.cli as cli
-cli.open_source = lambda spec: signal.raise_signal(signal.SIGINT)
-""",
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_ends_a_command_without_a_traceback(tmp_path: Path, moment: str) -> None:
-    code = f"import signal, sys\n{MOMENTS[moment]}\nentry.main()"
-    arguments = ["simulate", "--clicks", "10", "--out", str(tmp_path / "clicks.csv")]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, check=False
-    )
-    assert done.returncode == 130, done.stderr
-    assert b"Traceback" not in done.stderr

@@ -307,7 +307,9 @@ def test_an_answered_click_is_answered_once_across_a_stop(cut: int, few: int) ->
 class Ladder(OnlineGRU4Rec):
     """A model whose answer after a click is plain to see; it counts what it has learned."""
 
-    def answer(self, sessions: Any, items: Any, k: int = 20) -> list[list[tuple[Any, float]]]:
+    def answer(
+        self, sessions: Any, items: Any, k: int = 20, times: Any = None
+    ) -> list[list[tuple[Any, float]]]:
         return [[(f"after {item}", float(session))][:k] for session, item in zip(sessions, items)]  # noqa: B905
 
 

@@ -232,5 +232,5 @@ def test_a_state_of_other_options_is_refused() -> None:
 
 @pytest.mark.parametrize("options", [{"k": 0}, {"window": 0}, {"fading": 1.0}, {"fading": 0.0}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match=f"^{next(iter(options))} must be"):
         Prequential(**options)

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +10,11 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nextclick.models import Recipe
-from nextclick.stream.config import RunConfig
 from nextclick.stream.engine import Engine
-from nextclick.stream.options import ConfigError, Every
+from nextclick.stream.options import Every
 from nextclick.stream.phases import BOUNDS, PHASES
-from nextclick.stream.runner import run
 from nextclick.stream.snapshots import Snapshots
-from nextclick.stream.telemetry import registry, serve
+from nextclick.stream.telemetry import registry
 from tests.stream.test_engine import Given, clicks, engine
 
 DASHBOARD = Path(__file__).parents[2] / "dashboards" / "nextclick.json"
@@ -39,6 +33,9 @@ class Lagging(Given):
 
     def lag(self) -> list[Lag]:
         return [Lag(0, 12, 3.5), Lag(2, 0, None)]
+
+    def out_of_order(self) -> dict[int, int]:
+        return {0: 3, 2: 0}
 
 
 def read(text: str) -> Values:
@@ -74,6 +71,7 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
         "learned_total": result["learned"],
         "first_total": result["first"],
         "late_total": result["late"],
+        "ahead_total": result["ahead"],
         "catalogue_items": result["catalogue"],
         "live_sessions": result["live_sessions"],
         "pending_clicks": 0,
@@ -86,6 +84,7 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
     assert values["nextclick_lag_records", ("0",)] == 12
     assert values["nextclick_lag_seconds", ("0",)] == 3.5
     assert values["nextclick_lag_records", ("2",)] == 0
+    assert values["nextclick_out_of_order_clicks_total", ("0",)] == 3
     assert ("nextclick_lag_seconds", ("2",)) not in values
     assert values["nextclick_snapshot_age_seconds", ()] >= 0
     assert values["nextclick_snapshot_seconds", ()] > 0
@@ -149,34 +148,3 @@ def test_every_metric_of_the_dashboard_exists(watched: tuple[Engine, Values]) ->
     shown = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
     hidden = {name for name in own - shown if not name.endswith("_created")}
     assert hidden == {"nextclick_clicks_per_second", "nextclick_first_total"}
-
-
-def test_the_page_is_there_while_the_run_goes_on() -> None:
-    told: list[str] = []
-    pages: list[Values] = []
-
-    def look(engine: Engine) -> None:
-        address = told[0].rpartition(" ")[2]
-        assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address, timeout=10) as page:
-            pages.append(read(page.read().decode()))
-
-    config = RunConfig(model=Recipe(hidden=8, negatives=8), metrics_port=0, batch=200, device="cpu")
-    run("sim:clicks=400", config, told.append, look)
-    assert [page["nextclick_clicks_total", ()] for page in pages[:2]] == [200, 400]
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(told[0].rpartition(" ")[2], timeout=10)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "no.such.host.invalid"])
-def test_a_place_that_cannot_be_had_is_named(address: str) -> None:
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        busy.listen()
-        port = busy.getsockname()[1]
-        message = rf"--metrics-port {port}: {address}.*--metrics-address"
-        with (
-            pytest.raises(ConfigError, match=message),
-            serve(engine(Given(clicks(1))), port, address),
-        ):
-            pass

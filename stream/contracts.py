@@ -1,0 +1,176 @@
+"""What the engine needs of the parts that it is given, checked when it is made."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+from nextclick.connectors import Id
+
+from .values import plain
+
+NEEDED = {
+    "source": ("poll", "seek", "commit", "warnings"),
+    "model": (
+        "name",
+        "catalogue",
+        "test_then_learn",
+        "test",
+        "answer",
+        "forget",
+        "state",
+        "restore",
+    ),
+    "sink": ("name", "full", "write", "flush", "sync", "commit"),
+    "sessionizer": ("assign", "clock", "live", "state", "restore"),
+    "figures": ("update", "results", "state", "restore"),
+}
+"""For each kind of part what the engine uses of it."""
+
+TIMED = {"test_then_learn": 5, "test": 4, "answer": 4}
+"""Methods of a model, and how many arguments each is given; the last are the clicks' times."""
+
+CONTRACTS = {"source": "Source", "model": "Recommender", "sink": "Sink"}
+"""Where a part's contract is written down."""
+
+
+def check_part(kind: str, part: Any, place: str = "") -> None:
+    """Check that a part has what the engine uses of it.
+
+    Parameters
+    ----------
+    kind
+        One of `NEEDED`.
+    part
+        The part.
+    place
+        What it is given as, where that is not its kind.
+
+    Raises
+    ------
+    TypeError
+        It lacks something; the message names its class and all that is missing. Or it is a model
+        whose methods take no times.
+
+    Examples
+    --------
+    >>> check_part("source", [1, 2, 3])
+    Traceback (most recent call last):
+    ...
+    TypeError: list cannot be an engine's source: it has no poll, seek, commit, warnings; ...
+
+    """
+    missing = [name for name in NEEDED[kind] if not hasattr(part, name)]
+    lacks = f"it has no {', '.join(missing)}"
+    if not missing and kind == "model":
+        missing = [name for name in TIMED if not _takes(getattr(part, name), TIMED[name])]
+        lacks = f"its {', '.join(missing)} must take `times` as the last argument, None by default"
+    if not missing:
+        return
+    what = part.__name__ if isinstance(part, type) else type(part).__name__
+    contract = f"; see {CONTRACTS[kind]}" if kind in CONTRACTS else ""
+    raise TypeError(f"{what} cannot be an engine's {place or kind}: {lacks}{contract}")
+
+
+def _takes(method: Any, count: int) -> bool:
+    """Whether a method can be given so many arguments."""
+    try:
+        inspect.signature(method).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # It has no signature to be read.
+        return True
+    return True
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number, numpy's too, that is at least so large.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no whole number, or too small; the message names the parameter.
+
+    Examples
+    --------
+    >>> whole("batch", 0, 1)
+    Traceback (most recent call last):
+    ...
+    ValueError: batch must be a whole number of at least 1, not 0
+
+    """
+    wish = f"{name} must be a whole number of at least {least}"
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{wish}, not {value!r}")
+    if number < least:
+        raise ValueError(f"{wish}, not {number}")
+    return number
+
+
+def seconds(name: str, value: Any, *, endless: bool = False) -> float:
+    """Return a number of seconds that is not negative.
+
+    Parameters
+    ----------
+    name
+        The parameter, for the message.
+    value
+        The seconds.
+    endless
+        Infinity is allowed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no such number; the message names the parameter.
+
+    Examples
+    --------
+    >>> seconds("gap", math.inf, endless=True)
+    inf
+    >>> seconds("gap", -1)
+    Traceback (most recent call last):
+    ...
+    ValueError: gap must be a number of seconds of at least 0, not -1
+
+    """
+    wish = f"{name} must be a number of seconds of at least 0"
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise TypeError(f"{wish}, not {value!r}")
+    number = float(value)
+    if not number >= 0 or (math.isinf(number) and not endless):
+        raise ValueError(f"{wish}, not {value!r}")
+    return number
+
+
+def plain_ids(name: str, ids: Iterable[Any]) -> list[Id]:
+    """Return ids as a list of `str` and `int`; an array of numpy or a column of pandas will do.
+
+    Raises
+    ------
+    ValueError
+        One is neither a text nor a whole number; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain_ids("key", np.array([3, 4]))
+    [3, 4]
+
+    """
+    if type(ids) is list and set(map(type, ids)) <= {str, int}:
+        return ids
+    found: list[Id] = []
+    for at, value in enumerate(ids):
+        key = plain(value)
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            raise ValueError(f"{name} {at} is {value!r}: give a text or a whole number")
+        found.append(str.__str__(key) if isinstance(key, str) else int(key))
+    return found

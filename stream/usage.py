@@ -1,0 +1,59 @@
+"""How the command line explains itself: help that reads as it is written, and wrong usage."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from .terminal import complain
+
+# typer exports the kind of error for a wrong value only; wrong usage of every kind lies above it.
+UsageError: Any = typer.BadParameter.__base__
+
+
+class Command(TyperCommand):
+    """A command whose help is no markup: brackets in it are brackets."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.help = escape(self.help) if self.help else self.help
+        for parameter in self.params:
+            text = getattr(parameter, "help", None)
+            if text:
+                # A bracket may have been escaped already.
+                parameter.help = escape(text.replace("\\[", "["))  # type: ignore[attr-defined]
+
+
+class Commands(TyperGroup):
+    """Commands that answer wrong usage with one line, as they do every other mistake."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command that the arguments name, and end the process with its exit code.
+
+        Parameters
+        ----------
+        arguments, options
+            As typer's own; where ``standalone_mode`` is False, nothing is caught.
+
+        """
+        standalone = options.pop("standalone_mode", True)
+        options["standalone_mode"] = False
+        if not standalone:
+            return super().main(*arguments, **options)
+        try:
+            code = super().main(*arguments, **options)
+        except UsageError as error:
+            self._explain(error)
+            sys.exit(error.exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _explain(self, error: Any) -> None:
+        message = " ".join(error.format_message().split())
+        # Without a command typer shows the help, and says no more.
+        if message and type(error).__name__ != "NoArgsIsHelpError":
+            command = error.ctx.command_path if error.ctx else self.name
+            complain(f"{message[0].lower()}{message[1:].rstrip('.')} (see {command} --help)")
