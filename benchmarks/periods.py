@@ -48,7 +48,9 @@ def main(
     ranks, scored = np.zeros(len(stream), np.int64), np.zeros(len(stream), np.bool_)
     for start in range(0, len(stream), batch):
         part = slice(start, start + batch)
-        tested = model.test_then_learn(stream.sessions[part], stream.items[part])
+        tested = model.test_then_learn(
+            stream.sessions[part], stream.items[part], times=stream.times[part]
+        )
         ranks[part], scored[part] = tested.ranks, tested.scored
     header(column, "clicks", "scored", "Recall@20", "MRR@20", "seen: Recall@20", "MRR@20")
     for period in np.unique(periods).tolist():

@@ -53,7 +53,9 @@ def run(log: Path, clicks: int, seed: int, options: dict[str, Any]) -> tuple[lis
     began = time.perf_counter()
     for start in range(0, len(stream), batch):
         part = slice(start, start + batch)
-        tested = model.test_then_learn(stream.sessions[part], stream.items[part])
+        tested = model.test_then_learn(
+            stream.sessions[part], stream.items[part], times=stream.times[part]
+        )
         ranks[part], scored[part] = tested.ranks, tested.scored
     return figures(ranks, scored), len(stream) / (time.perf_counter() - began)
 

@@ -161,7 +161,9 @@ def main(
                 scored = np.zeros(len(stream), np.bool_)
                 for start in range(0, len(stream), batch):
                     part = slice(start, start + batch)
-                    tested = model.test_then_learn(stream.sessions[part], stream.items[part])
+                    tested = model.test_then_learn(
+                        stream.sessions[part], stream.items[part], times=stream.times[part]
+                    )
                     ranks[part], scored[part] = tested.ranks, tested.scored
                 found.append(figures(ranks, scored)[:2])
             mean, spread = np.mean(found, axis=0), np.std(found, axis=0)

@@ -37,7 +37,9 @@ def run(log: Path, clicks: int, batch: int, rival: str, options: dict[str, Any])
     began = time.process_time()
     for start in range(0, len(stream), batch):
         part = slice(start, start + batch)
-        tested = model.test_then_learn(stream.sessions[part], stream.items[part])
+        tested = model.test_then_learn(
+            stream.sessions[part], stream.items[part], times=stream.times[part]
+        )
         kept.append(tested.ranks[tested.scored])
     seconds = time.process_time() - began
     ranks = np.concatenate(kept)

@@ -39,15 +39,13 @@ AFTER_SHARE            share of the like weight that is from clicks after, not b
 EARLIER_SHARE          share of it that is from items before the session's last
 RECENT_SAYS            .5 ln(100 p_recent)
 IS_RECENT              1 where it is among the stream's latest clicks
-ITEM_FACT, ...         `moments.ITEM_FACTS`, times `ITEM_SCALES`
+ITEM_FACT, ...         ln(1 + each of `moments.ITEM_FACTS`), times .5, .3, .3, .2, .2
 DIRECT_VOTES           ln(1 + clicks on it directly after the session's last item)
 VOTES                  ln(1 + pieces of like evidence for it)
 OWN_SAYS               .5 ln p_own
 MIXTURE_SAYS           .3 ln m
 =====================  ==========================================================
 """
-
-ITEM_SCALES = (0.5, 0.3, 0.3, 0.2, 0.2)
 
 MOMENT_FEATURES = 10
 """The features c of the moment: 1; whether the session has one click; the logarithms of its length,
@@ -60,6 +58,9 @@ GROUPS = 3
 """An item is of the first group whose evidence it has."""
 
 HIDDEN = 16
+
+TOGETHER = 4
+"""So many features or hidden units are gone through at once; their numbers are multiples of it."""
 
 LEAK = np.float32(0.05)
 """The slope of the hidden layer's rectifier below zero."""
@@ -158,7 +159,7 @@ def no_boost() -> Boosted:
     )
 
 
-@compiled
+@summing
 def compute_boost(weights: Boost, of: Boosted) -> None:
     """Fill in `hidden` and `factor` from the features.
 
@@ -166,23 +167,22 @@ def compute_boost(weights: Boost, of: Boosted) -> None:
     """
     count = of.ends[GROUPS - 1]
     for unit in range(HIDDEN):
-        row = of.hidden[unit]
-        start = np.float32(0)
+        row, start = of.hidden[unit], np.float32(0)
         for at in range(MOMENT_FEATURES):
             start += weights.moment[unit, at] * of.moment[at]
         row[:count] = start
-        for feature in range(FEATURES):
-            _add_row(row, weights.features[unit, feature], of.features[feature], 0, count)
+        for first in range(0, FEATURES, TOGETHER):
+            _add_rows(row, weights.features[unit], of.features, first, 0, count)
         for at in range(count):
             row[at] = row[at] if row[at] > 0 else LEAK * row[at]
     of.factor[:count] = 0
     begin = 0
     for group in range(GROUPS):
         end = of.ends[group]
-        for feature in range(FEATURES):
-            _add_row(of.factor, weights.direct[group, feature], of.features[feature], begin, end)
-        for unit in range(HIDDEN):
-            _add_row(of.factor, weights.hidden[group, unit], of.hidden[unit], begin, end)
+        for first in range(0, FEATURES, TOGETHER):
+            _add_rows(of.factor, weights.direct[group], of.features, first, begin, end)
+        for first in range(0, HIDDEN, TOGETHER):
+            _add_rows(of.factor, weights.hidden[group], of.hidden, first, begin, end)
         begin = end
     for at in range(count):
         of.factor[at] = np.exp(min(max(of.factor[at], -LARGEST), LARGEST))
@@ -191,44 +191,60 @@ def compute_boost(weights: Boost, of: Boosted) -> None:
 @summing
 def learn_boost(weights: Boost, of: Boosted, own: bool, gradient: Boost) -> None:
     """Add the gradient by the weights, given `pull`, that by the boosts of the clicked kind."""
+    chosen = range(OWN_GROUP, OWN_GROUP + 1) if own else range(OWN_GROUP + 1, GROUPS)
     begin = 0 if own else of.ends[OWN_GROUP]
-    stop = of.ends[OWN_GROUP if own else GROUPS - 1]
+    start = begin
+    for group in chosen:
+        end = of.ends[group]
+        for first in range(0, FEATURES, TOGETHER):
+            _add_products(gradient.direct[group], of.pull, of.features, first, start, end)
+        for first in range(0, HIDDEN, TOGETHER):
+            _add_products(gradient.hidden[group], of.pull, of.hidden, first, start, end)
+        start = end
     for unit in range(HIDDEN):
         row, total = of.hidden[unit], np.float32(0)
         start = begin
-        for group in range(GROUPS):
-            end = min(max(of.ends[group], start), stop)
-            found, weight = np.float32(0), weights.hidden[group, unit]
-            for at in range(start, end):
-                found += of.pull[at] * row[at]
+        for group in chosen:
+            weight = weights.hidden[group, unit]
+            for at in range(start, of.ends[group]):
                 # From here on the row holds the gradient by what goes into the rectifier.
                 row[at] = of.pull[at] * weight * (np.float32(1) if row[at] > 0 else LEAK)
                 total += row[at]
-            gradient.hidden[group, unit] += found
-            start = end
-        for feature in range(FEATURES):
-            found = np.float32(0)
-            other = of.features[feature]
-            for at in range(begin, stop):
-                found += row[at] * other[at]
-            gradient.features[unit, feature] += found
+            start = of.ends[group]
+        for first in range(0, FEATURES, TOGETHER):
+            _add_products(gradient.features[unit], row, of.features, first, begin, start)
         for at in range(MOMENT_FEATURES):
             gradient.moment[unit, at] += total * of.moment[at]
-    for feature in range(FEATURES):
-        start, other = begin, of.features[feature]
-        for group in range(GROUPS):
-            end = min(max(of.ends[group], start), stop)
-            found = np.float32(0)
-            for at in range(start, end):
-                found += of.pull[at] * other[at]
-            gradient.direct[group, feature] += found
-            start = end
 
 
-@compiled
-def _add_row(into: Single, weight: np.float32, row: Single, begin: int, end: int) -> None:
+@summing
+def _add_rows(
+    into: Single, weights: Single, rows: Single, first: int, begin: int, end: int
+) -> None:
+    """Add `TOGETHER` rows, each times its weight."""
+    one, two, three, four = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
+    of_one, of_two = weights[first], weights[first + 1]
+    of_three, of_four = weights[first + 2], weights[first + 3]
     for at in range(begin, end):
-        into[at] += weight * row[at]
+        into[at] += of_one * one[at] + of_two * two[at] + of_three * three[at] + of_four * four[at]
+
+
+@summing
+def _add_products(
+    into: Single, row: Single, rows: Single, first: int, begin: int, end: int
+) -> None:
+    """Add the products of a row with `TOGETHER` others."""
+    one, two, three, four = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
+    by_one = by_two = by_three = by_four = np.float32(0)
+    for at in range(begin, end):
+        by_one += row[at] * one[at]
+        by_two += row[at] * two[at]
+        by_three += row[at] * three[at]
+        by_four += row[at] * four[at]
+    into[first] += by_one
+    into[first + 1] += by_two
+    into[first + 2] += by_three
+    into[first + 3] += by_four
 
 
 def _polynomial() -> tuple[np.float32, ...]:

@@ -177,11 +177,14 @@ class Memory:
     mixture shares out what is left::
 
         p(last) = r
-        p(i)    = (1 − r) q m(i) / Σ_own m              for the session's earlier items
-        p(i)    = (1 − r) (1 − q) m(i) / Σ_others m     for all others
+        p(i)    = (1 − r) q m(i) E(i) / Σ_own m E              for the session's earlier items
+        p(i)    = (1 − r) (1 − q) m(i) E(i) / Σ_others m E     for all others
 
-    Gates, regressions and the logarithms of the weights follow the gradient of log p(clicked item),
-    written out in `weighing.py`. All of it lives on the host, in float64.
+    E(i) is the boost of an item that evidence speaks for, see `boost.py`, and 1 for all others.
+
+    Gates, regressions, the logarithms of the weights and the boost follow the gradient of
+    log p(clicked item), written out in `weighing.py`. All of it lives on the host, in float64, but
+    for the boost's arithmetic, which is in float32.
 
     Parameters
     ----------
@@ -402,8 +405,8 @@ class Memory:
         for name, (size, more) in longer.items():
             array = arrays.get(prefix + name)
             if isinstance(array, np.ndarray) and array.ndim and array.shape[-1] == size:
-                wide = np.broadcast_to(more, (*array.shape[:-1], len(more)))
-                found[prefix + name] = np.concatenate([array, wide], axis=-1, dtype=array.dtype)
+                wide = np.broadcast_to(more.astype(array.dtype), (*array.shape[:-1], len(more)))
+                found[prefix + name] = np.concatenate([array, wide], axis=-1)
         return found
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:

@@ -104,9 +104,9 @@ SURE = 1e-9
 (CLICK_COUNT, CLICKS_SINCE_LAST, CLICKS_SINCE_FIRST, SECONDS_SINCE_LAST, SECONDS_SINCE_FIRST) = (
     range(5)
 )
-"""What is told of each distinct item of a moment, as logarithms of one more: how many clicks it has
-had; how many clicks of the stream, and seconds of the session's last click, lie behind the item's
-last and first click. 0 where it has had no click, or a time is not known."""
+"""What is told of each distinct item of a moment: how many clicks it has had; how many of the
+stream's clicks have come since its last and first one; and how many seconds before the session's
+last click these were. 0 where it has had no click, or a time is not known."""
 
 ITEM_FACTS = 5
 
@@ -305,22 +305,24 @@ def _tell_items(
     """Fill in what `ITEM_FACTS` lists."""
     now, moment = totals[ALL_CLICKS], place[TIME]
     for at in range(len(rows)):
+        if at + AHEAD < len(rows):
+            fetch(items, rows[at + AHEAD])
         row = rows[at]
         told, item = item_facts[at], items[row]
         told[:] = 0
         if item[CLICKED] and item[OWNER] >> SHIFT == lives[row]:
-            told[CLICK_COUNT] = np.log1p(item[CLICKED])
-            told[CLICKS_SINCE_LAST] = np.log1p(now - item[LAST_NUMBER])
-            told[CLICKS_SINCE_FIRST] = np.log1p(now - item[FIRST_NUMBER])
-            told[SECONDS_SINCE_LAST] = _log_seconds(item[LAST_TIME], moment)
-            told[SECONDS_SINCE_FIRST] = _log_seconds(item[FIRST_TIME], moment)
+            told[CLICK_COUNT] = item[CLICKED]
+            told[CLICKS_SINCE_LAST] = now - item[LAST_NUMBER]
+            told[CLICKS_SINCE_FIRST] = now - item[FIRST_NUMBER]
+            told[SECONDS_SINCE_LAST] = _seconds(item[LAST_TIME], moment)
+            told[SECONDS_SINCE_FIRST] = _seconds(item[FIRST_TIME], moment)
 
 
 @compiled
-def _log_seconds(since: int, until: int) -> float:
+def _seconds(since: int, until: int) -> float:
     if since == TIMELESS or until == TIMELESS:
         return 0.0
-    return float(np.log1p(max(until - since, 0) / MICROSECONDS))
+    return float(max(until - since, 0) / MICROSECONDS)
 
 
 @compiled

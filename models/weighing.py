@@ -14,7 +14,6 @@ from .boost import (
     GROUPS,
     IS_RECENT,
     ITEM_FACT,
-    ITEM_SCALES,
     LARGEST,
     LIKES_GROUP,
     LIKES_SAY,
@@ -38,6 +37,9 @@ from .memory import FACTS, PARTS, Evidence, Weights
 from .moments import (
     AFTER,
     BEFORE,
+    CLICK_COUNT,
+    CLICKS_SINCE_FIRST,
+    CLICKS_SINCE_LAST,
     EARLIER_CLICKS,
     EVIDENCE,
     HABITS,
@@ -47,6 +49,8 @@ from .moments import (
     OWN,
     REACH,
     RECENT,
+    SECONDS_SINCE_FIRST,
+    SECONDS_SINCE_LAST,
     SPECIAL,
     TARGET,
 )
@@ -161,7 +165,7 @@ def weigh(
     Parameters
     ----------
     weights, boost, evidence
-        `Memory.weights`, `Memory.boost` and the evidence for c clicks.
+        What the memory has learned, and the evidence for c clicks.
     boosted
         Whether the boost is applied, and learned.
     network
@@ -241,7 +245,7 @@ def _room() -> _Moment:
     return _Moment(
         np.empty(EVIDENCE),
         np.empty((1 + PARTS, SPECIAL)),
-        np.empty((4, SPECIAL)),
+        np.empty((SPECIAL, 4)),
         np.empty(SPECIAL),
         np.empty(SPECIAL),
         np.empty(SPECIAL),
@@ -262,7 +266,7 @@ def _sum_evidence(
     for part in range(1, 1 + PARTS):
         totals[part] = 0.0
         says[part, :count] = 0.0
-    like[:, :count] = 0.0
+    like[:count] = 0.0
     matches, piece, first = 0, 0, REACH[0]
     for earlier in range(EARLIER_CLICKS):
         matches += match[earlier]
@@ -274,10 +278,10 @@ def _sum_evidence(
             if at >= 0:
                 totals[LIKE] += own
                 says[LIKE, at] += own
-                like[COUNTED, at] += 1
-                like[FROM_AFTER, at] += own if offset < AFTER else 0.0
-                like[FROM_EARLIER, at] += own if earlier >= first else 0.0
-                like[DIRECT, at] += offset == 0 and earlier < first
+                like[at, COUNTED] += 1
+                like[at, FROM_AFTER] += own if offset < AFTER else 0.0
+                like[at, FROM_EARLIER] += own if earlier >= first else 0.0
+                like[at, DIRECT] += offset == 0 and earlier < first
             piece += 1
     for turn in range(OWN - 1):
         weight[piece] = table.own[turn]
@@ -359,14 +363,14 @@ def _tell_features(highest: float, item_facts: Single, moment: _Moment, of: Boos
         by_likes = says[LIKE, item] * moment.totals[LIKE]
         f[LIKES_SAY, at] = _or_one(says[LIKE, item])
         f[NETWORK_SAYS, at] = (says[NETWORK, item] + SOME) / highest
-        f[AFTER_SHARE, at] = like[FROM_AFTER, item] / by_likes if by_likes > 0 else 0.0
-        f[EARLIER_SHARE, at] = like[FROM_EARLIER, item] / by_likes if by_likes > 0 else 0.0
+        f[AFTER_SHARE, at] = like[item, FROM_AFTER] / by_likes if by_likes > 0 else 0.0
+        f[EARLIER_SHARE, at] = like[item, FROM_EARLIER] / by_likes if by_likes > 0 else 0.0
         f[RECENT_SAYS, at] = _or_one(100 * says[RECENT_PART, item])
         f[IS_RECENT, at] = says[RECENT_PART, item] > 0
         for fact in range(ITEM_FACTS):
-            f[ITEM_FACT + fact, at] = ITEM_SCALES[fact] * item_facts[item, fact]
-        f[DIRECT_VOTES, at] = 1 + like[DIRECT, item]
-        f[VOTES, at] = 1 + like[COUNTED, item]
+            f[ITEM_FACT + fact, at] = 1 + item_facts[item, fact]
+        f[DIRECT_VOTES, at] = 1 + like[item, DIRECT]
+        f[VOTES, at] = 1 + like[item, COUNTED]
         f[OWN_SAYS, at] = _or_one(says[OWN_PART, item])
         f[MIXTURE_SAYS, at] = moment.mixed[item] + SOME
     for feature, scale, least in LOGARITHMS:
@@ -392,6 +396,11 @@ LOGARITHMS = (
     (LIKES_SAY, np.float32(0.5), LOWEST),
     (NETWORK_SAYS, np.float32(0.5), np.float32(-12)),
     (RECENT_SAYS, np.float32(0.5), LOWEST),
+    (ITEM_FACT + CLICK_COUNT, np.float32(0.5), LOWEST),
+    (ITEM_FACT + CLICKS_SINCE_LAST, np.float32(0.3), LOWEST),
+    (ITEM_FACT + CLICKS_SINCE_FIRST, np.float32(0.3), LOWEST),
+    (ITEM_FACT + SECONDS_SINCE_LAST, np.float32(0.2), LOWEST),
+    (ITEM_FACT + SECONDS_SINCE_FIRST, np.float32(0.2), LOWEST),
     (DIRECT_VOTES, np.float32(1), LOWEST),
     (VOTES, np.float32(1), LOWEST),
     (OWN_SAYS, np.float32(0.5), LOWEST),

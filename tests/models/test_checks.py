@@ -15,7 +15,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models.checks import at_least, click_lists, event_time, id_list, one_id, seed_of
+from nextclick.models.checks import (
+    at_least,
+    click_lists,
+    click_times,
+    event_time,
+    id_list,
+    one_id,
+    seed_of,
+)
 
 
 class Labelled:
@@ -255,6 +263,64 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
 def test_a_datetime_is_told_the_remedy() -> None:
     with pytest.raises(TypeError, match=r"timestamp\(\)"):
         event_time(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+
+
+@forms
+@pytest.mark.parametrize("times", [[1.5, -2.0, 1e9], [3, 0, 2]], ids=["floats", "whole"])
+def test_times_come_in_every_kind_of_sequence(
+    form: Callable[[list[Any]], Any], times: list[Any]
+) -> None:
+    found = click_times(form(times), "abc")
+    assert found is not None
+    assert found.dtype == np.float64
+    assert found.tolist() == times
+
+
+def test_a_time_that_is_not_known_is_nan_or_none() -> None:
+    assert click_times(None, "ab") is None
+    for times in ([None, math.nan], pa.array([None, None], pa.float64()), np.full(2, np.nan)):
+        found = click_times(times, "ab")
+        assert found is not None
+        assert np.isnan(found).all()
+    empty = click_times([], "")
+    assert empty is not None
+    assert empty.shape == (0,)
+
+
+def test_times_of_pandas_are_read_from_the_first_row_on() -> None:
+    pandas = pytest.importorskip("pandas")
+    times = pandas.Series([1.0, None, 3.0], index=[2, 0, 1])
+    found = click_times(times, "abc")
+    assert found is not None
+    assert found.tolist()[::2] == [1.0, 3.0]
+    with pytest.raises(TypeError, match="datetime64"):
+        click_times(pandas.to_datetime(times, unit="s"), "abc")
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ("12", "times must be a sequence of epoch seconds, not one text: a time is a number"),
+        (b"12", "not bytes"),
+        (1.5, "times must be a sequence of epoch seconds, not 1.5"),
+        ({1.0, 2.0}, "in order, not a set"),
+        ({1.0: 2.0, 2.0: 3.0}, "in order, not a dict"),
+        (np.zeros((2, 1)), "of other dimensions"),
+        (np.zeros(2, "datetime64[s]"), r"times holds datetime64\[s\] values: a time is a number"),
+        ([1.0], "there are 1 times and 2 clicks"),
+        (np.zeros(3), "there are 3 times and 2 clicks"),
+        ([1.0, "2"], r"times\[1\] must be a number of epoch seconds, not '2'"),
+        ([1.0, True], r"times\[1\] must be a number"),
+        ([1.0, np.datetime64("2020-01-01")], r"times\[1\] must be a number"),
+        ([1.0, datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)], r"give its timestamp\(\)"),
+        ([1.0, math.inf], r"times\[1\] is inf: give finite epoch seconds, or NaN"),
+        (np.array([-np.inf, 1.0]), r"times\[0\] is -inf"),
+        ([10**400, 1.0], r"times\[0\] is inf"),
+    ],
+)
+def test_what_is_no_column_of_times_is_refused_with_its_place(times: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        click_times(times, "ab")
 
 
 @pytest.mark.parametrize("seed", [1 << 63, -(1 << 63) - 1, 1.5, "one", None, True])

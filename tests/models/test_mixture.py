@@ -101,19 +101,7 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
     w = weights_of(vector)
     rows, match = special_rows(told, click), told.match[click].tolist()
     network = scores[click].softmax(0)
-    pieces: list[Piece] = []
-    for item, reach in enumerate(REACH):
-        for turn in range(reach):
-            for offset in range(AFTER + BEFORE):
-                weight = w.items[item] + w.turns[turn] + w.offsets[offset]
-                if match[len(pieces) // (AFTER + BEFORE)]:
-                    weight = weight + w.match[0]
-                pieces.append(Piece(0, rows[len(pieces)], weight.exp(), item, offset))
-    for turn in range(OWN - 1):
-        pieces.append(Piece(1, rows[len(pieces)], w.own[turn].exp()))
-    for turn in range(RECENT):
-        age = int(2 * torch.log2(torch.tensor(turn + 1.0)))
-        pieces.append(Piece(2, rows[len(pieces)], w.recent[age].exp()))
+    pieces = pieces_of(w, rows, match)
     nought = torch.zeros((), dtype=torch.float64)
     totals = [
         sum((p.weight for p in pieces if p.part == part and p.row), nought) for part in (0, 1, 2)
@@ -164,6 +152,24 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
     return torch.stack(final)
 
 
+def pieces_of(w: Parts, rows: list[int], match: list[bool]) -> list[Piece]:
+    """Return each piece of evidence with its weight."""
+    pieces: list[Piece] = []
+    for item, reach in enumerate(REACH):
+        for turn in range(reach):
+            for offset in range(AFTER + BEFORE):
+                weight = w.items[item] + w.turns[turn] + w.offsets[offset]
+                if match[len(pieces) // (AFTER + BEFORE)]:
+                    weight = weight + w.match[0]
+                pieces.append(Piece(0, rows[len(pieces)], weight.exp(), item, offset))
+    for turn in range(OWN - 1):
+        pieces.append(Piece(1, rows[len(pieces)], w.own[turn].exp()))
+    for turn in range(RECENT):
+        age = int(2 * torch.log2(torch.tensor(turn + 1.0)))
+        pieces.append(Piece(2, rows[len(pieces)], w.recent[age].exp()))
+    return pieces
+
+
 def boosts(
     vector: Tensor,
     told: Evidence,
@@ -203,7 +209,7 @@ def boosts(
                 earlier / whole if whole else 0,
                 0.5 * math.log(100 * recent) if recent else 0,
                 recent > 0,
-                *(known[row] * np.array([0.5, 0.3, 0.3, 0.2, 0.2])),
+                *(np.log1p(known[row]) * np.array([0.5, 0.3, 0.3, 0.2, 0.2])),
                 math.log1p(direct),
                 math.log1p(len(likes)),
                 0.5 * math.log(own) if own else 0,

@@ -21,7 +21,9 @@ from nextclick.stream import (
     compare,
     run,
 )
+from nextclick.stream.arena import Arena
 from nextclick.stream.runner import UnwrittenError
+from tests.small_models import Recent
 
 SMALL: dict[str, Any] = {"hidden": 8, "negatives": 16}
 
@@ -98,6 +100,76 @@ def test_what_an_engine_cannot_use_is_told_when_it_is_made() -> None:
     model: Any = OnlineGRU4Rec(Recipe(**SMALL), device="cpu")
     with pytest.raises(TypeError, match="OnlineGRU4Rec cannot be an engine's sessionizer"):
         engine(Arrays(1), sessionizer=model)
+
+
+def test_a_model_that_takes_no_times_is_told_what_it_lacks_when_the_engine_is_made() -> None:
+    class Older(Recent):
+        def test(self, sessions: Any, items: Any, k: int = 0) -> Any:
+            return super().test(sessions, items, k)
+
+        def answer(self, sessions: Any, items: Any, k: int = 20) -> Any:
+            return super().answer(sessions, items, k)
+
+    older: Any = Older()
+    remedy = "its test, answer must take `times` as the last argument, None by default; see Recomm"
+    sessionizer = Sessionizer(100.0, 10.0, 1000)
+    with pytest.raises(TypeError, match=f"Older cannot be an engine's model: {remedy}"):
+        Engine(Arrays(1), older, sessionizer)
+    with pytest.raises(TypeError, match=f"Older cannot be an engine's model 'mine': {remedy}"):
+        Arena({"mine": older}, [20])
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_model_is_given_the_times_of_the_clicks_that_it_is_given(after: bool) -> None:
+    class Noting(Recent):
+        def __init__(self) -> None:
+            super().__init__()
+            self.learned: list[Any] = []
+            self.asked: list[Any] = []
+
+        def test_then_learn(self, sessions: Any, items: Any, *more: Any) -> Any:
+            self.learned += zip(items, more[2].tolist(), strict=True)
+            return super().test_then_learn(sessions, items, *more)
+
+        def test(self, sessions: Any, items: Any, k: int = 0, times: Any = None) -> Any:
+            self.asked += zip(items, times.tolist(), strict=True)
+            return super().test(sessions, items, k, times)
+
+        def answer(self, sessions: Any, items: Any, k: int = 20, times: Any = None) -> Any:
+            self.asked += zip(items, times.tolist(), strict=True)
+            return super().answer(sessions, items, k, times)
+
+    class Late(Arrays):
+        def __init__(self, clicks: int) -> None:
+            super().__init__(clicks)
+            self.times[3::10] -= 10_000  # These are not given to the model.
+
+    class Sink:
+        name, full = "kept", False
+
+        def write(self, record: Any) -> None:
+            pass
+
+        def flush(self) -> None:
+            pass
+
+        def sync(self) -> int:
+            return 0
+
+        def commit(self, length: int) -> None:
+            pass
+
+    source, model = Late(5000), Noting()
+    sessionizer = Sessionizer(100.0, 10.0, 1000)
+    part = Engine(
+        source, model, sessionizer, batch=2000, recommendations=Sink(), after=after, max_wait=0.0
+    )
+    part.run()
+    assert part.late > 0
+    assert len(model.learned) == part.learned == 5000 - part.late
+    given = set(zip(source.items.tolist(), source.times.tolist(), strict=True))
+    assert model.asked
+    assert set(model.asked) <= set(model.learned) <= given
 
 
 @pytest.mark.parametrize(

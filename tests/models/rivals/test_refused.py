@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ BAD_IDS: list[Any] = [
 BAD_COUNTS: list[Any] = [-1, True, 2.0, "2", None, math.nan]
 BAD_TIMES: list[Any] = [math.nan, math.inf, None, "now", True, np.datetime64("2020-01-01")]
 BAD_SEQUENCES: list[Any] = ["abc", b"abc", None, 7, {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"}]
+BAD_COLUMNS: list[Any] = [
+    "123", b"123", 7, 2.5, {"a": 1.0}, {1.0, 2.0, 3.0}, [1.0, 2.0], [1.0] * 4, [1.0, math.inf, 2.0],
+    [1.0, -math.inf, 2.0], [1.0, "2", 3.0], [1.0, True, 3.0], [1.0, datetime.datetime.now(), 2.0],
+    np.zeros((3, 1)), np.array([1.0, np.inf, 2.0]), np.zeros(3, "datetime64[s]"), np.zeros(3, bool),
+]  # fmt: skip
+"""What is no column of three times."""
 BATCH = ["test_then_learn", "test", "learn", "answer"]
 GOOD = (["s1", "new", "s2"], [3, "x", 5])
 
@@ -42,11 +49,13 @@ def bad_batches(draw: st.DrawFn) -> tuple[str, list[Any], dict[str, Any]]:
     columns: list[Any] = [list(column) for column in GOOD]
     more: dict[str, Any] = {}
     which, place = draw(st.integers(0, 1)), draw(st.integers(0, 2))
-    fault = draw(st.sampled_from(["id", "length", "sequence", "k", "time"]))
+    fault = draw(st.sampled_from(["id", "length", "sequence", "k", "time", "times"]))
     if fault == "k" and method != "learn":
         more["k"] = draw(st.sampled_from(BAD_COUNTS))
     elif fault == "time" and method in ("test_then_learn", "learn"):
         more["time"] = draw(st.sampled_from(BAD_TIMES))
+    elif fault == "times":
+        more["times"] = draw(st.sampled_from(BAD_COLUMNS))
     elif fault == "sequence":
         columns[which] = draw(st.sampled_from(BAD_SEQUENCES))
     elif fault == "length":
@@ -65,6 +74,8 @@ def other_calls(model: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         yield model.knows, (value,)
         yield model.learn_one, (value, 3)
         yield model.learn_one, ("s1", value)
+    for value in BAD_TIMES:
+        yield model.learn_one, ("s1", 3, value)
     for value in [*BAD_COUNTS, 0]:
         yield model.recommend, ([3], value)
         yield model.answer, (["s1"], [3], value)
@@ -123,6 +134,23 @@ def test_arrays_and_columns_are_learned_as_lists_are_and_can_be_stored(name: str
     state = model.state()
     stored = State(load(save(state.arrays)), json.loads(json.dumps(state.values)))
     same(stored, plain.state())
+
+
+@every_model
+def test_times_are_taken_and_asking_with_them_changes_nothing(name: str) -> None:
+    sessions, items = stream(96)
+    times = np.arange(96) * 7.0
+    model, other = make(name), make(name)
+    model.learn(sessions[:48], items[:48], times=times[:48])
+    other.learn(sessions[:48], items[:48], -math.inf, list(times[:48]))
+    before = model.state()
+    model.test(sessions[48:], items[48:], 3, times[48:])
+    model.answer(sessions[48:], items[48:], 3, times[48:])
+    same(model.state(), before)
+    for each in (model, other):
+        each.test_then_learn(sessions[48:], items[48:], 3, -math.inf, times[48:])
+        each.learn_one("s1", 3, 700.0)
+    same(model.state(), other.state())
 
 
 @every_model
