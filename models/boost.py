@@ -205,12 +205,10 @@ def learn_boost(weights: Boost, of: Boosted, own: bool, gradient: Boost) -> None
         row, total = of.hidden[unit], np.float32(0)
         start = begin
         for group in chosen:
+            end = of.ends[group]
             weight = weights.hidden[group, unit]
-            for at in range(start, of.ends[group]):
-                # From here on the row holds the gradient by what goes into the rectifier.
-                row[at] = of.pull[at] * weight * (np.float32(1) if row[at] > 0 else LEAK)
-                total += row[at]
-            start = of.ends[group]
+            total += _through_rectifier(row[start:end], of.pull[start:end], weight)
+            start = end
         for first in range(0, FEATURES, TOGETHER):
             _add_products(gradient.features[unit], row, of.features, first, begin, start)
         for at in range(MOMENT_FEATURES):
@@ -221,30 +219,43 @@ def learn_boost(weights: Boost, of: Boosted, own: bool, gradient: Boost) -> None
 def _add_rows(
     into: Single, weights: Single, rows: Single, first: int, begin: int, end: int
 ) -> None:
-    """Add `TOGETHER` rows, each times its weight."""
-    one, two, three, four = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
+    """Add `TOGETHER` rows, each times its weight, from one place to another."""
+    # Loops from 0 on become machine code for many numbers at once, those from elsewhere do not.
+    sums = into[begin:end]
+    one, two = rows[first, begin:end], rows[first + 1, begin:end]
+    three, four = rows[first + 2, begin:end], rows[first + 3, begin:end]
     of_one, of_two = weights[first], weights[first + 1]
     of_three, of_four = weights[first + 2], weights[first + 3]
-    for at in range(begin, end):
-        into[at] += of_one * one[at] + of_two * two[at] + of_three * three[at] + of_four * four[at]
+    for at in range(len(sums)):
+        sums[at] += of_one * one[at] + of_two * two[at] + of_three * three[at] + of_four * four[at]
 
 
 @summing
-def _add_products(
-    into: Single, row: Single, rows: Single, first: int, begin: int, end: int
-) -> None:
-    """Add the products of a row with `TOGETHER` others."""
-    one, two, three, four = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
-    by_one = by_two = by_three = by_four = np.float32(0)
-    for at in range(begin, end):
-        by_one += row[at] * one[at]
-        by_two += row[at] * two[at]
-        by_three += row[at] * three[at]
-        by_four += row[at] * four[at]
-    into[first] += by_one
-    into[first + 1] += by_two
-    into[first + 2] += by_three
-    into[first + 3] += by_four
+def _add_products(into: Single, by: Single, rows: Single, first: int, begin: int, end: int) -> None:
+    """Add the products of `TOGETHER` rows with another, from one place to another."""
+    row = by[begin:end]
+    one, two = rows[first, begin:end], rows[first + 1, begin:end]
+    three, four = rows[first + 2, begin:end], rows[first + 3, begin:end]
+    of_one = of_two = of_three = of_four = np.float32(0)
+    for at in range(len(row)):
+        of_one += row[at] * one[at]
+        of_two += row[at] * two[at]
+        of_three += row[at] * three[at]
+        of_four += row[at] * four[at]
+    into[first] += of_one
+    into[first + 1] += of_two
+    into[first + 2] += of_three
+    into[first + 3] += of_four
+
+
+@summing
+def _through_rectifier(row: Single, pull: Single, weight: np.float32) -> np.float32:
+    """Replace hidden values by the gradient by what goes into the rectifier; return its sum."""
+    total = np.float32(0)
+    for at in range(len(row)):
+        row[at] = pull[at] * weight * (np.float32(1) if row[at] > 0 else LEAK)
+        total += row[at]
+    return total
 
 
 def _polynomial() -> tuple[np.float32, ...]:

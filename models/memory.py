@@ -97,8 +97,14 @@ class Evidence(NamedTuple):
 
     def of(self, moments: slice) -> Evidence:
         """Return the evidence for some of the moments."""
-        by_moment = (part[moments] for part in self[:4])
-        return Evidence(*by_moment, self.rows, self.item_facts)
+        return Evidence(
+            self.place_of[moments],
+            self.spans[moments],
+            self.match[moments],
+            self.facts[moments],
+            self.rows,
+            self.item_facts,
+        )
 
 
 class Noted(NamedTuple):

@@ -17,7 +17,11 @@ from .making import made, model_sessions
 from .options import ConfigError, build, check_keys
 from .values import plain, shown
 
-OWN: dict[str, dict[str, Any]] = {"gru4rec": {}, "gru4rec-network": {"memory": 0}}
+OWN: dict[str, dict[str, Any]] = {
+    "gru4rec": {},
+    "gru4rec-network": {"memory": 0},
+    "gru4rec-unboosted": {"memory_boost": False},
+}
 """The engine's own model under its names, with what each changes in its recipe."""
 
 SHARED = ("max_sessions", "max_items", "seed", "device", "dtype")

@@ -30,10 +30,13 @@ class Clicks(NamedTuple):
     times: list[float]
 
     def part(self, start: int, stop: int | None = None) -> Clicks:
-        return Clicks(*(column[start:stop] for column in self))
+        part = slice(start, stop)
+        return Clicks(self.sessions[part], self.items[part], self.times[part])
 
     def then(self, other: Clicks) -> Clicks:
-        return Clicks(*(a + b for a, b in zip(self, other, strict=True)))
+        return Clicks(
+            self.sessions + other.sessions, self.items + other.items, self.times + other.times
+        )
 
 
 def model(max_items: int = 1000, seed: int = 1, **options: Any) -> OnlineGRU4Rec:

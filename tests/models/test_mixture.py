@@ -72,7 +72,9 @@ def listed(
     draw: np.random.Generator,
 ) -> Evidence:
     """Return the evidence for the rows of each piece, 0 where it is void."""
-    place_of, spans, rows = np.full(special.shape, -1, np.int16), [], []
+    place_of = np.full(special.shape, -1, np.int16)
+    spans: list[tuple[int, int]] = []
+    rows: list[int] = []
     for click, of in enumerate(special.tolist()):
         distinct = list(dict.fromkeys(row for row in of if row))
         spans.append((len(rows), len(rows) + len(distinct)))
@@ -316,8 +318,8 @@ def test_the_gradient_is_that_of_the_log_likelihood(seed: int) -> None:
             loss = loss - plainly(made, vector, told, click, scores)[target].log()
     (expected,) = torch.autograd.grad(loss, vector)
     found = torch.from_numpy(mixture.gradient)
-    rough = {"rtol": 2e-3, "atol": 2e-4} if made.boosted else {"rtol": 1e-7, "atol": 1e-9}
-    torch.testing.assert_close(found, expected, **rough)
+    rtol, atol = (2e-3, 2e-4) if made.boosted else (1e-7, 1e-9)
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
 
 
 def test_a_lone_item_has_it_all() -> None:

@@ -104,17 +104,18 @@ def test_what_an_engine_cannot_use_is_told_when_it_is_made() -> None:
 
 def test_a_model_that_takes_no_times_is_told_what_it_lacks_when_the_engine_is_made() -> None:
     class Older(Recent):
-        def test(self, sessions: Any, items: Any, k: int = 0) -> Any:
+        def test(self, sessions: Any, items: Any, k: int = 0) -> Any:  # type: ignore[override]
             return super().test(sessions, items, k)
 
-        def answer(self, sessions: Any, items: Any, k: int = 20) -> Any:
+        def answer(self, sessions: Any, items: Any, k: int = 20) -> Any:  # type: ignore[override]
             return super().answer(sessions, items, k)
 
     older: Any = Older()
+    source: Any = Arrays(1)
     remedy = "its test, answer must take `times` as the last argument, None by default; see Recomm"
     sessionizer = Sessionizer(100.0, 10.0, 1000)
     with pytest.raises(TypeError, match=f"Older cannot be an engine's model: {remedy}"):
-        Engine(Arrays(1), older, sessionizer)
+        Engine(source, older, sessionizer)
     with pytest.raises(TypeError, match=f"Older cannot be an engine's model 'mine': {remedy}"):
         Arena({"mine": older}, [20])
 
@@ -159,11 +160,10 @@ def test_a_model_is_given_the_times_of_the_clicks_that_it_is_given(after: bool) 
         def commit(self, length: int) -> None:
             pass
 
-    source, model = Late(5000), Noting()
-    sessionizer = Sessionizer(100.0, 10.0, 1000)
-    part = Engine(
-        source, model, sessionizer, batch=2000, recommendations=Sink(), after=after, max_wait=0.0
-    )
+    source: Any = Late(5000)
+    model, sink, sessionizer = Noting(), Sink(), Sessionizer(100.0, 10.0, 1000)
+    options: dict[str, Any] = {"recommendations": sink, "after": after, "max_wait": 0.0}
+    part = Engine(source, model, sessionizer, batch=2000, **options)
     part.run()
     assert part.late > 0
     assert len(model.learned) == part.learned == 5000 - part.late
