@@ -380,8 +380,9 @@ class Memory:
         fits(len(log) == min(logged, self.bound), "the clicks in sight and their number")
         links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], items[:, LATEST])
         places, own = state["places"], state["own"]
+        # An unused row says 0, also before the first click.
         fits(
-            all(within_bounds(link, NOWHERE, logged) for link in (*links, places[:, CLICK])),
+            all(within_bounds(of, NOWHERE, max(1, logged)) for of in (*links, places[:, CLICK])),
             "the links between clicks and their number",
         )
         fits(
