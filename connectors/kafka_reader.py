@@ -423,6 +423,7 @@ class TopicReader:
         except SourceError as error:
             with self.changed:
                 self.damaged[number] = error
+                self.merge.stop(number)
                 self.changed.notify_all()
             return
         self._consumer.seek(self._place(number), chosen)
