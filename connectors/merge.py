@@ -112,8 +112,8 @@ class _Partition:
 
     It is `live` once all has come that was there when reading began, and `stalled` where that does
     not come. It is `broken` where what comes next cannot be read: then the order of what waits here
-    is certain, and others wait for it. It has `skipped` where records were cut off that were due, so that those behind them
-    are to be ordered by their own times.
+    is certain, and others wait for it. It has `skipped` where records were cut off that were due,
+    so that those behind them are to be ordered by their own times.
     """
 
     number: int
