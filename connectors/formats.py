@@ -152,15 +152,15 @@ def log_format(
             f"there are {', '.join(sorted(PRESETS))}"
         )
     base = LogFormat() if preset is None else PRESETS[preset]
-    session = base.session if session_column is None else str(session_column)
+    session = _column("--session-column", session_column) or base.session
     if user_column is not None and session_column is None:
         session = None
     if time_unit is not None and time_unit not in list(UNITS_PER_SECOND):
         raise SourceError(f"--time-unit {time_unit}: it is one of {', '.join(UNITS_PER_SECOND)}")
     changes = {
-        "user": None if user_column is None else str(user_column),
-        "item": None if item_column is None else str(item_column),
-        "time": None if time_column is None else str(time_column),
+        "user": _column("--user-column", user_column),
+        "item": _column("--item-column", item_column),
+        "time": _column("--time-column", time_column),
         "unit": time_unit,
         "delimiter": delimiter,
         "header": header,
@@ -170,6 +170,15 @@ def log_format(
     }
     given = {name: value for name, value in changes.items() if value is not None}
     return msgspec.structs.replace(base, session=session, **given)
+
+
+def _column(option: str, given: str | int | None) -> str | None:
+    """Return a column in the one form that it has inside: a place as its digits."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
+        raise SourceError(f"{option} {given!r}: a column is a name or its place, counted from 1")
+    return str(given)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -231,12 +240,6 @@ def find_click(
     time = find_column(columns, form.time, "--time-column", where)
     if len({key, item, time}) < 3:
         raise SourceError(f"{where}: session, item and time must be three different columns")
-    for index in (key, item, time):
-        if (count := columns.count(columns[index])) > 1:
-            raise SourceError(
-                f"{where}: {count} columns are named {columns[index]!r}, and it cannot be told "
-                "which one is meant: give them different names"
-            )
     return (key, item, time), by_user
 
 

@@ -163,6 +163,8 @@ class TopicReader:
         self._seen: dict[int, Doubles] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
+        # Whether the thread has ended, or was never begun; whether it is to leave the brokers.
+        self._done, self._left = True, False
         settings = {**DEFAULTS, **settings}
         self._most_records = int(settings["max_poll_records"])
         self._most = min(FIRST_POLL, self._most_records)
@@ -247,6 +249,7 @@ class TopicReader:
             # What lies in the topic now has its exact order.
             self._targets.setdefault(number, ends[number])
         self._note_ends(asked, ends)
+        self._done = False
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
 
@@ -259,12 +262,17 @@ class TopicReader:
         self._stopping = True
         if self._thread is not None:
             self._thread.join(CLOSING_SECONDS)
-        # Where the brokers do not answer the thread goes on waiting; it ends with the process.
-        if self._thread is None or not self._thread.is_alive():
-            if self._consumer is not None:
-                self._consumer.close(autocommit=False, timeout_ms=1000)
-            self._group.close()
+        with self.changed:
+            # Where the brokers do not answer the thread still waits: it leaves them itself.
+            self._left = not self._done
+        if not self._left:
+            self._leave()
         self._log.__exit__()
+
+    def _leave(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+        self._group.close()
 
     def _place(self, number: int) -> TopicPartition:
         return TopicPartition(self._address.topic, number)
@@ -301,6 +309,11 @@ class TopicReader:
             self._fail(error)
         except Exception as error:
             self._fail(unreadable(str(self._address), error))
+        with self.changed:
+            self._done = True
+            left = self._left
+        if left:
+            self._leave()
 
     def _fail(self, error: SourceError) -> None:
         with self.changed:
@@ -423,6 +436,7 @@ class TopicReader:
         except SourceError as error:
             with self.changed:
                 self.damaged[number] = error
+                self.merge.stop(number)
                 self.changed.notify_all()
             return
         self._consumer.seek(self._place(number), chosen)

@@ -111,8 +111,9 @@ class _Partition:
     """What waits of one partition.
 
     It is `live` once all has come that was there when reading began, and `stalled` where that does
-    not come. It has `skipped` where records were cut off that were due, so that those behind them
-    are to be ordered by their own times.
+    not come. It is `broken` where what comes next cannot be read: then the order of what waits here
+    is certain, and others wait for it. It has `skipped` where records were cut off that were due,
+    so that those behind them are to be ordered by their own times.
     """
 
     number: int
@@ -122,6 +123,7 @@ class _Partition:
     live: bool = False
     ended: bool = False
     stalled: bool = False
+    broken: bool = False
     skipped: bool = False
 
     @property
@@ -129,10 +131,15 @@ class _Partition:
         """Whether all has come that the order of what waits here is to depend on."""
         return self.live or self.ended or self.stalled
 
+    @property
+    def certain(self) -> bool:
+        """Whether the order of all that waits here is certain."""
+        return self.complete or self.broken
+
     def last(self) -> Order | None:
         """Return the order of the last record whose order is certain."""
         for piece in reversed(self.pieces):
-            sure = len(piece.times) if self.complete else piece.sure
+            sure = len(piece.times) if self.certain else piece.sure
             if sure > piece.given:
                 return float(piece.times[sure - 1]), int(piece.sequences[sure - 1])
         return None
@@ -186,7 +193,7 @@ class _Partition:
             piece = self.pieces[0]
             begin, end = piece.given, piece.given
             if bound is not None:
-                end = max(end, _count(piece, bound, self.number, self.complete))
+                end = max(end, _count(piece, bound, self.number, self.certain))
             if piece.due <= now and end < len(piece.times):
                 end = len(piece.times)
                 self.skipped = True
@@ -306,6 +313,10 @@ class Merge:
         """Learn that a partition will never have more records."""
         self._partitions[partition].ended = True
 
+    def stop(self, partition: int) -> None:
+        """Learn that what comes next of a partition cannot be read, though there is more."""
+        self._partitions[partition].broken = True
+
     def due(self) -> float:
         """Return when the next record is given at the latest, as far as that is known."""
         if not self._is_live:
@@ -367,10 +378,10 @@ class Merge:
         ]
 
 
-def _count(piece: _Piece, bound: Bound, number: int, complete: bool) -> int:
+def _count(piece: _Piece, bound: Bound, number: int, certain: bool) -> int:
     """Return the number of a piece's records up to a place in the stream, given ones included."""
     time, sequence, partition = bound
-    sure = len(piece.times) if complete else piece.sure
+    sure = len(piece.times) if certain else piece.sure
     times = piece.times[:sure]
     begin = int(np.searchsorted(times, time, side="left"))
     end = int(np.searchsorted(times, time, side="right"))

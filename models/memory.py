@@ -378,7 +378,9 @@ class Memory:
         """Check the numbers of a state that the compiled loops go by."""
         logged, log, items = int(state["totals"][LOGGED]), state["log"], state["items"]
         fits(len(log) == min(logged, self.bound), "the clicks in sight and their number")
-        links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], items[:, LATEST])
+        # A row that no item has been in holds no click.
+        latest = items[items[:, OWNER] > 0, LATEST]
+        links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], latest)
         places, own = state["places"], state["own"]
         # An unused row says 0, also before the first click.
         fits(

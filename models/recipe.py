@@ -12,16 +12,6 @@ from .fields import check_fields
 MOST_LAYERS = 100
 """Layers of the network at most, recurrent and others."""
 
-MOST = {
-    "hidden": 1 << 14,
-    "feed_forward": 1 << 14,
-    "window": 1000,
-    "negatives": 1 << 20,
-    "sightings": 1_000_000_000,
-    "memory": 1 << 30,
-}
-"""The largest values of options that decide how much memory a model takes."""
-
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `OnlineGRU4Rec` is made of and how it learns.
@@ -177,10 +167,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     raise ValueError(f"{option} must be at least 1, not {value}")
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
-            for number in value if isinstance(value, list) else [value]:
-                if field.name in MOST and number > MOST[field.name]:
-                    most = f"{MOST[field.name]:,}"
-                    raise ValueError(f"{field.name} must be at most {most}, not {number}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{field.name} must be a finite number, not {value}")
         for option in (

@@ -124,6 +124,7 @@ def write_report(path: str | os.PathLike[str], result: Mapping[str, Any]) -> Non
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     write_report(f"{folder}/run.html", {"model": "gru4rec", "clicks": 3, "scored": 2})

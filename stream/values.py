@@ -37,7 +37,7 @@ class Between:
 Count = Annotated[int, Between(1, 1_000_000_000)]
 """How many of something are held, read or kept."""
 
-Seed = Annotated[int, Between(0, (1 << 63) - 1)]
+Seed = Annotated[int, Between(0, (1 << 63) - 2)]
 """What random numbers begin with: torch takes no larger one."""
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 
 NUMBERS = itertools.count(1)
+
+LEAVING = 40.0
+"""Seconds that a client may take to leave brokers that do not answer."""
 
 
 def pytest_configure() -> None:
@@ -117,3 +122,19 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 def apache_broker(make_broker: Callable[..., Broker]) -> Broker:
     """Give an Apache Kafka of the test's own, which it may kill."""
     return make_broker()
+
+
+@pytest.fixture(autouse=True)
+def leave_no_kafka_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves threads of Kafka clients: they go on trying, and log, for ever."""
+    before = set(threading.enumerate())
+    yield
+    if "broker" not in request.keywords:
+        return
+    deadline = time.monotonic() + LEAVING
+    while left := [
+        thread.name for thread in set(threading.enumerate()) - before if "nextclick" in thread.name
+    ]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"left behind: {', '.join(left)}")
+        time.sleep(0.05)

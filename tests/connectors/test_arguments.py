@@ -30,7 +30,7 @@ ADDRESS = KafkaAddress(["localhost:1"], "clicks")
         (lambda: LogFormat(delimiter=";;"), "one ASCII character"),
         (lambda: LogFormat(session=None), "a session column or a user column"),
         (lambda: log_format("yoochose"), "did you mean 'yoochoose'"),
-        (lambda: log_format(item_column=b"x"), "LogFormat: item: expected str"),  # type: ignore[arg-type]
+        (lambda: log_format(item_column=b"x"), "--item-column b'x': a column is a name or"),  # type: ignore[arg-type]
         (lambda: log_format(gap="1h"), "LogFormat: gap: expected float"),  # type: ignore[arg-type]
         (lambda: KafkaAddress("localhost:9092", "x"), "KafkaAddress: servers: expected array"),  # type: ignore[arg-type]
         (lambda: KafkaAddress(["localhost"], "clicks"), "kafka://host:port/topic"),

@@ -72,7 +72,7 @@ def test_what_waits_of_a_topic_is_bounded_in_bytes(
     monkeypatch.setattr(kafka_reader, "FIRST_POLL", 10)
     publish(broker, topic, count, partitions)
     with closing(topic_source(broker, topic, keep_raw=True)) as source:
-        source.seek({})
+        source.seek({"kind": "topic", "topic": topic, "partitions": {}})
         reader = source._reader
         most, still_since, deadline = 0, time.monotonic(), time.monotonic() + PATIENCE
         # Until nothing more has come for a while: enough waits.

@@ -371,3 +371,18 @@ def test_with_time_enough_a_live_topic_has_the_order_of_time(topic: list[Log]) -
         order += places(merge.take(float(tick)))
     order += places(merge.take(5000.0))
     assert_each_partition_is_whole(topic, order)
+
+
+def test_where_a_partition_cannot_be_read_on_others_go_as_far_as_its_last_record() -> None:
+    merge = Merge()
+    merge.begin(0, now=0.0)
+    merge.begin(1, now=0.0)
+    merge.add(run(0, [One(1.0), One(2.0), One(5.0)]), now=0.0)
+    merge.end(0)
+    merge.add(run(1, [One(3.0)]), now=0.0)
+    # Whether its click is far ahead would be told by what follows; that cannot be read.
+    assert places(merge.take(now=9.0)) == []
+    merge.stop(1)
+    assert places(merge.take(now=9.0)) == [(0, 0), (0, 1), (1, 0)]
+    assert places(merge.take(now=99.0)) == []
+    assert not merge.ended

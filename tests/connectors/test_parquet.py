@@ -173,5 +173,5 @@ def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
     columns = [pa.array(["a"]), pa.array(["x"]), pa.array(["y"]), pa.array([1.0])]
     names = ["session_id", "item_id", "item_id", "timestamp"]
     pq.write_table(pa.Table.from_arrays(columns, names), path)
-    with pytest.raises(SourceError, match="2 columns are named 'item_id'"):
+    with pytest.raises(SourceError, match="2 columns 'item_id', at 2 and 3"):
         LogSource(path)

@@ -64,7 +64,7 @@ def test_a_batch_has_a_largest_size_that_is_told(memory: int) -> None:
     assert most == 1 << 16
     with pytest.raises(ValueError, match="65,537 clicks is too large: gru4rec takes 65,536"):
         model.learn(range(most + 1), range(most + 1))
-    with pytest.raises(ConfigError, match="batch must be at most 65536 for gru4rec, not 70000"):
+    with pytest.raises(ConfigError, match="--batch must be at most 65,536, not 70,000"):
         run("sim:clicks=10", RunConfig(batch=70_000, device="cpu"))
 
 

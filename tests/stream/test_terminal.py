@@ -104,7 +104,6 @@ def test_help_reads_as_it_is_written(
     [
         (["run", "x", "--bach", "3"], r"no such option: --bach .*--batch.* \(see .* run --help"),
         (["run"], "missing argument 'source'"),
-        (["run", "x", "--batch", "[b]many"], "invalid value for '--batch'"),
         (["replay", "x"], "missing option '--to'"),
         (["rnu:x:"], "no such command 'rnu:x:'"),
         (["simulate", "--clicks", "0", "--out", "x.csv"], "invalid value for '--clicks'"),
@@ -119,6 +118,12 @@ def test_wrong_usage_gets_one_clear_line(
     (line,) = shown.err.splitlines()
     assert re.match(f"nextclick: {message}", line)
     assert line.endswith("--help)")
+
+
+def test_a_wrong_number_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "x", "--batch", "[b]many") == 2
+    said = "nextclick: the options: 'batch': expected int, got str ('[b]many')\n"
+    assert capsys.readouterr().err == said
 
 
 def test_ids_come_back_from_a_model_as_they_went_in(
