@@ -382,9 +382,8 @@ class Memory:
         latest = items[items[:, OWNER] > 0, LATEST]
         links = (log[:, PREVIOUS], log[:, NEXT], log[:, EARLIER], latest)
         places, own = state["places"], state["own"]
-        # An unused row says 0, also before the first click.
         fits(
-            all(within_bounds(of, NOWHERE, max(1, logged)) for of in (*links, places[:, CLICK])),
+            all(within_bounds(link, NOWHERE, logged) for link in (*links, places[:, CLICK])),
             "the links between clicks and their number",
         )
         fits(
