@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.brokers import any_broker
 from tests.golden import prints
 from tests.golden.prints import Prints
+from tests.suite_broker import any_broker
 
 COMMAND = [sys.executable, "-c", "from nextclick.stream.__main__ import main; main()"]
 LOGS = ("yoochoose", "deskdrop", "trivago")
