@@ -3,6 +3,7 @@
 # make test-noida    those that use a Kafka broker, on the small one from PyPI
 # make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
 # make soak    an hour of live clicks through a broker
+# make golden  results of the commands beside those kept in tests/golden, to the last bit
 # make lint    ruff and mypy                make format  put the sources in their format
 # make demo    the main job on a simulated shop; results in demo/
 # make clean   remove what the other targets made, all but .venv
@@ -16,7 +17,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
 
-.PHONY: setup test test-noida slow soak bench lint format demo clean
+.PHONY: setup test test-noida slow soak golden bench lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -49,6 +50,10 @@ slow: setup
 soak: setup
 	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s \
 		tests/stream/test_kafka_soak.py
+
+# RENEW=1 writes the file anew; GOLDEN='--part simulated', '--logs FOLDER', '--only TEXT', '--keep FOLDER'.
+golden: setup
+	$(BIN)/python -m tests.golden $(if $(RENEW),--renew) $(GOLDEN)
 
 # BENCH='--device cuda' and the like; docs/speed.md says how to give it the peers.
 bench: setup

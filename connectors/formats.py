@@ -152,7 +152,9 @@ def log_format(
             f"there are {', '.join(sorted(PRESETS))}"
         )
     base = LogFormat() if preset is None else PRESETS[preset]
-    session = _column("--session-column", session_column) or base.session
+    session = (
+        base.session if session_column is None else _column("--session-column", session_column)
+    )
     if user_column is not None and session_column is None:
         session = None
     if time_unit is not None and time_unit not in list(UNITS_PER_SECOND):
@@ -172,7 +174,7 @@ def log_format(
     return msgspec.structs.replace(base, session=session, **given)
 
 
-def _column(option: str, given: str | int | None) -> str | None:
+def _column(option: str, given: object) -> str | None:
     """Return a column in the one form that it has inside: a place as its digits."""
     if given is None:
         return None
