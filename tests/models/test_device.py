@@ -66,8 +66,10 @@ def close(state: State, expected: State, tolerance: float) -> None:
     for name, array in expected.arrays.items():
         # What is remembered of no item, in row 0, does not count.
         rows = slice(1 if name.startswith("items.") else 0, None)
+        # The memory's boost is computed in float32 everywhere.
+        near = max(tolerance, 1e-5) if name in ("recall.weights", "recall.sums") else tolerance
         np.testing.assert_allclose(
-            state.arrays[name][rows], array[rows], rtol=tolerance, atol=tolerance, err_msg=name
+            state.arrays[name][rows], array[rows], rtol=near, atol=near, err_msg=name
         )
 
 
