@@ -172,7 +172,7 @@ def log_format(
     return msgspec.structs.replace(base, session=session, **given)
 
 
-def _column(option: str, given: str | int | None) -> str | None:
+def _column(option: str, given: object) -> str | None:
     """Return a column in the one form that it has inside: a place as its digits."""
     if given is None:
         return None
