@@ -17,9 +17,10 @@ from .polled import check_polled
 from .replay import Replay, make_topic
 from .simulator import SimulatedShop
 from .sinks import JsonLinesSink, RemoteSink, Sink, SinkError
-from .source import Source, SourceError
+from .source import BEGIN_FROM, Source, SourceError
 
 __all__ = [
+    "BEGIN_FROM",
     "Click",
     "Clicks",
     "DeadLetterTopic",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import stat
 from pathlib import Path
@@ -216,8 +217,9 @@ def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFor
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Python's own reader takes NaN too: such a record is rejected by itself, not its log.
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -229,7 +231,7 @@ def _split(line: bytes, delimiter: str) -> list[str]:
     """Return the fields of a file's first line."""
     text = line.decode("utf-8", "replace").replace("\r", " ").replace("\0", " ")
     try:
-        fields = next(csv.reader([text], delimiter=delimiter), [""])
+        fields = next(csv.reader([text], delimiter=delimiter), [""]) or [""]
     except csv.Error:
         return [text]
     return [field.strip() for field in fields]
@@ -265,8 +267,9 @@ def _as_recbole(
     path: Path, line: bytes, suffix: str, form: LogFormat
 ) -> tuple[LogFormat, list[str]]:
     """Fill in what holds for the atomic files of RecBole, told by their name or their header."""
-    columns = _split(line, form.delimiter or "\t")
-    if suffix != ".inter" and not all(map(TYPED.fullmatch, columns)):
+    marks = LOOKED_AT if form.delimiter is None else (form.delimiter,)
+    typed = any(all(map(TYPED.fullmatch, _split(line, mark))) for mark in marks)
+    if suffix != ".inter" and not typed:
         return form, []
     usual, preset = LogFormat(), PRESETS["recbole"]
     user = form.user

@@ -87,7 +87,8 @@ class Disorder:
             if partition != number and time >= before:
                 self._doubtful.remove(doubtful)
                 # Of a first click nothing tells that it is the wrong one.
-                self.counts[number] += time < latest and before > -np.inf
+                if time < latest and before > -np.inf:
+                    self.counts[number] += 1
 
     def _note_late(self, time: float, partition: int) -> None:
         self._last[partition] = time

@@ -215,10 +215,11 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
         return int(name) - 1
     listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
     more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"
     raise SourceError(
-        f"{where}: there is no column '{name}'{nearest(name, columns)}; the columns are: "
-        f"{listed}{more}. Name the right one with {option}, or give its place (from 1 on, and of "
-        f"all three columns where the file has no header), or choose a --format"
+        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. "
+        f"Name the right one with {option}, or give its place (from 1 on, and of all three "
+        f"columns where the file has no header), or choose a --format"
     )
 
 

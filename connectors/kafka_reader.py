@@ -14,6 +14,7 @@ from kafka.errors import (
     InvalidRecordError,
     LogTruncationError,
     OffsetOutOfRangeError,
+    RetriableError,
     UnknownError,
 )
 from kafka.structs import TopicPartition
@@ -291,14 +292,12 @@ class TopicReader:
         """Read on until stopped; an error is kept for who polls."""
         try:
             while not self._stopping:
-                if self._remade():
-                    self._begin_anew()
-                    continue
-                self._throttle()
-                self._read()
-                self._look()
-                # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
-                self._group.send()
+                try:
+                    self._turn()
+                except RetriableError:
+                    # Whatever was being done is done again once the brokers answer.
+                    self._watch.missed()
+                    time.sleep(POLL_MS / 1000)
             self._group.send()
         except TopicGoneError as error:
             with self.changed:
@@ -314,6 +313,17 @@ class TopicReader:
             left = self._left
         if left:
             self._leave()
+
+    def _turn(self) -> None:
+        """Read what is there, and look after the topic."""
+        if self._remade():
+            self._begin_anew()
+            return
+        self._throttle()
+        self._read()
+        self._look()
+        # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
+        self._group.send()
 
     def _fail(self, error: SourceError) -> None:
         with self.changed:
@@ -398,11 +408,9 @@ class TopicReader:
 
     def _replace(self) -> None:
         """Find the partitions whose next offset is not there, and where to go on in them."""
-        with explained(self._address.servers):
-            if self._remade(ask=True):
-                return
-            begins = self._watch.begins(self.partitions)
-            ends = self._watch.ends(self.partitions)
+        if self._remade(ask=True):
+            return
+        begins, ends = self._watch.begins(self.partitions), self._watch.ends(self.partitions)
         for number in self.partitions:
             offset = self._position(number)
             if begins[number] <= offset <= ends[number]:
@@ -425,8 +433,7 @@ class TopicReader:
         number, first = damage.partition, self.first[damage.partition]
         if damage.offset >= self._end_of(number):
             return
-        with explained(self._address.servers):
-            end = self._watch.ends([number])[number]
+        end = self._watch.ends([number])[number]
         if damage.offset < first:
             # What lies before was taken, or passed, by an earlier run.
             self._consumer.seek(self._place(number), min(damage.after(end), first))
@@ -449,8 +456,7 @@ class TopicReader:
 
     def _unserved(self, error: Exception) -> DamagedBatchError:
         """Find the partition whose records a broker could not read."""
-        with explained(self._address.servers):
-            ends = self._watch.ends(self.partitions)
+        ends = self._watch.ends(self.partitions)
         return self._unread.find(error, {n: (self._position(n), ends[n]) for n in self.partitions})
 
     def _remade(self, ask: bool = False) -> bool:
@@ -470,10 +476,9 @@ class TopicReader:
                 self.changed.wait(POLL_MS / 1000)
                 return
         identity = str(self._watch.identity())
-        with explained(self._address.servers):
-            numbers = self._watch.find(self._wanted)
-            self._consumer.assign([self._place(number) for number in numbers])
-            begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
+        numbers = self._watch.find(self._wanted)
+        begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
+        self._consumer.assign([self._place(number) for number in numbers])
         chosen = self._missing.made_anew(str(self.identity), identity, begins, ends)
         with self.changed:
             self.partitions = numbers
@@ -521,8 +526,8 @@ class TopicReader:
 
     def _gain(self, new: list[int]) -> None:
         """Read new partitions too, from their beginning."""
-        self._consumer.assign([self._place(number) for number in [*self.partitions, *new]])
         begins = self._watch.begins(new)
+        self._consumer.assign([self._place(number) for number in [*self.partitions, *new]])
         with self.changed:
             for number in new:
                 self._open(number, begins[number], begins[number], live=True)

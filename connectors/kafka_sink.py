@@ -212,8 +212,11 @@ class KafkaSink:
 
     def _begin_again(self, id_: str, number: int, due: list[list[bytes]]) -> bool:
         """Write what was to be written with another producer, unless it is there."""
-        self._publisher.close()
+        before = self._publisher
+        before.close()
         self._publisher = Publisher(self._address, self._settings, id_, self._tell)
+        # An end may have been asked for meanwhile.
+        self._publisher.end_with(before)
         committed = self._committed() or 0
         if committed == number:
             return True

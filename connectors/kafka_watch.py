@@ -153,7 +153,7 @@ class TopicWatch:
         except (SaslAuthenticationFailedError, AuthorizationError):
             raise
         except KafkaError:
-            self._miss()
+            self.missed()
             return None
         # A record may have come before this look: the brokers were away all the same.
         if self._away is not None or asked - self._answered > AWAY:
@@ -189,8 +189,8 @@ class TopicWatch:
             )
         return []
 
-    def _miss(self) -> None:
-        """Note, once it has lasted, that the brokers do not answer."""
+    def missed(self) -> None:
+        """Learn that the brokers have not answered; note it once that has lasted."""
         if time.monotonic() - self._answered > AWAY and self._away is None:
             cause = self._log.cause("they do not answer")
             self._away = f"{self._address}: waiting for the brokers: {cause}"

@@ -41,6 +41,8 @@ def open_source(
     3
 
     """
+    if not isinstance(spec, str | os.PathLike):
+        raise SourceError(f"a source is opened by a text or a Path, not by {spec!r:.80}")
     spec = os.fspath(spec)
     if not spec.strip():
         raise SourceError(

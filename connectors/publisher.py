@@ -187,6 +187,10 @@ class Publisher:
         """End every wait after so many seconds from now; may be called while one goes on."""
         self._deadline = clock.monotonic() + seconds
 
+    def end_with(self, other: Publisher) -> None:
+        """End every wait where it would have ended for another one, which this one follows."""
+        self._deadline = min(self._deadline, other._deadline)
+
     def unacknowledged(self) -> list[Any]:
         """Return what was kept of the records that are not acknowledged."""
         return [kept for future, _, kept in self._sent if not future.succeeded()]

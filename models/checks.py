@@ -119,9 +119,10 @@ def check_sequence(
 
     """
     if isinstance(values, str | bytes | bytearray):
-        what = "one text" if isinstance(values, str) else "bytes"
-        remedy = f"give [{values!r:.80}]" if of == "ids" else accepted
-        raise TypeError(f"{name} must be a sequence of {of}, not {what}: {remedy}")
+        what = "bytes"
+        if isinstance(values, str):
+            what = f"one text: give [{values!r:.80}]" if of == "ids" else f"one text: {accepted}"
+        raise TypeError(f"{name} must be a sequence of {of}, not {what}")
     if isinstance(values, Mapping) or (ordered and isinstance(values, set | frozenset)):
         raise TypeError(f"{name} must be a sequence of {of} in order, not a {_kind(values)}")
     if hasattr(values, "columns") or getattr(values, "ndim", 1) != 1:
@@ -159,7 +160,7 @@ def one_id(value: Any, name: str) -> Id:
     whole = as_whole(value)
     if whole is None:
         hint = ""
-        if is_number(value):
+        if is_number(value) and str(value) != "nan":
             hint = ", and a number with a point may have lost digits: convert it, as by int()"
         raise TypeError(f"{name} is {value!r:.80}: {ACCEPTED}{hint}")
     if not -LONGEST_NUMBER < whole < LONGEST_NUMBER:

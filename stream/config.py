@@ -9,7 +9,16 @@ import msgspec
 from nextclick.connectors import public_settings
 from nextclick.models import Recipe
 
-from .options import MOST_CLICKS, ConfigError, Every, Options, parse_duration, parse_every
+from .options import (
+    MOST_CLICKS,
+    ConfigError,
+    Every,
+    Options,
+    check_named,
+    flag,
+    parse_duration,
+    parse_every,
+)
 from .values import Between, Count, Seed
 
 LARGEST_BATCH = 1 << 16
@@ -159,6 +168,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
+        for option in ("snapshots", "json", "report", "dead_letters"):
+            check_named(getattr(self, option), flag(option))
         if self.gap_seconds is not None and self.gap_seconds <= 0:
             raise ConfigError(f"--gap must be longer than 0, not {self.gap}")
         parse_duration(self.lateness, "--lateness")
@@ -258,6 +269,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""
         super().__post_init__()
+        for option in ("recommendations", "begin_from"):
+            check_named(getattr(self, option), flag(option))
         parse_duration(self.max_wait, "--max-wait")
         if self.exactly_once:
             self._check_exactly_once()

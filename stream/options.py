@@ -95,6 +95,23 @@ def parse_duration(duration: str | float, option: str) -> float:
     return seconds
 
 
+def check_named(path: str | None, option: str) -> None:
+    """Check that an option that is given names something: an empty variable of a shell does not.
+
+    Raises
+    ------
+    ConfigError
+        It is empty, or holds a character that no name may have.
+
+    """
+    if path is None:
+        return
+    if not path.strip():
+        raise ConfigError(f"{option} is empty: give a name, or leave the option out")
+    if "\0" in path:
+        raise ConfigError(f"{option} {path!r} holds a null character, which no name may have")
+
+
 def parse_every(every: str | float, option: str) -> Every:
     """Read how often something is to happen: a duration, or a number of clicks.
 

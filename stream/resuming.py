@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nextclick.connectors import BEGIN_FROM
 from nextclick.models import State
 
 from .config import RunConfig
@@ -104,9 +105,12 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
         old = before.get(option)
         if old == new or (option in DURATIONS and _seconds(old, option) == _seconds(new, option)):
             continue
+        # A comparison begins from no snapshot, and with one the model keeps its options.
+        own = "models" in now or option.startswith("model.")
+        remedy = "or start anew with --fresh" if own else BEGIN_FROM
         raise ConfigError(
-            f"the run in {folder} was begun with {option} {old}, not {new}: "
-            "give the same, or start anew with --fresh"
+            f"the run in {folder} was begun {_typed(option, old)}, not {_typed(option, new)}: "
+            f"give the same, {remedy}"
         )
 
 
@@ -120,6 +124,16 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
         options |= {"--models": ",".join(config["models"]), "--k": config["k"]}
         options |= {f"the options of {name}": own for name, own in config["models"].items()}
     return options
+
+
+def _typed(option: str, value: Any) -> str:
+    """Return an option with its value, as it is typed."""
+    if value is None or value is False:
+        return f"without {option}"
+    if value is True:
+        return f"with {option}"
+    typed = ",".join(map(str, value)) if isinstance(value, list) else value
+    return f"with {option} {typed}"
 
 
 def _seconds(duration: str | float | None, option: str) -> float | None:

@@ -228,7 +228,9 @@ def _nothing_read(spec: str, engine: Engine) -> str:
     if not rejected:
         return f"no click was read: there is none in {spec}"
     why = "" if engine.unusable.notes() else f". {engine.unusable.why()}"
-    return f"no usable click was read: all {rejected:,} records of {spec} were rejected{why}"
+    which = "the one record" if rejected == 1 else f"all {rejected:,} records"
+    were = "was" if rejected == 1 else "were"
+    return f"no usable click was read: {which} of {spec} {were} rejected{why}"
 
 
 def make_engine(

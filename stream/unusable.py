@@ -119,7 +119,8 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
         example = self._examples[reason]
         place = ", ".join(f"{name} {value}" for name, value in example.position.items())
         remedy = self._remedy(example)
-        return f"{count:,} of them: {reason}, as in {place}: {example.detail}; {remedy}"
+        how_many = f"{count:,} of them: " if self._reasons.total() > 1 else ""
+        return f"{how_many}{reason}, as in {place}: {example.detail}; {remedy}"
 
     def _remedy(self, example: Rejected) -> str:
         if "the record has no key" in example.detail:

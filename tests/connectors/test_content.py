@@ -232,6 +232,31 @@ def test_files_of_recbole_are_told_by_name_and_by_header(tmp_path: Path, name: s
     assert read(path, log_format(user_column="rating", gap=5.0))[0][0][0] == "4"
 
 
+@pytest.mark.parametrize("mark", [b",", b";", b"|"])
+def test_a_header_of_recbole_is_known_whatever_parts_its_columns(
+    tmp_path: Path, mark: bytes
+) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_bytes(RECBOLE.replace(b"\t", mark))
+    assert read(path, log_format())[0] == [("u", "i", 1.0), ("u", "j", 2.0)]
+
+
+def test_a_log_that_begins_with_a_blank_line_has_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_bytes(b"\n" + delimited(","))
+    with pytest.raises(SourceError, match=r"no column 'session_id'.* its first line is blank"):
+        LogSource(path, log_format())
+
+
+def test_a_nan_in_the_first_record_does_not_hide_that_a_log_is_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.json"
+    good = b'{"session_id": "a", "item_id": "x", "timestamp": 1}\n'
+    path.write_bytes(b'{"session_id": "a", "item_id": "x", "price": NaN, "timestamp": 1}\n' + good)
+    polled = LogSource(path, log_format()).poll(10)
+    assert polled is not None
+    assert (polled.items, [record.reason for record in polled.rejected]) == (["x"], ["bad_json"])
+
+
 PLACES = log_format(session_column=1, item_column="2", time_column=3)
 
 

@@ -16,7 +16,7 @@ def counted(clicks: Clicks, size: int = 1000) -> dict[int, int]:
     for at in range(0, len(clicks), size):
         times, partitions = zip(*clicks[at : at + size], strict=True)
         disorder.note(np.array(times), np.array(partitions))
-    return {partition: count for partition, count in disorder.counts.items() if count}
+    return dict(disorder.counts)
 
 
 def in_turns(count: int, behind: float) -> Clicks:

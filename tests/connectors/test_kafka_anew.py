@@ -142,3 +142,36 @@ def test_of_a_topic_made_anew_only_what_comes_is_read_where_that_is_asked_for(
         settled(opened)
         send(address, topic, [record(500)])
         assert take(opened, 1) == [500]
+
+
+def test_brokers_that_hang_while_a_topic_made_anew_is_begun_are_waited_for(
+    apache_broker: Broker, topic: str
+) -> None:
+    address = apache_broker.address
+    fill(address, topic)
+    live: dict[str, Any] = {
+        "until_end": False,
+        "idle": 0.1,
+        "on_missing_offsets": "earliest",
+        "settings": {"request_timeout_ms": 1000, "metadata_max_age_ms": 200},
+    }
+    with closing(source(address, topic, **live)) as opened:
+        assert take(opened, 10) == list(range(10))
+        make_anew(address, topic)
+        # The old topic is to be given before the new one is begun, and then nobody answers.
+        until(lambda: opened._reader.draining, "the new topic is not found")
+        apache_broker.pause()
+        assert take(opened, 10) == list(range(10, 20))
+        until(lambda: any("waiting for the brokers" in one for one in poll(opened)), "not told")
+        apache_broker.resume()
+        assert take(opened, 60) == list(range(100, 160))
+        assert any("the brokers were away once" in one for one in poll(opened))
+
+
+def poll(opened: Any) -> list[str]:
+    """Poll a source that has no clicks; return what it has to tell."""
+    clicks = opened.poll(1, 0.1)
+    assert clicks is not None
+    assert len(clicks) == 0
+    warnings: list[str] = opened.warnings
+    return warnings

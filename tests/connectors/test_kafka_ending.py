@@ -165,31 +165,63 @@ def test_an_address_given_that_cannot_be_reached_is_no_matter_of_that_setting() 
     assert "advertised" not in str(raised.value)
 
 
+def pause_after_flushes(
+    monkeypatch: pytest.MonkeyPatch, broker: Broker, seconds: list[float]
+) -> None:
+    """Pause the broker after the next flushes of a sink, each time for so long."""
+    flush = publishing.Publisher.flush
+
+    def flush_and_pause(publisher: publishing.Publisher) -> bool:
+        done = flush(publisher)
+        if seconds:
+            broker.pause()
+            timer = threading.Timer(seconds.pop(0), broker.resume)
+            timer.daemon = True
+            timer.start()
+        return done
+
+    monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
+    monkeypatch.setattr(publishing.Publisher, "flush", flush_and_pause)
+
+
+SHORT = {**IMPATIENT, "transaction_timeout_ms": 1000}
+OFTEN = {"transaction_abort_timed_out_transaction_cleanup_interval_ms": "200"}
+
+
 def test_a_broker_that_hangs_longer_than_a_transaction_may_be_open_is_waited_for(
     make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
-    often = "transaction_abort_timed_out_transaction_cleanup_interval_ms"
-    broker = make_broker(**{often: "200"})
+    broker = make_broker(**OFTEN)
     make_topic(broker.address, topic)
-    settings = {**IMPATIENT, "transaction_timeout_ms": 1000}
-    at_last = publishing.Publisher.flush
-
-    def flush(publisher: publishing.Publisher) -> bool:
-        done = at_last(publisher)
-        if pauses:
-            pauses.pop()
-            broker.pause()
-            threading.Timer(4, broker.resume).start()
-        return done
-
-    address = KafkaAddress([broker.address], topic)
-    sink = KafkaSink(address, settings, transactional_id="id")
-    pauses: list[int] = []
-    monkeypatch.setattr(publishing.Publisher, "flush", flush)
+    sink = KafkaSink(KafkaAddress([broker.address], topic), SHORT, transactional_id="id")
+    pauses: list[float] = []
+    pause_after_flushes(monkeypatch, broker, pauses)
     for number in range(1, 6):
-        pauses += [number] if number in (2, 4) else []
+        pauses += [4.0] if number in (2, 4) else []
         write(sink, number)
         sink.commit(sink.sync())
     sink.close()
     assert numbers(broker, topic) == [1, 2, 3, 4, 5]
+
+
+def test_an_end_that_was_asked_for_holds_for_a_transaction_that_is_begun_again(
+    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = make_broker(**OFTEN)
+    make_topic(broker.address, topic)
+    sink = KafkaSink(KafkaAddress([broker.address], topic), SHORT, transactional_id="id")
+    write(sink, 1)
+    sink.commit(sink.sync())
+    write(sink, 2)
+    pauses = [4.0, 100.0]
+    pause_after_flushes(monkeypatch, broker, pauses)
+    sink.end_within(15)
+    began = time.monotonic()
+    length = sink.sync()
+    sink.commit(length)
+    assert time.monotonic() - began < 40
+    assert (sink.undelivered, pauses) == (1, [])
+    sink.close()
+    broker.resume()
+    open_sink(broker, topic, "id", resume_at=through_a_snapshot(length)).close()
+    assert numbers(broker, topic) == [1, 2]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,9 @@ def test_kafka_is_a_topic() -> None:
         open_source(
             f"kafka://127.0.0.1:{free_port()}/clicks", settings={"bootstrap_timeout_ms": 500}
         )
+
+
+@pytest.mark.parametrize("spec", [None, 3, b"clicks.csv", ["clicks.csv"]])
+def test_what_names_no_source_is_called_what_it_is(spec: Any) -> None:
+    with pytest.raises(SourceError, match="by a text or a Path, not by"):
+        open_source(spec)

@@ -186,3 +186,13 @@ def test_what_is_shown_of_a_configuration_holds_no_secret() -> None:
     assert "s3cret" not in msgspec.json.encode(config.public()).decode()
     # And it can be read again, by what loads a snapshot's model.
     assert build(RunConfig, config.public()).batch == config.batch
+
+
+@pytest.mark.parametrize(
+    "option", ["snapshots", "json", "report", "dead_letters", "recommendations", "begin_from"]
+)
+@pytest.mark.parametrize("path", ["", " ", "a\0b"])
+def test_a_file_or_folder_that_is_given_has_a_name(option: str, path: str) -> None:
+    given: dict[str, Any] = {option: path}
+    with pytest.raises(ConfigError, match=f"^--{option.replace('_', '-')} .*(empty|null)"):
+        RunConfig(**given)

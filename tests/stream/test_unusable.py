@@ -144,3 +144,10 @@ def test_topics_without_a_usable_click_have_the_exit_code_too(
     assert call("run", spec, *SMALL, "--until-end") == 3
     assert "--session-from key" in " ".join(capsys.readouterr().err.split())
     assert call("run", spec, *SMALL, "--until-end", "--session-from", "key") == 0
+
+
+def test_a_single_record_is_not_counted_among_others() -> None:
+    unusable = Unusable()
+    bad = Rejected("no_item", "there is no 'item_id'", {"line": 1}, b"")
+    unusable.take(Clicks([], [], np.zeros(0), rejected=[bad]))
+    assert unusable.why().startswith("no_item, as in line 1: ")
