@@ -37,7 +37,8 @@ def scaled(path: Path, before: str = "") -> str:
         f"{before}\nfrom package.caller import scaled\n"
         "print(scaled(21), sum(scaled.stats.cache_hits.values()))"
     )
-    python = [sys.executable, "-W", "error", "-c", code]
+    # Without byte code: Python itself keeps files cut off by a full disk, and fails on them.
+    python = [sys.executable, "-B", "-W", "error", "-c", code]
     done = subprocess.run(python, cwd=path, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

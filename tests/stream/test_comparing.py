@@ -86,9 +86,12 @@ def test_it_must_go_on_as_it_was_begun(tmp_path: Path) -> None:
     spec, folder = "sim:clicks=200,items=50", str(tmp_path / "s")
     compare(spec, configuration(snapshots=folder))
     for options, message in (
-        ({"models": {"recent": {}}}, "--models gru4rec,recent,gru4rec-network, not recent"),
-        ({"k": [20]}, r"--k \[1, 5, 10, 20\], not \[20\]"),
-        ({"seed": 4}, "--seed 0, not 4"),
+        (
+            {"models": {"recent": {}}},
+            "--models gru4rec,recent,gru4rec-network, not with --models recent",
+        ),
+        ({"k": [20]}, r"--k 1,5,10,20, not with --k 20"),
+        ({"seed": 4}, "--seed 0, not with --seed 4"),
         ({"models": {**MODELS, "recent": {"worse": 1}}}, r"the options of recent \{\}, not"),
     ):
         with pytest.raises(ConfigError, match=message):
