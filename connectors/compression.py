@@ -109,7 +109,7 @@ class Decompressed:
             self.damage = "its compressed data are cut short"
 
     def _find_compression(self) -> str | None:
-        """Tell the compression by the first bytes; by the name where those say nothing."""
+        """Return the compression that the first bytes show, or else the name."""
         named = COMPRESSIONS.get(self.path.suffix.lower())
         if not self._file.seekable():
             return named

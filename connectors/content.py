@@ -191,7 +191,7 @@ def _check_text(path: Path, head: bytes, named: Kind | None) -> None:
 
 
 def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFormat) -> Kind:
-    """Tell delimited text, JSON Lines and Parquet from each other."""
+    """Return the kind that the content shows: delimited text, JSON Lines or Parquet."""
     if re.match(rb"\s*\[\s*\{", head):
         raise SourceError(
             f"{path} is one JSON array: write one object a line, "

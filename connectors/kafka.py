@@ -183,7 +183,7 @@ class KafkaSource:
         self._reader.close()
 
     def lag(self) -> list[Lag]:
-        """Tell how far each partition's given records lie behind its end; none before the start."""
+        """Return how far each partition's given records lie behind its end; [] before the start."""
         reader = self._reader
         with reader.changed:
             self._follow()

@@ -165,7 +165,7 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
     def _damage(
         self, partition: int, batch: Any, records: Any, error: Exception
     ) -> DamagedBatchError:
-        """Tell which records cannot be read: up to where the next batch begins, if it is there."""
+        """Return an error that names the records that cannot be read, up to the next batch."""
         offset = self.next_fetch_offset
         guesses: list[int] = []
         if batch is not None:

@@ -377,7 +377,7 @@ class TopicReader:
                 self._reached(number)
 
     def _reached(self, number: int) -> None:
-        """Say that all is here that lay in a partition at the start."""
+        """Note that all is here that lay in a partition at the start."""
         with self.changed:
             if self._until_end:
                 self.merge.end(number)
@@ -497,7 +497,7 @@ class TopicReader:
             self.changed.notify_all()
 
     def _end_all(self) -> None:
-        """Let all that waits be given: there will be no more of it."""
+        """End every partition, so that all that waits is given."""
         with self.changed:
             for number in self.partitions:
                 self.merge.end(number)

@@ -97,7 +97,7 @@ class Arena(CheckedModel):
         learn: bool,
         after: bool = False,
     ) -> Tested:
-        """Let every model score a batch and learn it; only the first, where nothing is learned.
+        """Have every model score a batch and learn it; only the first, where nothing is learned.
 
         Raises
         ------

@@ -307,7 +307,7 @@ class Engine:
             )
 
     def _tell_warnings(self) -> None:
-        """Tell what the source has to say, and what keeps its records from use, each once."""
+        """Pass on the source's warnings, and what keeps its records from use, each once."""
         self._looked_at = time.monotonic()
         for sentence in [*self.source.warnings, *self.unusable.notes()]:
             if sentence not in self._told:

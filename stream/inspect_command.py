@@ -25,7 +25,7 @@ from .terminal import show
 def inspect_command(
     folder: Annotated[Path, typer.Argument(help="A folder of snapshots, or one snapshot.")],
 ) -> None:
-    """Tell what snapshots hold, and whether they are whole."""
+    """Show what snapshots hold, and whether they are whole."""
     snapshots = Snapshots(folder)
     paths = [folder] if (folder / "manifest").exists() else snapshots.paths()
     if not paths:
@@ -50,7 +50,7 @@ def inspect_command(
 
 
 def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
-    """Say what a snapshot holds.
+    """Return what a snapshot holds, line by line.
 
     Items and sessions are those that a run which ends there tells of: with those of its unfinished
     batch, and without what has left the catalogue.

@@ -25,7 +25,7 @@ Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
 def health(engine: Engine, now: float | None = None) -> tuple[bool, str]:
-    """Say whether an engine's loop is alive, and in a few words how it is.
+    """Return whether an engine's loop is alive, and its state in a few words.
 
     Parameters
     ----------

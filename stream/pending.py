@@ -48,7 +48,7 @@ class Pending:
         self.answered = 0
 
     def __len__(self) -> int:
-        """Give the number of clicks, those not to be learned included."""
+        """Return the number of clicks, those not to be learned included."""
         return len(self.items)
 
     @property

@@ -58,12 +58,12 @@ def tell(sentence: str) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Say why a command ends."""
+    """Print why a command ends."""
     _print(errors, "nextclick:", "bold red", sentence)
 
 
 def accept_any_character() -> None:
-    """Let the output take characters that its encoding lacks, as backslash escapes."""
+    """Print characters that the output's encoding lacks as backslash escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with suppress(ValueError, OSError):

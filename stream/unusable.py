@@ -112,7 +112,7 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
         return self._notes
 
     def why(self) -> str:
-        """Say what is most often wrong, where for instance, and what helps; "" where nothing is."""
+        """Return what is most often wrong, an example and what helps; "" where nothing is wrong."""
         if not self._reasons:
             return ""
         ((reason, count),) = self._reasons.most_common(1)

@@ -92,7 +92,7 @@ def prepare(
 def put_into(
     model: OnlineGRU4Rec, learned: OnlineGRU4Rec, config: RunConfig, warm: WarmStart
 ) -> None:
-    """Give a new model what another one has learned, without its live sessions.
+    """Load into a new model what another one has learned, without its live sessions.
 
     Parameters
     ----------
