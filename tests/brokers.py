@@ -85,7 +85,7 @@ class Broker(ABC):
         return f"{self.kind} at {self.address}"
 
     def fault(self, seconds: float = 20.0) -> str | None:
-        """Say in a sentence why the broker is of no more use; None while it serves.
+        """Return in a sentence why the broker is of no more use; None while it serves.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Broker(ABC):
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen broker go on; do nothing where it does not run any more."""
+        """Resume a frozen broker; do nothing where it does not run any more."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 

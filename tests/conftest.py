@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def suite_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuiteBroker]:
-    """Give what keeps the one broker of the suite."""
+    """Yield what keeps the one broker of the suite."""
     suite = SuiteBroker(lambda: any_broker(tmp_path_factory.mktemp("broker")))
     yield suite
     suite.stop()
@@ -56,7 +56,7 @@ def suite_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuiteBrok
 
 @pytest.fixture
 def broker(suite_broker: SuiteBroker) -> Iterator[Broker]:
-    """Give the one broker of the suite; no test kills it, and one that it dies in has failed."""
+    """Yield the one broker of the suite; no test kills it, and one that it dies in has failed."""
     try:
         broker = suite_broker.get()
     except BrokerError as error:
@@ -85,7 +85,7 @@ def full_broker(broker: Broker) -> Broker:
 
 @pytest.fixture
 def own_kafka(broker: Broker) -> Broker:
-    """Give the one broker of the suite, where it is an Apache Kafka that the suite has started."""
+    """Return the suite's broker, where it is an Apache Kafka that the suite has started."""
     if not isinstance(broker, ApacheBroker):
         pytest.skip(f"needs Apache Kafka as jars, not {broker.name}: set KAFKA_HOME")
     return broker

@@ -113,7 +113,7 @@ def wanted_broker() -> str:
 
 
 def any_broker(folder: Path) -> Broker:
-    """Give the broker for the suite, not started.
+    """Return the broker for the suite, not started.
 
     Raises
     ------

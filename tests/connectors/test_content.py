@@ -44,7 +44,7 @@ def parquet() -> bytes:
 
 
 def read(path: Path, form: LogFormat | None = None) -> tuple[list[Any], list[str]]:
-    """Give a log's clicks, and what it tells; where it resumes after each click, it is the same."""
+    """Return a log's clicks and warnings; resumed after each click, it is the same."""
     source = LogSource(path, form)
     clicks: list[Any] = []
     positions = []

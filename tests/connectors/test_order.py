@@ -17,7 +17,7 @@ Rows = list[tuple[str, str, float]]
 
 
 def visits(sessions: int = 200, clicks: int = 5, days: float = 10.0) -> Rows:
-    """Give clicks of sessions, grouped by session."""
+    """Return clicks of sessions, grouped by session."""
     random_ = random.Random(4)
     rows = []
     for session in range(sessions):
