@@ -73,7 +73,7 @@ CAUSES: dict[str, str] = {
     ),
     "socket disconnected": (
         "the broker closes the connection: check security.protocol in [kafka], it may want TLS "
-        "(SSL) or a user (SASL_SSL), and the user's name and password"
+        "(SSL) or a user (SASL_SSL); for a user, check sasl.username and sasl.password in [kafka]"
     ),
     "timed out|Timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH": (
         "it does not answer: check host and port in the address, and firewalls between"
