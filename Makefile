@@ -15,7 +15,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 
 # A strict editable install links file by file: edits show at once, but after a file is added or
 # removed the links must be made anew.
-SOURCES := $(sort $(shell find connectors models stream -name '*.py' -o -name py.typed))
+SOURCES := $(sort $(shell find connectors models stream -type f ! -name '*.pyc'))
 
 .PHONY: setup test test-noida slow soak golden bench lint format demo clean
 
@@ -26,7 +26,7 @@ setup: .venv/dependencies
 		echo "$(SOURCES)" > .venv/sources; \
 	fi
 
-.venv/dependencies: pyproject.toml constraints.txt
+.venv/dependencies: pyproject.toml setup.py constraints.txt
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 			echo "nextclick needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
@@ -49,15 +49,15 @@ slow: setup
 
 soak: setup
 	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s \
-		tests/stream/test_kafka_soak.py
+		tests/stream/kafka/test_soak.py
 
 # RENEW=1 writes the file anew; GOLDEN='--part simulated', '--logs FOLDER', '--only TEXT', '--keep FOLDER'.
 golden: setup
 	$(BIN)/python -m tests.golden $(if $(RENEW),--renew) $(GOLDEN)
 
-# BENCH='--device cuda' and the like; docs/speed.md says how to give it the peers.
+# BENCH='--device cuda' and the like; docs/results/speed.md says how to give it the peers.
 bench: setup
-	$(BIN)/python benchmarks/bench.py --json bench/speed.json $(BENCH)
+	$(BIN)/python -m benchmarks.speed.bench --json bench/speed.json $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,22 +1,24 @@
-"""Doors: clicks come in, recommendations go out. Knows no model."""
+"""clicks come in, recommendations go out. Knows no model."""
 
 from __future__ import annotations
 
-from .clicks import Click, Clicks, Id, Position, Rejected
-from .dead_letters import DeadLetterTopic, dead_letter
-from .formats import LogFormat, log_format
-from .kafka import KafkaSource
-from .kafka_connect import KafkaLog
-from .kafka_settings import KafkaAddress, client_settings, parse_address, public_settings
-from .kafka_sink import KafkaSink
-from .lag import Lag
-from .log import LogSource
+from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
+from .custom_source import check_polled
+from .decoding.log_format import LogFormat, log_format
+from .files.json_lines_sink import JsonLinesSink
+from .files.log import LogSource
+from .files.pipe import PipeSource
+from .kafka.client import KafkaLog
+from .kafka.dead_letters import DeadLetterTopic
+from .kafka.lag import Lag
+from .kafka.replay import Replay
+from .kafka.settings import KafkaAddress, client_settings, parse_address, public_settings
+from .kafka.sink import KafkaSink
+from .kafka.source import KafkaSource
+from .kafka.topics import make_topic
 from .open import open_source
-from .pipe import PipeSource
-from .polled import check_polled
-from .replay import Replay, make_topic
 from .simulator import SimulatedShop
-from .sinks import JsonLinesSink, RemoteSink, Sink, SinkError
+from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,3 +127,33 @@ def time_fault(time: float) -> str | None:
     if abs(time) >= LATEST_TIME:
         return f"the time {time:g} lies beyond the year 9999: is it in seconds?"
     return None
+
+
+AS_BASE64 = "_base64"
+"""Ends the name of a field whose bytes are no UTF-8."""
+
+
+def dead_letter(rejected: Rejected) -> dict[str, Any]:
+    """Give a rejected record as a JSON object.
+
+    Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
+    one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the
+    start of a long record, ``cut_from`` is the whole one's size in bytes.
+
+    Examples
+    --------
+    >>> dead_letter(Rejected("no_item", "there is no 'item_id'", {"line": 3}, b"{}"))
+    {'reason': 'no_item', 'detail': "there is no 'item_id'", 'line': 3, 'raw': '{}'}
+
+    """
+    letter = {"reason": rejected.reason, "detail": rejected.detail, **rejected.position}
+    if rejected.cut_from is not None:
+        letter["cut_from"] = rejected.cut_from
+    for name, data in (("key", rejected.key), ("raw", rejected.raw)):
+        if data is None:
+            continue
+        try:
+            letter[name] = data.decode()
+        except UnicodeDecodeError:
+            letter[name + AS_BASE64] = base64.b64encode(data).decode()
+    return letter

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .formats import LogFormat
-from .kafka import KafkaSource
-from .kafka_settings import parse_address
-from .log import LogSource
-from .pipe import PipeSource
+from .decoding.log_format import LogFormat
+from .files.log import LogSource
+from .files.pipe import PipeSource
+from .kafka.settings import parse_address
+from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clicks import Clicks, Id, Position
-from .fields import check_fields
-from .formats import nearest
+from .option_checks import check_fields
 from .source import SourceError, check_kind, other_source
+from .spelling import nearest
 
 START = 1_700_000_000.0
 """Epoch seconds of the first click, about."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .export import ExportedModel, ExportError, export_model, load_export
-from .learner import OnlineGRU4Rec
-from .recipe import Recipe
+from .gru4rec.config import Recipe
+from .gru4rec.online import OnlineGRU4Rec
 from .recommender import Recommender, State, Tested
 from .river_ranker import NextClickRanker
 

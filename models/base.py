@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import at_least, click_lists, click_times, event_time, id_list, one_id
+from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
 from .recommender import Id, State, Tested
 
 

@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .checks import at_least, id_list
-from .gru4rec import GRU4Rec
-from .learner import OnlineGRU4Rec
-from .recipe import Recipe
+from .argument_checks import at_least, id_list
+from .gru4rec.config import Recipe
+from .gru4rec.network import GRU4Rec
+from .gru4rec.online import OnlineGRU4Rec
 from .recommender import Id
 
 FORMAT: Final = "nextclick export 1"

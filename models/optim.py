@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compiled import compiled
-from .device import on_host
-from .prefetch import AHEAD, fetch
+from .compute.device import on_host
+from .compute.jit import compiled
+from .compute.prefetch import AHEAD, fetch
 
 EPSILON = 1e-6
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .aside import Aside
-from .compiled import summing
-from .device import on_host
-from .products import Products
-from .table import pick
-from .vocabulary import NO_ITEM
+from .compute.background import Aside
+from .compute.device import on_host
+from .compute.jit import summing
+from .items.table import pick
+from .items.vocabulary import NO_ITEM
+from .score_blocks import Products
 
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time by each thread."""

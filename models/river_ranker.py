@@ -11,11 +11,11 @@ import torch
 from river.reco.base import Ranker
 from torch import Tensor
 
-from .checks import at_least, id_list, is_number, one_id
-from .learner import OnlineGRU4Rec
-from .recipe import Recipe
+from .argument_checks import at_least, id_list, is_number, one_id
+from .gru4rec.config import Recipe
+from .gru4rec.online import OnlineGRU4Rec
+from .items.vocabulary import NO_ITEM
 from .recommender import Id
-from .vocabulary import NO_ITEM
 
 
 class NextClickRanker(Ranker):

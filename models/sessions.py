@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from .base import fits, within_bounds
-from .copies import Copies
-from .table import pick
-from .vocabulary import NO_ITEM
+from .compute.snapshot_buffer import Copies
+from .items.table import pick
+from .items.vocabulary import NO_ITEM
 from .windows import Id, Whole, Windows, line_up
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
+from .compute.jit import compiled
 
 Id = str | int
 Whole = NDArray[np.int64]

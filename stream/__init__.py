@@ -10,18 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compare_config import CompareConfig
-    from .compare_report import write_comparison
-    from .comparing import compare
-    from .config import RunConfig
+    from .comparison.compare import compare
+    from .comparison.config import CompareConfig
+    from .config.options import ConfigError
+    from .config.run import RunConfig
     from .engine import Engine
-    from .metrics import MRR, NDCG, Recall
-    from .options import ConfigError
-    from .prequential import Prequential
-    from .report import write_report
+    from .evaluation.metrics import MRR, NDCG, Recall
+    from .evaluation.prequential import Prequential
+    from .report.comparison_page import write_comparison
+    from .report.run_page import write_report
     from .runner import run
     from .sessionizer import Sessionizer
-    from .snapshots import SnapshotError, Snapshots
+    from .snapshots.store import SnapshotError, Snapshots
 
 __all__ = [
     "MRR",
@@ -42,21 +42,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MRR": "metrics",
-    "NDCG": "metrics",
-    "CompareConfig": "compare_config",
-    "ConfigError": "options",
+    "MRR": "evaluation.metrics",
+    "NDCG": "evaluation.metrics",
+    "CompareConfig": "comparison.config",
+    "ConfigError": "config.options",
     "Engine": "engine",
-    "Prequential": "prequential",
-    "Recall": "metrics",
-    "RunConfig": "config",
+    "Prequential": "evaluation.prequential",
+    "Recall": "evaluation.metrics",
+    "RunConfig": "config.run",
     "Sessionizer": "sessionizer",
-    "SnapshotError": "snapshots",
-    "Snapshots": "snapshots",
-    "compare": "comparing",
+    "SnapshotError": "snapshots.store",
+    "Snapshots": "snapshots.store",
+    "compare": "comparison.compare",
     "run": "runner",
-    "write_comparison": "compare_report",
-    "write_report": "report",
+    "write_comparison": "report.comparison_page",
+    "write_report": "report.run_page",
 }
 
 

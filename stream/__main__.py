@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command line; SIGTERM and Ctrl-C count from its first moment on."""
     signals.install()
     try:
-        from .cli import main as run
+        from .cli.app import main as run
 
         run()
     except KeyboardInterrupt:

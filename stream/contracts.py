@@ -10,7 +10,7 @@ from typing import Any
 
 from nextclick.connectors import Id
 
-from .values import plain
+from .config.values import plain
 
 NEEDED = {
     "source": ("poll", "seek", "commit", "warnings"),

@@ -22,17 +22,17 @@ from nextclick.connectors import (
 )
 from nextclick.models import Recommender, State
 
-from .collector import set_aside
+from .config.options import Every
 from .contracts import check_part, seconds, whole
 from .delivery import holds_records, hurry, undelivered
-from .options import Every
-from .pending import Pending
-from .phases import Phases
-from .prequential import Prequential
-from .recommending import after_clicks, before_clicks
+from .evaluation.prequential import Prequential
+from .gc_freeze import set_aside
+from .monitoring.unusable_records import Unusable
+from .pending_clicks import Pending
+from .phase_timer import Phases
+from .recommendation_records import after_clicks, before_clicks
 from .sessionizer import Sessionizer
-from .snapshots import Snapshots
-from .unusable import Unusable
+from .snapshots.store import Snapshots
 
 POLL_SECONDS = 0.1
 """How long a poll may wait for clicks; so soon the engine hears that it is to stop."""

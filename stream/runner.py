@@ -15,23 +15,23 @@ import torch
 
 from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender, State
-from nextclick.models.device import cores
+from nextclick.models.compute.device import cores
 
-from .config import RunConfig, StreamConfig
-from .doors import check_outputs, is_live, is_topic, open_sink, open_the_source
+from .config.model_factory import fitting, make_model
+from .config.options import ConfigError, build, flag
+from .config.run import RunConfig, StreamConfig
+from .endpoints import check_outputs, is_live, is_topic, open_sink, open_the_source
 from .engine import SINKS, Engine, peak_memory_mb
-from .making import fitting, make_model
-from .monitor import serve
-from .options import ConfigError, build, flag
-from .outputs import check_writable, figures_json, write_all
-from .prequential import Prequential
-from .report import report_page
-from .resuming import load_state
+from .evaluation.prequential import Prequential
+from .monitoring.server import serve
+from .monitoring.unusable_records import Unusable
+from .output_files import check_writable, figures_json, write_all
+from .report.run_page import report_page
 from .sessionizer import Sessionizer
 from .signals import on_stop
-from .snapshots import SnapshotError, Snapshots
-from .unusable import Unusable
-from .warm_start import WarmStart, prepare, put_into
+from .snapshots.resume import load_state
+from .snapshots.store import SnapshotError, Snapshots
+from .snapshots.warm_start import WarmStart, prepare, put_into
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""

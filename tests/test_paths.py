@@ -21,7 +21,7 @@ from nextclick.stream import (
     write_comparison,
     write_report,
 )
-from nextclick.stream.options import load_toml
+from nextclick.stream.config.options import load_toml
 from nextclick.stream.runner import load_model
 
 SMALL: dict[str, Any] = {"hidden": 4, "negatives": 4}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nextclick.stream.config import RunConfig
-from nextclick.stream.options import build
+from nextclick.stream.config.options import build
+from nextclick.stream.config.run import RunConfig
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from ..recommender import Recommender
-from .bert4rec import BERT4Rec
-from .bpr_mf import BPRMF
-from .context_tree import ContextTree
-from .fpmc import FPMC
-from .gru4rec_frozen import GRU4RecFrozen
-from .gru4rec_lstm import GRU4RecLSTM
-from .gru4rec_retrained import GRU4RecRetrained
-from .gru4rec_rnn import GRU4RecRNN
-from .item_knn import ItemKNN
-from .markov import Markov
-from .popularity import Popularity
-from .rules import Rules
-from .sasrec import SASRec
-from .session_popularity import SessionPopularity
-from .stan import Stan
-from .vsknn import VSkNN
-from .vstan import VStan
+from .counting.context_tree import ContextTree
+from .counting.item_knn import ItemKNN
+from .counting.markov import Markov
+from .counting.popularity import Popularity
+from .counting.rules import Rules
+from .counting.session_popularity import SessionPopularity
+from .counting.stan import Stan
+from .counting.vsknn import VSkNN
+from .counting.vstan import VStan
+from .gru4rec.frozen import GRU4RecFrozen
+from .gru4rec.retrained import GRU4RecRetrained
+from .gru4rec.variants import GRU4RecLSTM, GRU4RecRNN
+from .neural.bert4rec import BERT4Rec
+from .neural.bpr_mf import BPRMF
+from .neural.fpmc import FPMC
+from .neural.sasrec import SASRec
 
 RIVALS: dict[str, type[Recommender]] = {
     "bert4rec": BERT4Rec,

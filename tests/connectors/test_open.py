@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from nextclick.connectors.formats import LogFormat
-from nextclick.connectors.log import LogSource
+from nextclick.connectors.decoding.log_format import LogFormat
+from nextclick.connectors.files.log import LogSource
+from nextclick.connectors.files.pipe import PipeSource
 from nextclick.connectors.open import open_source
-from nextclick.connectors.pipe import PipeSource
 from nextclick.connectors.simulator import SimulatedShop
 from nextclick.connectors.source import SourceError
 from tests.brokers import free_port

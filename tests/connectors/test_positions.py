@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nextclick.connectors.clicks import Position
-from nextclick.connectors.formats import LogFormat
-from nextclick.connectors.log import LogSource
-from nextclick.connectors.pipe import PipeSource
+from nextclick.connectors.decoding.log_format import LogFormat
+from nextclick.connectors.files.log import LogSource
+from nextclick.connectors.files.pipe import PipeSource
 from nextclick.connectors.simulator import SimulatedShop
 from nextclick.connectors.source import Source, SourceError
 

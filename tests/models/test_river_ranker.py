@@ -16,7 +16,7 @@ from river.reco.base import Ranker
 from nextclick.models import OnlineGRU4Rec, Recipe
 from nextclick.models.recommender import Id
 from nextclick.models.river_ranker import NextClickRanker
-from nextclick.stream.metrics import MRR, Recall
+from nextclick.stream.evaluation.metrics import MRR, Recall
 
 Pairs = list[Any]
 """Of sessions and items; river would have dicts in the place of sessions."""

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models.copies import Copies
+from nextclick.models.compute.snapshot_buffer import Copies
 from nextclick.models.sessions import SessionStore
 
 

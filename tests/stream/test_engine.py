@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from nextclick.connectors import Clicks, Position, Rejected
 from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.stream.config.options import Every
 from nextclick.stream.engine import Engine
-from nextclick.stream.options import Every
-from nextclick.stream.prequential import Prequential
+from nextclick.stream.evaluation.prequential import Prequential
 from nextclick.stream.sessionizer import Sessionizer
-from nextclick.stream.snapshots import Snapshots
+from nextclick.stream.snapshots.store import Snapshots
 
 
 class Given:

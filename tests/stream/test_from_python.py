@@ -21,7 +21,7 @@ from nextclick.stream import (
     compare,
     run,
 )
-from nextclick.stream.arena import Arena
+from nextclick.stream.comparison.arena import Arena
 from nextclick.stream.runner import UnwrittenError
 from tests.small_models import Recent
 

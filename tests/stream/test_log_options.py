@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nextclick.connectors import SourceError
-from nextclick.stream.cli import app
-from nextclick.stream.config import RunConfig
-from nextclick.stream.options import build
-from nextclick.stream.resuming import check_fixed
+from nextclick.stream.cli.app import app
+from nextclick.stream.config.options import build
+from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
+from nextclick.stream.snapshots.resume import check_fixed
 
 SMALL: dict[str, Any] = {"hidden": 8, "memory": 0}
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from nextclick.models import Recipe
 from nextclick.models.recommender import Id, State
-from nextclick.stream.config import RunConfig
-from nextclick.stream.options import ConfigError
-from nextclick.stream.resuming import check_fixed
+from nextclick.stream.config.options import ConfigError
+from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from nextclick.stream.sessionizer import Assigned, Sessionizer
+from nextclick.stream.snapshots.resume import check_fixed
 
 Stream = list[tuple[Id, float]]
 

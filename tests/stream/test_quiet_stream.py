@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import Clicks, Position, Rejected
-from nextclick.stream.options import Every
-from nextclick.stream.snapshots import Snapshots
+from nextclick.stream.config.options import Every
+from nextclick.stream.snapshots.store import Snapshots
 from tests.stream.test_engine import Given, Kept, clicks, engine
 
 OFTEN = Every(seconds=0.0)

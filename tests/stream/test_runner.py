@@ -17,11 +17,11 @@ import pytest
 
 from nextclick.connectors import SinkError, SourceError, open_source
 from nextclick.models import Recipe
-from nextclick.stream.config import RunConfig
-from nextclick.stream.doors import transactional_id
-from nextclick.stream.options import ConfigError
+from nextclick.stream.config.options import ConfigError
+from nextclick.stream.config.run import RunConfig
+from nextclick.stream.endpoints import transactional_id
 from nextclick.stream.runner import load_model, run
-from nextclick.stream.snapshots import SnapshotError, Snapshots
+from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 
 SMALL = Recipe(hidden=16, negatives=32)
 VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "config", "source")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nextclick.stream.snapshots import Snapshots
+from nextclick.stream.snapshots.store import Snapshots
 
 STOPS = [signal.SIGINT, signal.SIGTERM]
 COMMANDS = ["run", "compare", "replay", "recommend", "simulate", "inspect"]
@@ -32,7 +32,7 @@ sys.meta_path.insert(0, Signalling())
 """,
     "while a library swallows exceptions": """
 import nextclick.stream.__main__ as entry
-import nextclick.stream.cli as cli
+import nextclick.stream.cli.app as cli
 class Swallowing:
     def __del__(self):
         os.kill(os.getpid(), int(sys.argv.pop()))

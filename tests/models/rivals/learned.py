@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextclick.models.recommender import Id, Recommender
 from nextclick.models.rivals import RIVALS
-from nextclick.models.rivals.windowed import Windowed
+from nextclick.models.rivals.neural.base import Windowed
 
 DAY = 86_400.0
 SMALL: dict[str, dict[str, Any]] = {

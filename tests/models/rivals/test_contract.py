@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nextclick.models import State
 from nextclick.models.rivals import RIVALS
-from nextclick.models.rivals.counting import CountingModel
+from nextclick.models.rivals.counting.base import CountingModel
 
 Id = str | int
 Clicks = list[tuple[Id, Id]]

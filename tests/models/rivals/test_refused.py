@@ -18,10 +18,10 @@ from safetensors.numpy import load, save
 from nextclick.models import State
 from nextclick.models.base import CheckedModel
 from nextclick.models.rivals import RIVALS
-from nextclick.models.rivals.network_alone import network_alone
+from nextclick.models.rivals.gru4rec.variants import network_alone
 from tests.models.rivals.every import NAMES, make
 from tests.models.rivals.learned import drive, stream
-from tests.models.rivals.test_learned_contract import same
+from tests.models.rivals.neural.test_contract import same
 
 every_model = pytest.mark.parametrize("name", NAMES)
 

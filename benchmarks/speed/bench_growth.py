@@ -1,0 +1,191 @@
+"""Time a click and memory, as catalogue, live sessions and sessions' length grow.
+
+Every row has a process of its own and the same traffic: batches of 128 clicks, 96 of them scored.
+The expected order of each column is said under its table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from benchmarks.speed.measuring import Device, JsonFile, Report, alone, resident_mb, synchronise
+from benchmarks.speed.stopwatch import Stopwatch
+from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.stream import Sessionizer
+from nextclick.stream.gc_freeze import set_aside
+
+BATCH = 128
+EACH = 4
+"""Clicks of a session of the traffic; the first of them waits among the live ones."""
+
+Traffic = Iterator[tuple[list[int], list[int], list[int]]]
+"""Batches: sessions and items of the clicks, and the sessions that end after them."""
+
+
+def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessionizer]:
+    """Give a model that knows so many items, and has so many live sessions of one click."""
+    model = OnlineGRU4Rec(
+        Recipe(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
+    )
+    sessionizer = Sessionizer(float("inf"), 0.0, sessions + BATCH)
+    for start in range(0, items, 16_384):
+        part = list(range(start, min(start + 16_384, items)))
+        for begin in range(0, len(part), sessions):
+            some = part[begin : begin + sessions]
+            model.learn([-1 - number for number in range(len(some))], some)
+            model.forget([-1 - number for number in range(len(some))])
+    for start in range(0, sessions, 16_384):
+        names = list(range(start, min(start + 16_384, sessions)))
+        model.learn(names, [name % items for name in names])
+        sessionizer.assign(names, np.zeros(len(names)))
+    return model, sessionizer
+
+
+def steady(items: int, sessions: int) -> Traffic:
+    """Give batches that go on with random live sessions, end them, and begin as many."""
+    draws = np.random.default_rng(1)
+    live = list(range(sessions))
+    begun = sessions
+    while True:
+        number = BATCH // EACH
+        chosen = draws.choice(len(live), number, replace=False).tolist()
+        old = [live[place] for place in chosen]
+        new = list(range(begun, begun + number))
+        begun += number
+        for place, name in zip(chosen, new, strict=True):
+            live[place] = name
+        names = old * (EACH - 1) + new
+        yield names, draws.integers(0, items, BATCH).tolist(), old
+
+
+def lengthening(items: int, length: int) -> Traffic:
+    """Give batches of one click of each of 128 sessions, staggered, that all become so long."""
+    draws = np.random.default_rng(1)
+    names = list(range(BATCH))
+    begun = BATCH
+    for turn in range(1 << 40):
+        ended = []
+        yield names.copy(), draws.integers(0, items, BATCH).tolist(), []
+        for lane in range(BATCH):
+            # Each lane begins a new session every `length` turns, the lanes one after the other.
+            if (turn + lane * length // BATCH) % length == length - 1:
+                ended.append(names[lane])
+                names[lane] = begun
+                begun += 1
+
+
+def bursting(items: int, length: int) -> Traffic:
+    """Give batches in which the sessions come one after the other, each with all its clicks."""
+    draws = np.random.default_rng(1)
+    click = 0
+    while True:
+        names = [-1 - (click + place) // length for place in range(BATCH)]
+        click += BATCH
+        yield names, draws.integers(0, items, BATCH).tolist(), []
+
+
+TRAFFIC: dict[str, Callable[[int, int], Traffic]] = {
+    "steady": steady,
+    "lengthening": lengthening,
+    "bursting": bursting,
+}
+
+
+def timed(
+    traffic: str, items: int, sessions: int, argument: int, seconds: float, device: str
+) -> tuple[float, float, float, float | None]:
+    """Give µs a click of model and sessionizer, those of ranking, and memory in MB."""
+    before = resident_mb()
+    model, sessionizer = filled(items, sessions, device)
+    batches = TRAFFIC[traffic](items, argument)
+    warm = 5 if traffic == "steady" else min(argument, 500) + 5
+    model_seconds = session_seconds = 0.0
+    clicks = turn = 0
+    # Long sessions are first made long, without a clock.
+    with set_aside(), Stopwatch(clock=time.perf_counter) as watch:
+        while model_seconds < seconds or clicks < 10 * BATCH:
+            names, clicked, ended = next(batches)
+            turn += 1
+            if turn == warm:
+                watch.reset()
+                model_seconds = session_seconds = 0.0
+                clicks = 0
+            began = time.perf_counter()
+            sessionizer.assign(names, np.full(len(names), 1.0))
+            assigned = time.perf_counter()
+            model.test_then_learn(names, clicked)
+            model.forget(ended)
+            synchronise(device)
+            session_seconds += assigned - began
+            model_seconds += time.perf_counter() - assigned
+            clicks += len(names)
+            if turn < warm:
+                model_seconds = 0.0
+        ranking = watch.told("rank")
+    memory = resident_mb() - before
+    each = 1e6 / clicks
+    return (
+        model_seconds * each,
+        session_seconds * each,
+        memory,
+        None if ranking is None else ranking * each,
+    )
+
+
+def measure(report: Report, device: str, seconds: float = 1.5, largest: int = 1_000_000) -> None:
+    """Add the three tables."""
+    sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= largest]
+    columns = ["µs a click", "of it ranking", "the rest", "sessionizer, µs a click", "memory, MB"]
+
+    def add(head: int, traffic: str, items: int, sessions: int, argument: int) -> None:
+        model, assigned, memory, ranking = alone(
+            timed, traffic, items, sessions, argument, seconds, device
+        )
+        # Where two threads share the ranking, their times together are more than the clock's.
+        rest = None if ranking is None or ranking > model else model - ranking
+        report.row(head, model, ranking, rest, assigned, memory)
+
+    report.table("Growth of the catalogue; 1,000 live sessions", ["items", *columns])
+    for size in sizes:
+        add(size, "steady", size, 1_000, 1_000)
+    report.note(
+        "Expected: ranking is linear in the catalogue, and runs beside the learning where a core "
+        "is free. The rest is constant, but for the table of negatives, made anew every 1,024 "
+        "clicks. Memory is linear: two numbers for each of an item's 100, and its entries."
+    )
+    report.table("Growth of live sessions; 10,000 items", ["live sessions", *columns])
+    for size in sizes:
+        add(size, "steady", 10_000, size, size)
+    report.note("Expected: constant time, memory linear.")
+    for traffic, title in (
+        ("lengthening", "one click of each of 128 sessions in a batch"),
+        ("bursting", "a session's clicks one after the other"),
+    ):
+        report.table(f"Growth of sessions, {title}; 10,000 items", ["clicks a session", *columns])
+        for length in (2, 5, 20, 100, 500):
+            add(length, traffic, 10_000, 1_000, length)
+        report.note(
+            "Expected: rising until a session fills the window of five clicks, then constant."
+            if traffic == "lengthening"
+            else "Expected: the same, and a step of the network for each click that leaves the "
+            "window within the batch, one after the other."
+        )
+
+
+def main(
+    json_file: JsonFile = None,
+    device: Device = "cpu",
+    seconds: Annotated[float, typer.Option(help="That each row is measured.")] = 1.5,
+    largest: Annotated[int, typer.Option(help="Leave out what is larger.")] = 1_000_000,
+) -> None:
+    """Print the tables of growth."""
+    measure(Report(device, json_file), device, seconds, largest)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,3 @@
+"""Bytes to clicks: lines, columns, values."""
+
+from __future__ import annotations

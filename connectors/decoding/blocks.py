@@ -1,0 +1,213 @@
+"""Blocks of decoded records, and the polls that are served from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clicks import Clicks, Id, Position, Rejected
+from .values import UnusableError
+
+RAW = 64 << 10
+"""Bytes of a rejected record that are kept at most."""
+
+LONGEST_DETAIL = 500
+"""Characters of the sentence on a rejected record at most."""
+
+PATIENCE = 1000
+"""After so many rejected records in a row a poll returns with what it has."""
+
+MOST_BYTES = 16 << 20
+"""After so many bytes of rejected records a poll returns with what it has."""
+
+RECORD = 256
+"""Bytes that a record holds in memory besides its text, about."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Records in stream order, each a click or rejected, to be given out piece by piece.
+
+    Parameters
+    ----------
+    sessions, items, times
+        The clicks by column, n of them.
+    rejected
+        The records that cannot be used, m of them.
+    before
+        int64, shape (n,): the number of rejected records before each click.
+
+    """
+
+    sessions: list[Id]
+    items: list[Id]
+    times: NDArray[np.float64]
+    rejected: list[Rejected] = field(default_factory=list)
+    before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    clicks_given: int = 0
+    rejected_given: int = 0
+
+    @property
+    def size(self) -> int:
+        """The bytes that the records hold in memory, about."""
+        ids = _text_size(self.sessions) + _text_size(self.items)
+        records = len(self.items) + len(self.rejected)
+        return ids + records * RECORD + sum(map(rejected_size, self.rejected))
+
+    def __post_init__(self) -> None:
+        """Take `before` as zeros where nothing is rejected."""
+        if not self.rejected:
+            self.before = np.zeros(len(self.items), dtype=np.int64)
+
+    @property
+    def given(self) -> int:
+        """The number of records given out."""
+        return self.clicks_given + self.rejected_given
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every record has been given out."""
+        return self.given == len(self.items) + len(self.rejected)
+
+
+def rejected_size(record: Rejected) -> int:
+    """Return the bytes of text that a rejected record holds."""
+    return len(record.raw or b"") + len(record.key or b"") + len(record.detail)
+
+
+def _text_size(ids: list[Id]) -> int:
+    """Return the bytes of text in a column of ids, at most."""
+    try:
+        text = "".join(ids)  # type: ignore[arg-type]
+    except TypeError:  # There are integers among them.
+        text = "".join(map(str, ids))
+    return len(text) if text.isascii() else 4 * len(text)
+
+
+class Gathering:
+    """One poll's clicks, gathered from blocks.
+
+    Parameters
+    ----------
+    limit
+        The number of clicks that makes it full; `PATIENCE` rejected records in a row do so too,
+        and `MOST_BYTES` of rejected records.
+
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"a poll is for one click at least, not {limit}")
+        self._room = limit
+        self._patience = PATIENCE
+        self._bytes = MOST_BYTES
+        self._sessions: list[Id] = []
+        self._items: list[Id] = []
+        self._times: list[NDArray[np.float64]] = []
+        self._rejected: list[Rejected] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether the poll is to return."""
+        return not (self._room and self._patience and self._bytes > 0)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was there."""
+        return not (self._items or self._rejected)
+
+    def take(self, block: Decoded) -> None:
+        """Take records until this is full or the block is exhausted."""
+        clicks = len(block.items)
+        while not self.full and not block.exhausted:
+            start = block.clicks_given
+            due = int(block.before[start]) if start < clicks else len(block.rejected)
+            if block.rejected_given < due:
+                end = min(due, block.rejected_given + self._patience)
+                for record in block.rejected[block.rejected_given : end]:
+                    self._rejected.append(record)
+                    self._patience -= 1
+                    self._bytes -= rejected_size(record)
+                    block.rejected_given += 1
+                    if self._bytes <= 0:
+                        break
+                continue
+            # Clicks with as many rejected records before them stand side by side.
+            run = int(np.searchsorted(block.before, block.before[start], side="right"))
+            end = min(run, start + self._room)
+            self._sessions += block.sessions[start:end]
+            self._items += block.items[start:end]
+            self._times.append(block.times[start:end])
+            self._room -= end - start
+            self._patience = PATIENCE
+            block.clicks_given = end
+
+    def clicks(self, position: Position) -> Clicks:
+        """Give what was gathered, with the position after it."""
+        times = np.concatenate(self._times) if self._times else np.zeros(0)
+        return Clicks(self._sessions, self._items, times, position, self._rejected)
+
+
+class Decoding:
+    """Records as they are decoded one by one, to become a `Decoded`.
+
+    Parameters
+    ----------
+    keep_raw
+        Whether rejected records keep their bytes.
+
+    """
+
+    def __init__(self, keep_raw: bool = True) -> None:
+        self._keep_raw = keep_raw
+        self._sessions: list[Id] = []
+        self._items: list[Id] = []
+        self._times: list[float] = []
+        self._rejected: list[Rejected] = []
+        self._before: list[int] = []
+
+    def click(self, session: Id, item: Id, time: float) -> None:
+        """Add a click."""
+        self._sessions.append(session)
+        self._items.append(item)
+        self._times.append(time)
+        self._before.append(len(self._rejected))
+
+    def reject(
+        self,
+        fault: UnusableError,
+        position: Position,
+        raw: bytes,
+        size: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        """Add a record that cannot be used; of one larger than `RAW`, the start is kept."""
+        detail = fault.detail
+        if len(detail) > LONGEST_DETAIL:
+            detail = f"{detail[:LONGEST_DETAIL]}…"
+        if not self._keep_raw:
+            self._rejected.append(Rejected(fault.reason, detail, position))
+            return
+        size = max(size, len(raw))
+        self._rejected.append(
+            Rejected(
+                fault.reason,
+                detail,
+                position,
+                raw[:RAW],
+                None if key is None else key[:RAW],
+                size if size > RAW else None,
+            )
+        )
+
+    def done(self) -> Decoded:
+        """Give the records."""
+        return Decoded(
+            self._sessions,
+            self._items,
+            np.array(self._times, dtype=np.float64),
+            self._rejected,
+            np.array(self._before, dtype=np.int64),
+        )

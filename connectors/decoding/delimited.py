@@ -1,0 +1,288 @@
+"""Lines of delimited text (CSV, TSV) to clicks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from ..clicks import Id
+from ..source import SourceError
+from .blocks import Decoded, Decoding
+from .lines import BYTE_ORDER_MARK, Lines
+from .log_format import UNITS_PER_SECOND, LogFormat, find_click, find_column
+from .values import (
+    LONGEST_ID,
+    UnusableError,
+    check_id,
+    check_time,
+    dates_to_times,
+    parse_time,
+    usable_times,
+)
+
+MOST_COLUMNS = 4096
+"""A line with more columns is left to the careful path."""
+
+
+class DelimitedDecoder:
+    """Decodes blocks of lines whose columns a delimiter parts.
+
+    A whole block is read at once by Arrow where nothing about it is odd; else line by line,
+    which decides what becomes of each. Both ways agree, so a line's fate does not depend on its
+    neighbours.
+
+    Parameters
+    ----------
+    form
+        The format.
+    delimiter
+        One ASCII character.
+    header
+        The file's first line; None where it is data.
+    name
+        The file's name, for positions and messages.
+
+    Raises
+    ------
+    SourceError
+        A column is missing; the message lists those that are there.
+
+    """
+
+    def __init__(self, form: LogFormat, delimiter: str, header: bytes | None, name: str) -> None:
+        self._form = form
+        self._name = name
+        self._delimiter = delimiter.encode()
+        self._field = _field_pattern(self._delimiter)
+        columns = self._columns(header)
+        found, self.by_user = find_click(columns, form, name)
+        self._session, self._item, self._time = found
+        self._date = self._only = None
+        if form.date is not None:
+            self._date = find_column(columns, form.date, "--format", name)
+        if form.only is not None:
+            self._only = find_column(columns, form.only[0], "--format", name)
+        self._only_value = form.only[1].encode() if form.only is not None else b""
+        self._per_second = UNITS_PER_SECOND[form.unit]
+        needed = {self._session, self._item, self._time, self._date, self._only} - {None}
+        self._needed = sorted(index for index in needed if index is not None)
+        # Without a header nothing says how many columns there are: further ones are no matter.
+        self._width = len(columns) if header is not None else None
+        self._names = columns
+
+    def decode(self, lines: Lines) -> Decoded:
+        """Decode a block: each of its lines becomes a click or is rejected."""
+        if lines.fault is None:
+            decoded = self.decode_block(lines)
+            if decoded is not None:
+                return decoded
+        return self.decode_lines(lines)
+
+    def decode_lines(self, lines: Lines) -> Decoded:
+        """Decode a block line by line."""
+        decoding = Decoding(self._form.keep_raw)
+        for index, line in enumerate(lines.split()):
+            try:
+                if lines.fault is not None:
+                    raise UnusableError(*lines.fault)
+                decoding.click(*self.decode_line(line))
+            except UnusableError as fault:
+                decoding.reject(fault, self._position(lines, index), *lines.raw(index))
+        return decoding.done()
+
+    def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
+        """Decode one line to session, item and time.
+
+        Raises
+        ------
+        UnusableError
+            The line cannot be used.
+
+        """
+        if not line.strip():
+            raise UnusableError("blank", "the line is blank")
+        fields = self._split(line)
+        width = self._width
+        if len(fields) < (width or self._needed[-1] + 1):
+            raise UnusableError(
+                "too_few_columns",
+                f"the line has {len(fields)} columns instead of {width or self._needed[-1] + 1}",
+            )
+        if width is not None and len(fields) > width:
+            raise UnusableError(
+                "too_many_columns", f"the line has {len(fields)} columns instead of {width}"
+            )
+        if self._only is not None and fields[self._only] != self._only_value:
+            raise self._not_a_click(fields[self._only])
+        session = self._read_id(fields, self._session, "no_session")
+        item = self._read_id(fields, self._item, "no_item")
+        return session, item, check_time(self._read_time(fields))
+
+    def decode_block(self, lines: Lines) -> Decoded | None:
+        """Decode a whole block at once; None where anything about it is odd."""
+        data = lines.data
+        if b'"' in data or data.startswith(BYTE_ORDER_MARK):
+            return None
+        first = data[: lines.ends[0]].rstrip(b"\r\n").split(self._delimiter)
+        width = self._width or len(first)
+        if not self._needed[-1] < len(first) or width > MOST_COLUMNS:
+            return None
+        numbers = _is_number(first[self._time])
+        table = self._read(data, width, numbers)
+        if table is None or len(table) != len(lines):
+            return None
+        sessions, items = table[str(self._session)], table[str(self._item)]
+        if not (_usable_ids(sessions) and _usable_ids(items)):
+            return None
+        times = self._times(table, numbers)
+        if times is None or not usable_times(times):
+            return None
+        if self._only is not None:
+            return self._views(lines, table, times)
+        return Decoded(_ids(sessions), _ids(items), times)
+
+    def _read(self, data: bytes, width: int, numbers: bool) -> Any:
+        """Give the block's needed columns as an Arrow table; None where Arrow cannot."""
+        types = {str(index): pa.string() for index in self._needed}
+        if numbers:
+            types[str(self._time)] = pa.float64()
+        try:
+            return pyarrow.csv.read_csv(
+                pa.BufferReader(data),
+                read_options=pyarrow.csv.ReadOptions(
+                    use_threads=False,
+                    block_size=len(data) + 1,
+                    column_names=[str(index) for index in range(width)],
+                ),
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=self._delimiter.decode(), quote_char=False, ignore_empty_lines=False
+                ),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=types, include_columns=list(types), null_values=[""]
+                ),
+            ).combine_chunks()
+        except pa.ArrowException:
+            return None
+
+    def _times(self, table: Any, numbers: bool) -> NDArray[np.float64] | None:
+        column = table[str(self._time)].combine_chunks()
+        if column.null_count:
+            return None
+        times = column.to_numpy() / self._per_second if numbers else dates_to_times(column)
+        if times is None or self._date is None:
+            return times
+        days = dates_to_times(table[str(self._date)].combine_chunks())
+        return None if days is None else days + times
+
+    def _views(self, lines: Lines, table: Any, times: NDArray[np.float64]) -> Decoded:
+        """Reject the rows that are no clicks."""
+        values = table[str(self._only)].to_numpy()
+        wanted = np.asarray(values == self._only_value.decode(), dtype=np.bool_)
+        others = np.flatnonzero(~wanted)
+        rejected = Decoding(self._form.keep_raw)
+        for index in others.tolist():
+            fault = self._not_a_click(values[index].encode())
+            rejected.reject(fault, self._position(lines, index), *lines.raw(index))
+        clicks = table.filter(pa.array(wanted))
+        return Decoded(
+            _ids(clicks[str(self._session)]),
+            _ids(clicks[str(self._item)]),
+            times[wanted],
+            rejected.done().rejected,
+            np.cumsum(~wanted, dtype=np.int64)[wanted],
+        )
+
+    def _columns(self, header: bytes | None) -> list[str]:
+        if header is None:
+            form = self._form
+            wanted = (form.session, form.user, form.item, form.time, form.date)
+            numbers = [int(name) for name in wanted if name is not None and name.isdecimal()]
+            count = min(max(numbers, default=0), MOST_COLUMNS)
+            return [str(number) for number in range(1, count + 1)]
+        try:
+            fields = self._split(header.removeprefix(BYTE_ORDER_MARK))
+        except UnusableError as fault:
+            raise SourceError(f"{self._name}, line 1, the header: {fault.detail}") from fault
+        return [field.decode("utf-8", "replace").strip() for field in fields]
+
+    def _split(self, line: bytes) -> list[bytes]:
+        if b'"' not in line:
+            return line.split(self._delimiter)
+        fields: list[bytes] = []
+        start = 0
+        while True:
+            match = self._field.match(line, start)
+            if match is None:
+                column = len(fields) + 1
+                raise UnusableError("bad_csv", f"the quotes in column {column} do not pair up")
+            quoted, plain = match.groups()
+            fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
+            if match.end() == len(line):
+                return fields
+            start = match.end() + 1
+
+    def _text(self, fields: list[bytes], index: int) -> str:
+        try:
+            return fields[index].decode()
+        except UnicodeDecodeError as error:
+            raise UnusableError(
+                "not_utf8", f"'{self._called(index)}' is not UTF-8: {error.reason}"
+            ) from error
+
+    def _read_id(self, fields: list[bytes], index: int, missing: str) -> Id:
+        return check_id(self._text(fields, index), self._called(index), missing)
+
+    def _read_time(self, fields: list[bytes]) -> float:
+        text = self._text(fields, self._time)
+        if not text.strip(" \t"):
+            raise UnusableError("no_time", f"'{self._called(self._time)}' is empty")
+        time = parse_time(text, self._per_second)
+        if self._date is None:
+            return time
+        date = self._text(fields, self._date)
+        if not date.strip(" \t"):
+            raise UnusableError("no_time", f"'{self._called(self._date)}' is empty")
+        return parse_time(date) + time
+
+    def _called(self, index: int) -> str:
+        return self._names[index] if index < len(self._names) else str(index + 1)
+
+    def _not_a_click(self, value: bytes) -> UnusableError:
+        column, wanted = self._form.only or ("", "")
+        shown = value[:80].decode("utf-8", "replace")
+        return UnusableError("not_a_click", f"'{column}' is {shown!r} and not {wanted!r}")
+
+    def _position(self, lines: Lines, index: int) -> dict[str, Any]:
+        return {"file": self._name, "line": lines.line + index + 1}
+
+
+def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
+    """Match one field up to the delimiter or the line's end; group 1 is a quoted one's inside."""
+    stop = re.escape(delimiter)
+    quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")[^' + stop + rb"]*+)"
+    return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)")
+
+
+def _is_number(field: bytes) -> bool:
+    """Say whether a block of such times is worth reading as numbers."""
+    return b":" not in field and b"-" not in field[1:].lower().replace(b"e-", b"")
+
+
+def _usable_ids(column: Any) -> bool:
+    lengths = pc.min_max(pc.binary_length(column))
+    return bool(
+        column.null_count == 0
+        and lengths["min"].as_py() > 0
+        and lengths["max"].as_py() <= LONGEST_ID
+    )
+
+
+def _ids(column: Any) -> list[Id]:
+    ids: list[Id] = column.to_numpy().tolist()
+    return ids

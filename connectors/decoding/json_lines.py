@@ -1,0 +1,178 @@
+"""Lines of JSON to clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..clicks import Id
+from ..source import SourceError
+from .blocks import Decoded, Decoding
+from .lines import Lines
+from .log_format import UNITS_PER_SECOND, LogFormat
+from .values import (
+    LONGEST_ID,
+    UnusableError,
+    check_id,
+    check_time,
+    dates_to_times,
+    parse_time,
+    too_long,
+    usable_times,
+)
+
+MISSING = msgspec.Raw(b"null")
+"""What stands for a field that an object does not have."""
+
+ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
+"""What stands for a part of a click that is not in the object."""
+
+
+class JsonLinesDecoder:
+    """Decodes lines that hold one JSON object each; fields without use are ignored.
+
+    Parameters
+    ----------
+    form
+        The format.
+    name
+        The file's name, for positions and messages.
+    without
+        Of ``session`` and ``time``, those that stand elsewhere than in the object. In their place
+        a session is ``"-"`` and a time 0.
+
+    Raises
+    ------
+    SourceError
+        The format is one for delimited text only.
+
+    """
+
+    def __init__(self, form: LogFormat, name: str, without: Collection[str] = ()) -> None:
+        key = form.session if form.session is not None else form.user
+        names = {"session": str(key), "item": form.item, "time": form.time}
+        if form.date is not None or form.only is not None or not form.header:
+            raise SourceError(f"{name}: this --format is for delimited text, not for JSON Lines")
+        if len(set(names.values())) < len(names):
+            raise SourceError(f"{name}: session, item and time must be three different fields")
+        self._name = name
+        self._keep_raw = form.keep_raw
+        self._names = names = {part: names[part] for part in names if part not in without}
+        self._per_second = UNITS_PER_SECOND[form.unit]
+        kinds = {"session": str | int, "item": str | int, "time": float | str}
+        line = msgspec.defstruct(
+            "Line",
+            [(part, kinds[part]) for part in names],
+            namespace={part: value for part, value in ELSEWHERE.items() if part in without},
+            rename=names,
+            gc=False,
+        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line)
+        # Only which fields are there: nothing is made of what else an object may hold.
+        fields = [(part, msgspec.Raw, msgspec.field(default=MISSING)) for part in names]
+        there = msgspec.defstruct("Fields", fields, rename=names, gc=False)
+        self._fields: msgspec.json.Decoder[Any] = msgspec.json.Decoder(there)
+        self.by_user = form.session is None
+
+    def decode(self, lines: Lines) -> Decoded:
+        """Decode a block: each of its lines becomes a click or is rejected."""
+        if lines.fault is None:
+            decoded = self.decode_block(lines)
+            if decoded is not None:
+                return decoded
+        return self.decode_lines(lines)
+
+    def decode_lines(self, lines: Lines) -> Decoded:
+        """Decode a block line by line."""
+        decoding = Decoding(self._keep_raw)
+        for index, line in enumerate(lines.split()):
+            try:
+                if lines.fault is not None:
+                    raise UnusableError(*lines.fault)
+                decoding.click(*self.decode_line(line))
+            except UnusableError as fault:
+                position = {"file": self._name, "line": lines.line + index + 1}
+                decoding.reject(fault, position, *lines.raw(index))
+        return decoding.done()
+
+    def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
+        """Decode one line to session, item and time.
+
+        Raises
+        ------
+        UnusableError
+            The line cannot be used.
+
+        """
+        if not line.strip():
+            raise UnusableError("blank", "the line is blank")
+        try:
+            record = self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            raise self._misfit(line, str(error)) from error
+        except UnicodeDecodeError as error:
+            raise UnusableError("not_utf8", f"the line is not UTF-8: {error.reason}") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UnusableError("bad_json", str(error)) from error
+        session = check_id(record.session, self._names.get("session", ""), "no_session")
+        item = check_id(record.item, self._names["item"], "no_item")
+        time = record.time
+        if isinstance(time, str):
+            if not time.strip(" \t"):
+                raise UnusableError("no_time", f"'{self._names['time']}' is empty")
+            return session, item, check_time(parse_time(time, self._per_second))
+        return session, item, check_time(time / self._per_second)
+
+    def decode_block(self, lines: Lines) -> Decoded | None:
+        """Decode a whole block at once; None where anything about it is odd."""
+        return self.decode_values(lines.split(), int(np.diff(lines.ends, prepend=0).max()))
+
+    def decode_values(self, values: list[bytes], longest: int) -> Decoded | None:
+        """Decode values of at most so many bytes at once; None where anything is odd."""
+        try:
+            # One by one: a decoder of the whole block takes two objects on one line for two lines.
+            records = list(map(self._decoder.decode, values))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        sessions: list[Id] = [record.session for record in records]
+        items: list[Id] = [record.item for record in records]
+        if "" in sessions or "" in items:
+            return None
+        # An id is never longer than its line.
+        if longest > LONGEST_ID and _too_long(sessions + items):
+            return None
+        times = self._times([record.time for record in records])
+        if times is None or not usable_times(times):
+            return None
+        return Decoded(sessions, items, times)
+
+    def _times(self, column: list[float | str]) -> NDArray[np.float64] | None:
+        try:
+            if isinstance(column[0], str):
+                return dates_to_times(pa.array(column, pa.string()))
+            times: NDArray[np.float64] = pa.array(column, pa.float64()).to_numpy()
+        except pa.ArrowException:
+            return None
+        return times / self._per_second
+
+    def _misfit(self, line: bytes, message: str) -> UnusableError:
+        """Say which field of a line of valid JSON does not fit, and how."""
+        try:
+            fields = self._fields.decode(line)
+        except msgspec.ValidationError:
+            return UnusableError("wrong_type", "the line is not a JSON object")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return UnusableError("bad_json", message)
+        for part, name in self._names.items():
+            if bytes(getattr(fields, part)) == b"null":
+                return UnusableError(f"no_{part}", f"there is no '{name}'")
+        return UnusableError("wrong_type", message)
+
+
+def _too_long(ids: list[Id]) -> bool:
+    return any(map(too_long, ids))

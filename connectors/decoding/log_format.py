@@ -1,0 +1,242 @@
+"""How a log names its columns, and presets for the public data sets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ..option_checks import check_fields, check_least
+from ..source import SourceError
+from ..spelling import nearest
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def _parts_columns(delimiter: str) -> bool:
+    """Whether a text can stand between two columns."""
+    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
+
+
+class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a log keeps what a click is made of.
+
+    Parameters
+    ----------
+    session
+        The column with the session's id; None where the log knows only users.
+    user
+        The column with the user's id. It is taken where `session` is None or is not among the
+        log's columns; sessions are then cut by `gap`.
+    item
+        The column with the item's id.
+    time
+        The column with the time: a number in `unit` since 1970, or an ISO 8601 date and time.
+    unit
+        What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``.
+    date
+        A column with the date, where `time` counts only from that day's start (delimited text).
+    only
+        A column and the one value that makes a row a click (delimited text).
+    delimiter
+        What stands between two columns; None: what the header shows.
+    header
+        False where the first line is data; the columns are then named "1", "2", "3" and so on.
+        If all columns are given by such numbers, it is told by the first line.
+    gap
+        Seconds without a click after which a user's session has ended.
+    sort
+        Whether the file is not in time order: read all of it, sort it by time, then serve it.
+        None, where nobody has said it, is as False but for RecBole's files.
+    keep_raw
+        Whether rejected records keep their bytes, as for dead letters.
+
+    """
+
+    session: str | None = "session_id"
+    user: str | None = None
+    item: str = "item_id"
+    time: str = "timestamp"
+    unit: TimeUnit = "s"
+    date: str | None = None
+    only: tuple[str, str] | None = None
+    delimiter: str | None = None
+    header: bool = True
+    gap: float | None = None
+    sort: bool | None = None
+    keep_raw: bool = True
+
+    def __post_init__(self) -> None:
+        """Check types and values."""
+        check_fields(self)
+        check_least("LogFormat", "gap", self.gap, 0)
+        if self.session is None and self.user is None:
+            raise SourceError(
+                "a log needs a session column or a user column: give --session-column"
+            )
+        if self.delimiter is not None and not _parts_columns(self.delimiter):
+            raise SourceError(
+                f"--delimiter {self.delimiter!r}: it is one ASCII character, no quote"
+            )
+
+
+PRESETS: dict[str, LogFormat] = {
+    # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
+    "yoochoose": LogFormat(session="1", time="2", item="3", delimiter=",", header=False, sort=True),
+    # CIKM Cup 2016, train-item-views.csv: milliseconds since the session's start, and the day.
+    "diginetica": LogFormat(
+        session="sessionId",
+        item="itemId",
+        time="timeframe",
+        unit="ms",
+        date="eventdate",
+        delimiter=";",
+        sort=True,
+    ),
+    # events.csv: views, additions to the cart and purchases of visitors; the views are the clicks.
+    "retailrocket": LogFormat(
+        session=None,
+        user="visitorid",
+        item="itemid",
+        time="timestamp",
+        unit="ms",
+        only=("event", "view"),
+        delimiter=",",
+        gap=1800.0,
+        sort=True,
+    ),
+    # Atomic files of RecBole: a header of name:type, tabs, sessions or users, in any order.
+    "recbole": LogFormat(user="user_id", delimiter="\t", gap=1800.0, sort=True),
+}
+"""The published files of public data sets, as they come."""
+
+
+def log_format(
+    preset: str | None = None,
+    *,
+    session_column: str | int | None = None,
+    user_column: str | int | None = None,
+    item_column: str | int | None = None,
+    time_column: str | int | None = None,
+    time_unit: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    gap: float | None = None,
+    sort: bool | None = None,
+    keep_raw: bool | None = None,
+) -> LogFormat:
+    """Make a format of a preset and of options that override it; None overrides nothing.
+
+    A user column without a session column means that sessions are cut by inactivity. A column is
+    a name, or its place, counted from 1.
+
+    Raises
+    ------
+    SourceError
+        An option has no sense; the message names it.
+
+    Examples
+    --------
+    >>> log_format(item_column="sku").item
+    'sku'
+    >>> log_format(user_column="visitor", gap=1800.0).session is None
+    True
+
+    """
+    if preset is not None and preset not in list(PRESETS):
+        raise SourceError(
+            f"--format {preset}: there is no such format{nearest(str(preset), PRESETS)}; "
+            f"there are {', '.join(sorted(PRESETS))}"
+        )
+    base = LogFormat() if preset is None else PRESETS[preset]
+    session = (
+        base.session if session_column is None else _column("--session-column", session_column)
+    )
+    if user_column is not None and session_column is None:
+        session = None
+    if time_unit is not None and time_unit not in list(UNITS_PER_SECOND):
+        raise SourceError(f"--time-unit {time_unit}: it is one of {', '.join(UNITS_PER_SECOND)}")
+    changes = {
+        "user": _column("--user-column", user_column),
+        "item": _column("--item-column", item_column),
+        "time": _column("--time-column", time_column),
+        "unit": time_unit,
+        "delimiter": delimiter,
+        "header": header,
+        "gap": gap,
+        "sort": sort,
+        "keep_raw": keep_raw,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return msgspec.structs.replace(base, session=session, **given)
+
+
+def _column(option: str, given: object) -> str | None:
+    """Return a column in the one form that it has inside: a place as its digits."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
+        raise SourceError(f"{option} {given!r}: a column is a name or its place, counted from 1")
+    return str(given)
+
+
+def find_column(columns: list[str], name: str, option: str, where: str) -> int:
+    """Return the index of a column, given by its name or by its place, counted from 1.
+
+    A header such as ``item_id:token`` is known as ``item_id``. A name goes before a place.
+
+    Raises
+    ------
+    SourceError
+        The log has no such column, or two; the message lists those that it has.
+
+    """
+    found = [at for at, column in enumerate(columns) if column == name]
+    found = found or [at for at, column in enumerate(columns) if column.partition(":")[0] == name]
+    if len(found) > 1:
+        places = " and ".join(str(at + 1) for at in found[:3])
+        raise SourceError(
+            f"{where}: there are {len(found)} columns '{name}', at {places}: give the place of "
+            f"the right one with {option}, or rename the other"
+        )
+    if found:
+        return found[0]
+    if name.isdecimal() and 0 < int(name) <= len(columns):
+        return int(name) - 1
+    listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
+    more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"
+    raise SourceError(
+        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. "
+        f"Name the right one with {option}, or give its place (from 1 on, and of all three "
+        f"columns where the file has no header), or choose a --format"
+    )
+
+
+def find_click(
+    columns: list[str], form: LogFormat, where: str
+) -> tuple[tuple[int, int, int], bool]:
+    """Give the indices of session, item and time, and whether the session is the user.
+
+    Raises
+    ------
+    SourceError
+        The log lacks one of them, one column stands for two of them, or two have its name.
+
+    """
+    by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
+    if by_user:
+        key = find_column(columns, str(form.user), "--user-column", where)
+    else:
+        key = find_column(columns, str(form.session), "--session-column", where)
+    item = find_column(columns, form.item, "--item-column", where)
+    time = find_column(columns, form.time, "--time-column", where)
+    if len({key, item, time}) < 3:
+        raise SourceError(f"{where}: session, item and time must be three different columns")
+    return (key, item, time), by_user
+
+
+def _has(columns: list[str], name: str) -> bool:
+    return any(name in (column, column.partition(":")[0]) for column in columns)

@@ -1,0 +1,214 @@
+"""The bytes of a file, decompressed, as far as they can be read."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import zstandard
+
+from ..source import SourceError
+
+CHUNK = 1 << 20
+"""Bytes given at a time, about."""
+
+SNIFFED = 512
+"""Bytes that the compression is told by."""
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+"""File name endings of compressed text."""
+
+
+class Decompressed:
+    """A file's bytes, decompressed where they are of gzip or zstd, whatever the file's name.
+
+    A damaged file gives every byte that can be decompressed before the damage; `damage` then
+    says what is wrong. Several compressed members, one after the other, are one stream.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    compression
+        ``gzip``, ``zstd`` or None.
+    damage
+        What is wrong, once it was met.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be opened.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: str | None = None
+        self.compression: str | None = None
+        try:
+            self._file = path.open("rb")
+        except IsADirectoryError as error:
+            raise SourceError(f"{path} is a folder: name one log file in it") from error
+        except FileNotFoundError as error:
+            raise SourceError(f"{path}: there is no such file") from error
+        except OSError as error:
+            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+        self.compression = self._find_compression()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the bytes in order, about 1 MiB at a time; to be called once."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            pieces.append(piece)
+            size += len(piece)
+            if size >= CHUNK:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        if size:
+            yield b"".join(pieces)
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, so many at most; to be called in place of `chunks`."""
+        head = b""
+        for piece in self._pieces():
+            head += piece[: size - len(head)]
+            if len(head) == size:
+                break
+        return head
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self.compression is None:
+            yield from self._read(CHUNK)
+            return
+        # Small pieces bound what one call can inflate to: 1,000-fold in gzip, 32,000-fold in zstd.
+        make, size = (_gzip, 1 << 14) if self.compression == "gzip" else (_zstd, 1 << 10)
+        members = _Members(make)
+        taken = 0
+        for raw in self._read(size):
+            try:
+                piece = members.decompress(raw)
+            except (zlib.error, zstandard.ZstdError) as error:
+                self.damage = f"its compressed data are damaged ({error})"
+                yield from self._salvage(make, taken, size)
+                return
+            taken += len(raw)
+            if piece:
+                yield piece
+        if not members.whole:
+            self.damage = "its compressed data are cut short"
+
+    def _find_compression(self) -> str | None:
+        """Return the compression that the first bytes show, or else the name."""
+        named = COMPRESSIONS.get(self.path.suffix.lower())
+        if not self._file.seekable():
+            return named
+        try:
+            start = self._file.read(SNIFFED)
+            self._file.seek(0)
+        except OSError:
+            return named
+        if start.startswith(b"\x1f\x8b"):
+            return "gzip"
+        # An ordinary frame, or one to be skipped.
+        if start.startswith(b"\x28\xb5\x2f\xfd") or start[1:4] == b"\x2a\x4d\x18":
+            return "zstd"
+        return None if named is None or _is_text(start) else named
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        try:
+            while data := self._file.read(size):
+                yield data
+        except OSError as error:
+            self.damage = f"it can be read no further ({error.strerror})"
+
+    def _salvage(self, make: _Make, taken: int, size: int) -> Iterator[bytes]:
+        """Give what the damaged piece still holds.
+
+        A decompressor that fails keeps what it had decompressed in that call to itself. So go
+        through the file once more, and through the piece with the damage byte by byte.
+        """
+        self._file.seek(0)
+        members = _Members(make)
+        while taken > 0:
+            raw = self._file.read(min(size, taken))
+            members.decompress(raw)
+            taken -= len(raw)
+        for byte in self._file.read(size):
+            try:
+                piece = members.decompress(bytes((byte,)))
+            except (zlib.error, zstandard.ZstdError):
+                return
+            if piece:
+                yield piece
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a file starts as text or Parquet, and not as compressed data that are damaged."""
+    if start.startswith(b"PAR1"):
+        return True
+    if not start or b"\0" in start:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Make(Protocol):
+    def __call__(self) -> _Decompressor: ...
+
+
+def _gzip() -> _Decompressor:
+    return zlib.decompressobj(wbits=31)
+
+
+def _zstd() -> _Decompressor:
+    return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+
+
+class _Members:
+    """Compressed members, one after the other, as one stream."""
+
+    def __init__(self, make: _Make) -> None:
+        self._make = make
+        self.whole = True
+        self._member = make()
+
+    def decompress(self, data: bytes) -> bytes:
+        pieces = []
+        while data:
+            if self._member.eof:
+                # Files cut to blocks (tar, tapes) are filled up with zeros.
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                self._member = self._make()
+            self.whole = False
+            pieces.append(self._member.decompress(data))
+            if not self._member.eof:
+                break
+            self.whole = True
+            data = self._member.unused_data
+        return b"".join(pieces)

@@ -1,0 +1,136 @@
+"""A click log as a source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..clicks import Clicks, Position
+from ..decoding.blocks import Decoded, Gathering
+from ..decoding.log_format import LogFormat
+from ..source import REMEDIES, SourceError, check_kind
+from .content import Content, look_into
+from .parquet_reader import ParquetReader
+from .reader import Reader
+from .sorted_reader import SortedReader
+from .text_reader import TextReader
+from .time_order import TimeOrder
+
+OUT_OF_ORDER = "read it with --sort"
+"""What helps where a log is not in the order of time."""
+
+
+class LogSource:
+    r"""A click log: delimited text, JSON Lines or Parquet, told by the file's content.
+
+    Every line but the header becomes a click or a rejected record. `poll` gives exactly as many
+    clicks as asked for until the log ends or 1,000 records in a row had to be rejected.
+
+    Parameters
+    ----------
+    path
+        Delimited text or JSON Lines, plain or compressed with gzip or zstd; or Parquet. The
+        name's ending decides where the content says nothing.
+    form
+        Where the log keeps what a click is made of; by default columns ``session_id``,
+        ``item_id`` and ``timestamp``. What the preset ``recbole`` has is added for its files.
+
+    Attributes
+    ----------
+    gap
+        Seconds without a click that end a session, where the clicks' sessions are users; else
+        None.
+    warnings
+        Sentences on what a person should know, such as where a damaged file ends.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be opened or lacks a column; the message names the remedy.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "clicks.csv"
+    >>> _ = path.write_text("session_id,item_id,timestamp\nanna,shoes,1.5\nanna,,2.5\n")
+    >>> source = LogSource(path)
+    >>> clicks = source.poll(128)
+    >>> clicks.items, clicks.rejected[0].reason, source.poll(128)
+    (['shoes'], 'no_item', None)
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str], form: LogFormat | None = None) -> None:
+        self.path = Path(path)
+        content = look_into(self.path, form if form is not None else LogFormat())
+        self._reader = _open(self.path, content)
+        self._notes = content.notes
+        self._order = None if content.form.sort else TimeOrder(str(path), OUT_OF_ORDER)
+        self._block = Decoded([], [], np.zeros(0))
+        self.gap = content.form.gap if self._reader.by_user else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know, such as where a damaged file ends."""
+        order = self._order.warning if self._order is not None else None
+        return [*self._notes, *([order] if order else []), *self._reader.warnings]
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        """Read on; a log never waits. See `Source.poll`."""
+        gathering = Gathering(limit)
+        while not gathering.full:
+            if self._block.exhausted:
+                block = self._reader.read()
+                if self._order is not None:
+                    self._order.note(block.times) if block else self._order.finish()
+                if block is None:
+                    break
+                self._block = block
+            gathering.take(self._block)
+        if gathering.empty:
+            return None
+        place = self._reader.position(self._block.given)
+        return gathering.clicks({"kind": "log", "name": self.path.name, **place})
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position that an earlier `poll` gave.
+
+        Raises
+        ------
+        SourceError
+            It is one in another source, or the log before the position is not what it was; it
+            may have grown.
+
+        """
+        check_kind(position, "log", f"the log {self.path}")
+        name = position.get("name", self.path.name)
+        place = {key: value for key, value in position.items() if key not in ("kind", "name")}
+        try:
+            self._reader.seek(place)
+        except SourceError as error:
+            if name == self.path.name:
+                raise
+            raise SourceError(
+                f"the snapshot was taken on the log {name}, and {self.path} does not begin as that "
+                f"did: {REMEDIES}"
+            ) from error
+        self._block = Decoded([], [], np.zeros(0))
+
+    def commit(self, position: Position) -> None:
+        """Do nothing: nobody outside keeps a log's position."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+
+def _open(path: Path, content: Content) -> Reader:
+    reader: Reader
+    if content.kind == "parquet":
+        reader = ParquetReader(path, content.form)
+    else:
+        delimiter = content.delimiter if content.kind == "text" else None
+        reader = TextReader(path, content.form, delimiter)
+    return SortedReader(reader, path) if content.form.sort else reader

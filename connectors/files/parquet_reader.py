@@ -1,0 +1,296 @@
+"""Reading a log in Parquet, and resuming it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from ..clicks import Id, Position
+from ..decoding.blocks import Decoded, Decoding
+from ..decoding.log_format import UNITS_PER_SECOND, LogFormat, find_click
+from ..decoding.values import (
+    LONGEST_ID,
+    UnusableError,
+    check_id,
+    check_time,
+    dates_to_times,
+    parse_time,
+    usable_times,
+)
+from ..source import SourceError
+from .decompression import CHUNK
+from .reader import changed
+
+ROWS = 1 << 16
+"""Rows decoded at a time, at most."""
+
+ROWS_BYTES = 32 << 20
+"""Bytes of the rows decoded at a time, about."""
+
+
+class ParquetReader:
+    """Reads a log in Parquet.
+
+    Ids are columns of strings or integers; times are timestamps, dates, numbers or ISO 8601
+    strings. A position is ``{"row": rows before, "size": the file's bytes, "crc": their
+    CRC-32}``: a Parquet file does not grow, so the whole file must be as it was.
+
+    Parameters
+    ----------
+    path
+        The file.
+    form
+        The format.
+
+    Raises
+    ------
+    SourceError
+        The file is not Parquet, lacks a column, or a column has no fitting type.
+
+    """
+
+    def __init__(self, path: Path, form: LogFormat) -> None:
+        self._path = path
+        self.warnings: list[str] = []
+        if form.date is not None or form.only is not None or not form.header:
+            raise SourceError(f"{path}: this --format is for delimited text, not for Parquet")
+        self._keep_raw = form.keep_raw
+        self._per_second = UNITS_PER_SECOND[form.unit]
+        try:
+            self._size, self._crc = _sum(path)
+            self._file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        except FileNotFoundError as error:
+            raise SourceError(f"{path}: there is no such file") from error
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{path} cannot be read as Parquet: {error}") from error
+        columns: list[str] = self._file.schema_arrow.names
+        found, self.by_user = find_click(columns, form, str(path))
+        self._session, self._item, self._time = (columns[index] for index in found)
+        for name in (self._session, self._item):
+            self._check_id_type(name)
+        self._check_time_type()
+        self._row = self._rows = self._skip = 0
+        self._batches: Iterator[Any] = iter(())
+        self._begin(0)
+
+    def read(self) -> Decoded | None:
+        """Give the next block; None at the end."""
+        try:
+            for batch in self._batches:
+                skipped = min(self._skip, len(batch))
+                self._skip -= skipped
+                if len(batch) > skipped:
+                    self._row += self._rows
+                    self._rows = len(batch) - skipped
+                    return self._decode(batch.slice(skipped))
+        except (OSError, pa.ArrowException) as error:
+            self._batches = iter(())
+            self.warnings.append(
+                f"{self._path} ends at row {self._row + self._rows:,} of "
+                f"{self._file.metadata.num_rows:,}: its data are damaged ({error})"
+            )
+        return None
+
+    def position(self, given: int) -> Position:
+        """Give the position after so many rows of the block read last."""
+        return {"row": self._row + given, "size": self._size, "crc": self._crc}
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position, having made sure that the file is the same."""
+        if position.keys() != {"row", "size", "crc"}:
+            raise changed(self._path, "it was read in another way then, or as another kind of file")
+        if (position["size"], position["crc"]) != (self._size, self._crc):
+            raise changed(self._path, "its bytes are not the same")
+        self._begin(int(position["row"]))
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        self._begin(0)
+
+    def digest(self) -> int:
+        """Give the CRC-32 of the whole file."""
+        return self._crc
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _begin(self, row: int) -> None:
+        """Go to a row."""
+        metadata = self._file.metadata
+        groups = range(metadata.num_row_groups)
+        ends = np.cumsum([metadata.row_group(group).num_rows for group in groups], dtype=np.int64)
+        first = int(np.searchsorted(ends, row, side="right"))
+        self._row, self._rows = row, 0
+        self._skip = row - int(ends[first - 1] if first else 0)
+        self._batches = iter(())
+        self.warnings.clear()
+        if first < len(groups):
+            self._batches = self._file.iter_batches(
+                batch_size=self._rows_at_once(),
+                row_groups=list(groups[first:]),
+                columns=[self._session, self._item, self._time],
+                use_threads=False,
+            )
+
+    def _rows_at_once(self) -> int:
+        """Return the number of rows to decode at a time, fewer where they are wide."""
+        metadata = self._file.metadata
+        wanted = {self._session, self._item, self._time}
+        widest = 1
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            columns = [group.column(at) for at in range(group.num_columns)]
+            size = sum(
+                one.total_uncompressed_size for one in columns if one.path_in_schema in wanted
+            )
+            widest = max(widest, size // max(group.num_rows, 1))
+        return max(1, min(ROWS, ROWS_BYTES // widest))
+
+    def _decode(self, batch: Any) -> Decoded:
+        sessions = _plain(batch.column(self._session))
+        items = _plain(batch.column(self._item))
+        times = self._seconds(_plain(batch.column(self._time)))
+        if _usable_ids(sessions) and _usable_ids(items):
+            if pa.types.is_string(times.type):
+                numbers = dates_to_times(times)
+            else:
+                numbers = times.to_numpy(zero_copy_only=False)
+            if numbers is not None and not times.null_count and usable_times(numbers):
+                return Decoded(_values(sessions), _values(items), numbers)
+        return self._decode_rows(sessions, items, times)
+
+    def _decode_rows(self, sessions: Any, items: Any, times: Any) -> Decoded:
+        """Decode row by row; each becomes a click or is rejected."""
+        decoding = Decoding(self._keep_raw)
+        columns = (_careful(sessions), _careful(items), _careful(times))
+        for index, (session, item, time) in enumerate(zip(*columns, strict=True)):
+            try:
+                decoding.click(
+                    _read_id(session, self._session, "no_session"),
+                    _read_id(item, self._item, "no_item"),
+                    check_time(self._time_of(_text(time, self._time, "no_time"))),
+                )
+            except UnusableError as fault:
+                position = {"file": str(self._path), "line": self._row + index + 1}
+                raw = msgspec.json.encode([_shown(value) for value in (session, item, time)])
+                decoding.reject(fault, position, raw)
+        return decoding.done()
+
+    def _time_of(self, value: Any) -> float:
+        return parse_time(value, self._per_second) if isinstance(value, str) else float(value)
+
+    def _seconds(self, column: Any) -> Any:
+        """Give a column of times in epoch seconds, strings as they are."""
+        kind = column.type
+        if pa.types.is_string(kind):
+            return column
+        per_second = self._per_second
+        if pa.types.is_date(kind):
+            column = pc.cast(column, pa.timestamp("s"))
+            per_second = 1.0
+        elif pa.types.is_timestamp(kind):
+            per_second = UNITS_PER_SECOND[kind.unit]
+        if pa.types.is_timestamp(column.type):
+            column = pc.cast(column, pa.int64())
+        return pc.divide(pc.cast(column, pa.float64(), safe=False), per_second)
+
+    def _check_id_type(self, name: str) -> None:
+        kind = _value_type(self._file.schema_arrow.field(name).type)
+        if not (_is_text(kind) or pa.types.is_integer(kind)):
+            raise SourceError(
+                f"{self._path}: column '{name}' holds {kind}; an id is a string or an integer: "
+                f"write the column anew as one of these"
+            )
+
+    def _check_time_type(self) -> None:
+        kind = _value_type(self._file.schema_arrow.field(self._time).type)
+        fits = (
+            _is_text(kind)
+            or pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_timestamp(kind)
+            or pa.types.is_date(kind)
+        )
+        if not fits:
+            raise SourceError(
+                f"{self._path}: column '{self._time}' holds {kind}; a time is a timestamp, a date, "
+                f"a number or a string: name another column with --time-column"
+            )
+
+
+def _sum(path: Path) -> tuple[int, int]:
+    """Give a file's size and CRC-32."""
+    size = crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+    return size, crc
+
+
+def _value_type(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _plain(column: Any) -> Any:
+    """Give a column without dictionary, its text as plain strings."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return pc.cast(column, pa.string()) if pa.types.is_large_string(column.type) else column
+
+
+def _usable_ids(column: Any) -> bool:
+    if column.null_count:
+        return False
+    if not pa.types.is_string(column.type):
+        return True
+    lengths = pc.min_max(pc.binary_length(column))
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return bool(lengths["min"].as_py() > 0 and lengths["max"].as_py() <= LONGEST_ID)
+
+
+def _values(column: Any) -> list[Id]:
+    values: list[Id] = column.to_numpy(zero_copy_only=False).tolist()
+    return values
+
+
+def _careful(column: Any) -> list[Any]:
+    """Give a column's values, text as bytes: it may not be UTF-8."""
+    if pa.types.is_string(column.type):
+        column = pc.cast(column, pa.binary())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _read_id(value: Any, name: str, missing: str) -> Id:
+    return check_id(_text(value, name, missing), name, missing)
+
+
+def _text(value: Any, name: str, missing: str) -> Any:
+    if value is None or value == b"":
+        raise UnusableError(missing, f"'{name}' is empty")
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise UnusableError("not_utf8", f"'{name}' is not UTF-8: {error.reason}") from error
+
+
+def _shown(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

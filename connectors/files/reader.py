@@ -1,0 +1,60 @@
+"""What a log's kind of file must give so that a source can be made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ..clicks import Position
+from ..decoding.blocks import Decoded
+from ..source import REMEDIES, SourceError
+
+
+class Reader(Protocol):
+    """A log's records in file order, by the block.
+
+    Attributes
+    ----------
+    by_user
+        Whether the clicks' sessions are users, to be cut by inactivity.
+    warnings
+        Sentences on what a person should know: damage found so far.
+
+    """
+
+    by_user: bool
+
+    @property
+    def warnings(self) -> list[str]:  # noqa: D102
+        ...
+
+    def read(self) -> Decoded | None:
+        """Give the next block, never an empty one; None at the end."""
+        ...
+
+    def position(self, given: int) -> Position:
+        """Give the position after so many records of the block read last."""
+        ...
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position; a SourceError says that the log has changed since."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        ...
+
+    def digest(self) -> int:
+        """Give a CRC-32 of everything, once all was read."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def changed(path: Path, what: str) -> SourceError:
+    """Make the error for a log that is not what it was at the snapshot."""
+    return SourceError(
+        f"{path} has changed since the snapshot: {what}. Give back the log as it was, or {REMEDIES}"
+    )

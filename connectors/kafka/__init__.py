@@ -1,0 +1,3 @@
+"""Kafka topics as sources and sinks."""
+
+from __future__ import annotations

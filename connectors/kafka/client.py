@@ -1,0 +1,287 @@
+"""Connecting to a Kafka, and why that failed."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import (
+    AuthorizationError,
+    CorruptRecordError,
+    KafkaConfigurationError,
+    KafkaConnectionError,
+    KafkaError,
+    RetriableError,
+    SaslAuthenticationFailedError,
+    UnsupportedCodecError,
+)
+from kafka.future import Future
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
+from ..source import SourceError
+
+DEFAULTS: dict[str, Any] = {
+    # A broker that is back is found within a second, not half a minute.
+    "reconnect_backoff_max_ms": 1000,
+    "bootstrap_timeout_ms": 20_000,
+    "client_id": "nextclick",
+    # Topics are made by people and by --make-topic, never by a name mistyped.
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+
+CAUSES: dict[str, str] = {
+    "SaslAuthenticationFailed": (
+        "the user name or the password is wrong: check sasl.username and sasl.password in [kafka]"
+    ),
+    "UnsupportedSaslMechanism": (
+        "the broker does not know this SASL mechanism: set sasl.mechanism in [kafka] to one of its"
+    ),
+    "IllegalSaslState": (
+        "the broker asks for no user at this port: set security.protocol in [kafka] to SSL or "
+        "PLAINTEXT, or name its port for SASL"
+    ),
+    "(Hostname|IP address) mismatch": (
+        "the broker's certificate is for another host: name the broker as its certificate does"
+    ),
+    "certificate has expired": "the broker's certificate has expired: it needs a new one",
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the broker's certificate is not signed by an authority that is trusted here: name the "
+        "authority's file with ssl.cafile in [kafka]"
+    ),
+    "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA": (
+        "the broker does not accept this client's certificate: name one that it trusts with "
+        "ssl.certfile and ssl.keyfile in [kafka]"
+    ),
+    "WRONG_VERSION_NUMBER|UNEXPECTED_EOF|RECORD_LAYER|has been closed \\(EOF\\)": (
+        "the broker does not speak TLS at this port: set security.protocol in [kafka] to "
+        "PLAINTEXT or SASL_PLAINTEXT, or name its port for TLS"
+    ),
+    # The first bytes of a TLS alert, read as a length.
+    "Invalid frame length: 352": (
+        "the broker speaks TLS at this port: set security.protocol in [kafka] to SSL or SASL_SSL"
+    ),
+    "DNS Resolution": "the host is not known: check its name in the address",
+    "ECONNREFUSED": (
+        "nothing listens there: start the broker, or check host and port in the address"
+    ),
+    "socket disconnected": (
+        "the broker closes the connection: check security.protocol in [kafka], it may want TLS "
+        "(SSL) or a user (SASL_SSL); for a user, check sasl.username and sasl.password in [kafka]"
+    ),
+    "timed out|Timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH": (
+        "it does not answer: check host and port in the address, and firewalls between"
+    ),
+}
+"""What kafka-python writes into its log, and what it means; the first that fits is taken."""
+
+
+NOT_REACHED = re.compile(r"Not reached, as (?P<kind>named|advertised): (?P<place>\S+)")
+"""What is written into the log where a broker has never been reached at an address."""
+
+ADVERTISED = tuple(
+    CAUSES[pattern]
+    for pattern in CAUSES
+    if re.search("mismatch|DNS|ECONNREFUSED|timed out", pattern)
+)
+"""Causes that lie in the address which a broker names, where it is not the one that was given."""
+
+
+def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: Any) -> Any:
+    """Make one of kafka-python's clients, of those of the settings that it knows.
+
+    Parameters
+    ----------
+    kind
+        `KafkaConsumer`, `KafkaProducer` or `KafkaAdminClient`.
+    servers
+        Where the brokers are.
+    settings
+        What `client_settings` gave.
+    more
+        Settings that come before those.
+
+    Raises
+    ------
+    SourceError
+        No broker is reached; the message names the cause and the remedy.
+
+    """
+    chosen = {**DEFAULTS, **settings, **more}
+    given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
+    clients = _Clients()
+    with explained(servers):
+        try:
+            return kind(bootstrap_servers=servers, kafka_client=clients, **given)
+        except BaseException:
+            # A client that is not made whole leaves its thread behind.
+            for one in clients.made:
+                one.close()
+            raise
+
+
+def topic_id(consumer: Any, topic: str) -> str | None:
+    """Return the id that the brokers gave a topic, as the consumer's metadata has it.
+
+    Parameters
+    ----------
+    consumer
+        One that `connect` has made.
+    topic
+        The topic's name.
+
+    Returns
+    -------
+    str or None
+        A topic that is deleted and made anew has another one. None where the brokers give none:
+        those before Kafka 2.8, and some that only speak Kafka's protocol.
+
+    """
+    for client in consumer.config["kafka_client"].made:
+        find = getattr(client.cluster, "topic_id", None)
+        found = find(topic) if find is not None else None
+        if found is not None and found.int:
+            return str(found)
+    return None
+
+
+class _Clients:
+    """Makes the connections of one of kafka-python's clients, and keeps them at hand."""
+
+    def __init__(self) -> None:
+        self.made: list[KafkaNetClient] = []
+
+    def __call__(self, **configs: Any) -> KafkaNetClient:
+        self.made.append(_Client(**configs))
+        return self.made[-1]
+
+
+class _Client(KafkaNetClient):  # type: ignore[misc]
+    """A client whose failures kafka-python 3.0's producer gets over.
+
+    After an error from `await_ready` it forgets the request of a transaction that it was about to
+    send, and waits for its answer for ever; after False it tries again. A request of a transaction
+    that a broker has not answered in time ends the producer for good, unless that looks like a
+    connection that was lost.
+    """
+
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net, _Manager(net, **configs), **configs)
+
+    def send(self, node_id: Any, request: Any, **more: Any) -> Future:
+        """Send a request; whatever may pass fails it as a lost connection does."""
+        answered = Future()
+
+        def fail(error: BaseException) -> None:
+            passing = isinstance(error, RetriableError)
+            answered.failure(KafkaConnectionError(str(error)) if passing else error)
+
+        sent = super().send(node_id, request, **more)
+        sent.add_callback(answered.success)
+        sent.add_errback(fail)
+        return answered
+
+    def await_ready(self, *arguments: Any, **more: Any) -> bool:
+        """Say whether a node can be sent to."""
+        try:
+            return bool(super().await_ready(*arguments, **more))
+        except KafkaError:
+            return False
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Connections, with a word in the log on which of the brokers' own addresses fail."""
+
+    async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
+        await super()._connect(node, conn, **more)
+        place = f"{node.host}:{node.port}"
+        if not conn.closed:
+            _REACHED.add(place)
+        elif not self.closed and place not in _REACHED:
+            kind = "named" if self.cluster.is_bootstrap(node.node_id) else "advertised"
+            logging.getLogger("kafka").warning("Not reached, as %s: %s", kind, place)
+
+
+_REACHED: set[str] = set()
+"""Places where this process has reached a broker."""
+
+
+@contextmanager
+def explained(servers: list[str]) -> Iterator[None]:
+    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause."""
+    with KafkaLog() as log:
+        try:
+            yield
+        except KafkaConfigurationError as error:
+            what = str(error).removeprefix(f"{type(error).__name__}: ")
+            raise SourceError(f"[kafka]: these settings do not go together: {what}") from error
+        except (KafkaError, OSError, ValueError, AssertionError) as error:
+            cause = log.cause(f"{type(error).__name__}: {error}")
+            raise SourceError(f"Kafka at {', '.join(servers)}: {cause}") from error
+
+
+def unreadable(where: str, error: Exception) -> SourceError:
+    """Say why a topic cannot be read on, and what helps."""
+    if isinstance(error, UnsupportedCodecError):
+        reason = f"{error}: install lz4, python-snappy or zstandard"
+    elif isinstance(error, CorruptRecordError):
+        reason = f"{error}: disk or network has damaged it; restore it from another replica"
+    elif isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
+        reason = f"{error}: this user may not read the topic; see [kafka] and the brokers' ACLs"
+    else:
+        reason = f"{type(error).__name__}: {error}; run again, the last snapshot is the place"
+    return SourceError(f"{where}: {reason}")
+
+
+class KafkaLog(logging.Handler):
+    """Keeps what kafka-python writes into its log, since causes stand only there.
+
+    While it is entered, nothing of that log goes to standard error, unless the process has set
+    up a log of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._messages: collections.deque[str] = collections.deque(maxlen=100)
+
+    def __enter__(self) -> KafkaLog:
+        """Begin to listen."""
+        logging.getLogger("kafka").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Listen no more."""
+        logging.getLogger("kafka").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self._messages.append(record.getMessage())
+
+    def clear(self) -> None:
+        """Forget what was written."""
+        self._messages.clear()
+
+    def cause(self, otherwise: str) -> str:
+        """Say why a broker was not reached; `otherwise` where the log does not tell."""
+        written = [*self._messages, otherwise]
+        sentence = otherwise
+        for pattern, known in CAUSES.items():
+            if any(re.search(pattern, message) for message in written):
+                sentence = known
+                break
+        places = [match for message in written if (match := NOT_REACHED.search(message))]
+        advertised = [match["place"] for match in places if match["kind"] == "advertised"]
+        if not advertised or len(advertised) < len(places) or sentence not in ADVERTISED:
+            return sentence
+        what = sentence.partition(":")[0]
+        return (
+            f"a broker answers there and names {advertised[-1]} as its own address, which cannot "
+            f"be reached from here ({what}): set advertised.listeners of the broker to one that can"
+        )

@@ -1,0 +1,221 @@
+"""Offsets: committed to a group of consumers, and replaced where their records are gone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from ..source import BEGIN_FROM, SourceError
+from .client import connect
+from .record_batches import DamagedBatchError
+from .settings import KafkaAddress
+
+CONNECTING_MS, COMMITTING_MS = 5000, 3000
+
+
+class GroupOffsets:
+    """Commits offsets of a topic to a group; nothing here depends on them.
+
+    The last offsets that were set are what counts: what was not committed before is left out.
+
+    Parameters
+    ----------
+    address
+        The topic.
+    settings
+        Those of the consumer.
+    group
+        The group's name.
+
+    Attributes
+    ----------
+    note
+        Why the last commit failed; None where it did not.
+
+    """
+
+    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any], group: str) -> None:
+        self._address = address
+        self._settings = {**settings, "bootstrap_timeout_ms": CONNECTING_MS}
+        self._group = group
+        self._due: deque[dict[int, int]] = deque(maxlen=1)
+        self._consumer: Any = None
+        self.note: str | None = None
+
+    def set(self, offsets: dict[int, int]) -> None:
+        """Have offsets committed by the next `send`, which another thread may call."""
+        self._due.append(offsets)
+
+    def send(self) -> None:
+        """Commit what is due, and wait for it."""
+        if not self._due:
+            return
+        offsets = self._due.pop()
+        try:
+            if self._consumer is None:
+                self._consumer = connect(
+                    KafkaConsumer,
+                    self._address.servers,
+                    self._settings,
+                    group_id=self._group,
+                    enable_auto_commit=False,
+                )
+            self._consumer.commit(
+                {
+                    TopicPartition(self._address.topic, number): OffsetAndMetadata(offset, "", -1)
+                    for number, offset in offsets.items()
+                },
+                timeout_ms=COMMITTING_MS,
+            )
+            self.note = None
+        except (KafkaError, SourceError) as error:
+            self.note = (
+                f"{self._address}: offsets could not be committed to the group {self._group!r}: "
+                f"{error}; snapshots do not need them"
+            )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+
+
+Missing = Literal["earliest", "latest"]
+"""Where to go on."""
+
+
+class TopicGoneError(SourceError):
+    """The topic that was read is no longer there: what was read of it cannot be read again."""
+
+
+class MissingOffsets:
+    """Chooses where to go on in a partition, if at all.
+
+    Parameters
+    ----------
+    address
+        The topic.
+    policy
+        Where to go on; None: nowhere, that is an error.
+
+    Attributes
+    ----------
+    notes
+        What a person should know, by partition; of the topic as a whole under -1.
+
+    """
+
+    def __init__(self, address: KafkaAddress, policy: Missing | None) -> None:
+        self._address = address
+        self._policy = policy
+        self.notes: dict[int, str] = {}
+        self._damages: dict[int, int] = {}
+
+    def instead(self, number: int, offset: int, begin: int, end: int) -> int:
+        """Return the offset to go on at in a partition that holds others than the one wanted.
+
+        Parameters
+        ----------
+        number
+            The partition.
+        offset
+            The one wanted.
+        begin, end
+            The oldest offset that is there, and the one after the newest.
+
+        Raises
+        ------
+        SourceError
+            There is no policy; the message names the remedy.
+
+        """
+        lost = (
+            f"{self._address}: partition {number} holds offsets {begin} to {end}, and not "
+            f"{offset}, where reading was to go on: "
+        )
+        why = (
+            "records have been deleted there (see retention.ms)"
+            if offset < begin
+            else "the topic was made anew, or its brokers have lost records"
+        )
+        if self._policy is None:
+            raise SourceError(
+                f"{lost}{why}. To go on without them give --on-missing-offsets earliest (what is "
+                f"left) or latest (what comes), or start anew with --fresh"
+            )
+        chosen = begin if self._policy == "earliest" else end
+        self.notes[number] = f"{lost}{why}; it went on at {chosen}"
+        return chosen
+
+    def made_anew(
+        self,
+        then: str,
+        now: str,
+        begins: Mapping[int, int],
+        ends: Mapping[int, int],
+    ) -> dict[int, int]:
+        """Return the offsets to go on at in a topic that has another id than the one read.
+
+        Parameters
+        ----------
+        then, now
+            The id of the topic that was read, and that of the topic of this name.
+        begins, ends
+            For each of its partitions the oldest offset, and the one after the newest.
+
+        Raises
+        ------
+        TopicGoneError
+            There is no policy; the message names the remedies.
+
+        """
+        told = (
+            f"{self._address}: the topic was made anew, or is that of other brokers: it has the id "
+            f"{now}, and the one that was read had {then}"
+        )
+        if self._policy is None:
+            raise TopicGoneError(
+                f"{told}. To go on with the new one give --on-missing-offsets earliest (from its "
+                f"beginning) or latest (what comes), {BEGIN_FROM}"
+            )
+        where = "from its beginning" if self._policy == "earliest" else "from its end"
+        self.notes = {-1: f"{told}; the new one is read {where}"}
+        return dict(begins if self._policy == "earliest" else ends)
+
+    def damaged(self, damage: DamagedBatchError, end: int) -> int:
+        """Return the offset to go on at in a partition with records that cannot be read.
+
+        Parameters
+        ----------
+        damage
+            Which they are.
+        end
+            The offset after the partition's newest record.
+
+        Raises
+        ------
+        SourceError
+            There is no policy; the message names the remedies.
+
+        """
+        number, after = damage.partition, damage.after(end)
+        told = (
+            f"{self._address}: partition {number}: the records from offset {damage.offset} to "
+            f"{after - 1} cannot be read, disk or network has damaged them: {damage.why}"
+        )
+        if self._policy is None:
+            raise SourceError(
+                f"{told}. All before it was taken. Restore the partition from another replica, or "
+                f"leave these records out with --on-missing-offsets earliest (on with the batch "
+                f"after them) or latest (on with what comes)"
+            )
+        chosen = after if self._policy == "earliest" else max(end, after)
+        self._damages[number] = self._damages.get(number, 0) + 1
+        times = f" (such place {self._damages[number]:,})" if self._damages[number] > 1 else ""
+        self.notes[number] = f"{told}{times}; it went on at {chosen}"
+        return chosen

@@ -1,0 +1,261 @@
+"""How a Kafka is named and set up: addresses, and the settings of its clients."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.codec import has_lz4, has_snappy
+
+from ..option_checks import check_type
+from ..source import SourceError
+from ..spelling import nearest
+
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "AWS_MSK_IAM")
+CHOICES = {
+    "security_protocol": PROTOCOLS,
+    "sasl_mechanism": MECHANISMS,
+    "compression_type": ("none", "gzip", "snappy", "lz4", "zstd"),
+    "client_dns_lookup": ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"),
+}
+"""The values of settings that know only some."""
+
+LARGEST = 2**31 - 1
+AT_MOST = {"max_in_flight_requests_per_connection": 5}
+MAY_BE_ZERO = {
+    *("batch_size", "linger_ms", "fetch_min_bytes", "fetch_max_wait_ms"),
+    *("reconnect_backoff_ms", "reconnect_backoff_max_ms", "retry_backoff_ms", "max_block_ms"),
+}
+"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can say."""
+
+LIBRARIES = {"snappy": (has_snappy, "python-snappy"), "lz4": (has_lz4, "lz4")}
+"""Codecs that a package must be there for."""
+
+KNOWN: dict[str, Any] = {
+    **KafkaAdminClient.DEFAULT_CONFIG,
+    **KafkaProducer.DEFAULT_CONFIG,
+    **KafkaConsumer.DEFAULT_CONFIG,
+}
+"""Every setting that kafka-python's clients know, and its default."""
+
+OURS = {
+    "bootstrap_servers": "name the brokers in the address, kafka://host:port/topic",
+    "group_id": "name the group with --group",
+    "group_instance_id": "nextclick is no member of a group; it assigns partitions itself",
+    "enable_auto_commit": "nextclick commits only after a snapshot is durable",
+    "auto_offset_reset": "positions are in the snapshot; see --on-missing-offsets",
+    "isolation_level": "nextclick always reads committed records only",
+    "enable_idempotence": "nextclick's producers are always idempotent",
+    "acks": "nextclick's producers always wait for all replicas",
+    "transactional_id": "give --exactly-once",
+}
+"""Settings that a user may not set, and what to do instead."""
+
+OTHER_NAMES = {
+    "sasl_username": "sasl_plain_username",
+    "sasl_password": "sasl_plain_password",
+    "sasl_mechanisms": "sasl_mechanism",
+    "ssl_ca_location": "ssl_cafile",
+    "ssl_truststore_location": "ssl_cafile",
+    "ssl_certificate_location": "ssl_certfile",
+    "ssl_key_location": "ssl_keyfile",
+    "ssl_key_password": "ssl_password",
+    "fetch_wait_max_ms": "fetch_max_wait_ms",
+}
+"""What other clients call a setting, and what kafka-python does."""
+
+SECRETS = {"sasl_plain_password", "ssl_password", "proxy_url", "socks5_proxy"}
+WHOLE_NUMBERS = {"receive_buffer_bytes", "send_buffer_bytes"}
+NOT_IN_A_FILE = {
+    *("key_serializer", "value_serializer", "key_deserializer", "value_deserializer"),
+    *("ssl_context", "sasl_oauth_token_provider", "api_version", "consumer_timeout_ms"),
+}
+PROXIES = {"proxy_url", "socks5_proxy"}
+FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
+
+_SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}")
+
+
+class _Address(NamedTuple):
+    servers: list[str]
+    topic: str
+
+
+class KafkaAddress(_Address):
+    """A topic, and the brokers to ask for it.
+
+    Parameters
+    ----------
+    servers
+        Where brokers listen, each ``host:port``.
+    topic
+        The topic's name.
+
+    Raises
+    ------
+    SourceError
+        They cannot be such.
+
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, servers: list[str], topic: str) -> KafkaAddress:
+        """Check both."""
+        servers = check_type("KafkaAddress", "servers", servers, list[str])
+        address = super().__new__(cls, servers, check_type("KafkaAddress", "topic", topic, str))
+        if not servers or not all(map(_SERVER.fullmatch, servers)):
+            raise SourceError(f"{address}: a Kafka address looks like kafka://host:port/topic")
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", topic) or topic in (".", ".."):
+            raise SourceError(
+                f"{address}: {topic!r} is no name of a topic; the address looks like "
+                f"kafka://host:port/topic"
+            )
+        return address
+
+    def __str__(self) -> str:
+        """Give it as it is typed."""
+        return f"kafka://{','.join(self.servers)}/{self.topic}"
+
+
+def parse_address(spec: str) -> KafkaAddress:
+    """Read an address such as ``kafka://host:port,host:port/topic``; the port is 9092 by default.
+
+    Raises
+    ------
+    SourceError
+        It is no such address.
+
+    Examples
+    --------
+    >>> parse_address("kafka://localhost:9092,[::1]:9093/clicks")
+    KafkaAddress(servers=['localhost:9092', '[::1]:9093'], topic='clicks')
+
+    """
+    hosts, _, topic = spec.removeprefix("kafka://").partition("/")
+    if "@" in hosts:
+        # The message does not repeat what may be a password.
+        raise SourceError(
+            "a Kafka address holds no user and no password: set sasl.username and sasl.password "
+            "in [kafka] of the configuration, for instance to 'env:KAFKA_PASSWORD'"
+        )
+    servers = [server if _has_port(server) else f"{server}:9092" for server in hosts.split(",")]
+    if not spec.startswith("kafka://"):
+        raise SourceError(f"{spec}: a Kafka address looks like kafka://host:port/topic")
+    return KafkaAddress(servers, topic)
+
+
+def _has_port(server: str) -> bool:
+    return ":" in server.rpartition("]")[2]
+
+
+def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the settings for kafka-python's clients from a ``[kafka]`` table.
+
+    Names are Kafka's own (``security.protocol``) or kafka-python's (``security_protocol``). A
+    text ``env:NAME`` stands for the value of an environment variable.
+
+    Raises
+    ------
+    SourceError
+        A setting is unknown, wrong, or not for a user to set.
+
+    Examples
+    --------
+    >>> client_settings({"security.protocol": "SSL", "fetch": {"min.bytes": 1000}})
+    {'security_protocol': 'SSL', 'fetch_min_bytes': 1000}
+
+    """
+    settings: dict[str, Any] = {}
+    for name, value in _flat(table):
+        key = _key(name)
+        if key in OURS:
+            raise SourceError(f"[kafka] {name}: {OURS[key]}")
+        if key not in KNOWN:
+            close = nearest(key, KNOWN).replace("_", ".")
+            raise SourceError(f"[kafka] {name}: there is no such setting{close}")
+        if key in settings:
+            raise SourceError(f"[kafka] {name}: it is set twice, under two names")
+        settings[key] = _value(name, key, value)
+    protocol = settings.get("security_protocol", "PLAINTEXT")
+    if protocol.startswith("SASL") and "sasl_mechanism" not in settings:
+        raise SourceError(
+            f"[kafka] security.protocol = {protocol!r} needs sasl.mechanism as well: one of "
+            f"{', '.join(MECHANISMS)}"
+        )
+    return settings
+
+
+def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a ``[kafka]`` table as it may be shown: without secrets.
+
+    Examples
+    --------
+    >>> public_settings({"sasl.username": "anna", "sasl.password": "12345"})
+    {'sasl.username': 'anna', 'sasl.password': '***'}
+
+    """
+    return {
+        name: "***" if _key(name) in SECRETS and not str(value).startswith("env:") else value
+        for name, value in _flat(table)
+    }
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each setting with its whole name: TOML takes a dotted name for a table in a table."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _key(name: str) -> str:
+    key = name.replace(".", "_")
+    return OTHER_NAMES.get(key, key)
+
+
+def _value(name: str, key: str, value: Any) -> Any:
+    """Check a setting's value; one from the environment is a text that may stand for a number."""
+    default = KNOWN[key]
+    if key in NOT_IN_A_FILE or not isinstance(default, int | float | str | None):
+        raise SourceError(f"[kafka] {name}: it cannot be set in a configuration")
+    kind = int if key in WHOLE_NUMBERS else str if default is None else type(default)
+    if isinstance(value, str) and value.startswith("env:"):
+        variable = value.removeprefix("env:")
+        if variable not in os.environ:
+            raise SourceError(
+                f"[kafka] {name}: the environment variable {variable} is not set: export it"
+            )
+        value = os.environ[variable]
+        if kind is int and value.isdecimal():
+            value = int(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        raise SourceError(f"[kafka] {name}: it must be {words[kind]}")
+    if isinstance(value, int | float) and kind is not bool:
+        least, most = int(key not in MAY_BE_ZERO), AT_MOST.get(key, LARGEST)
+        if not least <= value <= most:
+            raise SourceError(f"[kafka] {name}: {value} is not between {least} and {most:,}")
+    if key in CHOICES and value not in CHOICES[key]:
+        close = nearest(str(value), CHOICES[key])
+        raise SourceError(
+            f"[kafka] {name}: {value!r} is not one of {', '.join(CHOICES[key])}{close}"
+        )
+    if key in PROXIES and not str(value).startswith(("http://", "socks5://", "socks5h://")):
+        # The message does not repeat what may hold a password.
+        raise SourceError(f"[kafka] {name}: write http://host:port or socks5://host:port")
+    if key == "compression_type":
+        there, package = LIBRARIES.get(str(value), (lambda: True, ""))
+        if not there():
+            raise SourceError(f"[kafka] {name}: {value!r} needs the package {package}: install it")
+        return None if value == "none" else value
+    if key in FILES and not os.access(str(value), os.R_OK):
+        raise SourceError(f"[kafka] {name}: {value} is no file that can be read")
+    return value

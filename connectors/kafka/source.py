@@ -1,0 +1,305 @@
+"""A Kafka topic as a source of clicks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from ..clicks import Clicks, Position
+from ..decoding.blocks import Decoded, Gathering
+from ..decoding.log_format import LogFormat
+from ..option_checks import check_least, check_type
+from ..source import SourceError, check_kind, other_source
+from .lag import Lag
+from .merge import Merged
+from .offsets import Missing
+from .record_decoder import RecordDecoder
+from .settings import KafkaAddress
+from .topic_reader import TopicReader
+
+
+class KafkaSource:
+    """A topic, its partitions merged by time.
+
+    A position is ``{"kind": "topic", "topic": its name, "id": its id, "partitions": {"0": next
+    offset, ...}}``, of what `poll` has given; without ``id`` where the brokers give topics none.
+    Records of aborted transactions are never read.
+
+    Parameters
+    ----------
+    address
+        The brokers and the topic; see `parse_address`.
+    form
+        The fields' names.
+    settings
+        Those of kafka-python's consumer; see `client_settings`.
+    partitions
+        Only these; by default all, also those that the topic gains.
+    until_end
+        End where the partitions ended when the source was opened.
+    session_from
+        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+    time_from
+        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+    idle
+        Seconds that a click of a live topic waits for earlier clicks of other partitions.
+    on_missing_offsets
+        Where to go on if the records at the position are gone or cannot be read, and in a topic
+        that was made anew; None: that is an error.
+    start
+        Where to begin without a position.
+    group
+        The group that offsets are committed to, for others to see.
+
+    Raises
+    ------
+    SourceError
+        No broker is reached, or there is no such topic; the message names the remedy.
+
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        form: LogFormat | None = None,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        partitions: Iterable[int] | None = None,
+        until_end: bool = False,
+        session_from: Literal["field", "key"] = "field",
+        time_from: Literal["field", "record"] = "field",
+        idle: float = 0.2,
+        on_missing_offsets: Missing | None = None,
+        start: Missing = "earliest",
+        group: str = "nextclick",
+    ) -> None:
+        if not isinstance(address, KafkaAddress):
+            raise SourceError(f"KafkaSource: address is {address!r}: give a KafkaAddress")
+        given: dict[str, tuple[Any, Any]] = {
+            "form": (form, LogFormat | None),
+            "session_from": (session_from, Literal["field", "key"]),
+            "time_from": (time_from, Literal["field", "record"]),
+            "until_end": (until_end, bool),
+            "idle": (idle, float),
+            "on_missing_offsets": (on_missing_offsets, Missing | None),
+            "start": (start, Missing),
+            "group": (group, str),
+        }
+        for name, (value, kind) in given.items():
+            check_type("KafkaSource", name, value, kind)
+        check_least("KafkaSource", "idle", idle, 0)
+        if partitions is not None:
+            partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
+        form = form if form is not None else LogFormat()
+        self._topic = address.topic
+        decoder = RecordDecoder(form, address.topic, session_from, time_from)
+        self.gap = form.gap if decoder.by_user else None
+        self._reader = TopicReader(
+            address,
+            settings or {},
+            decoder,
+            partitions=partitions,
+            idle=idle,
+            until_end=until_end,
+            on_missing=on_missing_offsets,
+            start=start,
+            group=group,
+        )
+        self._begun = False
+        self._next: dict[int, int] = {}
+        self._identity = self._reader.identity
+        self._generation = 0
+        self._block: _Block | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know, such as that the brokers were away."""
+        return self._reader.notes
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        """Give the clicks that are there, having waited for the first one up to `wait` seconds.
+
+        See `Source.poll`.
+
+        Raises
+        ------
+        SourceError
+            The topic cannot be read on.
+
+        """
+        if not self._begun:
+            self._begin({})
+        gathering, places = Gathering(limit), []
+        deadline = time.monotonic() + wait
+        ended = False
+        while True:
+            if self._block is not None:
+                places += self._block.give(gathering, self._next)
+                if self._block.exhausted:
+                    self._block = None
+            if gathering.full:
+                break
+            patience = deadline - time.monotonic() if gathering.empty else 0.0
+            merged, ended = self._merged(patience, gathering.empty)
+            if merged is None:
+                break
+            self._block = _Block(merged)
+        if gathering.empty and ended:
+            return None
+        clicks = gathering.clicks(self._position())
+        clicks.places = places
+        return clicks
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position that an earlier `poll` gave.
+
+        Raises
+        ------
+        SourceError
+            It is one in another source, or its offsets are no longer there.
+
+        """
+        if self._begun:
+            raise SourceError("a topic can be read from another position only before it is polled")
+        here = f"the topic {self._topic!r}"
+        check_kind(position, "topic", here)
+        if position.get("topic", self._topic) != self._topic:
+            raise other_source(position, here)
+        offsets = {int(number): at for number, at in position.get("partitions", {}).items()}
+        self._begin(offsets, position.get("id"))
+
+    def commit(self, position: Position) -> None:
+        """Commit a position's offsets to the group, where tools that show the lag look."""
+        with self._reader.changed:
+            same = position.get("id") in (None, self._reader.identity)
+        if position.get("partitions") and same:
+            self._reader.commit({int(n): at for n, at in position["partitions"].items()})
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._reader.close()
+
+    def lag(self) -> list[Lag]:
+        """Return how far each partition's given records lie behind its end; [] before the start."""
+        reader = self._reader
+        with reader.changed:
+            self._follow()
+            now = time.monotonic()
+            return [
+                reader.ends.lag(number, self._offset(number), now)
+                for number in sorted(reader.partitions)
+                if number in reader.first
+            ]
+
+    def out_of_order(self) -> dict[int, int]:
+        """Return, by partition, the clicks that were given out of the order of time."""
+        reader = self._reader
+        with reader.changed:
+            return {number: reader.merge.out_of_order[number] for number in reader.partitions}
+
+    def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
+        self._reader.begin(offsets, identity)
+        self._begun = True
+
+    def _position(self) -> Position:
+        with self._reader.changed:
+            self._follow()
+            offsets = {str(number): self._offset(number) for number in self._reader.partitions}
+        named = {} if self._identity is None else {"id": self._identity}
+        return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
+
+    def _follow(self) -> None:
+        """Count in the topic that is read now, if it was made anew; all of the old was given."""
+        reader = self._reader
+        if reader.generation != self._generation:
+            self._generation = reader.generation
+            self._next.clear()
+        self._identity = reader.identity
+
+    def _offset(self, number: int) -> int:
+        """Give the offset after all of a partition that was given."""
+        reader = self._reader
+        given = self._next.get(number, reader.first[number])
+        if self._block is None and not reader.merge.waiting(number):
+            if number in reader.anew:
+                # All of the old topic was given: its offsets mean nothing in the new one.
+                reader.anew.discard(number)
+                self._next.pop(number, None)
+                given = reader.first[number]
+            # Past what is never given as well.
+            return max(given, reader.read[number])
+        return given
+
+    def _merged(self, patience: float, may_fail: bool) -> tuple[Merged | None, bool]:
+        """Wait for merged records; return them, or whether there will never be more.
+
+        An error is raised once all that was read before it was given, and only where it `may_fail`:
+        not while records taken before are still to be returned.
+        """
+        reader = self._reader
+        deadline = time.monotonic() + patience
+        with reader.changed:
+            while True:
+                self._follow()
+                now = time.monotonic()
+                merged = reader.merge.take(now)
+                if merged is not None:
+                    return merged, False
+                if (error := self._error()) is not None:
+                    if may_fail:
+                        raise error
+                    return None, False
+                if reader.draining:
+                    reader.drained = reader.merge.ended
+                    reader.changed.notify_all()
+                elif reader.merge.ended:
+                    return None, True
+                if now >= deadline:
+                    return None, False
+                reader.changed.wait(max(0.0, min(deadline, reader.merge.due()) - now))
+
+    def _error(self) -> SourceError | None:
+        """Return why it cannot be read on, once all before that was given."""
+        reader = self._reader
+        for number, error in reader.damaged.items():
+            if not reader.merge.waiting(number):
+                return error
+        return reader.error
+
+
+class _Block:
+    """Merged records, to be given piece by piece."""
+
+    def __init__(self, merged: Merged) -> None:
+        self._decoded: Decoded = merged.decoded
+        self._partitions: list[int] = merged.partitions.tolist()
+        self._offsets: list[int] = merged.offsets.tolist()
+        clicks = np.flatnonzero(merged.is_click)
+        self._click_partitions: list[int] = merged.partitions[clicks].tolist()
+        self._click_offsets: list[int] = merged.offsets[clicks].tolist()
+
+    @property
+    def exhausted(self) -> bool:
+        return self._decoded.exhausted
+
+    def give(self, gathering: Gathering, following: dict[int, int]) -> list[Position]:
+        """Give until the poll is full; move the next offsets on, and tell the clicks' places."""
+        decoded = self._decoded
+        first, first_click = decoded.given, decoded.clicks_given
+        gathering.take(decoded)
+        last, last_click = decoded.given, decoded.clicks_given
+        for number, offset in zip(
+            self._partitions[first:last], self._offsets[first:last], strict=True
+        ):
+            following[number] = offset + 1
+        return [
+            {"partition": number, "offset": offset}
+            for number, offset in zip(
+                self._click_partitions[first_click:last_click],
+                self._click_offsets[first_click:last_click],
+                strict=True,
+            )
+        ]

@@ -1,0 +1,166 @@
+"""Topics: made, and their ends read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidPartitionsError,
+    KafkaError,
+    KafkaTimeoutError,
+    NoError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from kafka.structs import TopicPartition
+
+from ..sink import SinkError
+from .client import connect, explained
+from .producer import count_partitions
+from .settings import KafkaAddress
+
+READING_SECONDS = 60.0
+"""How long a broker may take to give the last record of each partition."""
+
+
+REFUSALS: dict[type[KafkaError], str] = {
+    PolicyViolationError: "give a number that it allows",
+    InvalidPartitionsError: "give a number that it allows",
+    TopicAuthorizationFailedError: "let this user make topics",
+    ClusterAuthorizationFailedError: "let this user make topics",
+}
+"""What helps where a broker does not make a topic."""
+
+
+class Tail(NamedTuple):
+    """The end of a partition: its next offset, and its last record's `sequence` and value."""
+
+    end: int
+    sequence: int
+    value: bytes
+
+
+def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> bool:
+    """Make a topic that keeps its records for good; say whether it was not there before.
+
+    Raises
+    ------
+    SinkError
+        It is there with another number of partitions, or cannot be made.
+    SourceError
+        The broker cannot be reached.
+
+    """
+    admin = connect(KafkaAdminClient, address.servers, settings)
+    try:
+        # Brokers drop by a record's own time, and a log's times are old.
+        wanted = {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}
+        (made,) = admin.create_topics({address.topic: wanted}, raise_errors=False)["topics"]
+        fault = for_code(made["error_code"])
+        if fault is NoError:
+            admin.wait_for_topics([address.topic])
+            return True
+    except KafkaError as error:
+        raise SinkError(f"{address}: the topic cannot be made: {error}") from error
+    finally:
+        admin.close()
+    if fault is not TopicAlreadyExistsError:
+        why = made["error_message"] or fault.__name__
+        raise SinkError(
+            f"--make-topic {partitions}: the broker does not make the topic {address.topic}: "
+            f"{why.rstrip('.')}; {REFUSALS.get(fault, 'make it with its own tools')}"
+        )
+    found = count_partitions(address, settings)
+    if found != partitions:
+        raise SinkError(
+            f"--make-topic {partitions}: the topic {address.topic} is there already, with {found} "
+            f"partitions: leave --make-topic out, or name another topic"
+        )
+    return False
+
+
+def read_tails(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> list[Tail]:
+    """Read the end of each partition.
+
+    Raises
+    ------
+    SinkError
+        A partition's last record was not written by a replay, or is gone.
+
+    """
+    places = [TopicPartition(address.topic, partition) for partition in range(partitions)]
+    tails = [Tail(0, -1, b"")] * partitions
+    consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
+    try:
+        with explained(address.servers):
+            begins: dict[TopicPartition, int] = consumer.beginning_offsets(places)
+            ends: dict[TopicPartition, int] = consumer.end_offsets(places)
+            wanted = {place for place in places if ends[place]}
+            consumer.assign(list(wanted))
+            for place in wanted:
+                if begins[place] == ends[place]:
+                    raise _no_replay(address, place)
+                consumer.seek(place, ends[place] - 1)
+            deadline = time.monotonic() + READING_SECONDS
+            while wanted:
+                for place, records in consumer.poll(timeout_ms=500).items():
+                    header = dict(records[0].headers).get("sequence", b"")
+                    if records[0].offset != ends[place] - 1 or len(header) != 8:
+                        raise _no_replay(address, place)
+                    sequence = int.from_bytes(header, "big")
+                    tails[place.partition] = Tail(ends[place], sequence, records[0].value)
+                    wanted.discard(place)
+                    consumer.pause(place)
+                if wanted and time.monotonic() > deadline:
+                    raise KafkaTimeoutError(f"{len(wanted)} last records were not given")
+    finally:
+        consumer.close()
+    return tails
+
+
+def _no_replay(address: KafkaAddress, place: TopicPartition) -> SinkError:
+    return SinkError(
+        f"{address.topic}, partition {place.partition}: its last record was not written by a "
+        "replay, or was deleted since: replay into a new topic, made with --make-topic"
+    )
+
+
+def count_doubles(
+    address: KafkaAddress, settings: Mapping[str, Any], partition: int, end: int
+) -> int:
+    """Read a partition, and count the records whose sequence is not higher than all before."""
+    place = TopicPartition(address.topic, partition)
+    doubles, highest = 0, -1
+    consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
+    try:
+        with explained(address.servers):
+            consumer.assign([place])
+            consumer.seek(place, 0)
+            while consumer.position(place) < end:
+                for record in consumer.poll(timeout_ms=500).get(place, []):
+                    header = dict(record.headers).get("sequence")
+                    if header is not None and record.offset < end:
+                        sequence = int.from_bytes(header, "big")
+                        doubles += sequence <= highest
+                        highest = max(highest, sequence)
+    finally:
+        consumer.close()
+    return doubles
+
+
+def read_ends(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> list[int]:
+    """Give the number of records that each partition was ever given."""
+    places = [TopicPartition(address.topic, partition) for partition in range(partitions)]
+    consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
+    try:
+        with explained(address.servers):
+            ends: dict[TopicPartition, int] = consumer.end_offsets(places)
+    finally:
+        consumer.close()
+    return [ends[place] for place in places]

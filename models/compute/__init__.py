@@ -1,0 +1,3 @@
+"""Where and how numbers are computed."""
+
+from __future__ import annotations

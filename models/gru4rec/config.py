@@ -1,0 +1,191 @@
+"""The options of the learner, with the defaults that learn fastest from clicks seen once."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from ..option_checks import check_fields
+
+MOST_LAYERS = 100
+"""Layers of the network at most, recurrent and others."""
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `OnlineGRU4Rec` is made of and how it learns.
+
+    Parameters
+    ----------
+    hidden
+        Size of the hidden state; a list has one for each layer.
+    cell
+        ``"gru"``, ``"lstm"`` or ``"rnn"``.
+    reset
+        Form of the GRU cell: ``"before"`` or ``"after"``, see `GRUCell`.
+    embedding
+        What the network reads of an item: ``"tied"``, the vector that the scores use;
+        ``"separate"``, one of its own, as long as the first hidden state; ``"one-hot"``, its row
+        of the first cell's input weights.
+    feed_forward, activation
+        Sizes of layers between the hidden state and the scores, and what follows each of them:
+        ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
+    bias
+        Whether each item has a bias that is learned.
+    window
+        K: gradients flow through the last K clicks of a session.
+    negatives
+        Sampled negatives a batch; the batch's own targets are candidates too.
+    alpha
+        Negatives are drawn by popularity to this power; 0: uniformly.
+    half_life
+        After so many further clicks a click counts half as popularity, so that negatives are what
+        is clicked lately; 0: it counts for ever. Negatives are drawn from a table that is made anew
+        every 1,024 clicks, and so lags behind where the half-life is shorter.
+    loss
+        ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
+        ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
+    logq
+        How much of the correction for the sampling the cross-entropies make.
+    smoothing
+        Label smoothing of the cross-entropies over candidates or catalogue.
+    regularisation, elu
+        Of BPR-max: weight of its regulariser, and bend of the scores below zero, see `bpr_max`.
+    optimizer
+        ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
+    rate
+        Step size for the network's weights.
+    item_rate
+        Step size for the item tables: an item is seen far less often than the network.
+    momentum
+        What is left of a step at the next one.
+    clip
+        Gradients are shrunk to at most this norm; 0: never.
+    input_dropout, dropout
+        Share of the inputs, and of each recurrent layer's outputs, left out in training.
+    spread
+        Initial weights of the network are uniform in ±spread,
+    item_spread
+        and those of the item embeddings in ±item_spread.
+    identity, open_gate
+        How strongly a session foretells its own last item before anything is learned; see
+        `Cell.initialise`.
+    sightings
+        An item enters the catalogue at its click of this number; until then it is never
+        recommended and counts as never seen.
+    idle
+        Seconds without a click, in event time, after which an item leaves the catalogue; 0: never.
+    kinship
+        What part of the embedding of the item clicked before its first click a new item is given
+        on top of its random one: whoever clicks that item may like this one too.
+
+    memory
+        How many of the latest clicks are kept in sight, as evidence beside the network's forecast,
+        see `Memory`; 0: the network alone.
+    memory_rate
+        Step size for the weights of that evidence.
+    memory_boost
+        Whether each item that evidence speaks for gets a learned factor, see `boost.py`.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range.
+
+    Examples
+    --------
+    >>> Recipe(hidden=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: hidden must be at least 1, not 0
+
+    """
+
+    hidden: int | list[int] = 100
+    cell: Literal["gru", "lstm", "rnn"] = "gru"
+    reset: Literal["before", "after"] = "before"
+    embedding: Literal["tied", "separate", "one-hot"] = "tied"
+    feed_forward: list[int] = []
+    activation: Literal["linear", "relu", "tanh", "elu", "gelu"] = "tanh"
+    bias: bool = False
+    window: int = 5
+    negatives: int = 2048
+    alpha: float = 0.5
+    half_life: float = 0.0
+    loss: Literal[
+        "cross-entropy",
+        "full-cross-entropy",
+        "binary-cross-entropy",
+        "bpr",
+        "bpr-max",
+        "top1",
+        "top1-max",
+    ] = "cross-entropy"
+    logq: float = 1.0
+    smoothing: float = 0.0
+    regularisation: float = 0.0
+    elu: float = 0.0
+    optimizer: Literal["adagrad", "row-adagrad", "rmsprop", "adam"] = "adagrad"
+    rate: float = 0.02
+    item_rate: float = 0.1
+    momentum: float = 0.0
+    clip: float = 0.0
+    input_dropout: float = 0.0
+    dropout: float = 0.0
+    spread: float = 0.05
+    item_spread: float = 0.2
+    identity: float = 4.0
+    open_gate: float = 2.0
+    sightings: int = 1
+    idle: float = 0.0
+    kinship: float = 0.15
+    memory: int = 1 << 18
+    memory_rate: float = 0.05
+    memory_boost: bool = True
+
+    @property
+    def layers(self) -> list[int]:
+        """Sizes of the hidden states, one a layer."""
+        return self.hidden if isinstance(self.hidden, list) else [self.hidden]
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        check_fields(self)
+        if not self.layers:
+            raise ValueError("hidden must name at least one layer")
+        if len(self.layers) + len(self.feed_forward) > MOST_LAYERS:
+            raise ValueError(f"hidden and feed_forward may name {MOST_LAYERS} layers in all")
+        for option, values in (
+            ("hidden", self.layers),
+            ("feed_forward", self.feed_forward),
+            ("window", [self.window]),
+            ("sightings", [self.sightings]),
+        ):
+            for value in values:
+                if value < 1:
+                    raise ValueError(f"{option} must be at least 1, not {value}")
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name} must be a finite number, not {value}")
+        for option in (
+            "negatives",
+            "alpha",
+            "spread",
+            "item_spread",
+            "clip",
+            "idle",
+            "memory",
+            "regularisation",
+        ):
+            if getattr(self, option) < 0:
+                raise ValueError(f"{option} must not be negative, but is {getattr(self, option)}")
+        if self.half_life and self.half_life < 1:
+            raise ValueError(f"half_life must be 0 or at least 1, not {self.half_life}")
+        for option in ("rate", "item_rate", "memory_rate"):
+            if getattr(self, option) <= 0:
+                raise ValueError(f"{option} must be more than 0, not {getattr(self, option)}")
+        for option in ("momentum", "input_dropout", "dropout", "smoothing"):
+            if not 0 <= getattr(self, option) < 1:
+                raise ValueError(f"{option} must be from 0 to below 1, not {getattr(self, option)}")

@@ -1,0 +1,3 @@
+"""The items: identifiers, rows, popularity."""
+
+from __future__ import annotations

@@ -1,0 +1,159 @@
+"""The items' rows: embeddings and biases, stamped by birth."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..compute.device import on_host
+from ..compute.jit import compiled
+from ..compute.snapshot_buffer import Copies
+from ..optim import Rule
+from ..recommender import within
+from .table import Table, pick
+from .vocabulary import NO_ITEM
+
+SHIFT = 31
+ROWS = 1 << SHIFT
+"""No table has so many rows: a stamp is ``births · ROWS + row``."""
+
+
+class ItemTable:
+    """What is learned of every item.
+
+    Row 0 stands for no item: its embeddings are zero and its score minus infinity, as is the score
+    of every row not given to an item.
+
+    Rows are used again when items leave the catalogue. Whoever keeps rows for long keeps them
+    *stamped*, with the number of births so far when the item got the row: a stamp from before
+    the row's last birth then stands for no item, not for the new one.
+
+    Parameters
+    ----------
+    size
+        Length of an embedding, as the scores use it.
+    input_size
+        Length of the embedding that the network reads; None where it reads the same (tied).
+    spread
+        A new item's embeddings are uniform in ±spread, its bias zero.
+    rule
+        How rows move along their gradients.
+    device, dtype
+        Of the tables.
+    generator
+        Source of the random numbers, on the CPU, so that all devices draw the same.
+
+    """
+
+    def __init__(
+        self,
+        size: int,
+        input_size: int | None,
+        spread: float,
+        rule: Rule,
+        device: torch.device,
+        dtype: torch.dtype,
+        generator: torch.Generator,
+    ) -> None:
+        self.spread = spread
+        self.born = self.ended = 0
+        self._generator = generator
+        self.embedding = Table(size, 0.0, rule, device, dtype)
+        self.tied = input_size is None
+        self.inputs = (
+            self.embedding if input_size is None else Table(input_size, 0.0, rule, device, dtype)
+        )
+        self.bias = Table(0, -torch.inf, rule, device, dtype)
+        self.births = torch.zeros(1, dtype=torch.int64, device=device)
+
+    @property
+    def _tables(self) -> dict[str, Table]:
+        tables = {"embedding": self.embedding, "bias": self.bias}
+        return tables if self.tied else {**tables, "inputs": self.inputs}
+
+    def draw(self, rows: Tensor, used: int) -> None:
+        """Begin new items in distinct rows below `used`: nothing of earlier items is left there."""
+        for table in self._tables.values():
+            table.reserve(used)
+        if used > len(self.births):
+            births = self.births.new_zeros(max(1024, 2 * len(self.births), used))
+            births[: len(self.births)] = self.births
+            self.births = births
+        self.bias.begin(rows, 0.0)
+        # One draw an item, whatever comes after it in the batch.
+        count = len(rows)
+        tables = list(dict.fromkeys([self.embedding, self.inputs]))
+        sizes = [table.values.shape[1] for table in tables]
+        drawn = torch.rand((count, sum(sizes)), generator=self._generator, dtype=torch.float64)
+        for table, own in zip(tables, drawn.split(sizes, dim=1), strict=True):
+            table.begin(rows, ((2 * own - 1) * self.spread).to(table.values))
+        self.births[rows] = torch.arange(self.born, self.born + count, device=rows.device) + 1
+        self.born += count
+
+    def clear(self, rows: Tensor) -> None:
+        """End the items of these rows: nothing of them is left, their scores are minus infinity."""
+        for table in self._tables.values():
+            table.begin(rows, table.empty)
+        self.births[rows] = 0
+        self.ended += len(rows)
+
+    def stamp(self, rows: Tensor) -> Tensor:
+        """Stamp rows for keeping."""
+        if on_host(rows):
+            return torch.from_numpy(_stamp(rows.numpy(), self.births.numpy()))
+        return pick(self.births, rows) * ROWS + rows
+
+    def unstamp(self, stamps: Tensor) -> Tensor:
+        """Give the rows of stamps, `NO_ITEM` for items that have left since."""
+        if on_host(stamps):
+            found = _unstamp(stamps.reshape(-1).numpy(), self.births.numpy())
+            return torch.from_numpy(found).view(stamps.shape)
+        rows = stamps & (ROWS - 1)
+        return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
+
+    def size(self, used: int) -> int:
+        """How many bytes `state` copies."""
+        return used * self._row_size
+
+    @cached_property
+    def _row_size(self) -> int:
+        return self.births[0].nbytes + sum(table.row_size for table in self._tables.values())
+
+    def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
+        """Copy the first `used` rows."""
+        arrays = {
+            f"{name}.{part}": array
+            for name, table in self._tables.items()
+            for part, array in table.state(used, copies).items()
+        }
+        return {**arrays, "births": copies.of(self.births[:used])}
+
+    def restore(self, arrays: dict[str, Tensor], born: int) -> None:
+        """Take back what `state` gave."""
+        self.born = born
+        for name, table in self._tables.items():
+            table.restore(within(f"{name}.", arrays))
+        used = len(arrays["births"])
+        self.births = self.births.new_zeros(len(self.bias.values))
+        self.births[:used] = arrays["births"].to(self.births)
+
+
+@compiled
+def _stamp(rows: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+    stamps = np.empty_like(rows)
+    for at in range(len(rows)):
+        stamps[at] = births[rows[at]] * ROWS + rows[at]
+    return stamps
+
+
+@compiled
+def _unstamp(stamps: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.empty_like(stamps)
+    for at in range(len(stamps)):
+        row = stamps[at] & (ROWS - 1)
+        rows[at] = row if births[row] == stamps[at] >> SHIFT else NO_ITEM
+    return rows

@@ -1,0 +1,3 @@
+"""Rivals that count."""
+
+from __future__ import annotations

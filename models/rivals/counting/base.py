@@ -1,0 +1,269 @@
+"""What all models have in common that count and look up, and compute no gradient."""
+
+from __future__ import annotations
+
+import time as clock
+from abc import abstractmethod
+from itertools import chain, islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...argument_checks import at_least
+from ...base import CheckedModel, fits, within_bounds
+from ...recommender import Arrays, Id, State, Tested, prefixed, within
+from ..tables.lru_table import ROW, Recency
+from ..tables.undo_log import Journal
+
+SLACK = 1e-9
+"""Scores that differ by no more than this part of them count as equal: sums are rounded."""
+
+
+class Session(NamedTuple):
+    """A session as it stands before a click.
+
+    Parameters
+    ----------
+    row
+        Its row among the live sessions.
+    clicks
+        The rows of its last clicks' items, oldest first, those left out that are not known any
+        more.
+
+    """
+
+    row: int
+    clicks: list[int]
+
+
+class Evidence(NamedTuple):
+    """What speaks for which items: all others score 0.
+
+    Parameters
+    ----------
+    rows
+        int64 (c,): rows of the items, each once; None: all rows, in order from 0.
+    scores
+        float64 (c,): theirs, not negative.
+
+    """
+
+    rows: NDArray[np.int64] | None
+    scores: NDArray[np.float64]
+
+    def of(self, row: int) -> float:
+        """Give the score of one item."""
+        if self.rows is None:
+            return float(self.scores[row]) if row < len(self.scores) else 0.0
+        found = (self.rows == row).nonzero()[0]
+        return float(self.scores[found[0]]) if len(found) else 0.0
+
+
+NOTHING = Evidence(np.zeros(0, np.int64), np.zeros(0))
+"""No evidence for any item."""
+
+
+class CountingModel(CheckedModel):
+    """Tests and learns the clicks of a stream one by one.
+
+    The evidence for a click is that of the moment just before it, also within a batch, so ranks
+    do not depend on how the stream is cut. What is only tested is learned too and then taken
+    back.
+
+    A rival says how it scores a session's next click and how it counts a click. Items without
+    evidence tie at 0, and ties count against the model.
+
+    Parameters
+    ----------
+    max_sessions, max_items
+        At most this many live sessions, and items in the catalogue; those least recently clicked
+        are dropped.
+    seed
+        Not used: nothing is drawn.
+
+    """
+
+    name: str
+    window: int = 1
+    """How many clicks of a session are kept."""
+    distinct: bool = False
+    """Whether a session's earlier click on an item makes room for the later one."""
+
+    def __init__(
+        self, *, max_sessions: int = 100_000, max_items: int = 1_000_000, seed: int = 0
+    ) -> None:
+        self.journal = Journal()
+        self.items = Recency(at_least(max_items, "max_items", 1), self.journal)
+        self.sessions = Recency(at_least(max_sessions, "max_sessions", 1), self.journal)
+        # By row of the session: the stamps of its last clicks' items, oldest first.
+        self._windows: list[tuple[int, ...]] = [()]
+        self.clicks = 0
+        """Clicks learned so far: the models' clock."""
+
+    @property
+    def catalogue(self) -> int:
+        """How many items are known."""
+        return len(self.items)
+
+    @abstractmethod
+    def score(self, session: Session) -> Evidence:
+        """Give the evidence on the session's next click; change nothing."""
+
+    @abstractmethod
+    def count(self, session: Session, row: int) -> None:
+        """Learn a click on the item of this row; `session` is as before it."""
+
+    @abstractmethod
+    def drop(self, row: int) -> None:
+        """Let go what is known of an item that leaves the catalogue."""
+
+    def begin(self, row: int) -> None:
+        """Make ready for a new session that gets this row."""
+
+    @abstractmethod
+    def parts(self) -> Arrays:
+        """Copy the evidence, by name."""
+
+    @abstractmethod
+    def take(self, arrays: Arrays) -> None:
+        """Take back what `parts` gave."""
+
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
+    ) -> Tested:
+        """Test the batch, learn it, or both. The clock of these models counts clicks, not time."""
+        if learn:
+            return self._go(sessions, items, k, test=test)
+        self.journal.begin()
+        try:
+            return self._go(sessions, items, k, test=not after, after=after)
+        finally:
+            self.journal.undo()
+
+    def _go(
+        self, sessions: list[Id], items: list[Id], k: int, *, test: bool, after: bool = False
+    ) -> Tested:
+        """Learn the clicks one by one; find ranks before each, or what is best after each."""
+        tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        tested.recommended = [[] for _ in items] if k else []
+        for place, (name, item) in enumerate(zip(sessions, items, strict=True)):
+            session = self._live(name)
+            if test and session.row:
+                evidence = self.score(session)
+                tested.scored[place] = True
+                tested.ranks[place] = self._rank(evidence, self.items.get(item))
+                if k:
+                    tested.recommended[place] = self._best(evidence, k)
+            began = clock.perf_counter()
+            self._learn(name, item, session)
+            tested.learning += clock.perf_counter() - began
+            if after:
+                tested.recommended[place] = self._best(self.score(self._live(name)), k)
+        return tested
+
+    def _knows(self, item: Id) -> bool:
+        return bool(self.items.get(item))
+
+    def _forget(self, sessions: list[Id]) -> None:
+        for session in sessions:
+            if row := self.sessions.get(session):
+                self.sessions.drop(row)
+
+    def _live(self, name: Id) -> Session:
+        """Give a session as it stands; row 0 where it is not known."""
+        row = self.sessions.get(name)
+        return Session(row, self.items.rows_of(self._windows[row]))
+
+    def _learn(self, name: Id, item: Id, session: Session) -> None:
+        if session.row:
+            self.sessions.touch(session.row)
+        else:
+            if len(self.sessions) == self.sessions.bound:
+                self.sessions.drop(self.sessions.oldest)
+            session = Session(self.sessions.add(name), [])
+            self._windows.extend([()] * (session.row + 1 - len(self._windows)))
+            self.journal.place(self._windows, session.row, ())
+            self.begin(session.row)
+        row = self.items.get(item) or self.items.add(item)
+        self.count(session, row)
+        stamp = int(self.items.stamps[row])
+        window = self._windows[session.row]
+        if self.distinct and stamp in window:
+            window = tuple(other for other in window if other != stamp)
+        self.journal.place(self._windows, session.row, (*window, stamp)[-self.window :])
+        self.items.touch(row)
+        while len(self.items) > self.items.bound:
+            oldest = self.items.oldest
+            self.drop(oldest)
+            self.items.drop(oldest)
+        self.journal.note(setattr, self, "clicks", self.clicks)
+        self.clicks += 1
+
+    def _rank(self, evidence: Evidence, row: int) -> int:
+        if not row:
+            return 0
+        own = evidence.of(row)
+        if own <= 0:
+            return len(self.items)
+        return int((evidence.scores >= own * (1 - SLACK)).sum())
+
+    def _best(self, evidence: Evidence, k: int) -> list[tuple[Id, float]]:
+        scores = evidence.scores
+        rows = np.arange(len(scores)) if evidence.rows is None else evidence.rows
+        order = np.lexsort((rows, -scores))[:k]
+        order = order[scores[order] > 0]
+        found = rows[order].tolist()
+        best = list(zip(found, scores[order].tolist(), strict=True))
+        if len(best) < k:
+            taken = set(found)
+            others = (row for row in self.items.newest() if row not in taken)
+            left = min(k, len(self.items)) - len(best)
+            best += [(row, 0.0) for row in islice(others, left)]
+        return [(self.items.id_of(row), score) for row, score in best]
+
+    def state(self) -> State:
+        """Copy all that the next click depends on."""
+        items, item_arrays = self.items.state()
+        sessions, session_arrays = self.sessions.state()
+        windows = [self._windows[row] for row in session_arrays["rows"].tolist()]
+        lengths = np.fromiter(map(len, windows), np.int64, len(windows))
+        arrays = {
+            **prefixed("items.", item_arrays),
+            **prefixed("sessions.", session_arrays),
+            "sessions.lengths": lengths,
+            "sessions.clicks": np.fromiter(
+                chain.from_iterable(windows), np.int64, int(lengths.sum())
+            ),
+            **prefixed("evidence.", self.parts()),
+        }
+        return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
+
+    def _restore(self, state: State) -> None:
+        sessions = within("sessions.", state.arrays)
+        self.items.restore(state.values["items"], within("items.", state.arrays))
+        self.sessions.restore(state.values["sessions"], sessions)
+        self.clicks = state.values["clicks"]
+        fits(
+            len(sessions["lengths"]) == len(sessions["rows"])
+            and within_bounds(sessions["lengths"], 0, self.window + 1)
+            and sessions["lengths"].sum() == len(sessions["clicks"])
+            and within_bounds(sessions["clicks"] & ROW, 1, self.items.used),
+            "the sessions and their clicks",
+        )
+        self._windows = [()] * self.sessions.used
+        clicks = iter(sessions["clicks"].tolist())
+        for row, length in zip(
+            sessions["rows"].tolist(), sessions["lengths"].tolist(), strict=True
+        ):
+            self._windows[row] = tuple(islice(clicks, length))
+        self.take(within("evidence.", state.arrays))

@@ -1,0 +1,3 @@
+"""Rivals that are a GRU4Rec."""
+
+from __future__ import annotations

@@ -1,0 +1,214 @@
+"""GRU4Rec trained anew on all clicks so far, every day or every week, and frozen in between."""
+
+from __future__ import annotations
+
+import math
+import time as clock
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...argument_checks import at_least
+from ...base import CheckedModel
+from ...compute.device import HOST
+from ...gru4rec.online import OnlineGRU4Rec
+from ...gru4rec.size_check import check_room
+from ...items.popularity import LARGEST_BATCH
+from ...recommender import Id, State, Tested, prefixed, within
+from .frozen_model import Served
+from .replay_buffer import KeptClicks
+from .variants import network_alone
+
+DAY = 86_400
+SECONDS = {"day": DAY, "week": 7 * DAY}
+MONDAY = 4 * DAY
+"""The first Monday after the epoch, which was a Thursday: weeks begin there."""
+
+
+class GRU4RecRetrained(CheckedModel):
+    """The usual practice: retrain from scratch on what is logged, and serve that until the next.
+
+    When a day (or week, from Monday, UTC) of event time has ended, a new `OnlineGRU4Rec`, without
+    the memory of the latest clicks, learns the clicks kept so far. In between no parameter changes
+    and no item enters, see `Served`; before the first training all clicks are misses. Event time
+    is the `time` that `test_then_learn` and `learn` are told: without it there is no training. A
+    live session whose clicks are not kept any more begins again at the next training.
+
+    Parameters
+    ----------
+    every
+        ``"day"`` or ``"week"``.
+    keep
+        The latest so many clicks are learned from.
+    epochs
+        How often each training goes over them.
+    batch
+        Clicks learned at once.
+    max_sessions, max_items, seed, device, dtype
+        As for `OnlineGRU4Rec`.
+    options
+        Options of the `Recipe`.
+
+    Raises
+    ------
+    ValueError
+        An option is unknown, of a wrong type or out of its range.
+
+    """
+
+    name = "gru4rec-retrained"
+    largest_batch = LARGEST_BATCH
+    FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
+
+    def __init__(
+        self,
+        *,
+        every: Literal["day", "week"] = "day",
+        keep: int = 1_000_000,
+        epochs: int = 1,
+        batch: int = 64,
+        max_sessions: int = 100_000,
+        max_items: int = 1_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        if every not in SECONDS:
+            raise ValueError(f"every must be day or week, not {every!r}")
+        for option, value in (("keep", keep), ("epochs", epochs), ("batch", batch)):
+            at_least(value, option, 1)
+        # A session and an item of a click kept, and of as many that wait to be dropped.
+        check_room({f"keep={keep}": 32 * keep}, HOST)
+        self.every = every
+        self.epochs = epochs
+        self.batch = batch
+        self.max_sessions = max_sessions
+        self._recipe = network_alone(options)
+        self._rest: dict[str, Any] = {
+            # A batch of one's own size must fit, whatever the live sessions' bound.
+            "max_sessions": max(max_sessions, batch),
+            "max_items": max_items,
+            "seed": seed,
+            "device": device,
+            "dtype": dtype,
+        }
+        self.kept = KeptClicks(keep)
+        self.model = OnlineGRU4Rec(self._recipe, **self._rest)
+        self.served = Served(self.model, max_sessions)
+        self._period: int | None = None
+        # An id that is forgotten and comes again is another session: the log tells them apart.
+        self._numbers: dict[Id, int] = {}
+        self._sessions = 0
+
+    @property
+    def catalogue(self) -> int:
+        """How many items are known."""
+        return self.model.catalogue
+
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
+    ) -> Tested:
+        """Train anew if a period has ended, score the batch, and keep it for the next training."""
+        if not learn:
+            return self.served.score(sessions, items, k, test=test, follow=False, after=after)
+        self.served.sessions.check_room(len(set(sessions)))
+        began = clock.perf_counter()
+        self._look_at(time)
+        numbers = self._number(sessions)
+        trained = clock.perf_counter()
+        tested = self.served.score(sessions, items, k, test=test, follow=True)
+        scored = clock.perf_counter()
+        self._keep(numbers, items)
+        tested.learning = trained - began + clock.perf_counter() - scored
+        return tested
+
+    def _knows(self, item: Id) -> bool:
+        return item in self.model.vocabulary
+
+    def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
+        return self.model.recommend(items, k)
+
+    def _forget(self, sessions: list[Id]) -> None:
+        self.served.forget(sessions)
+        for session in sessions:
+            self._numbers.pop(session, None)
+
+    def _look_at(self, time: float) -> None:
+        """Train if a period has ended since it was last looked at."""
+        if not math.isfinite(time):
+            return
+        period = math.floor((time - MONDAY) / SECONDS[self.every])
+        if self._period is None or period > self._period:
+            if self._period is not None and len(self.kept):
+                self._train()
+            self._period = period
+
+    def _train(self) -> None:
+        """Train from scratch on the clicks kept, and go on with the live sessions."""
+        model = OnlineGRU4Rec(self._recipe, **self._rest)
+        for _ in range(self.epochs):
+            model.forget(list(model.sessions))
+            for numbers, items in self.kept.batches(self.batch):
+                model.learn(numbers, items)
+        live = list(self.served.sessions)
+        self.model, self.served = model, Served(model, self.max_sessions)
+        self.served.take_over({session: self._numbers[session] for session in live})
+
+    def _number(self, sessions: Sequence[Id]) -> list[int]:
+        """Give the sessions' numbers, new ones to those that are not live."""
+        for session in dict.fromkeys(sessions):
+            if session not in self.served.sessions:
+                self._numbers[session] = self._sessions
+                self._sessions += 1
+        return [self._numbers[session] for session in sessions]
+
+    def _keep(self, numbers: list[int], items: Sequence[Id]) -> None:
+        """Keep the clicks of a batch whose sessions have moved on."""
+        self.kept.add(numbers, items)
+        if len(self._numbers) > 2 * self.max_sessions:
+            live = list(self.served.sessions)
+            self._numbers = {session: self._numbers[session] for session in live}
+
+    def state(self) -> State:
+        """Copy all that the next click depends on."""
+        model = self.model.state()
+        sessions, served = self.served.state()
+        kept, names = self.kept.state()
+        return State(
+            {
+                **prefixed("model.", model.arrays),
+                **prefixed("served.", served),
+                **prefixed("kept.", kept),
+            },
+            {
+                "model": model.values,
+                "served": sessions,
+                "kept": names,
+                "period": self._period,
+                "sessions": self._sessions,
+                "numbers": [self._numbers[session] for session in sessions],
+            },
+        )
+
+    def _restore(self, state: State) -> None:
+        values = state.values
+        self.model = OnlineGRU4Rec(self._recipe, **self._rest)
+        self.model.restore(State(within("model.", state.arrays), values["model"]))
+        self.served = Served(self.model, self.max_sessions)
+        self.served.restore(values["served"], within("served.", state.arrays))
+        self.kept.restore(within("kept.", state.arrays), values["kept"])
+        self._period = values["period"]
+        self._sessions = values["sessions"]
+        self._numbers = dict(zip(values["served"], values["numbers"], strict=True))

@@ -1,0 +1,111 @@
+"""GRU4Rec with other cells, without the memory of the latest clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...gru4rec.config import Recipe
+from ...gru4rec.online import OnlineGRU4Rec
+
+
+def network_alone(options: Mapping[str, Any], **fixed: Any) -> Recipe:
+    """Make the recipe of a network without the memory of the latest clicks.
+
+    Parameters
+    ----------
+    options
+        Options that are given; the recipe's defaults for the others.
+    fixed
+        What makes the rival what it is.
+
+    Raises
+    ------
+    ValueError
+        An option is unknown, of a wrong type, out of its range, or fixed.
+
+    Examples
+    --------
+    >>> network_alone({"hidden": 50}, cell="rnn").cell
+    'rnn'
+
+    """
+    fixed["memory"] = 0
+    for name in fixed:
+        if name in options:
+            raise ValueError(f"{name} is always {fixed[name]!r} here: leave the option out")
+    return msgspec.convert({**options, **fixed}, Recipe)
+
+
+class GRU4RecLSTM(OnlineGRU4Rec):
+    """`OnlineGRU4Rec` with LSTM cells, without the memory of the latest clicks.
+
+    S. Hochreiter & J. Schmidhuber, 1997, "Long Short-Term Memory"; the equations are in `LSTMCell`.
+
+    Parameters
+    ----------
+    max_sessions, max_items, seed, device, dtype
+        As for `OnlineGRU4Rec`.
+    options
+        Options of the `Recipe`, but not its cell; `rate` and `identity` have defaults of their own.
+
+    """
+
+    name = "gru4rec-lstm"
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 100_000,
+        max_items: int = 1_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            network_alone({"rate": 0.005, "identity": 8.0, **options}, cell="lstm"),
+            max_sessions=max_sessions,
+            max_items=max_items,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+
+
+class GRU4RecRNN(OnlineGRU4Rec):
+    """`OnlineGRU4Rec` with plain recurrent cells, without the memory of the latest clicks.
+
+    J. Elman, 1990, "Finding Structure in Time"; the equation is in `RNNCell`.
+
+    Parameters
+    ----------
+    max_sessions, max_items, seed, device, dtype
+        As for `OnlineGRU4Rec`.
+    options
+        Options of the `Recipe`, but not its cell; `rate` has a default of its own.
+
+    """
+
+    name = "gru4rec-rnn"
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 100_000,
+        max_items: int = 1_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            network_alone({"rate": 0.01, **options}, cell="rnn"),
+            max_sessions=max_sessions,
+            max_items=max_items,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )

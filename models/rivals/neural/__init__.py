@@ -1,0 +1,3 @@
+"""Rivals with a network of their own."""
+
+from __future__ import annotations

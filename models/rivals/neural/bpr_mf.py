@@ -1,0 +1,72 @@
+"""BPR-MF: matrix factorisation, learned by ranking pairs, with a session in the user's place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .base import Windowed
+from .config import Settings
+from .encoder import Reader
+
+
+class Mean(Reader):
+    """The mean of the window's vectors, times a constant.
+
+    Parameters
+    ----------
+    strength
+        The constant.
+
+    """
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """There is nothing to draw."""
+
+    def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
+        """Give ``strength · mean_j v_j``; see `Reader.forward`."""
+        weights = there.to(inputs) / there.sum(dim=1, keepdim=True)
+        return self.strength * torch.einsum("mk,mkn->mn", weights, inputs)
+
+
+class BPRMFSettings(Settings, frozen=True, kw_only=True):
+    """The settings of `BPRMF`: those of `Settings`, and its own.
+
+    Parameters
+    ----------
+    strength
+        What the mean of the vectors is multiplied by: at first, how strongly a session foretells
+        its own items.
+
+    """
+
+    loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "bpr"
+    window: int = 2
+    item_rate: float = 0.07
+    strength: float = 2.0
+
+
+class BPRMF(Windowed):
+    """Matrix factorisation over sessions.
+
+    The score of item i is ``p · q_i`` (S. Rendle et al., 2009, "BPR: Bayesian Personalized Ranking
+    from Implicit Feedback", section 4.3.1) where the user's vector p is the mean of the vectors of
+    the session's last K items, since a session that has just begun has none of its own (B. Hidasi
+    et al., 2016, "Session-based Recommendations with Recurrent Neural Networks", section 4). The
+    gradient of BPR's pairwise loss flows into these items too (S. Kabbur et al., 2013, "FISM:
+    Factored Item Similarity Models for Top-N Recommender Systems").
+    """
+
+    name = "bpr-mf"
+    options = BPRMFSettings
+    settings: BPRMFSettings
+
+    def make_reader(self) -> Mean:
+        """Make the mean."""
+        return Mean(self.settings.strength)

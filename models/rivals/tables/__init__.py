@@ -1,0 +1,3 @@
+"""Tables that the counting rivals share."""
+
+from __future__ import annotations

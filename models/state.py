@@ -1,0 +1,105 @@
+"""What the snapshot of a model with a network holds, and how it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .base import fits, within_bounds
+from .compute.snapshot_buffer import Copies
+from .items.item_table import ROWS, ItemTable
+from .items.popularity import Popularity
+from .items.vocabulary import Vocabulary
+from .recommender import Arrays, State, prefixed, within
+from .sessions import SessionStore
+
+
+class Learned(Protocol):
+    """What such models have in common: the learner, and the rivals that read windows."""
+
+    copies: Copies
+    items: ItemTable
+    popularity: Popularity
+    sessions: SessionStore
+    vocabulary: Vocabulary
+    _initial: torch.Generator
+    _draws: torch.Generator
+
+
+def copy_of(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> State:
+    """Copy all that a model's next click depends on.
+
+    Parameters
+    ----------
+    model
+        Its tables, sessions, counts and random numbers.
+    network, memories
+        Its network, and what the step rule remembers of the weights.
+
+    """
+    copies = model.copies
+    copies.begin()
+    sessions, kept = model.sessions.state(copies)
+    counts, popularity = model.popularity.state(copies)
+    catalogue, by_item = model.vocabulary.state()
+    tensors = {
+        **{f"network.{name}": copies.of(w) for name, w in network.named_parameters()},
+        **{f"memory.{place}": copies.of(m) for place, m in enumerate(memories)},
+        **prefixed("items.", model.items.state(model.vocabulary.used, copies)),
+        **prefixed("sessions.", kept),
+        **prefixed("popularity.", counts),
+        "random.initial": model._initial.get_state(),
+        "random.draws": model._draws.get_state(),
+    }
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    values = {
+        "catalogue": catalogue,
+        "born": model.items.born,
+        "sessions": sessions,
+        "popularity": popularity,
+    }
+    return State(arrays | prefixed("catalogue.", by_item), values)
+
+
+def _check(arrays: Arrays, values: dict[str, Any]) -> None:
+    """Check that the parts of a state belong together: compiled loops go by their numbers."""
+    catalogue = values["catalogue"]
+    used = len(catalogue["items"])
+    tables = [name for name in arrays if name.startswith(("items.", "catalogue."))]
+    fits(used > 0 and all(len(arrays[name]) == used for name in tables), "the items and tables")
+    held = np.array([item is not None for item in catalogue["items"]])
+    fits(np.array_equal(arrays["catalogue.lives"] > 0, held), "the items and their admissions")
+    free = np.array(catalogue["free"], np.int64)
+    fits(within_bounds(free, 1, used) and not held[free].any(), "the items and the free rows")
+    windows = arrays["sessions.windows"]
+    fits(within_bounds(windows & (ROWS - 1), 0, used), "the windows and the items")
+    table, stamps = arrays["popularity.table"], arrays["popularity.stamps"]
+    fits(
+        len(table) == len(stamps) and within_bounds(stamps & (ROWS - 1), 0, used),
+        "the counts and the items",
+    )
+
+
+@torch.no_grad()
+def put_back(model: Learned, network: nn.Module, memories: Sequence[Tensor], state: State) -> None:
+    """Give a model of the same configuration what `copy_of` copied."""
+    arrays, values = state.arrays, state.values
+    _check(arrays, values)
+    # Copies: nothing is shared with the state, whoever holds it.
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    for name, weight in network.named_parameters():
+        weight.copy_(tensors[f"network.{name}"])
+    for place, memory in enumerate(memories):
+        memory.copy_(tensors[f"memory.{place}"])
+    model.items.restore(within("items.", tensors), values["born"])
+    model.vocabulary.restore(values["catalogue"], within("catalogue.", arrays))
+    model.sessions.restore(values["sessions"], within("sessions.", tensors))
+    model.popularity.restore(within("popularity.", tensors), values["popularity"])
+    model._initial.set_state(tensors["random.initial"])
+    model._draws.set_state(tensors["random.draws"])
+    # Who goes on from a snapshot takes others.
+    model.copies.wanted = True

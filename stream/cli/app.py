@@ -1,0 +1,54 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from nextclick.connectors import SinkError, SourceError
+
+from ..config.options import ConfigError
+from ..snapshots.store import SnapshotError
+from .compare import compare_command
+from .exit_codes import MISTAKE
+from .help import Command, Commands
+from .inspect import inspect_command
+from .recommend import recommend
+from .replay import replay_command
+from .run import run_command
+from .simulate import simulate
+from .terminal import accept_any_character, complain
+
+app = typer.Typer(
+    name="nextclick",
+    cls=Commands,
+    help="Learns to predict the next click while the clicks stream in.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one clear line and exit code 2."""
+    accept_any_character()
+    try:
+        app()
+    except (ConfigError, SourceError, SnapshotError, SinkError, FloatingPointError) as error:
+        complain(str(error))
+        sys.exit(MISTAKE)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+app.command("run", cls=Command)(run_command)
+app.command("compare", cls=Command)(compare_command)
+app.command("replay", cls=Command)(replay_command)
+app.command(cls=Command)(recommend)
+app.command(cls=Command)(simulate)
+
+
+app.command("inspect", cls=Command)(inspect_command)

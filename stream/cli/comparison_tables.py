@@ -1,0 +1,99 @@
+"""How a comparison shows at the terminal: the live line, and the tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from ..comparison.arena import Arena
+from ..engine import Engine
+from ..report.run_page import title
+from .progress import Progress
+
+
+class ArenaProgress(Progress):
+    """Shows how a comparison goes, with the model that is ahead."""
+
+    @staticmethod
+    def line(engine: Engine, rate: float) -> Text:
+        """Write the line."""
+        assert isinstance(engine.model, Arena)
+        name, figure, value = engine.model.leader()
+        return Text(
+            f"{engine.clicks:,} clicks · {rate:,.0f} clicks/s · "
+            f"{len(engine.model.models)} models · ahead: {name}, {title(figure)} {value:.3f}"
+        )
+
+
+def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
+    """Make what is shown of a comparison: two tables with a row for each model, and their key.
+
+    Parameters
+    ----------
+    result
+        What `compare` gave.
+
+    """
+    most = max(result["k"])
+    shown = [f"{metric}@{most}" for metric in ("recall", "mrr", "ndcg")]
+    first = next(iter(result["models"]))
+    apart = {
+        (each["other"], each["figure"]): each
+        for each in result["differences"]
+        if each["model"] == first
+    }
+    form: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}  # To fit 80 columns.
+    quality = Table(title="nextclick compare", title_justify="left", **form)
+    quality.add_column("model", style="bold", overflow="fold")
+    for figure in shown:
+        quality.add_column(title(figure), justify="right", no_wrap=True)
+    rest = Table(**form)
+    rest.add_column("model", style="bold", overflow="fold")
+    heads = ("last half", "coverage", "popularity", "score ms", "learn ms", "MB")
+    for head in heads:
+        rest.add_column(head, justify="right")
+    for name, found in result["models"].items():
+        cells = []
+        for figure in shown:
+            cell = Text(f"{found[figure]:.4f}" if result["scored"] else "–")
+            if (name, figure) in apart:
+                cell.append(_signed(apart[name, figure]), style="dim")
+            cells.append(cell)
+        quality.add_row(name, *cells)
+        rest.add_row(
+            name,
+            f"{found['last_half'][shown[0]]:.4f}",
+            f"{found['coverage']:.1%}" if result["lists"] else "–",
+            f"{found['popularity']:.3%}" if result["lists"] else "–",
+            f"{found['score_ms']:.3f}",
+            f"{found['learn_ms']:.3f}",
+            f"{found['memory_mb']:,.1f}",
+        )
+    yield quality
+    yield rest
+    yield Text(_key(result, title(shown[0])), style="dim")
+
+
+def _signed(apart: dict[str, Any]) -> str:
+    """Write a model's difference from the first one, with a star where it is real."""
+    behind = -apart["difference"]
+    sign = "+" if behind > 0 else "−" if behind < 0 else " "
+    return f" {sign}{abs(behind):.4f}{'*' if apart['real'] else ' '}"
+
+
+def _key(result: dict[str, Any], figure: str) -> str:
+    sure = (
+        "* the 95 % interval of the difference from the first row excludes 0"
+        if result["bootstrap"]["draws"]
+        else "too few clicks to say which differences are real"
+    )
+    return (
+        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
+        f"{sure}\n"
+        f"last half: {figure} there; coverage, popularity: of {result['lists']:,} lists of "
+        f"{max(result['k'])}\nms: for each click; MB: of the model's state"
+    )

@@ -1,0 +1,86 @@
+"""The command ``nextclick inspect``: what snapshots hold, and whether they are whole."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nextclick.models import State
+
+from ..comparison.arena import Arena
+from ..comparison.config import CompareConfig
+from ..comparison.registry import make_models
+from ..config.model_factory import make_model
+from ..config.options import build
+from ..config.run import RunConfig
+from ..engine import Engine
+from ..runner import engine_of
+from ..snapshots.store import SnapshotError, Snapshots
+from .terminal import show
+
+
+def inspect_command(
+    folder: Annotated[Path, typer.Argument(help="A folder of snapshots, or one snapshot.")],
+) -> None:
+    """Show what snapshots hold, and whether they are whole."""
+    snapshots = Snapshots(folder)
+    paths = [folder] if (folder / "manifest").exists() else snapshots.paths()
+    if not paths:
+        raise SnapshotError(f"there are no snapshots in {folder}")
+    damaged = 0
+    for path in paths:
+        problems = snapshots.verify(path)
+        if problems:
+            damaged += 1
+            show(f"{path.name}: {'; '.join(problems)}", "damaged", "red")
+            continue
+        try:
+            size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+            parts, about = snapshots.load(path)
+        except FileNotFoundError:
+            continue  # A run that goes on has just removed it.
+        show(f"{path.name}  {size:,.1f} MB", "whole", "green")
+        for name, value in facts(parts, about).items():
+            show(f"  {name:<8}  {value}")
+    if damaged:
+        sys.exit(1)
+
+
+def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
+    """Return what a snapshot holds, line by line.
+
+    Items and sessions are those that a run which ends there tells of: with those of its unfinished
+    batch, and without what has left the catalogue.
+    """
+    clicks, models = parts["engine"].values, about["config"].get("models")
+    began = about.get("began_from")
+    engine = restored(parts, about)
+    return {
+        "source": str(about["source"]),
+        "position": str(about["position"]),
+        "clicks": f"{about['clicks']:,}, {clicks['learned']:,} learned, "
+        f"{len(clicks['pending']['items']):,} of an unfinished batch",
+        **(
+            {"began": f"from {began['snapshot']}, {began['clicks']:,} clicks of {began['source']}"}
+            if began
+            else {}
+        ),
+        **({"models": ", ".join(models)} if models else {}),
+        "items": f"{engine.model.catalogue:,}",
+        "sessions": f"{engine.sessionizer.live:,} live",
+        "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
+    }
+
+
+def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
+    """Return an engine as it is at the end of a run whose last snapshot this is."""
+    options = {**about["config"], "device": "auto"}
+    if "models" not in options:
+        config = build(RunConfig, options)
+        return engine_of(parts, about, config, make_model(config))
+    compared = build(CompareConfig, options)
+    arena = Arena(make_models(compared.models, compared), compared.k, compared.max_items)
+    return engine_of(parts, about, compared.run_config(), arena)

@@ -1,0 +1,273 @@
+"""The command ``nextclick replay``: a log published to a topic."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from nextclick.connectors import (
+    Clicks,
+    KafkaAddress,
+    KafkaLog,
+    Replay,
+    SinkError,
+    Source,
+    client_settings,
+    make_topic,
+    parse_address,
+)
+
+from ..config.options import ConfigError, build, load_toml, merge
+from ..config.run import RunConfig, SourceOptions
+from ..endpoints import is_topic, open_the_source
+from ..monitoring.unusable_records import Unusable
+from ..signals import on_stop
+from .exit_codes import NO_CLICKS
+from .terminal import errors, show, tell
+
+LOG_SECONDS = 10.0
+"""Seconds between two lines of progress where no terminal is there to renew one."""
+
+
+def replay_command(
+    log: Annotated[
+        str,
+        typer.Argument(
+            help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), or "
+            "sim:clicks=60000,seed=1 for the simulated shop."
+        ),
+    ],
+    to: Annotated[str, typer.Option(help="The topic, kafka://host:port/topic.")],
+    speed: Annotated[
+        str, typer.Option(help="1x is the log's own pace, 60x sixty times that; max is flat out.")
+    ] = "max",
+    make_topic: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Make the topic, with so many partitions; it keeps its records for good."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with the same options, and with the table [kafka]."),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(help="A published data set: yoochoose, diginetica, retailrocket, recbole."),
+    ] = None,
+    session_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the session's id, by name or place. \\[default: session_id]"),
+    ] = None,
+    user_column: Annotated[
+        str | None, typer.Option(help="Column of the user's id, where there are no sessions.")
+    ] = None,
+    item_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the item's id, by name or place. \\[default: item_id]"),
+    ] = None,
+    time_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the time, by name or place. \\[default: timestamp]"),
+    ] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
+    ] = None,
+    sort: Annotated[
+        bool,
+        # Without the metavar typer would show it as one that takes a value.
+        typer.Option("--sort", help="Read the whole log and sort it by time first.", metavar=""),
+    ] = False,
+) -> None:
+    """Publish a log to a Kafka topic, keyed by session, with its own times.
+
+    Ended at any moment and run again, it goes on where it was.
+    """
+    flags: dict[str, Any] = {
+        name: value
+        for name, value in locals().items()
+        if name in SourceOptions.__struct_fields__ and value not in (None, False)
+    }
+    given = merge(load_toml(config, RunConfig) if config else {}, flags)
+    options = build(
+        SourceOptions,
+        {key: value for key, value in given.items() if key in SourceOptions.__struct_fields__},
+    )
+    replay(log, parse_address(to), options, parse_speed(speed), make_topic)
+
+
+def parse_speed(text: str) -> float | None:
+    """Read how many times faster than the log's own pace; None is flat out.
+
+    Raises
+    ------
+    ConfigError
+        It is no speed.
+
+    Examples
+    --------
+    >>> [parse_speed(text) for text in ("1x", "60x", "0.5x", "max")]
+    [1.0, 60.0, 0.5, None]
+
+    """
+    if text == "max":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text)
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"--speed {text!r}: write for instance 1x, 60x or max")
+    return float(match[1])
+
+
+def replay(
+    log: str,
+    address: KafkaAddress,
+    options: SourceOptions,
+    speed: float | None = None,
+    partitions: int | None = None,
+) -> None:
+    """Carry out a replay, and tell how it went.
+
+    Parameters
+    ----------
+    log
+        The log, see `open_source`.
+    address
+        The brokers and the topic.
+    options
+        How the log is read, and how the brokers are reached.
+    speed
+        How many times faster than the log's own pace; None is flat out.
+    partitions
+        Make the topic, with so many.
+
+    Raises
+    ------
+    ConfigError, SourceError, SinkError
+        It cannot be done; the message names the place and the remedy.
+
+    """
+    if is_topic(log):
+        raise ConfigError(f"{log} is a topic: name a log to replay")
+    settings = client_settings(options.kafka)
+    # What kafka-python logs is told in errors and notes; its own words are of no help.
+    with closing(open_the_source(log, options)) as source, KafkaLog():
+        if partitions is not None and make_topic(address, settings, partitions):
+            plural = "" if partitions == 1 else "s"
+            tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
+        unusable = Unusable(options.time_unit or "s")
+        publishing = Replay(_Watched(source, unusable), address, settings, speed, tell)
+        ended = _publish(publishing)
+    for warning in source.warnings:
+        tell(warning)
+    for reason, count in sorted(publishing.rejected.items()):
+        tell(f"{count:,} records of the log are no clicks and were left out: {reason}")
+    if not publishing.read and not unusable.notes() and (why := unusable.why()):
+        tell(why)
+    if source.gap is not None:
+        tell(
+            f"the log knows users, not sessions: run the topic with --gap {source.gap:g}s to cut "
+            "their sessions as on the log"
+        )
+    if publishing.doubles:
+        tell(
+            f"{publishing.doubles:,} records are in the topic twice, since a broker was restarted "
+            "meanwhile; nextclick knows them by their sequence"
+        )
+    there = publishing.read - publishing.published
+    before = f" ({there:,} were there before)" if there else ""
+    if ended:
+        show(f"{publishing.read:,} clicks in {address.topic}{before}")
+        if not publishing.read:
+            sys.exit(NO_CLICKS)
+        return
+    show(f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there")
+    sys.exit(130)
+
+
+def _publish(publishing: Replay) -> bool:
+    """Publish the log and close the connection; return whether all of it is there."""
+    try:
+        with on_stop(_interrupt), Progress() as progress:
+            publishing.run(progress)
+    except KeyboardInterrupt:
+        tell("ending; what was sent is waited for")
+        try:
+            publishing.close()
+        except SinkError as error:
+            tell(str(error))
+        return False
+    except BaseException:
+        publishing.close()
+        raise
+    publishing.close()
+    return True
+
+
+class Progress:
+    """Shows how a replay goes: a line that renews itself on a terminal, else one now and then."""
+
+    def __init__(self) -> None:
+        self._status = errors.status("reading the log") if errors.is_terminal else None
+        self._shown_at = time.monotonic()
+        self._shown = 0
+
+    def __enter__(self) -> Progress:
+        """Begin the line."""
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the line."""
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, replay: Replay) -> None:
+        """Show the progress if some time has passed since the last."""
+        passed = time.monotonic() - self._shown_at
+        if passed < (0.25 if self._status else LOG_SECONDS):
+            return
+        line = f"{replay.read:,} clicks · {(replay.read - self._shown) / passed:,.0f} clicks/s"
+        if replay.behind >= 1:
+            line += f" · {replay.behind:,.0f} s behind"
+        self._shown_at, self._shown = time.monotonic(), replay.read
+        if self._status:
+            self._status.update(Text(line))
+        else:
+            errors.print(line, soft_wrap=True)
+
+
+class _Watched:
+    """A source whose unusable records are told of while it is read."""
+
+    def __init__(self, source: Source, unusable: Unusable) -> None:
+        self._source = source
+        self._unusable = unusable
+        self._told = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
+        """Read on, and say what is wrong where it is plain."""
+        clicks = self._source.poll(limit, wait)
+        if clicks is not None:
+            self._unusable.take(clicks)
+        if not self._told:
+            for sentence in self._unusable.notes():
+                self._told = True
+                tell(sentence)
+        return clicks
+
+
+def _interrupt(number: signal.Signals) -> None:
+    """End the replay where it is, to be closed in good order."""
+    raise KeyboardInterrupt

@@ -1,0 +1,3 @@
+"""Several models on the same clicks."""
+
+from __future__ import annotations

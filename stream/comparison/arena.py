@@ -1,0 +1,318 @@
+"""Several models side by side on the same clicks, as one model for the engine to drive."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextclick.models import Recommender, State, Tested
+from nextclick.models.base import CheckedModel
+from nextclick.models.recommender import Id
+
+from ..contracts import check_part
+from ..evaluation.drift import HitRateDrift
+from ..evaluation.metrics import bins_of
+from .bootstrap import DRAWS, LEAST_BLOCKS, differences
+from .item_counts import Catalogue
+from .rank_counts import Tallies, figure_names, figures_of
+from .slices import SLICES, Slicer, slice_names
+
+SAMPLE = 16
+"""One batch in so many has its recommendations looked at."""
+
+
+class Arena(CheckedModel):
+    """Several models that see the same batches, each timed alone.
+
+    The engine drives it like any other model. What it answers is what its first model answers; how
+    every model did is told by `results`.
+
+    Parameters
+    ----------
+    models
+        The models by name, at least one.
+    ks
+        For how many recommendations there are figures, rising.
+    max_items
+        At most so many items are counted, see `Catalogue`.
+
+    Examples
+    --------
+    >>> from nextclick.models import OnlineGRU4Rec, Recipe
+    >>> arena = Arena({name: OnlineGRU4Rec(Recipe(hidden=4)) for name in ("one", "two")}, [1, 20])
+    >>> tested = arena.test_then_learn(["anna", "anna"], ["shoes", "hat"])
+    >>> arena.results()["models"]["two"]["recall@20"]
+    0.0
+
+    """
+
+    def __init__(
+        self, models: Mapping[str, Recommender], ks: Sequence[int], max_items: int = 1_000_000
+    ) -> None:
+        self.models = dict(models)
+        for name, model in self.models.items():
+            check_part("model", model, f"model {name!r}")
+        self.ks = list(ks)
+        self.name = next(iter(self.models))
+        bounds = [getattr(model, "largest_batch", None) for model in self.models.values()]
+        self.largest_batch = min((bound for bound in bounds if bound is not None), default=None)
+        self._tallies = Tallies(len(self.models), ks)
+        self._items = Catalogue(len(self.models), max_items)
+        self._slicer = Slicer(self._items)
+        self._sliced = np.zeros((len(slice_names()), len(self.models), max(ks) + 2), np.int64)
+        self._drift = [HitRateDrift() for _ in self.models]
+        self._batches = 0
+        self._lists = 0
+        # Seconds of scoring and of learning, one row a model. The batches whose recommendations
+        # are looked at take longer to score, and are left out.
+        self._seconds = np.zeros((len(self.models), 2))
+        self._timed = 0
+
+    @property
+    def first(self) -> Recommender:
+        """The first model."""
+        return self.models[self.name]
+
+    @property
+    def catalogue(self) -> int:
+        """How many items the first model knows."""
+        return self.first.catalogue
+
+    def _run(
+        self,
+        sessions: list[Id],
+        items: list[Id],
+        k: int,
+        time: float,
+        times: NDArray[np.float64] | None,
+        *,
+        test: bool,
+        learn: bool,
+        after: bool = False,
+    ) -> Tested:
+        """Have every model score a batch and learn it; only the first, where nothing is learned.
+
+        Raises
+        ------
+        FloatingPointError
+            The learning of a model has diverged; the message names it.
+        ValueError
+            A model has scored other clicks than those that have a predecessor.
+
+        """
+        if not learn:
+            return self.first.test(sessions, items, k, times)
+        if not test:
+            self._slicer.take(sessions, items)
+            for model in self.models.values():
+                model.learn(sessions, items, time, times)
+            return Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        before = self._items.clicks
+        kinds = self._slicer.take(sessions, items)
+        scored = kinds[:, 0] >= 0
+        listed = self._batches % SAMPLE == SAMPLE // 2
+        found = []
+        for at, (name, model) in enumerate(self.models.items()):
+            asked = max(self.ks) if listed else 0
+            wanted = max(asked, 0 if at else k)
+            began = perf_counter()
+            try:
+                tested = model.test_then_learn(sessions, items, wanted, time, times)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"{name}: {error}") from error
+            took = perf_counter() - began
+            if not np.array_equal(tested.scored, scored):
+                raise ValueError(f"{name} has scored other clicks than those with a predecessor")
+            self._seconds[at] += 0 if listed else took - tested.learning, tested.learning
+            if listed:
+                lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
+                self._items.show(at, [[item for item, _ in best] for best in lists])
+            found.append(tested)
+        self._batches += 1
+        count = int(scored.sum())
+        self._lists += count if listed else 0
+        self._timed += 0 if listed else count
+        bins = np.column_stack([bins_of(each.ranks[scored], max(self.ks)) for each in found])
+        self._count(bins, kinds[scored], before + 1 + np.flatnonzero(scored), time)
+        return found[0]
+
+    def _count(
+        self,
+        bins: NDArray[np.int64],
+        kinds: NDArray[np.int64],
+        clicks: NDArray[np.int64],
+        time: float,
+    ) -> None:
+        """Take the scored clicks of a batch, a row each, into the figures."""
+        self._tallies.update(bins, clicks, time)
+        models = np.arange(len(self.models))
+        np.add.at(self._sliced, (kinds[:, :, None], models, bins[:, None, :]), 1)
+        hits = (bins > 0) & (bins <= max(self.ks))
+        for own, drift in zip(hits.T, self._drift, strict=True):
+            drift.update(own, clicks, np.full(len(clicks), time))
+
+    def _answer(
+        self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
+    ) -> list[list[tuple[Id, float]]]:
+        return self.first.answer(sessions, items, k, times)
+
+    def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
+        return self.first.recommend(items, k)
+
+    def _knows(self, item: Id) -> bool:
+        return bool(self.first.recommend([item], 1))
+
+    def _forget(self, sessions: list[Id]) -> None:
+        """Drop sessions that have ended, in every model; it is part of learning."""
+        self._slicer.forget(sessions)
+        for at, model in enumerate(self.models.values()):
+            began = perf_counter()
+            model.forget(sessions)
+            self._seconds[at, 1] += perf_counter() - began
+
+    def state(self) -> State:
+        """Copy all that the next click, and every figure, depends on."""
+        parts = {f"models/{name}": model.state() for name, model in self.models.items()}
+        parts["tallies"] = self._tallies.state()
+        parts["items"] = self._items.state()
+        parts["slicer"] = self._slicer.state()
+        arrays = {
+            f"{part}/{name}": array
+            for part, state in parts.items()
+            for name, array in state.arrays.items()
+        }
+        values = {
+            "parts": {part: state.values for part, state in parts.items()},
+            "drift": [drift.state() for drift in self._drift],
+            "batches": self._batches,
+            "lists": self._lists,
+            "timed": self._timed,
+        }
+        own = {"sliced": self._sliced.copy(), "seconds": self._seconds.copy()}
+        return State({**arrays, **own}, values)
+
+    def _check_form(self, state: State, own: State) -> None:
+        """Check the models' names and their order; each of them checks its own part."""
+        if list(state.values["parts"]) != list(own.values["parts"]):
+            raise ValueError(f"{self._misfit()}: it is of other models, or in another order")
+
+    def _restore(self, state: State) -> None:
+
+        def part(name: str) -> State:
+            arrays = {
+                key.removeprefix(f"{name}/"): array
+                for key, array in state.arrays.items()
+                if key.startswith(f"{name}/")
+            }
+            return State(arrays, state.values["parts"][name])
+
+        for name, model in self.models.items():
+            model.restore(part(f"models/{name}"))
+        self._tallies.restore(part("tallies"))
+        self._items.restore(part("items"))
+        self._slicer.restore(part("slicer"))
+        for drift, kept in zip(self._drift, state.values["drift"], strict=True):
+            drift.restore(kept)
+        self._sliced = state.arrays["sliced"].astype(np.int64)
+        self._seconds = state.arrays["seconds"].astype(np.float64)
+        values = state.values
+        self._batches, self._lists = values["batches"], values["lists"]
+        self._timed = values["timed"]
+
+    def leader(self) -> tuple[str, str, float]:
+        """Give the best model so far, the figure that says so, and its value."""
+        figure = f"recall@{max(self.ks)}"
+        totals = self._tallies.totals()
+        found = [figures_of(counts, self.ks)[figure] for counts in totals]
+        best = max(found)
+        return list(self.models)[found.index(best)], figure, best
+
+    def results(self) -> dict[str, Any]:
+        """Give every figure of every model, in JSON's types.
+
+        Returns
+        -------
+        dict
+            ``models``, the best first; ``figures``, their names; ``windows`` and ``last_half``,
+            where these lie in the stream; ``slices``, how many scored clicks are of each kind;
+            ``differences``, see `Difference`, and how they were found, ``bootstrap``; ``lists``,
+            how many recommendations were looked at.
+
+        """
+        names = figure_names(self.ks)
+        where, half = self._tallies.last_half()
+        windows, curves = self._tallies.windows()
+        coverage, popularity = self._items.coverage(), self._items.popularity()
+        whole = self._tallies.figures()
+        found: dict[str, dict[str, Any]] = {}
+        for at, (name, model) in enumerate(self.models.items()):
+            found[name] = {
+                **whole[at],
+                "unseen": int(self._tallies.totals()[at, 0]),
+                "last_half": half[at],
+                "slices": self._slices_of(at),
+                "windows": dict(zip(names, curves[:, at].T.tolist(), strict=True)),
+                "drift": [
+                    {**alarm, "time": alarm["time"] if math.isfinite(alarm["time"]) else None}
+                    for alarm in self._drift[at].alarms
+                ],
+                "coverage": coverage[at],
+                "popularity": popularity[at],
+                "score_ms": 1000 * float(self._seconds[at, 0]) / max(1, self._timed),
+                "learn_ms": 1000 * float(self._seconds[at, 1]) / max(1, self._items.clicks),
+                "memory_mb": state_bytes(model.state()) / 1e6,
+                "catalogue": model.catalogue,
+            }
+        order = sorted(found, key=lambda name: -found[name][f"recall@{max(self.ks)}"])
+        places = [list(found).index(name) for name in order]
+        gains, clicks = self._tallies.gains()
+        apart = differences(gains[:, places], clicks, order, names)
+        return {
+            "figures": names,
+            "k": self.ks,
+            "scored": self._tallies.scored,
+            "models": {name: found[name] for name in order},
+            "windows": windows,
+            "last_half": where,
+            "slices": {
+                line: {kind: int(self._kind(line, kind)[0].sum()) for kind in kinds}
+                for line, kinds in SLICES.items()
+            },
+            "lists": self._lists,
+            "differences": [{**asdict(each), "real": each.real} for each in apart],
+            "bootstrap": {
+                "blocks": len(clicks),
+                "block_clicks": self._tallies.span,
+                "draws": DRAWS if len(clicks) >= LEAST_BLOCKS else 0,
+            },
+        }
+
+    def _kind(self, line: str, kind: str) -> NDArray[np.int64]:
+        """Give the clicks per rank of one kind, shape (models, largest k + 2)."""
+        return np.asarray(self._sliced[slice_names().index((line, kind))])
+
+    def _slices_of(self, model: int) -> dict[str, dict[str, dict[str, float]]]:
+        return {
+            line: {kind: figures_of(self._kind(line, kind)[model], self.ks) for kind in kinds}
+            for line, kinds in SLICES.items()
+        }
+
+
+def state_bytes(state: State) -> int:
+    """Give the size of a model's state: its arrays, and its other values written as JSON.
+
+    Examples
+    --------
+    >>> state_bytes(State({"counts": np.zeros(4)}, {"items": ["hat"]}))
+    49
+
+    """
+    values = len(json.dumps(state.values, separators=(",", ":")))
+    return values + sum(array.nbytes for array in state.arrays.values())

@@ -1,0 +1,79 @@
+"""A comparison of models, put together from its configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ..engine import Engine
+from ..report.comparison_page import comparison_page
+from ..runner import carry_out, check_config, write_results
+from .arena import Arena
+from .config import CompareConfig
+from .registry import make_models
+
+OF_THE_RUN = (
+    "clicks",
+    "usable",
+    "learned",
+    "first",
+    "late",
+    "ahead",
+    "rejected",
+    "live_sessions",
+    "source",
+    "seconds",
+    "clicks_per_second",
+    "peak_memory_mb",
+    "config",
+)
+"""What a comparison tells of its way through the stream, see docs/guide/metrics.md."""
+
+
+def compare(
+    spec: str | os.PathLike[str],
+    config: CompareConfig,
+    tell: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[Engine], None] | None = None,
+) -> dict[str, Any]:
+    """Compare models on the same clicks, in one reading of the source.
+
+    Parameters
+    ----------
+    spec
+        The source, see `open_source`.
+    config
+        The models, and what to do.
+    tell
+        Takes sentences for a person: what is resumed, what was skipped.
+    progress
+        Called after every batch.
+
+    Returns
+    -------
+    dict
+        The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
+        run. They are written to `config.json` and `config.report` too, where these are given.
+
+    Raises
+    ------
+    ConfigError, SourceError, SnapshotError, SinkError
+        It cannot be done; the message names the place and the remedy.
+
+    Examples
+    --------
+    >>> models = {"gru4rec": {"hidden": 8}, "gru4rec-network": {"hidden": 8}}
+    >>> result = compare("sim:clicks=200", CompareConfig(models=models, device="cpu"))
+    >>> result["clicks"], sorted(result["models"])
+    (200, ['gru4rec', 'gru4rec-network'])
+
+    """
+    check_config(config, CompareConfig)
+    spec = os.fspath(spec)
+    models = make_models(config.models, config)
+    arena = Arena(models, config.k, config.max_items)
+    run = carry_out(spec, config.run_config(), arena, config.public(), tell, progress)
+    result = {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
+    write_results(config, result, comparison_page)
+    return result

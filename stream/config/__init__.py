@@ -1,0 +1,3 @@
+"""The options of a run: declared, read and checked."""
+
+from __future__ import annotations

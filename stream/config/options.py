@@ -1,0 +1,359 @@
+"""How options are read: from a TOML file and from flags, checked, with errors that name them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from .values import bounds, listed, plain, shown
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_CLICKS = re.compile(r"([\d_,]+)\s*clicks?")
+
+LONGEST_DURATION = 36_500 * 86_400.0
+"""Seconds of 100 years: the operating system waits for no longer time."""
+
+MOST_CLICKS = (1 << 63) - 1
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class ConfigError(Exception):
+    """An option is unknown, of the wrong type or out of range; the message names it."""
+
+
+class Every(msgspec.Struct, frozen=True):
+    """How often: after so many seconds, or after so many clicks; the other is None.
+
+    Examples
+    --------
+    >>> parse_every("5000clicks", "--snapshot-every")
+    Every(seconds=None, clicks=5000)
+
+    """
+
+    seconds: float | None = None
+    clicks: int | None = None
+
+
+def flag(field: str) -> str:
+    """Give an option's name as it is typed.
+
+    Examples
+    --------
+    >>> flag("snapshot_every")
+    '--snapshot-every'
+
+    """
+    return "--" + field.replace("_", "-")
+
+
+def parse_duration(duration: str | float, option: str) -> float:
+    """Read a duration in seconds.
+
+    Parameters
+    ----------
+    duration
+        A number of seconds, or a number with its unit: ms, s, m, h or d.
+    option
+        The option's name, for the message.
+
+    Raises
+    ------
+    ConfigError
+        It is no duration.
+
+    Examples
+    --------
+    >>> [parse_duration(text, "--gap") for text in ("30m", "500ms", "1.5h", "90", 90)]
+    [1800.0, 0.5, 5400.0, 90.0, 90.0]
+
+    """
+    if isinstance(duration, str):
+        match = _DURATION.fullmatch(duration.strip())
+        seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else math.nan
+    else:
+        try:
+            seconds = float(duration)
+        except OverflowError:
+            seconds = math.inf
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ConfigError(
+            f'{option}: {shown(duration)} is no duration; write for instance "60s" or "30m"'
+        )
+    if seconds > LONGEST_DURATION:
+        raise ConfigError(f"{option} must be at most 36500d (100 years), not {shown(duration)}")
+    return seconds
+
+
+def check_named(path: str | None, option: str) -> None:
+    """Check that an option that is given names something: an empty variable of a shell does not.
+
+    Raises
+    ------
+    ConfigError
+        It is empty, or holds a character that no name may have.
+
+    """
+    if path is None:
+        return
+    if not path.strip():
+        raise ConfigError(f"{option} is empty: give a name, or leave the option out")
+    if "\0" in path:
+        raise ConfigError(f"{option} {path!r} holds a null character, which no name may have")
+
+
+def parse_every(every: str | float, option: str) -> Every:
+    """Read how often something is to happen: a duration, or a number of clicks.
+
+    Raises
+    ------
+    ConfigError
+        It is neither, or it is nothing.
+
+    """
+    match = _CLICKS.fullmatch(every.strip()) if isinstance(every, str) else None
+    digits = re.sub("[_,]", "", match[1]) if match else ""
+    if len(digits) > len(str(MOST_CLICKS)) or (digits and int(digits) > MOST_CLICKS):
+        raise ConfigError(f"{option} must be at most {MOST_CLICKS:,} clicks, not {shown(every)}")
+    if digits:
+        parsed = Every(clicks=int(digits))
+    else:
+        try:
+            parsed = Every(seconds=parse_duration(every, option))
+        except ConfigError as error:
+            if "100 years" in str(error):
+                raise
+            raise ConfigError(
+                f"{option}: {shown(every)} says not how often; write for instance "
+                '"60s" or "5000clicks"'
+            ) from None
+    if not (parsed.seconds or parsed.clicks):
+        raise ConfigError(f"{option} must be more than 0, not {every!r}")
+    return parsed
+
+
+def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Check that options exist.
+
+    Parameters
+    ----------
+    given
+        The options' names.
+    known
+        All names there are.
+    where
+        The file, and the table in it, for the message.
+
+    Raises
+    ------
+    ConfigError
+        One does not; the message names the nearest one that does.
+
+    Examples
+    --------
+    >>> check_keys(["bach"], ["batch", "seed"], "run.toml")
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: run.toml: there is no option 'bach'; is it 'batch'?
+
+    """
+    known = sorted(known)
+    for key in given:
+        if not isinstance(key, str):
+            raise ConfigError(f"{where}: {shown(key)} is no name of an option")
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            remedy = f"is it {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
+            raise ConfigError(f"{where}: there is no option {key!r}; {remedy}")
+
+
+def load_toml(path: str | os.PathLike[str], struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Read the options that a TOML file gives.
+
+    Parameters
+    ----------
+    path
+        The file.
+    struct
+        What the options are for, such as `RunConfig`; a field that is a struct itself is a
+        table of the file.
+
+    Returns
+    -------
+    dict
+        The options given, and only those; tables as dicts.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or an option is unknown or has the wrong type.
+
+    """
+    try:
+        given = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
+        raise ConfigError(f"{path} is no TOML file: {error}") from error
+    return _checked(given, struct, str(path))
+
+
+def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """Lay flags over a file's options; a flag that is None was not given.
+
+    Examples
+    --------
+    >>> merge({"batch": 64, "model": {"hidden": 50}}, {"batch": 1, "seed": None})
+    {'batch': 1, 'model': {'hidden': 50}}
+
+    """
+    merged = dict(file)
+    for key, value in flags.items():
+        if isinstance(value, dict):
+            merged[key] = merge(merged.get(key, {}), value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def build(struct: type[S], given: Mapping[str, Any]) -> S:
+    """Make a configuration of the options given; the others have their defaults.
+
+    Raises
+    ------
+    ConfigError
+        An option is unknown, has the wrong type, or is out of its range.
+
+    Examples
+    --------
+    >>> class Some(msgspec.Struct):
+    ...     batch: int = 64
+    >>> build(Some, {"batch": 32})
+    Some(batch=32)
+    >>> build(Some, {"batch": "many"})
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: the options: 'batch': expected int, got str ('many')
+
+    """  # noqa: E501
+    try:
+        return msgspec.convert(_checked(given, struct, "the options"), struct)
+    except msgspec.ValidationError as error:
+        # The model's own check of a range: "window must be at least 1 - at `$.model`".
+        raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
+
+
+class _OptionsType(msgspec.StructMeta):
+    """Makes a configuration from Python with the checks that one from TOML or flags goes through.
+
+    msgspec itself checks no types where a struct is made by a call.
+    """
+
+    if not TYPE_CHECKING:  # For a type checker the fields are the parameters.
+
+        def __call__(cls, *args, **given):  # noqa: N805
+            if args:
+                raise ConfigError(f"{cls.__name__} takes its options by name, as in batch=64")
+            return build(cls, given)
+
+
+class Options(
+    msgspec.Struct, metaclass=_OptionsType, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What configurations are made of: names, types and bounds are checked wherever they are from.
+
+    The bounds of a number are part of its type, see `Between`.
+
+    Examples
+    --------
+    >>> from .run import RunConfig
+    >>> RunConfig(batch=0)
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: --batch must be at least 1, not 0
+    >>> RunConfig(bach=3)
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: the options: there is no option 'bach'; is it 'batch'?
+
+    """  # noqa: E501
+
+    def __post_init__(self) -> None:
+        """Check the bounds, and the types too: `msgspec.structs.replace` comes only here."""
+        for field in msgspec.structs.fields(self):
+            limits, value = bounds(field.type), getattr(self, field.name)
+            _value(field.name, value, field.type, "the options")
+            if limits is None or value is None:
+                continue
+            for number in value if isinstance(value, list) else [value]:
+                if fault := limits.fault(number):
+                    raise ConfigError(f"{flag(field.name)} must be {fault}, not {shown(number)}")
+
+
+def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
+    """Read options given as ``name=value``, each value as TOML has it; a bare word is a text.
+
+    Raises
+    ------
+    ConfigError
+        One has no name or no value.
+
+    Examples
+    --------
+    >>> parse_assignments(["hidden=200", "reset=after"], "--model")
+    {'hidden': 200, 'reset': 'after'}
+
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ConfigError(f"{option} {text!r}: write name=value, for instance hidden=200")
+        try:
+            values[name] = tomllib.loads(f"value = {value}")["value"]
+        except (ValueError, RecursionError):  # No TOML, or a number that Python does not read.
+            values[name] = value
+    return values
+
+
+def _checked(given: Mapping[str, Any], struct: type[msgspec.Struct], where: str) -> dict[str, Any]:
+    """Check the names and types of options, those in tables too, and return them in plain form."""
+    wanted = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    check_keys(given, wanted, where)
+    return {name: _value(name, value, wanted[name], where) for name, value in given.items()}
+
+
+def _value(name: str, given: Any, kind: Any, where: str) -> Any:
+    """Check the type of one option, and return it in plain form."""
+    value = plain(given)
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _checked(value, kind, f"{where}, table [{name}]")
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if choices := _choices(kind):
+            problem = f"expected one of {listed(choices)}, got {shown(value)}"
+        else:
+            # "Expected `int | null`, got `str`", where TOML has no null; its object is a table.
+            words = str(error).replace("`", "").replace(" | null", "").replace("object", "table")
+            words = words.replace("int | str", "str or int")
+            problem = f"{words[0].lower()}{words[1:]} ({shown(value)})"
+        raise ConfigError(f"{where}: {name!r}: {problem}") from error
+    return value
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that a type has where it has only some."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((found for part in get_args(kind) if (found := _choices(part))), ())

@@ -1,0 +1,174 @@
+"""The doors of a run: its source, and where its records go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nextclick.connectors import (
+    DeadLetterTopic,
+    JsonLinesSink,
+    KafkaSink,
+    Sink,
+    SinkError,
+    Source,
+    client_settings,
+    log_format,
+    open_source,
+    parse_address,
+)
+
+from .config.options import ConfigError, flag
+from .config.run import RunConfig, SourceOptions
+from .engine import SINKS, Engine
+
+USER_GAP = 1_800.0
+"""Seconds that end a user's session where nothing else is said, as is the custom of the field."""
+
+FOR_TOPICS = ("partitions", "session_from", "time_from", "on_missing_offsets")
+"""Options that mean nothing where the source is no topic."""
+
+
+def is_topic(spec: str | None) -> bool:
+    """Tell whether a source or a sink is a topic."""
+    return spec is not None and spec.startswith("kafka://")
+
+
+def is_live(spec: str) -> bool:
+    """Tell whether a source may let clicks wait for others: a topic or a pipe."""
+    return is_topic(spec) or spec == "-"
+
+
+def open_the_source(spec: str, options: SourceOptions) -> Source:
+    """Open the source of a run.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        It cannot be opened, or an option does not go with it.
+
+    """
+    form = log_format(
+        options.format,
+        session_column=options.session_column,
+        user_column=options.user_column,
+        item_column=options.item_column,
+        time_column=options.time_column,
+        time_unit=options.time_unit,
+        sort=options.sort,
+        gap=USER_GAP if options.user_column else None,
+        # Bytes that nobody asked for are not kept.
+        keep_raw=getattr(options, "dead_letters", None) is not None,
+    )
+    if not is_topic(spec):
+        given = SourceOptions()
+        for option in FOR_TOPICS:
+            if getattr(options, option) != getattr(given, option):
+                raise ConfigError(f"{flag(option)} is for a topic, kafka://host:port/topic")
+        return open_source(spec, form)
+    if options.sort:
+        raise ConfigError("--sort is for a log: a topic has no end that it could be read up to")
+    return open_source(
+        spec,
+        form,
+        settings=client_settings(options.kafka),
+        partitions=options.partitions,
+        until_end=options.until_end,
+        session_from=options.session_from,
+        time_from=options.time_from,
+        idle=options.idle_seconds,
+        on_missing_offsets=options.on_missing_offsets,
+        group=options.group,
+    )
+
+
+def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
+    """Open one of `SINKS` for a run; what an earlier part of the run has written is written on.
+
+    Parameters
+    ----------
+    engine
+        The engine, with its snapshot restored: it knows how far the sink had come.
+    name
+        Which of `SINKS` it is.
+    spec
+        Its ``file`` or ``kafka://host:port/topic``.
+    config
+        The options of the run.
+
+    Raises
+    ------
+    SinkError, SourceError
+        It cannot be opened.
+
+    """
+    written = engine.written.get(name, {})
+    before = str(written.get("to", ""))
+    if not is_topic(spec):
+        known = before == str(Path(spec).resolve())
+        return JsonLinesSink(spec, written["length"] if known else None)
+    address, settings = parse_address(spec), client_settings(config.kafka)
+    # By the topic alone: brokers may move.
+    known = is_topic(before) and parse_address(before).topic == address.topic
+    held = written.get("length")
+    if not known and isinstance(held, dict) and held.get("outbox"):
+        raise SinkError(
+            f"{flag(name)} {spec}: the snapshot holds records that are still to be written to "
+            f"{before}: go on with that topic, or start anew with --fresh"
+        )
+    resume_at = held if known else None
+    if name == "dead_letters":
+        return DeadLetterTopic(address, settings, engine.tell, resume_at)
+    return KafkaSink(
+        address,
+        settings,
+        transactional_id=transactional_id(str(engine.about["source"]), config),
+        resume_at=resume_at,
+        tell=engine.tell,
+    )
+
+
+def transactional_id(spec: str, config: RunConfig) -> str | None:
+    """Name a run to the brokers where it writes in transactions.
+
+    A resumed run has the same name, runs that go on beside each other have different ones: they
+    read other topics, other partitions of one, or have other groups.
+
+    Examples
+    --------
+    >>> transactional_id("kafka://localhost:9092/clicks", RunConfig()) is None
+    True
+
+    """
+    if not config.exactly_once:
+        return None
+    what = parse_address(spec).topic if is_topic(spec) else Path(spec).name
+    partitions = "-".join(map(str, sorted(config.partitions or []))) or "all"
+    return f"{config.group}-{what}-{partitions}"
+
+
+def check_outputs(spec: str, config: RunConfig) -> None:
+    """Refuse to write over the source, or two outputs into one file or topic.
+
+    Raises
+    ------
+    ConfigError
+        Two options, or an option and the source, name the same file or topic.
+
+    """
+    taken = {_place(spec): "the source"}
+    for option in ("json", "report", *SINKS):
+        path = getattr(config, option)
+        if path is None:
+            continue
+        if is_topic(path) and option not in SINKS:
+            raise ConfigError(f"{flag(option)} {path} is a topic: name a file")
+        place = _place(path)
+        if place in taken:
+            kind = "topic" if is_topic(path) else "file"
+            raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
+        taken[place] = flag(option)
+
+
+def _place(spec: str) -> Path | str:
+    """Give what is the same for two names of one place."""
+    return f"topic {parse_address(spec).topic}" if is_topic(spec) else Path(spec).resolve()

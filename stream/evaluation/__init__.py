@@ -1,0 +1,3 @@
+"""Figures of a stream."""
+
+from __future__ import annotations

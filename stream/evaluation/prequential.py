@@ -1,0 +1,264 @@
+"""Figures of a test-then-train run: cumulative, in windows, sliding, fading; and drift alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nextclick.models.recommender import State
+
+from ..contracts import whole
+from .drift import HitRateDrift
+from .metrics import bins_of, mrr, ndcg, recall
+
+MOST_WINDOWS = 2000
+"""Windows kept. When one more would close, neighbours are merged and windows are twice as long."""
+
+
+class Prequential:
+    """Evaluate a model on a stream: every click tested before it is learned.
+
+    All figures come from whole counts of clicks per rank, so they do not depend on how the stream
+    was cut into batches, and they survive `state` and `restore` to the last bit. Memory is set by
+    ``window``, not by the length of the stream.
+
+    Parameters
+    ----------
+    k
+        How many recommendations count.
+    window
+        Scored clicks in a window, sliding or consecutive.
+    fading
+        What a click's weight in the fading figures is multiplied by at each scored click after
+        it, between 0 and 1: 0.999 looks back on about a thousand.
+
+    References
+    ----------
+    J. Gama, R. Sebastião, P. P. Rodrigues: On evaluating stream learning algorithms. Machine
+    Learning 90, 2013: prequential figures over all, over a sliding window, with fading factors.
+
+    Examples
+    --------
+    >>> figures = Prequential(window=2)
+    >>> figures.update([1, 0, 4], positions=[2, 3, 5], times=[10.0, 11.0, 12.0])
+    >>> figures.results()["recall@20"], figures.results()["seen"]["recall@20"]
+    (0.6666666666666666, 1.0)
+    >>> for window in figures.results()["windows"]:
+    ...     print(window)
+    {'clicks': 3, 'time': 11.0, 'scored': 2, 'recall@20': 0.5, 'mrr@20': 0.5}
+    {'clicks': 5, 'time': 12.0, 'scored': 1, 'recall@20': 1.0, 'mrr@20': 0.25}
+
+    """
+
+    def __init__(self, k: int = 20, window: int = 10_000, fading: float = 0.999) -> None:
+        self.k = k = whole("k", k, 1)
+        self.window = window = whole("window", window, 1)
+        if isinstance(fading, str | bool) or not 0 < fading < 1:
+            raise ValueError(f"fading must be a number between 0 and 1, not {fading!r}")
+        self.fading = fading
+        self.drift = HitRateDrift()
+        bins = k + 2
+        self._scored = 0
+        self._last = (0, 0.0)  # where and when the latest scored click was
+        # Bins of the latest clicks. Click number n of the scored ones lies at n % window, so the
+        # ring wraps just where a window ends, and what lies before the wrap is the open window.
+        self._ring = np.zeros(window, np.int64)
+        self._faded = np.zeros(bins)  # as it was when the ring last wrapped
+        self._weights = fading ** np.arange(window - 1, -1, -1, dtype=np.float64)
+        # Closed windows, each of `_span` rings, and the rings of the next one so far.
+        self._span = 1
+        self._rings = 0
+        self._partial = np.zeros(bins, np.int64)
+        self._window_counts: list[NDArray[np.int64]] = []
+        self._window_clicks: list[int] = []
+        self._window_times: list[float] = []
+
+    def update(self, ranks: ArrayLike, positions: ArrayLike, times: ArrayLike) -> None:
+        """Take the scored clicks of a batch.
+
+        Parameters
+        ----------
+        ranks
+            Whole numbers, shape (n,): 1 is best, 0 where the item had never been seen before the
+            click, which is a miss.
+        positions
+            Whole numbers, shape (n,): which click of the stream each was, from 1 on, rising.
+        times
+            float64, shape (n,): their event times in epoch seconds.
+
+        Raises
+        ------
+        ValueError
+            A rank is negative, NaN, or no whole number, or the lengths differ. Nothing is
+            counted.
+
+        """
+        bins = bins_of(ranks, self.k)
+        at = np.asarray(positions)
+        when = np.asarray(times, np.float64)
+        if not len(bins) == len(at) == len(when):
+            raise ValueError(
+                f"ranks, positions and times differ in length: {len(bins)}, {len(at)}, {len(when)}"
+            )
+        if not len(bins):
+            return
+        self.drift.update((bins > 0) & (bins <= self.k), at, when)
+        start = 0
+        while start < len(bins):
+            place = self._scored % self.window
+            stop = min(start + self.window - place, len(bins))
+            self._ring[place : place + stop - start] = bins[start:stop]
+            self._scored += stop - start
+            self._last = int(at[stop - 1]), float(when[stop - 1])
+            if self._scored % self.window == 0:
+                self._wrap()
+            start = stop
+
+    def sliding(self) -> dict[str, float]:
+        """Give ``recall@k``, ``mrr@k`` and ``ndcg@k`` over the last ``window`` scored clicks."""
+        return self._figures(self._count(self._ring[: self._scored]))
+
+    def fading_figures(self) -> dict[str, float]:
+        """Give the same over all scored clicks, weighted by ``fading ** age``."""
+        tail = self._open_ring()
+        return self._figures(self._fade(self._faded, tail))
+
+    def results(self) -> dict[str, Any]:
+        """Give every figure, in JSON's types.
+
+        Returns
+        -------
+        dict
+            ``scored``; ``unseen``, the clicks among them whose item had never been seen;
+            ``recall@k``, ``mrr@k``, ``ndcg@k`` over all scored clicks, unseen ones being misses;
+            ``seen``, the same three without the unseen clicks; ``windows``, consecutive and
+            without overlap, each ``{clicks, time, scored, recall@k, mrr@k}`` where ``clicks`` and
+            ``time`` are the place in the stream and the event time of its last click (the last
+            window may be part full: see ``scored``); ``sliding`` and ``fading``, three figures
+            each; ``drift``, the alarms of `HitRateDrift`. A figure over no clicks is 0.0.
+
+        """
+        tail = self._count(self._open_ring())
+        partial = self._partial + tail
+        counts = np.sum([*self._window_counts, partial], axis=0)
+        seen = counts.copy()
+        seen[0] = 0
+        windows = [
+            self._window(*closed)
+            for closed in zip(
+                self._window_counts, self._window_clicks, self._window_times, strict=True
+            )
+        ]
+        if partial.any():
+            windows.append(self._window(partial, *self._last))
+        return {
+            "scored": self._scored,
+            "unseen": int(counts[0]),
+            **self._figures(counts),
+            "seen": self._figures(seen),
+            "windows": windows,
+            "sliding": self.sliding(),
+            "fading": self.fading_figures(),
+            "drift": [dict(alarm) for alarm in self.drift.alarms],
+        }
+
+    def state(self) -> State:
+        """Copy all that later figures depend on."""
+        counts = np.array(self._window_counts, np.int64).reshape(-1, self.k + 2)
+        return State(
+            arrays={
+                "ring": self._ring.copy(),
+                "faded": self._faded.copy(),
+                "partial": self._partial.copy(),
+                "window_counts": counts,
+                "window_clicks": np.array(self._window_clicks, np.int64),
+                "window_times": np.array(self._window_times, np.float64),
+            },
+            values={
+                "k": self.k,
+                "window": self.window,
+                "fading": self.fading,
+                "scored": self._scored,
+                "last": list(self._last),
+                "span": self._span,
+                "rings": self._rings,
+                "drift": self.drift.state(),
+            },
+        )
+
+    def restore(self, state: State) -> None:
+        """Take back a state that `state` gave.
+
+        Raises
+        ------
+        ValueError
+            It was taken with another k, window or fading.
+
+        """
+        values, arrays = state.values, state.arrays
+        for option in ("k", "window", "fading"):
+            if values[option] != getattr(self, option):
+                raise ValueError(
+                    f"these figures were begun with {option} = {values[option]} and cannot go on "
+                    f"with {getattr(self, option)}; use {values[option]}, or start afresh"
+                )
+        self._ring = arrays["ring"].astype(np.int64)
+        self._faded = arrays["faded"].astype(np.float64)
+        self._partial = arrays["partial"].astype(np.int64)
+        self._window_counts = list(arrays["window_counts"].astype(np.int64))
+        self._window_clicks = arrays["window_clicks"].tolist()
+        self._window_times = arrays["window_times"].tolist()
+        self._scored, self._span, self._rings = values["scored"], values["span"], values["rings"]
+        self._last = values["last"][0], float(values["last"][1])
+        self.drift.restore(values["drift"])
+
+    def _wrap(self) -> None:
+        """Close the ring: fade over it, and close a window where it completes one."""
+        self._faded = self._fade(self._faded, self._ring)
+        self._partial = self._partial + self._count(self._ring)
+        self._rings += 1
+        if self._rings < self._span:
+            return
+        if len(self._window_counts) == MOST_WINDOWS:
+            counts = self._window_counts
+            pairs = zip(counts[::2], counts[1::2], strict=True)
+            self._window_counts = [first + second for first, second in pairs]
+            self._window_clicks = self._window_clicks[1::2]
+            self._window_times = self._window_times[1::2]
+            self._span *= 2
+            return
+        self._window_counts.append(self._partial)
+        self._window_clicks.append(self._last[0])
+        self._window_times.append(self._last[1])
+        self._partial = np.zeros_like(self._partial)
+        self._rings = 0
+
+    def _open_ring(self) -> NDArray[np.int64]:
+        return self._ring[: self._scored % self.window]
+
+    def _count(self, bins: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(bins, minlength=self.k + 2)
+
+    def _fade(self, faded: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Age the faded counts by these clicks and add them; at most one ring of them."""
+        weights = self._weights[self.window - len(bins) :]
+        late = np.bincount(bins, weights, minlength=self.k + 2)
+        return np.asarray(faded * self.fading ** len(bins) + late, np.float64)
+
+    def _figures(self, counts: NDArray[Any]) -> dict[str, float]:
+        return {
+            f"recall@{self.k}": recall(counts),
+            f"mrr@{self.k}": mrr(counts),
+            f"ndcg@{self.k}": ndcg(counts),
+        }
+
+    def _window(self, counts: NDArray[np.int64], clicks: int, time: float) -> dict[str, Any]:
+        return {
+            "clicks": clicks,
+            "time": time,
+            "scored": int(counts.sum()),
+            f"recall@{self.k}": recall(counts),
+            f"mrr@{self.k}": mrr(counts),
+        }

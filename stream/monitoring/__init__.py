@@ -1,0 +1,3 @@
+"""What a running engine shows: figures, health, unusable records."""
+
+from __future__ import annotations

@@ -1,0 +1,166 @@
+"""Figures of a running engine for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from ..engine import Engine
+from ..phase_timer import BOUNDS
+
+RATE_SECONDS = 1.0
+"""Scrapes nearer to each other than this are given the same rate."""
+
+
+class EngineCollector(Collector):
+    """Reads an engine whenever it is asked, so that the engine has no work from being watched.
+
+    Counters count from the start of this process, as Prometheus expects it: a run that goes on
+    from a snapshot goes back a little, which would look like a counter reset.
+
+    Parameters
+    ----------
+    engine
+        The engine, with its snapshot restored.
+
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._start = self._counts()
+        self._rejected = dict(engine.rejected)
+        self._rate = 0.0
+        self._rated = time.monotonic(), engine.clicks
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric as it stands."""
+        engine = self._engine
+        for (name, text), now, start in zip(COUNTERS, self._counts(), self._start, strict=True):
+            yield CounterMetricFamily(f"nextclick_{name}", text, now - start)
+        rejected = CounterMetricFamily(
+            "nextclick_rejected", "Records that could not be used.", labels=["reason"]
+        )
+        for reason, count in dict(engine.rejected).items():
+            rejected.add_metric([reason], count - self._rejected.get(reason, 0))
+        yield rejected
+        gauges = {
+            "stream_clicks": ("Clicks of the whole stream, earlier parts included.", engine.clicks),
+            "clicks_per_second": ("Clicks read a second since the last scrape.", self._speed()),
+            "catalogue_items": ("Items known.", engine.model.catalogue),
+            "live_sessions": ("Sessions that have not ended.", engine.sessionizer.live),
+            "pending_clicks": ("Clicks of the unfinished batch.", engine.pending),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"nextclick_{name}", text, value)
+        yield from self._figures()
+        yield from self._lag()
+        yield from self._out_of_order()
+        yield from self._snapshots()
+        yield self._phases()
+
+    def _counts(self) -> list[int]:
+        engine = self._engine
+        return [engine.clicks, engine.learned, engine.first, engine.late, engine.ahead]
+
+    def _speed(self) -> float:
+        now, clicks = time.monotonic(), self._engine.clicks
+        passed = now - self._rated[0]
+        if passed >= RATE_SECONDS:
+            self._rate = (clicks - self._rated[1]) / passed
+            self._rated = now, clicks
+        return self._rate
+
+    def _figures(self) -> Iterator[Metric]:
+        figures = self._engine.figures
+        for name, value in figures.sliding().items():
+            metric, _, k = name.partition("@")
+            family = GaugeMetricFamily(
+                f"nextclick_{metric}",
+                f"{metric} over the last {figures.window:,} scored clicks.",
+                labels=["k"],
+            )
+            family.add_metric([k], value)
+            yield family
+
+    def _lag(self) -> Iterator[Metric]:
+        lag = getattr(self._engine.source, "lag", None)
+        if lag is None:
+            return
+        records = GaugeMetricFamily(
+            "nextclick_lag_records", "Records not yet read.", labels=["partition"]
+        )
+        seconds = GaugeMetricFamily(
+            "nextclick_lag_seconds",
+            "How far the clicks read lie behind the newest ones.",
+            labels=["partition"],
+        )
+        for partition in lag():
+            label = [str(partition.partition)]
+            if partition.records is not None:
+                records.add_metric(label, partition.records)
+            if partition.seconds is not None:
+                seconds.add_metric(label, partition.seconds)
+        yield records
+        yield seconds
+
+    def _out_of_order(self) -> Iterator[Metric]:
+        out_of_order = getattr(self._engine.source, "out_of_order", None)
+        if out_of_order is None:
+            return
+        family = CounterMetricFamily(
+            "nextclick_out_of_order_clicks",
+            "Clicks taken out of the order of time.",
+            labels=["partition"],
+        )
+        for partition, count in out_of_order().items():
+            family.add_metric([str(partition)], count)
+        yield family
+
+    def _snapshots(self) -> Iterator[Metric]:
+        snapshots = self._engine.snapshots
+        if snapshots is None or snapshots.durable is None:
+            return
+        age = 0.0 if self._engine.saved else time.time() - snapshots.durable["saved"]
+        yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Of the last snapshot.", age)
+        yield GaugeMetricFamily(
+            "nextclick_snapshot_seconds", "How long it took to write.", snapshots.seconds
+        )
+
+    def _phases(self) -> Metric:
+        family = HistogramMetricFamily(
+            "nextclick_phase_seconds", "Time of each phase of the loop.", labels=["phase"]
+        )
+        phases = self._engine.phases
+        for phase, counts in phases.counts.items():
+            buckets, total = [], 0
+            for bound, count in zip([*map(str, BOUNDS), "+Inf"], list(counts), strict=True):
+                total += count
+                buckets.append((bound, float(total)))
+            family.add_metric([phase], buckets, phases.seconds[phase])
+        return family
+
+
+COUNTERS = (
+    ("clicks", "Clicks read, rejected records left out."),
+    ("learned", "Clicks learned."),
+    ("first", "Clicks that started a session; they are not scored."),
+    ("late", "Clicks that came too late to be used."),
+    ("ahead", "Clicks too far ahead of the stream to be used."),
+)
+
+
+def registry(engine: Engine) -> CollectorRegistry:
+    """Give a registry of an engine's metrics and of its process'."""
+    made = CollectorRegistry()
+    made.register(EngineCollector(engine))
+    ProcessCollector(registry=made)
+    return made

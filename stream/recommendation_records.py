@@ -1,0 +1,65 @@
+"""Recommendations as records, one a click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nextclick.connectors import Id
+from nextclick.models import Tested
+
+from .pending_clicks import Pending
+
+Best = Sequence[tuple[Id, float]]
+"""Items and their scores, best first."""
+
+
+def before_clicks(
+    clicks: Pending, tested: Tested, before: int, learned: int
+) -> Iterator[dict[str, Any]]:
+    """Give what was recommended before each scored click that has not been answered.
+
+    Parameters
+    ----------
+    clicks
+        The batch.
+    tested
+        How the model foresaw its timely clicks.
+    before
+        How many clicks the stream had before the batch.
+    learned
+        How many of them the model had learned.
+
+    """
+    for at, place in enumerate(clicks.timely.tolist()):
+        if place >= clicks.answered and tested.scored[at]:
+            rank = {"rank": int(tested.ranks[at])}
+            yield _record(clicks, place, rank, tested.recommended[at], before, learned)
+
+
+def after_clicks(
+    clicks: Pending, best: Sequence[Best], before: int, learned: int
+) -> Iterator[dict[str, Any]]:
+    """Give what is recommended after each timely click that has not been answered.
+
+    The same as `before_clicks`, but of the best items after each timely click.
+    """
+    for at, place in enumerate(clicks.timely.tolist()):
+        if place >= clicks.answered:
+            yield _record(clicks, place, {}, best[at], before, learned)
+
+
+def _record(
+    clicks: Pending, place: int, rank: dict[str, int], best: Best, before: int, learned: int
+) -> dict[str, Any]:
+    return {
+        "session": clicks.sessions[place],
+        "time": clicks.times[place],
+        "clicked": clicks.items[place],
+        **rank,
+        "items": [item for item, _ in best],
+        "scores": [score for _, score in best],
+        "click": before + place + 1,
+        "model_clicks": learned,
+        **(clicks.places[place] or {}),
+    }

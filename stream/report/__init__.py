@@ -1,0 +1,3 @@
+"""Pages and charts."""
+
+from __future__ import annotations

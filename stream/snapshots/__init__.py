@@ -1,0 +1,3 @@
+"""Snapshots: written, found, and gone on from."""
+
+from __future__ import annotations

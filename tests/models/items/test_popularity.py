@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.items.item_table import ItemTable
+from nextclick.models.items.popularity import Popularity
+from nextclick.models.items.vocabulary import NO_ITEM
+from nextclick.models.optim import make_rule
+
+
+def catalogue(items: int = 50) -> ItemTable:
+    """Make a table with items in the rows from 1."""
+    generator = torch.Generator().manual_seed(0)
+    cpu = torch.device("cpu")
+    table = ItemTable(1, None, 0.2, make_rule("adagrad", 0.1), cpu, torch.float32, generator)
+    table.draw(torch.arange(1, items + 1), items + 1)
+    return table
+
+
+def popularity(
+    alpha: float, seed: int = 0, table: ItemTable | None = None, half_life: float = 0.0
+) -> Popularity:
+    generator = torch.Generator().manual_seed(seed)
+    return Popularity(alpha, table or catalogue(), generator, half_life)
+
+
+def learn(model: Popularity, rows: list[int], used: int = 0) -> None:
+    model.learn(torch.tensor(rows, dtype=torch.int64), used or max(rows) + 1)
+
+
+def clicks_of(counts: list[int]) -> list[int]:
+    """List row 1 as often as the first count says, row 2 as the second, …."""
+    return [row for row, count in enumerate(counts, start=1) for _ in range(count)]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.75, 1.0])
+def test_draws_follow_the_clicks_to_the_power_alpha(alpha: float) -> None:
+    model = popularity(alpha)
+    counts = [1, 2, 40, 7, 1, 300, 16]
+    learn(model, clicks_of(counts))
+    draws = 100_000
+    found = np.bincount(model.sample(draws).numpy(), minlength=8)
+    assert found[0] == 0
+    assert len(found) == 8
+    weights = np.array(counts, np.float64) ** alpha
+    expected = draws * weights / weights.sum()
+    # Chi-square with six degrees of freedom: more than 27.9 comes once in ten thousand.
+    assert ((found[1:] - expected) ** 2 / expected).sum() < 27.9
+
+
+def test_there_is_no_sample_before_the_first_batch() -> None:
+    model = popularity(0.75)
+    drawn = model.sample(5)
+    assert drawn.shape == (0,)
+    assert drawn.dtype == torch.int64
+    assert model.expected(torch.tensor([1, 2]), 5, 2).tolist() == [0, 0]
+    learn(model, [1, 2])
+    assert model.sample(5).shape == (5,)
+    assert model.sample(5).dtype == torch.int64
+    assert model.sample(0).shape == (0,)
+
+
+def test_an_empty_batch_is_not_the_first() -> None:
+    model = popularity(0.75)
+    model.learn(torch.zeros(0, dtype=torch.int64), 1)
+    learn(model, [1, 2])
+    assert model.sample(5).shape == (5,)
+
+
+@pytest.mark.parametrize("first", [1, 10, 700, 5000])
+@pytest.mark.parametrize("batch", [1, 64, 3000])
+def test_new_clicks_are_drawn_once_clicks_have_doubled_or_1024_are_gathered(
+    first: int, batch: int
+) -> None:
+    model = popularity(1.0)
+    learn(model, [1] * first)
+    since = 0
+    while since < min(1024, first):
+        assert set(model.sample(50).tolist()) == {1}
+        learn(model, [2] * batch)
+        since += batch
+    # Each of the first clicks was on row 1, all since on row 2.
+    share = 10_000 * first / (first + since)
+    assert abs(model.sample(10_000).tolist().count(1) - share) < 6 * share**0.5
+
+
+def test_click_by_click_early_negatives_are_not_all_of_the_first_item() -> None:
+    model = popularity(1.0)
+    for row in range(1, 65):
+        learn(model, [row])
+    assert len(set(model.sample(500).tolist())) == 64
+
+
+def test_a_fresh_table_lasts_another_1024_clicks() -> None:
+    model = popularity(1.0)
+    learn(model, [1] * 1030)
+    learn(model, [2] * 1023)
+    assert set(model.sample(1000).tolist()) == {1}
+    learn(model, [2])
+    assert set(model.sample(1000).tolist()) == {1, 2}
+
+
+batches = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=600), min_size=1, max_size=6)
+
+
+@given(batches, st.sampled_from([0.5, 0.75, 1.0]), st.integers(0, 50), st.integers(0, 50))
+def test_expected_is_the_formula(
+    stream: list[list[int]], alpha: float, samples: int, batch: int
+) -> None:
+    model = popularity(alpha)
+    counts = dict.fromkeys(range(31), 0)
+    total, refreshed = 0, None
+    for rows in stream:
+        for row in rows:
+            counts[row] += 1
+            total += 1
+        learn(model, rows, 31)
+        if refreshed is None or total - refreshed >= min(1024, refreshed):
+            refreshed = total
+            mass = sum(count**alpha for count in counts.values() if count)
+    asked = [*range(31), 5000]
+    found = model.expected(torch.tensor(asked), samples, batch).tolist()
+    for row, value in zip(asked, found, strict=True):
+        count = counts.get(row, 0)
+        share = count**alpha / mass if count else 0.0
+        assert value == pytest.approx(samples * share + batch * count / total, rel=1e-12)
+
+
+def test_a_row_never_counted_is_never_expected_even_if_draws_are_uniform() -> None:
+    model = popularity(0.0)
+    learn(model, [1, 2])
+    assert model.expected(torch.tensor([1, 2, 3, 5000]), 10, 0).tolist() == [5, 5, 0, 0]
+
+
+def test_candidates_come_as_often_as_expected() -> None:
+    counts = [5, 60, 1, 200, 34]
+    model = popularity(0.75)
+    learn(model, clicks_of(counts))
+    rounds = 4000
+    found = torch.zeros(6, dtype=torch.float64)
+    for _ in range(rounds):
+        found += torch.bincount(model.sample(20), minlength=6)
+    expected = rounds * model.expected(torch.arange(6), 20, 0)
+    assert ((found - expected).abs() <= 5 * expected.sqrt()).all()
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=50), st.integers(1, 10))
+def test_every_click_is_counted_however_far_the_catalogue_grows(
+    rows: list[int], batch: int
+) -> None:
+    model = popularity(0.75, table=catalogue(5000))
+    used = 1
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        used = max(used, *(row + 1 for row in part))
+        learn(model, part, used)
+    assert model.clicks == len(rows)
+    assert model.mass == len(rows)
+    assert model.counts(torch.arange(6000)).tolist() == [rows.count(row) for row in range(6000)]
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    models = [popularity(0.75, seed) for seed in (1, 1, 2)]
+    for model in models:
+        learn(model, list(range(1, 51)))
+    first, same, other = (model.sample(50).tolist() for model in models)
+    assert first == same
+    assert first != other
+
+
+@pytest.mark.parametrize("before", [0, 10, 1500])
+@pytest.mark.parametrize("half_life", [0.0, 2.0, 500.0])
+def test_a_restored_one_goes_on_to_the_last_bit(before: int, half_life: float) -> None:
+    table = catalogue(3000)
+    generators = [torch.Generator().manual_seed(4) for _ in range(3)]
+    unbroken, broken, restored = (
+        Popularity(0.75, table, generator, half_life) for generator in generators
+    )
+    rows = np.random.default_rng(0).integers(1, 3000, size=before + 3000).tolist()
+    for model in (unbroken, broken):
+        for row in rows[:before]:
+            learn(model, [row], 3001)
+        model.sample(7)
+    arrays, values = broken.state(Copies())
+    random = generators[1].get_state()
+    for row in rows[before:]:  # The state is a copy.
+        learn(broken, [row], 3001)
+    broken.forget(torch.arange(1, 100))
+    restored.restore(arrays, json.loads(json.dumps(values)))
+    generators[2].set_state(random)
+    asked = torch.tensor([1, 2, 3, 2999])
+    for place, row in enumerate(rows[before:]):
+        learn(unbroken, [row], 3001)
+        learn(restored, [row], 3001)
+        if place % 100 == 0:
+            assert torch.equal(unbroken.sample(20), restored.sample(20))
+            assert torch.equal(unbroken.expected(asked, 9, 3), restored.expected(asked, 9, 3))
+
+
+def leave(model: Popularity, table: ItemTable, row: int) -> None:
+    table.clear(torch.tensor([row]))
+    model.forget(torch.tensor([row]))
+
+
+def test_an_item_that_has_left_is_drawn_as_no_item() -> None:
+    table = catalogue()
+    model = popularity(1.0, table=table)
+    learn(model, [1, 1, 2, 3])
+    before = model.sample(1000)
+    assert set(before.tolist()) == {1, 2, 3}
+    leave(model, table, 2)
+    model._generator.manual_seed(0)
+    gone = before.masked_fill(before == 2, NO_ITEM)
+    assert torch.equal(model.sample(1000), gone)
+    # Its row's next item was not there when the table was made.
+    table.draw(torch.tensor([2]), 51)
+    learn(model, [2])
+    model._generator.manual_seed(0)
+    assert torch.equal(model.sample(1000), gone)
+    assert model.expected(torch.tensor([NO_ITEM]), 10, 10).tolist() == [0]
+
+
+def test_the_clicks_of_an_item_that_has_left_are_forgotten() -> None:
+    table = catalogue()
+    model = popularity(1.0, table=table)
+    learn(model, clicks_of([4000, 10, 30]))
+    leave(model, table, 1)
+    assert model.expected(torch.tensor([1]), 10, 10).tolist() == [0]
+    table.draw(torch.tensor([1]), 51)
+    learn(model, clicks_of([1000, 10, 30]))
+    drawn = np.bincount(model.sample(10_000).numpy(), minlength=4)
+    expected = 10_000 * np.array([1000, 20, 60]) / 1080
+    assert drawn[NO_ITEM] == 0
+    assert (np.abs(drawn[1:] - expected) <= 5 * expected**0.5).all()
+
+
+@pytest.mark.parametrize(
+    "alpha",
+    [
+        0.0,
+        0.75,
+    ],
+)
+def test_a_row_without_an_item_is_never_drawn(alpha: float) -> None:
+    table = catalogue()
+    model = popularity(alpha, table=table)
+    learn(model, [1, 2, 3])
+    leave(model, table, 2)
+    learn(model, [1, 3] * 600)
+    assert set(model.sample(1000).tolist()) == {1, 3}
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 8), max_size=40), min_size=1, max_size=8),
+    st.floats(1, 100),
+)
+def test_a_click_counts_half_after_a_half_life_of_further_clicks(
+    stream: list[list[int]], half_life: float
+) -> None:
+    model = popularity(0.75, half_life=half_life)
+    for rows in stream:
+        learn(model, rows, 9)
+    clicks = [row for rows in stream for row in rows]
+    counts = np.zeros(9)
+    for place, row in enumerate(clicks):
+        counts[row] += 0.5 ** ((len(clicks) - 1 - place) / half_life)
+    np.testing.assert_allclose(model.counts(torch.arange(9)).numpy(), counts, rtol=1e-9)
+    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
+    assert model.clicks == len(clicks)
+
+
+@pytest.mark.parametrize("batch", [1, 64, 5000])
+def test_decay_goes_on_for_however_many_half_lives(batch: int) -> None:
+    model = popularity(1.0, half_life=3.0)
+    rows = np.random.default_rng(0).integers(1, 5, size=20_000)
+    for start in range(0, len(rows), batch):
+        learn(model, rows[start : start + batch].tolist(), 5)
+    weights = 0.5 ** (np.arange(len(rows) - 1, -1, -1) / 3)
+    counts = np.bincount(rows, weights, minlength=5)
+    np.testing.assert_allclose(model.counts(torch.arange(5)).numpy(), counts, rtol=1e-9)
+    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
+    assert set(model.sample(200).tolist()) <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_negatives_and_their_expectation_follow_the_decayed_clicks(alpha: float) -> None:
+    model = popularity(alpha, half_life=2048.0)
+    learn(model, clicks_of([6000, 3000, 0, 1000]), 5)
+    learn(model, clicks_of([0, 0, 2000, 48]), 5)
+    weights = 0.5 ** (np.arange(12_047, -1, -1) / 2048)
+    clicks = [*clicks_of([6000, 3000, 0, 1000]), *clicks_of([0, 0, 2000, 48])]
+    counts = np.bincount(clicks, weights, minlength=5)[1:]
+    shares = counts**alpha / (counts**alpha).sum()
+    drawn = np.bincount(model.sample(100_000).numpy(), minlength=5)[1:]
+    expected = 100_000 * shares
+    # Chi-square with three degrees of freedom: more than 21.1 comes once in ten thousand.
+    assert ((drawn - expected) ** 2 / expected).sum() < 21.1
+    found = model.expected(torch.arange(1, 5), 100, 10).numpy()
+    np.testing.assert_allclose(found, 100 * shares + 10 * counts / counts.sum(), rtol=1e-9)
+
+
+def test_without_a_half_life_old_clicks_count_like_new_ones() -> None:
+    model = popularity(1.0)
+    learn(model, clicks_of([2000, 0]), 3)
+    learn(model, clicks_of([0, 2000]), 3)
+    assert model.counts(torch.tensor([1, 2])).tolist() == [2000, 2000]
+
+
+def test_an_item_that_comes_back_starts_at_no_clicks_whatever_the_scale() -> None:
+    table = catalogue()
+    model = popularity(1.0, table=table, half_life=10.0)
+    learn(model, [1, 2] * 2000)
+    leave(model, table, 1)
+    assert model.counts(torch.tensor([1])).tolist() == [0]
+    table.draw(torch.tensor([1]), 51)
+    learn(model, [1])
+    assert model.counts(torch.tensor([1])).tolist() == [1]
+
+
+def candidates_of(recipe: Recipe) -> list[list[int]]:
+    """Give the candidates of each of a learner's batches, the targets first."""
+    learner = OnlineGRU4Rec(recipe, device="cpu")
+    found = []
+    plain = learner.trainer.slopes
+
+    def slopes(scores: torch.Tensor, candidates: torch.Tensor, *rest: object) -> torch.Tensor:
+        found.append(candidates.tolist())
+        return plain(scores, candidates, *rest)
+
+    learner.trainer.slopes = slopes
+    # Item n gets row n; half of the clicks are on item 1.
+    clicks = [*range(1, 21), *([1] * 20)]
+    for number in range(6):
+        learner.learn([f"{number}.{place}" for place in range(40)], clicks)
+    for _ in range(2):
+        learner.learn([f"5.{place}" for place in range(40)], clicks)
+    return found
+
+
+def test_without_negatives_the_batch_s_own_targets_are_all_the_candidates() -> None:
+    assert candidates_of(Recipe(hidden=4, negatives=0)) == [[*range(1, 21), *([1] * 20)]] * 2
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(0.0, 1 / 20), (1.0, 21 / 40)])
+def test_a_learner_draws_uniformly_or_by_popularity(alpha: float, share: float) -> None:
+    for candidates in candidates_of(Recipe(hidden=4, negatives=4000, alpha=alpha)):
+        drawn = candidates[40:]
+        assert len(drawn) == 4000
+        assert set(drawn) == set(range(1, 21))
+        assert abs(drawn.count(1) - 4000 * share) < 6 * (4000 * share) ** 0.5
+
+
+def test_a_learner_with_a_half_life_draws_what_is_clicked_lately() -> None:
+    shares = {}
+    for half_life in (0.0, 500.0):
+        learner = OnlineGRU4Rec(Recipe(hidden=4, half_life=half_life, alpha=1.0), device="cpu")
+        learner.learn([f"a{place}" for place in range(2048)], ["old"] * 2048)
+        learner.learn([f"b{place}" for place in range(2048)], ["new"] * 2048)
+        shares[half_life] = learner.popularity.sample(4000).tolist().count(2) / 4000
+    assert abs(shares[0.0] - 0.5) < 0.05
+    assert shares[500.0] > 0.9
+
+
+@given(
+    st.lists(st.integers(0, 50) | st.integers(0, 10_000_000), min_size=1, max_size=60),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(0, 10_000),
+)
+def test_a_draw_finds_the_place_that_halving_the_table_finds(
+    clicks: list[int], alpha: float, seed: int
+) -> None:
+    weights = torch.tensor(clicks, dtype=torch.float64) ** alpha
+    weights[torch.tensor(clicks) == 0] = 0
+    model = popularity(alpha)
+    table = model._table = weights.cumsum(0)
+    draws = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    ends = torch.cat([table[:-1], torch.zeros(1, dtype=torch.float64)]) / table[-1]
+    draws = torch.cat([draws, ends[ends < 1]])
+    expected = torch.searchsorted(table, draws * table[-1], right=True).clamp_(max=len(table) - 1)
+    assert torch.equal(model._places(draws), expected)
+
+
+def test_a_table_made_anew_is_looked_up_anew() -> None:
+    model = popularity(0.5)
+    for used in (3, 40, 17):
+        # More clicks than since the last table, so that there is another one.
+        learn(model, [*range(1, used)] * (2048 // used + model.clicks), used)
+        draws = torch.rand(500, dtype=torch.float64)
+        expected = torch.searchsorted(model._table, draws * model._table[-1], right=True)
+        assert torch.equal(model._places(draws), expected)
+        assert len(model._guide) == len(model._table)

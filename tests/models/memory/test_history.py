@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.items.item_table import SHIFT
+from nextclick.models.memory.history import (
+    AFTER,
+    BEFORE,
+    CLICK,
+    EARLIER_CLICKS,
+    EVIDENCE,
+    ITEM_FACTS,
+    LAST,
+    LIKES,
+    OWN,
+    REACH,
+    RECENT,
+    TARGET,
+    microseconds,
+)
+from nextclick.models.memory.memory import WEIGHTS, Evidence, Memory, Noted
+
+ITEMS = 7
+# Row 0, no item; the others were admitted in order.
+LIVES = np.arange(ITEMS + 1)
+Click = tuple[int, int, float | None]
+"""Session, row, and the time in seconds where it is known."""
+
+moments = st.none() | st.integers(0, 10_000).map(lambda tenths: tenths / 10)
+clicks = st.lists(st.tuples(st.integers(0, 3), st.integers(0, ITEMS), moments), max_size=60)
+
+
+def at_no_time(clicks: list[tuple[int, int]]) -> list[Click]:
+    return [(session, item, None) for session, item in clicks]
+
+
+def special(evidence: Evidence, moment: int) -> list[int]:
+    """Return the row of each piece of evidence of a moment, 0 where it is void."""
+    begin, _ = evidence.spans[moment]
+    places = evidence.place_of[moment].tolist()
+    return [int(evidence.rows[begin + at]) if at >= 0 else 0 for at in places]
+
+
+class Reader:
+    """Notes batches of (session, row), each session in a slot of its own number."""
+
+    def __init__(self, bound: int = 1000) -> None:
+        self.memory = Memory(bound, 0.1)
+        self.lives = LIVES.copy()
+        self.live: set[int] = set()
+
+    def note(self, batch: list[Click], after: bool = False) -> tuple[Noted, list[int]]:
+        sessions = list(dict.fromkeys(session for session, _, _ in batch))
+        rows = np.array([row for _, row, _ in batch], np.int64)
+        times = [math.nan if time is None else time for _, _, time in batch]
+        noted = self.memory.note(
+            np.array([sessions.index(session) for session, _, _ in batch], np.int64),
+            np.array([one if one in self.live else -1 for one in sessions], np.int64),
+            rows + (self.lives[rows] << SHIFT),
+            np.arange(len(batch)),
+            self.lives,
+            microseconds(np.array(times), len(batch)),
+            after,
+        )
+        return noted, sessions
+
+    def read(self, batch: list[Click]) -> Noted:
+        noted, sessions = self.note(batch)
+        self.memory.settle(noted, np.array(sessions, np.int64))
+        self.live |= set(sessions)
+        return noted
+
+
+def log_odds(rate: float) -> float:
+    return math.log(rate / (1 - rate))
+
+
+class Plain:
+    """Reads clicks one by one into plain lists, and tells each moment from these."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.done: list[Click] = []
+        self.kinds: list[tuple[int, int, bool, bool]] = []  # Session, last item, repeat, return.
+        self.log: list[tuple[int, int]] = []
+
+    def of(self, session: int) -> list[int]:
+        return [item for own, item, _ in self.done if own == session]
+
+    def own(self, session: int) -> list[int]:
+        distinct = list(dict.fromkeys(reversed(self.of(session))))
+        return [item for place, item in enumerate(distinct) if item or not place][:OWN]
+
+    def item_facts(self, session: int, item: int) -> list[float]:
+        """Count the item in all clicks before this moment."""
+        own = [(at, time) for at, (_, one, time) in enumerate(self.done) if one == item]
+        if not own:
+            return [0.0] * ITEM_FACTS
+        moment = [time for one, _, time in self.done if one == session][-1]
+        seconds = [
+            max(0.0, moment - time) if moment is not None and time is not None else 0.0
+            for time in (own[-1][1], own[0][1])
+        ]
+        since = [len(self.done) - own[-1][0], len(self.done) - own[0][0]]
+        return [len(own), *since, *seconds]
+
+    def click(self, session: int, item: int, time: float | None) -> None:
+        before = self.of(session)
+        repeat = bool(before) and item == before[-1] > 0
+        if before:
+            back = not repeat and item > 0 and item in self.own(session)
+            self.kinds.append((session, before[-1], repeat, back))
+        if not repeat:
+            self.log.append((session, item))
+        self.done.append((session, item, time))
+
+    def facts(self, session: int) -> list[float]:
+        before = self.of(session)
+        kinds = [(repeat, back) for own, _, repeat, back in self.kinds if own == session]
+        repeats = [repeat for _, _, repeat, _ in self.kinds]
+        returns = [back for _, _, _, back in self.kinds]
+        again = [repeat for _, item, repeat, _ in self.kinds if item == before[-1] > 0]
+        run = 0
+        while run < len(kinds) and kinds[-1 - run][0]:
+            run += 1
+        usual = (sum(repeats) + 1) / (len(repeats) + 4)
+        usual_return = (sum(returns) + 1) / (len(repeats) + 10)
+        return [
+            1,
+            math.log(len(before)),
+            float(len(before) == 1),
+            math.log1p(run),
+            log_odds((sum(again) + 2 * usual) / (len(again) + 2)),
+            log_odds((sum(repeat for repeat, _ in kinds) + usual) / len(before)),
+            log_odds((sum(back for _, back in kinds) + usual_return) / len(before)),
+            math.log1p(len(again)),
+            float(len(kinds) > run and kinds[-1 - run][1]),
+            math.log(max(1, len(self.own(session)))),
+        ]
+
+    def in_sight(self) -> range:
+        return range(max(0, len(self.log) - self.bound), len(self.log))
+
+    def before(self, number: int, steps: int) -> list[int]:
+        """Give the clicks before one in its session, nearest first, up to one out of sight."""
+        mine = [n for n in range(number) if self.log[n][0] == self.log[number][0]]
+        found: list[int] = []
+        for one in reversed(mine):
+            # A link is not made to a click that was out of sight by then.
+            if one not in self.in_sight() or one < (found or [number])[-1] - self.bound:
+                break
+            found.append(one)
+        return found[:steps]
+
+    def after(self, number: int, steps: int) -> list[int]:
+        session = self.log[number][0]
+        found = [number]
+        for one in range(number + 1, len(self.log)):
+            if self.log[one][0] == session:
+                if found[-1] < one - self.bound:
+                    break
+                found.append(one)
+        return found[1 : steps + 1]
+
+    def evidence(self, session: int) -> tuple[list[int], list[bool]]:
+        rows, match = [0] * EVIDENCE, [False] * EARLIER_CLICKS
+        own = [n for n in self.in_sight() if self.log[n][0] == session][-1:]
+        own += self.before(own[0], len(REACH)) if own else []
+        place = 0
+        for turn, reach in enumerate(REACH):
+            if turn < len(own):
+                item = self.log[own[turn]][1]
+                last = self.log[own[turn + 1]][1] if turn + 1 < len(own) else 0
+                found = [n for n in reversed(self.in_sight()) if self.log[n][1] == item > 0]
+                for at, number in enumerate(found[:reach]):
+                    for step, near in enumerate(self.after(number, AFTER)):
+                        rows[(place + at) * (AFTER + BEFORE) + step] = self.log[near][1]
+                    for step, near in enumerate(self.before(number, BEFORE)):
+                        rows[(place + at) * (AFTER + BEFORE) + AFTER + step] = self.log[near][1]
+                    match[place + at] = rows[(place + at) * (AFTER + BEFORE) + AFTER] == last > 0
+            place += reach
+        for at, row in enumerate(self.own(session)[1:]):
+            rows[LIKES + at] = row
+        for at, number in enumerate(reversed(self.in_sight()[-RECENT:])):
+            rows[LIKES + OWN - 1 + at] = self.log[number][1]
+        return rows, match
+
+
+def batches(stream: list[Click], size: int) -> Iterator[list[Click]]:
+    for start in range(0, len(stream), size):
+        yield stream[start : start + size]
+
+
+@given(clicks, st.integers(1, 9), st.integers(1, 40))
+@settings(max_examples=120)
+def test_each_moment_is_told_as_a_plain_reading_of_the_clicks_has_it(
+    stream: list[Click], size: int, bound: int
+) -> None:
+    reader, plain = Reader(bound), Plain(bound)
+    for batch in batches(stream, size):
+        noted = reader.read(batch)
+        for at, (session, item, time) in enumerate(batch):
+            if plain.of(session):
+                rows, match = plain.evidence(session)
+                told = noted.evidence
+                found = special(told, at)
+                assert found[:EVIDENCE] == rows
+                assert found[LAST] == plain.of(session)[-1]
+                assert found[TARGET] == item
+                assert told.match[at].tolist() == match
+                assert told.facts[at].tolist() == pytest.approx(plain.facts(session))
+                own = slice(*told.spans[at].tolist())
+                assert sorted(told.rows[own].tolist()) == sorted({*found} - {0})
+                for row, facts in zip(told.rows[own].tolist(), told.item_facts[own], strict=True):
+                    assert facts.tolist() == pytest.approx(plain.item_facts(session, row), rel=1e-5)
+            plain.click(session, item, time)
+
+
+@given(clicks, st.integers(1, 9), st.integers(1, 40))
+@settings(max_examples=60)
+def test_however_a_stream_is_cut_each_click_has_the_same_evidence(
+    stream: list[Click], size: int, bound: int
+) -> None:
+    whole, cut = Reader(bound), Reader(bound)
+    expected = whole.read(stream).evidence
+    at = 0
+    for batch in batches(stream, size):
+        told = cut.read(batch).evidence
+        for own in range(len(batch)):
+            assert special(told, own) == special(expected, at)
+            assert np.array_equal(told.facts[own], expected.facts[at])
+            assert np.array_equal(told.match[own], expected.match[at])
+            of, of_whole = slice(*told.spans[own]), slice(*expected.spans[at])
+            assert np.array_equal(told.item_facts[of], expected.item_facts[of_whole])
+            at += 1
+
+
+@given(clicks, clicks, st.integers(1, 40))
+@settings(max_examples=60)
+def test_what_is_undone_was_never_there(
+    stream: list[Click], tried: list[Click], bound: int
+) -> None:
+    reader = Reader(bound)
+    reader.read(stream)
+    slots = np.array(sorted(reader.live), np.int64)
+    before = reader.memory.state(slots, ITEMS + 1, Copies())
+    reader.memory.undo(reader.note(tried)[0])
+    after = reader.memory.state(slots, ITEMS + 1, Copies())
+    for name, column in before.items():
+        assert np.array_equal(column, after[name]), name
+
+
+@given(clicks, clicks, st.integers(1, 40))
+@settings(max_examples=60)
+def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], bound: int) -> None:
+    reader, other = Reader(bound), Reader(bound)
+    # Restored, the live sessions' slots are 0, 1, ….
+    stream = [*at_no_time([(0, 1), (1, 2), (2, 3), (3, 4)]), *stream]
+    reader.read(stream)
+    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, Copies()))
+    other.live = reader.live
+    told, again = reader.read(rest), other.read(rest)
+    for part in Evidence._fields:
+        assert np.array_equal(getattr(told.evidence, part), getattr(again.evidence, part)), part
+    assert np.array_equal(told.places, again.places)
+
+
+def test_a_repeat_is_counted_and_not_logged() -> None:
+    reader = Reader()
+    noted = reader.read(at_no_time([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)]))
+    assert noted.places[:, CLICK].tolist() == [3, 1]
+    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, Copies())["log"]) == 4
+
+
+def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
+    noted, _ = Reader().note(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
+    assert np.expm1(noted.evidence.facts[:, 3]).tolist() == pytest.approx([0, 1, 0])
+    assert [special(noted.evidence, at)[LAST] for at in range(3)] == [1, 1, 1]
+
+
+def test_an_item_that_has_left_is_no_evidence_and_its_row_is_counted_anew() -> None:
+    reader = Reader()
+    reader.read(at_no_time([(1, 5), (1, 5), (1, 5), (1, 6)]))
+    reader.lives[5] = 9
+    noted = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
+    assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(0)
+    # What the first item in the row led to is not evidence for the second.
+    assert not any(special(noted.evidence, 1)[:LIKES])
+    # To the session it is no longer there.
+    assert 5 not in special(noted.evidence, 2)[LIKES : LIKES + OWN - 1]
+
+
+def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
+    reader = Reader()
+    reader.read(at_no_time([(1, 5)]))
+    reader.lives[5] = 9
+    reader.read(at_no_time([(2, 5), (2, 5), (2, 5)]))
+    reader.read(at_no_time([(1, 6)]))
+    noted = reader.read(at_no_time([(3, 5), (3, 6)]))
+    assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(2)
+
+
+def test_rates_stay_finite_however_many_clicks_agree() -> None:
+    reader = Reader()
+    reader.read(at_no_time([(1, 5), (1, 5)]))
+    reader.memory._totals[:2] = 10**12
+    reader.memory._places[1, 2] = reader.memory._places[1, 4] = 10**12
+    assert np.isfinite(reader.read(at_no_time([(1, 5)])).evidence.facts).all()
+
+
+def test_an_item_that_has_come_back_is_counted_anew() -> None:
+    reader = Reader()
+    reader.read([(1, 5, 10.0), (1, 5, 20.0), (1, 6, 30.0)])
+    reader.lives[5] = 9
+    told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)]).evidence
+    begin, _ = told.spans[2]
+    place = told.place_of[2, LAST]
+    assert told.item_facts[begin + place].tolist() == [1, 2, 2, 0, 0]
+
+
+def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
+    reader, other = Reader(), Reader()
+    reader.read(at_no_time([(0, 1), (0, 2), (0, 1)]))
+    state = reader.memory.state(np.array([0]), ITEMS + 1, Copies())
+    state["items"], state["totals"] = state["items"][:, :4], state["totals"][:4]
+    state["places"] = state["places"][:, :8]
+    state["weights"], state["sums"] = state["weights"][:WEIGHTS], state["sums"][:WEIGHTS]
+    assert set(other.memory.upgraded(state, "")) == set(state) - {"log", "own"}
+    other.memory.restore(state | other.memory.upgraded(state, ""))
+    other.live = reader.live
+    told, again = (one.read(at_no_time([(0, 2)])).evidence for one in (reader, other))
+    assert np.array_equal(told.place_of, again.place_of)
+    assert np.array_equal(told.facts, again.facts)
+    assert again.item_facts.max() == 0

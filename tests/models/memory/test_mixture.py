@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nextclick.models.memory.boost import BOOST_WEIGHTS, Boost
+from nextclick.models.memory.history import (
+    AFTER,
+    BEFORE,
+    EARLIER_CLICKS,
+    HABITS,
+    ITEM_FACTS,
+    LAST,
+    LIKES,
+    OWN,
+    REACH,
+    RECENT,
+    SPECIAL,
+    TARGET,
+)
+from nextclick.models.memory.memory import WEIGHTS, Evidence, Memory, Weights
+from nextclick.models.memory.mixture import Mixture, forecast
+from nextclick.models.ranking import Births, Race
+
+ROWS = 24
+
+
+def memory(seed: int) -> Memory:
+    generator = torch.Generator().manual_seed(seed)
+    made = Memory(10, 0.1, boosted=seed % 7 > 0, seed=seed)
+    made.vector += torch.randn(len(made.vector), generator=generator, dtype=torch.float64) * 0.3
+    # As the compiled loops have them.
+    made.vector[WEIGHTS:] = made.vector[WEIGHTS:].float().double()
+    return made
+
+
+def evidence(seed: int, clicks: int) -> Evidence:
+    """Draw evidence, some of it void; the session's own items are distinct."""
+    draw = np.random.default_rng(seed)
+    special = draw.integers(ROWS, size=(clicks, SPECIAL)).astype(np.int32)
+    special[draw.random(special.shape) < 0.5] = 0
+    own = slice(LIKES, LIKES + OWN - 1)
+    for click in range(clicks):
+        items = draw.permutation(ROWS - 1)[:OWN] + 1
+        items[draw.random(OWN) < 0.4] = 0
+        special[click, LAST], special[click, own] = items[0], items[1:]
+    if seed % 3 == 0:
+        special[:, :LIKES] = 0
+    if seed % 4 == 0:
+        special[:, own] = 0
+    special[:, TARGET] = draw.integers(1, ROWS, size=clicks)
+    if seed % 2:
+        special[0, TARGET] = special[0, LAST] or special[0, TARGET]
+    match = draw.random((clicks, EARLIER_CLICKS)) < 0.2
+    return listed(special, match, draw.standard_normal((clicks, HABITS)), draw)
+
+
+def listed(
+    special: NDArray[np.int32],
+    match: NDArray[np.bool_],
+    facts: NDArray[np.float64],
+    draw: np.random.Generator,
+) -> Evidence:
+    """Return the evidence for the rows of each piece, 0 where it is void."""
+    place_of = np.full(special.shape, -1, np.int16)
+    spans: list[tuple[int, int]] = []
+    rows: list[int] = []
+    for click, of in enumerate(special.tolist()):
+        distinct = list(dict.fromkeys(row for row in of if row))
+        spans.append((len(rows), len(rows) + len(distinct)))
+        rows += distinct
+        place_of[click] = [distinct.index(row) if row else -1 for row in of]
+    item_facts = draw.random((len(rows), ITEM_FACTS)).astype(np.float32)
+    return Evidence(place_of, np.array(spans), match, facts, np.array(rows, np.int32), item_facts)
+
+
+def special_rows(told: Evidence, click: int) -> list[int]:
+    begin, _ = told.spans[click]
+    return [int(told.rows[begin + at]) if at >= 0 else 0 for at in told.place_of[click].tolist()]
+
+
+def targets_of(told: Evidence) -> list[int]:
+    return [special_rows(told, click)[TARGET] for click in range(len(told.spans))]
+
+
+def log_odds(chance: Tensor) -> Tensor:
+    chance = chance.detach().clamp(1e-6, 1 - 1e-6)
+    return (chance / (1 - chance)).log()
+
+
+def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Tensor) -> Tensor:
+    """Return p(i) of all rows for one click, by the equations as they stand, item by item."""
+    w = weights_of(vector)
+    rows, match = special_rows(told, click), told.match[click].tolist()
+    network = scores[click].softmax(0)
+    pieces = pieces_of(w, rows, match)
+    nought = torch.zeros((), dtype=torch.float64)
+    totals = [
+        sum((p.weight for p in pieces if p.part == part and p.row), nought) for part in (0, 1, 2)
+    ]
+    matches = torch.tensor(float(sum(match)), dtype=torch.float64)
+    here = [network.max().log(), (matches > 0).double(), matches.log1p()]
+    facts = torch.cat(
+        [torch.from_numpy(told.facts[click]), torch.stack([*here, totals[0].detach().log1p()])]
+    )
+    pulls = [w.gates[0] @ facts]
+    pulls += [
+        w.gates[part + 1] @ facts if totals[part] > 0 else nought - torch.inf for part in range(3)
+    ]
+    gates = torch.stack(pulls).softmax(0)
+    says = [[nought] * ROWS for _ in range(3)]
+    for piece in pieces:
+        if piece.row:
+            share = piece.weight / totals[piece.part]
+            says[piece.part][piece.row] = says[piece.part][piece.row] + share
+    mixed = [
+        gates[0] * network[row]
+        + sum((gates[1 + p] * says[p][row] for p in range(3) if totals[p] > 0), nought)
+        for row in range(ROWS)
+    ]
+    last = rows[LAST]
+    own = [r for r in rows[LIKES : LIKES + OWN - 1] if r]
+    factors = [nought.exp()] * ROWS
+    if made.boosted:
+        factors = boosts(vector, told, click, pieces, network, says, mixed, facts, last)
+    at_last = mixed[last] if last else nought
+    at_own = sum((mixed[row] for row in own), nought)
+    repeat = torch.sigmoid(w.repeat @ torch.cat([facts, log_odds(at_last)[None]]))
+    odds = log_odds(at_own / (1 - at_last))
+    back = torch.sigmoid(w.back @ torch.cat([facts, odds[None]]))
+    repeat = repeat if last else nought
+    back = back if own else nought
+    ordinary = [row for row in range(ROWS) if row not in own and row != last]
+    # The rows that the sum leaves out hold no item, and have no probability.
+    others = sum((mixed[row] * factors[row] for row in ordinary), nought)
+    at_own = sum((mixed[row] * factors[row] for row in own), nought)
+    final = [
+        (1 - repeat) * (1 - back) * m * f / others for m, f in zip(mixed, factors, strict=True)
+    ]
+    for row in own:
+        final[row] = (1 - repeat) * back * mixed[row] * factors[row] / at_own
+    if last:
+        final[last] = repeat
+    return torch.stack(final)
+
+
+def pieces_of(w: Parts, rows: list[int], match: list[bool]) -> list[Piece]:
+    """Return each piece of evidence with its weight."""
+    pieces: list[Piece] = []
+    for item, reach in enumerate(REACH):
+        for turn in range(reach):
+            for offset in range(AFTER + BEFORE):
+                weight = w.items[item] + w.turns[turn] + w.offsets[offset]
+                if match[len(pieces) // (AFTER + BEFORE)]:
+                    weight = weight + w.match[0]
+                pieces.append(Piece(0, rows[len(pieces)], weight.exp(), item, offset))
+    for turn in range(OWN - 1):
+        pieces.append(Piece(1, rows[len(pieces)], w.own[turn].exp()))
+    for turn in range(RECENT):
+        age = int(2 * torch.log2(torch.tensor(turn + 1.0)))
+        pieces.append(Piece(2, rows[len(pieces)], w.recent[age].exp()))
+    return pieces
+
+
+def boosts(
+    vector: Tensor,
+    told: Evidence,
+    click: int,
+    pieces: Sequence[Piece],
+    network: Tensor,
+    says: list[list[Tensor]],
+    mixed: list[Tensor],
+    facts: Tensor,
+    last: int,
+) -> list[Tensor]:
+    """Return exp b(i) of all rows; the features are constants of the gradient."""
+    begin, end = told.spans[click]
+    network, mixed = network.detach(), [of.detach() for of in mixed]
+    says = [[of.detach() for of in part] for part in says]
+    pieces = [piece._replace(weight=piece.weight.detach()) for piece in pieces]
+    known = dict(zip(told.rows[begin:end].tolist(), told.item_facts[begin:end], strict=True))
+    boost = boost_of(vector)
+    c = torch.cat([torch.ones(1), facts[[2, 1, 10, 11, 12, 13, 7, 8, 9]]])
+    c = (c * torch.tensor([1, 1, 0.4, 0.2, 1, 0.4, 0.3, 0.15, 1, 0.4])).detach()
+    factors = [torch.ones((), dtype=torch.float64)] * ROWS
+    for row in range(1, ROWS):
+        like, own, recent = (float(part[row]) for part in says)
+        if row == last or not like + own + recent:
+            continue
+        likes = [piece for piece in pieces if piece.row == row and piece.part == 0]
+        whole = sum(float(piece.weight) for piece in likes)
+        after = sum(float(piece.weight) for piece in likes if piece.offset < AFTER)
+        earlier = sum(float(piece.weight) for piece in likes if piece.item > 0)
+        direct = sum(piece.item == 0 and piece.offset == 0 for piece in likes)
+        f = torch.tensor(
+            [
+                1,
+                0.5 * math.log(like) if like else 0,
+                0.5 * max(math.log((float(network[row]) + 1e-9) / float(network.max())), -12),
+                after / whole if whole else 0,
+                earlier / whole if whole else 0,
+                0.5 * math.log(100 * recent) if recent else 0,
+                recent > 0,
+                *(np.log1p(known[row]) * np.array([0.5, 0.3, 0.3, 0.2, 0.2])),
+                math.log1p(direct),
+                math.log1p(len(likes)),
+                0.5 * math.log(own) if own else 0,
+                0.3 * math.log(float(mixed[row]) + 1e-9),
+            ],
+            dtype=torch.float64,
+        )
+        group = 0 if own else 1 if like else 2
+        h = torch.nn.functional.leaky_relu(boost.features @ f + boost.moment @ c, 0.05)
+        b = boost.direct[group] @ f + boost.hidden[group] @ h
+        factors[row] = b.clamp(-8, 8).exp()
+    return factors
+
+
+class Piece(NamedTuple):
+    """A piece of evidence: its part, the row it speaks for, its weight, and where a like stands."""
+
+    part: int
+    row: int
+    weight: Tensor
+    item: int = 0
+    offset: int = 0
+
+
+class BoostParts(NamedTuple):
+    """The weights of the boost, as tensors."""
+
+    direct: Tensor
+    hidden: Tensor
+    features: Tensor
+    moment: Tensor
+
+
+def boost_of(vector: Tensor) -> BoostParts:
+    shapes = [part.shape for part in Boost.of(np.zeros(BOOST_WEIGHTS, np.float32))]
+    parts: Sequence[Tensor] = vector[WEIGHTS:].split([math.prod(shape) for shape in shapes])
+    return BoostParts(*(part.view(shape) for part, shape in zip(parts, shapes, strict=True)))
+
+
+class Parts(NamedTuple):
+    """The weights, as tensors."""
+
+    gates: Tensor
+    repeat: Tensor
+    back: Tensor
+    items: Tensor
+    turns: Tensor
+    offsets: Tensor
+    match: Tensor
+    own: Tensor
+    recent: Tensor
+
+
+def weights_of(vector: Tensor) -> Parts:
+    mixture = vector[:WEIGHTS]
+    shapes = [part.shape for part in Weights.of(mixture.detach().numpy())]
+    parts: Sequence[Tensor] = mixture.split([math.prod(shape) for shape in shapes])
+    return Parts(*(part.view(shape) for part, shape in zip(parts, shapes, strict=True)))
+
+
+def mixtures(
+    seed: int, known: Sequence[bool] = (True, True, True)
+) -> tuple[Memory, Evidence, Tensor, Mixture]:
+    clicks = len(known)
+    made, told = memory(seed), evidence(seed, clicks)
+    draw = torch.Generator().manual_seed(seed + 1)
+    scores = torch.randn((clicks, ROWS), generator=draw, dtype=torch.float64)
+    scores[:, 0] = -torch.inf
+    slack = torch.full((clicks,), 1e-12, dtype=torch.float64)
+    return (
+        made,
+        told,
+        scores,
+        Mixture(made, told, scores.softmax(1), np.array(known), slack),
+    )
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25)
+def test_probabilities_and_ranks_are_those_of_the_equations(seed: int) -> None:
+    made, told, scores, mixture = mixtures(seed)
+    found = mixture.ranking(torch.full((len(scores),), ROWS - 1), scores == -torch.inf, k=ROWS - 1)
+    for click, target in enumerate(targets_of(told)):
+        final = plainly(made, made.vector, told, click, scores)
+        assert float(final.sum()) == pytest.approx(1)
+        # The boost is computed in float32.
+        near = partial(pytest.approx, rel=1e-4 if made.boosted else 1e-9)
+        assert found.scores[click].tolist() == near(sorted(final[1:].tolist())[::-1])
+        assert final[found.best[click]].tolist() == near(found.scores[click].tolist())
+        by_score = dict(zip(found.best[click].tolist(), found.scores[click].tolist(), strict=True))
+        least = by_score[target] * (1 - 1e-12)
+        assert found.ranks[click] == sum(score >= least for score in by_score.values())
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15)
+def test_the_gradient_is_that_of_the_log_likelihood(seed: int) -> None:
+    known = (True, True, seed % 5 > 0)
+    made, told, scores, mixture = mixtures(seed, known)
+    vector = made.vector.clone().requires_grad_()
+    loss = torch.zeros((), dtype=torch.float64)
+    for click, target in enumerate(targets_of(told)):
+        if known[click]:
+            loss = loss - plainly(made, vector, told, click, scores)[target].log()
+    (expected,) = torch.autograd.grad(loss, vector)
+    found = torch.from_numpy(mixture.gradient)
+    rtol, atol = (2e-3, 2e-4) if made.boosted else (1e-7, 1e-9)
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+
+
+def test_a_lone_item_has_it_all() -> None:
+    """Where the catalogue holds nothing but the session's last item, it is certain."""
+    rows = np.zeros((1, SPECIAL), np.int32)
+    rows[:, [LAST, TARGET]] = 1
+    told = listed(
+        rows,
+        np.zeros((1, EARLIER_CLICKS), np.bool_),
+        np.ones((1, HABITS)),
+        np.random.default_rng(0),
+    )
+    scores = torch.tensor([[-torch.inf, 0.3]], dtype=torch.float64)
+    slack = torch.zeros(1, dtype=torch.float64)
+    mixture = Mixture(memory(0), told, scores.softmax(1), np.array([True]), slack)
+    found = mixture.ranking(torch.tensor([1]), scores == -torch.inf, k=1)
+    assert found.ranks.tolist() == [1]
+    assert found.scores.tolist() == [[1.0]]
+
+
+def test_a_score_that_is_not_a_number_is_told_and_teaches_nothing() -> None:
+    made, told, scores, _ = mixtures(3)
+    scores[1] = torch.nan
+    slack = torch.zeros(3, dtype=torch.float64)
+    known = np.array([False, True, False])
+    mixture = Mixture(made, told, scores.softmax(1), known, slack)
+    ranks = mixture.ranking(torch.full((3,), ROWS - 1), None, k=0).ranks
+    assert ranks[1] == -1
+    assert (ranks[[0, 2]] > 0).all()
+    assert not mixture.gradient.any()
+
+
+def test_without_lists_a_ranking_keeps_no_probabilities() -> None:
+    _, _, _, mixture = mixtures(3)
+    found = mixture.ranking(torch.full((3,), ROWS - 1), None, k=0)
+    assert found.scores.untyped_storage().nbytes() == found.best.untyped_storage().nbytes() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [2, 17, 1000, 5001])
+def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(rows)
+    outputs = torch.randn((7, 3), generator=draw, dtype=dtype)
+    embedding, bias = (
+        torch.randn((rows, 3), generator=draw, dtype=dtype),
+        torch.zeros(rows).to(dtype),
+    )
+    bias[0] = -torch.inf
+    targets, clicks = torch.ones(7, dtype=torch.int64), torch.arange(7)
+    none = torch.zeros(0, dtype=torch.int64)
+    for k in (0, 3):
+        race, again = (
+            Race(outputs, embedding, bias, targets, clicks, Births(none, none)) for _ in range(2)
+        )
+        (whole,) = race.parts
+        network, absent = forecast(race, whole, k)
+        assert torch.equal(network, again.scores(whole).softmax(dim=1))
+        if k:
+            assert absent is not None
+            assert torch.equal(absent, (bias == -torch.inf).expand(7, rows))

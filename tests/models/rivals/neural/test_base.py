@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nextclick.models.ranking import Births
+from nextclick.models.rivals.neural.base import Windowed
+from tests.models.rivals.learned import ONLINE, WINDOWED, drive, make
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_new_item_starts_near_the_one_clicked_before_it(name: str) -> None:
+    model = make(name, item_spread=0.0, kinship=0.5)
+    assert isinstance(model, Windowed)
+    model.learn(["a", "b"], ["x", "y"])
+    x, y = model.vocabulary.rows_of(["x", "y"]).tolist()
+    for table in (model.items.embedding, model.items.inputs):
+        table.values[x] = torch.arange(1, 1 + model.length, dtype=torch.float64)
+        table.values[y] = -1.0
+    new: list[int | str] = ["p", "q", "r"]
+    windows = model.sessions.line_up(["a", "b", "c"])
+    rows, _ = model.vocabulary.admit(new)
+    births = torch.from_numpy(rows)
+    model._begin(windows, births, Births(births, torch.arange(3)))
+    for table in (model.items.embedding, model.items.inputs):
+        torch.testing.assert_close(table.values[births[0]], 0.5 * table.values[x])
+        torch.testing.assert_close(table.values[births[1]], 0.5 * table.values[y])
+        assert not table.values[births[2]].any()
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_on_random_items_recall_is_k_over_the_catalogue(name: str) -> None:
+    draw = np.random.default_rng(5)
+    sessions: list[int | str] = draw.integers(300, size=5000).tolist()
+    items: list[int | str] = draw.integers(100, size=5000).tolist()
+    ranks = np.array(drive(make(name), (sessions, items), 64)[1000:])
+    ranks = ranks[ranks > 0]
+    hits = (ranks <= 20).mean()
+    assert abs(hits - 0.2) < 4 * np.sqrt(0.2 * 0.8 / len(ranks))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size must be at least 1, not 0"),
+        ({"negatives": -1}, "negatives must be 0 or more, not -1"),
+        ({"rate": 0.0}, "rate must be more than 0, not 0.0"),
+        ({"item_rate": float("nan")}, "item_rate must be more than 0, not nan"),
+        ({"loss": "hinge"}, "hinge"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make("bpr-mf", **options)
+
+
+def test_a_batch_of_too_many_sessions_is_told() -> None:
+    with pytest.raises(ValueError, match="raise max_sessions or lower the batch"):
+        make("sasrec", max_sessions=2).learn([1, 2, 3], ["x", "x", "x"])

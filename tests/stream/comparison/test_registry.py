@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models.rivals import RIVALS
+from nextclick.stream.comparison.registry import check_names, make_models, names, options_of
+from nextclick.stream.config.options import ConfigError
+from nextclick.stream.config.run import RunConfig
+from tests.small_models import Recent
+
+CONFIG = RunConfig(device="cpu", max_sessions=10, batch=4, max_items=7, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def recent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RIVALS, "recent", Recent)
+
+
+def test_every_model_is_made_with_its_options_and_the_shared_bounds() -> None:
+    made = make_models({"recent": {"worse": 2}, "gru4rec-network": {"hidden": 8}}, CONFIG)
+    assert list(made) == ["recent", "gru4rec-network"]
+    recent, network = made.values()
+    assert isinstance(recent, Recent)
+    assert recent.worse == 2
+    assert isinstance(network, OnlineGRU4Rec)
+    assert (network.recipe.hidden, network.recipe.memory) == (8, 0)
+
+
+def test_the_shared_bounds_go_to_those_who_take_them() -> None:
+    taken: dict[str, Any] = {}
+
+    class Bounded(Recent):
+        def __init__(self, *, max_sessions: int, max_items: int, seed: int) -> None:
+            taken.update(max_sessions=max_sessions, max_items=max_items, seed=seed)
+            super().__init__()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RIVALS, "bounded", Bounded)
+        make_models({"bounded": {}}, CONFIG)
+    # A session that was pushed out is forgotten after its batch.
+    assert taken == {"max_sessions": 14, "max_items": 7, "seed": 3}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_model_there_is_can_be_made(name: str) -> None:
+    (model,) = make_models({name: {}}, CONFIG).values()
+    assert model.catalogue == 0
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"gru4rek": {}}, r"no model 'gru4rek'; is it 'gru4rec'\? There are gru4rec, gru4rec-net"),
+        ({"zzz": {}}, r"no model 'zzz'\. There are gru4rec, .*recent"),
+        ({"gru4rec": {"hiden": 8}}, "model gru4rec: there is no option 'hiden'; is it 'hidden'"),
+        ({"gru4rec": {"hidden": "big"}}, "model gru4rec: .*'hidden'.*'big'"),
+        ({"gru4rec": {"window": 0}}, "model gru4rec: window must be at least 1, not 0"),
+        ({"recent": {"wrose": 1}}, "model recent: there is no option 'wrose'; is it 'worse'"),
+        ({"recent": {"worse": "very"}}, "model recent: worse: Expected `int`.*'very'"),
+        ({"recent": {"worse": -1}}, "model recent: worse must not be negative, but is -1"),
+        ({"recent": {"seed": 1}}, "model recent: there is no option 'seed'"),
+    ],
+)
+def test_a_mistake_names_the_model_and_the_remedy(models: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_models(models, CONFIG)
+
+
+def test_known_names_pass() -> None:
+    check_names(names())
+
+
+class Passing(Recent):
+    """Passes on what it does not know to the class above."""
+
+    def __init__(self, *, better: float = 0.5, **options: Any) -> None:
+        super().__init__(**options)
+        self.better = better
+
+
+class Lesson(msgspec.Struct, forbid_unknown_fields=True):
+    size: int = 10
+
+
+class Studious(Recent):
+    """Passes it on to a struct."""
+
+    options = Lesson
+
+    def __init__(self, *, seed: int = 0, **options: Any) -> None:
+        self.lesson = msgspec.convert(options, Lesson)
+        super().__init__(seed=seed)
+
+
+class Network(OnlineGRU4Rec):
+    """Passes it on to the recipe."""
+
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 9,
+        max_items: int = 9,
+        seed: int = 0,
+        device: str = "cpu",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            msgspec.convert(options, Recipe),
+            max_sessions=max_sessions,
+            max_items=max_items,
+            seed=seed,
+            device=device,
+        )
+
+
+def test_options_are_found_wherever_they_are_passed_on_to() -> None:
+    assert options_of(Passing) == {
+        "better": float,
+        "worse": int,
+        "max_sessions": int,
+        "max_items": int,
+        "seed": int,
+    }
+    assert options_of(Studious).items() >= {"size": int, "seed": int}.items()
+    assert "worse" not in options_of(Studious)
+    assert set(options_of(Network)) >= {"hidden", "window", "seed", "device"}
+
+
+def test_options_arrive_wherever_they_are_passed_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: dict[str, Any] = {"passing": Passing, "studious": Studious, "network": Network}
+    for name, kind in kinds.items():
+        monkeypatch.setitem(RIVALS, name, kind)
+    made: dict[str, Any] = dict(
+        make_models(
+            {
+                "passing": {"worse": 2, "better": 1},
+                "studious": {"size": 3},
+                "network": {"window": 2},
+            },
+            CONFIG,
+        )
+    )
+    assert (made["passing"].worse, made["passing"].better) == (2, 1.0)
+    assert made["studious"].lesson == Lesson(3)
+    assert made["network"].recipe.window == 2
+    for name, option, near in (
+        ("passing", "wrose", "worse"),
+        ("studious", "sice", "size"),
+        ("network", "hiden", "hidden"),
+    ):
+        with pytest.raises(ConfigError, match=f"model {name}: .* {option!r}; is it {near!r}"):
+            make_models({name: {option: 1}}, CONFIG)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from nextclick.stream.config.options import Every
+from nextclick.stream.engine import Engine
+from nextclick.stream.monitoring.prometheus import registry
+from nextclick.stream.phase_timer import BOUNDS, PHASES
+from nextclick.stream.snapshots.store import Snapshots
+from tests.stream.test_engine import Given, clicks, engine
+
+DASHBOARD = Path(__file__).parents[3] / "dashboards" / "nextclick.json"
+
+Values = dict[tuple[str, tuple[str, ...]], float]
+
+
+class Lag(NamedTuple):
+    partition: int
+    records: int | None
+    seconds: float | None
+
+
+class Lagging(Given):
+    """A source that tells its lag, as a topic does."""
+
+    def lag(self) -> list[Lag]:
+        return [Lag(0, 12, 3.5), Lag(2, 0, None)]
+
+    def out_of_order(self) -> dict[int, int]:
+        return {0: 3, 2: 0}
+
+
+def read(text: str) -> Values:
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scrape(engine: Engine) -> Values:
+    return read(generate_latest(registry(engine)).decode())
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[Engine, Values]]:
+    """An engine that has everything there is to tell, and what it tells after its run."""
+    source = Lagging(clicks(300, late=0.1), rejects=1)
+    snapshots = Snapshots(tmp_path)
+    made = engine(source, snapshots=snapshots, every=Every(clicks=100))
+    page = registry(made)
+    made.run()
+    yield made, read(generate_latest(page).decode())
+    snapshots.close()
+
+
+def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> None:
+    made, values = watched
+    result = made.results()
+    for name, expected in {
+        "clicks_total": 300,
+        "stream_clicks": 300,
+        "learned_total": result["learned"],
+        "first_total": result["first"],
+        "late_total": result["late"],
+        "ahead_total": result["ahead"],
+        "catalogue_items": result["catalogue"],
+        "live_sessions": result["live_sessions"],
+        "pending_clicks": 0,
+    }.items():
+        assert values[f"nextclick_{name}", ()] == expected
+    assert result["late"] > 0
+    assert values["nextclick_rejected_total", ("bad_json",)] == result["rejected"]["bad_json"] > 0
+    for name in ("recall", "mrr", "ndcg"):
+        assert values[f"nextclick_{name}", ("20",)] == result["sliding"][f"{name}@20"]
+    assert values["nextclick_lag_records", ("0",)] == 12
+    assert values["nextclick_lag_seconds", ("0",)] == 3.5
+    assert values["nextclick_lag_records", ("2",)] == 0
+    assert values["nextclick_out_of_order_clicks_total", ("0",)] == 3
+    assert ("nextclick_lag_seconds", ("2",)) not in values
+    assert values["nextclick_snapshot_age_seconds", ()] >= 0
+    assert values["nextclick_snapshot_seconds", ()] > 0
+    assert values["nextclick_clicks_per_second", ()] >= 0
+    assert values["process_resident_memory_bytes", ()] > 1e6
+
+
+def test_every_phase_has_a_histogram(watched: tuple[Engine, Values]) -> None:
+    _, values = watched
+    for phase in PHASES:
+        counts = [
+            values["nextclick_phase_seconds_bucket", (bound, phase)]
+            for bound in (*map(str, BOUNDS), "+Inf")
+        ]
+        assert counts == sorted(counts)
+        assert counts[-1] == values["nextclick_phase_seconds_count", (phase,)]
+        assert values["nextclick_phase_seconds_sum", (phase,)] >= 0
+    steps = -(-300 // 16)
+    assert values["nextclick_phase_seconds_count", ("model",)] == steps
+    assert values["nextclick_phase_seconds_count", ("figures",)] == steps
+    assert values["nextclick_phase_seconds_count", ("snapshot",)] >= 2
+
+
+def test_counters_count_from_the_start_of_the_process() -> None:
+    stream = clicks(300)
+    before = engine(Given(stream, rejects=1))
+    before.run(max_clicks=200)
+    state = before.state()
+    resumed = engine(Given(stream, rejects=1))
+    resumed.restore(state)
+    page = registry(resumed)
+    resumed.run()
+    values = read(generate_latest(page).decode())
+    assert values["nextclick_clicks_total", ()] == 100
+    assert values["nextclick_stream_clicks", ()] == 300
+    rejected = resumed.rejected["bad_json"] - before.rejected["bad_json"]
+    assert values["nextclick_rejected_total", ("bad_json",)] == rejected
+
+
+def test_an_engine_that_has_done_nothing_can_be_watched() -> None:
+    values = scrape(engine(Given(clicks(1))))
+    assert values["nextclick_clicks_total", ()] == 0
+    assert not any(name.startswith("nextclick_lag") for name, _ in values)
+
+
+def test_every_metric_of_the_dashboard_exists(watched: tuple[Engine, Values]) -> None:
+    _, values = watched
+    known = {name for name, _ in values}
+    dashboard = json.loads(DASHBOARD.read_bytes())
+    texts = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    texts += [
+        variable["query"]["query"]
+        for variable in dashboard["templating"]["list"]
+        if variable["type"] == "query"
+    ]
+    asked = [name for text in texts for name in re.findall(r"\b(?:nextclick|process)_\w+", text)]
+    assert len(asked) >= len(texts)
+    assert set(asked) <= known
+    # And all that the engine tells of itself can be seen there.
+    own = {re.sub("_(bucket|sum|count)$", "", name) for name in known if "nextclick_" in name}
+    shown = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
+    hidden = {name for name in own - shown if not name.endswith("_created")}
+    assert hidden == {"nextclick_clicks_per_second", "nextclick_first_total"}
