@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from .export import ExportedModel, ExportError, export_model, load_export
-from .gru4rec.config import Recipe
+from .gru4rec.config import GRU4RecConfig
 from .gru4rec.online import OnlineGRU4Rec
-from .recommender import Recommender, State, Tested
+from .recommender import BatchResult, Recommender, State
 from .river_ranker import NextClickRanker
 
 __all__ = [
+    "BatchResult",
     "ExportError",
     "ExportedModel",
+    "GRU4RecConfig",
     "NextClickRanker",
     "OnlineGRU4Rec",
-    "Recipe",
     "Recommender",
     "State",
-    "Tested",
     "export_model",
     "load_export",
 ]

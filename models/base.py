@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
-from .recommender import Id, State, Tested
+from .recommender import BatchResult, Id, State
 
 
 class CheckedModel(ABC):
@@ -41,7 +41,7 @@ class CheckedModel(ABC):
         k: int = 0,
         time: float = -math.inf,
         times: Iterable[float | None] | None = None,
-    ) -> Tested:
+    ) -> BatchResult:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         Parameters
@@ -76,13 +76,13 @@ class CheckedModel(ABC):
         items: Iterable[Id],
         k: int = 0,
         times: Iterable[float | None] | None = None,
-    ) -> Tested:
+    ) -> BatchResult:
         """Score like `test_then_learn` and change nothing."""
         batch = self._batch(sessions, items)
         asked, moments = at_least(k, "k", 0), click_times(times, batch[1])
         return self._run(*batch, asked, -math.inf, moments, test=True, learn=False)
 
-    def learn(
+    def learn_many(
         self,
         sessions: Iterable[Id],
         items: Iterable[Id],
@@ -116,9 +116,9 @@ class CheckedModel(ABC):
 
         """
         times = None if event_time(time) == -math.inf else [time]
-        self.learn([one_id(session, "session")], [one_id(item, "item")], time, times)
+        self.learn_many([one_id(session, "session")], [one_id(item, "item")], time, times)
 
-    def answer(
+    def recommend_after(
         self,
         sessions: Iterable[Id],
         items: Iterable[Id],
@@ -236,7 +236,7 @@ class CheckedModel(ABC):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Test the batch, learn it, or both; `after`: find what is best after each click."""
 
     def _answer(

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .argument_checks import at_least, id_list
-from .gru4rec.config import Recipe
+from .gru4rec.config import GRU4RecConfig, with_present_names
 from .gru4rec.network import GRU4Rec
 from .gru4rec.online import OnlineGRU4Rec
 from .recommender import Id
@@ -40,7 +40,7 @@ class About(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ----------
     format
         `FORMAT`: tells this version's files from those of others.
-    recipe
+    config
         What the network is made of, and how it was taught.
     dtype
         Of all numbers.
@@ -50,7 +50,7 @@ class About(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     format: Literal["nextclick export 1"] = FORMAT
-    recipe: Recipe
+    config: GRU4RecConfig = msgspec.field(name="recipe")
     dtype: str
     items: list[str | int | None]
 
@@ -113,7 +113,7 @@ class ExportedModel:
 
     Parameters
     ----------
-    recipe
+    config
         What the network is made of, and how it was taught.
     items
         The item of every row; None where a row holds no item.
@@ -122,8 +122,8 @@ class ExportedModel:
 
     """
 
-    def __init__(self, recipe: Recipe, items: list[Id | None], step: Step) -> None:
-        self.recipe = recipe
+    def __init__(self, config: GRU4RecConfig, items: list[Id | None], step: Step) -> None:
+        self.config = config
         self.items = items
         self.step = step
         self._rows = {item: row for row, item in enumerate(items) if item is not None}
@@ -165,7 +165,7 @@ def export_model(model: OnlineGRU4Rec, folder: str | os.PathLike[str]) -> None:
     """Write what is needed to ask a model for the next item, without what it needs to learn.
 
     Three files: ``network.safetensors``, the network's weights and the item tables;
-    ``model.json``, the recipe and the item of every row (see `About`); ``step.onnx``, the
+    ``model.json``, the configuration and the item of every row (see `About`); ``step.onnx``, the
     function of `Step`. Its inputs are ``state`` (b, width) and ``row``, int64 (b,); its outputs
     ``scores`` (b, rows) and ``new_state`` (b, width), for any b, in float32 whatever the model's
     type. Weights of more than 2 GB lie beside it, in ``step.onnx.data``.
@@ -223,8 +223,11 @@ def load_export(folder: str | os.PathLike[str]) -> ExportedModel:
     """
     path = Path(folder) / "model.json"
     try:
-        about = msgspec.convert(json.loads(path.read_bytes()), About)
-        model = OnlineGRU4Rec(about.recipe, device="cpu", dtype=about.dtype)
+        written = json.loads(path.read_bytes())
+        if isinstance(written, dict) and isinstance(written.get("recipe"), dict):
+            written["recipe"] = with_present_names(written["recipe"])
+        about = msgspec.convert(written, About)
+        model = OnlineGRU4Rec(about.config, device="cpu", dtype=about.dtype)
         path = Path(folder) / "network.safetensors"
         tensors = load_file(path)
         for table in (model.items.embedding, model.items.inputs, model.items.bias):
@@ -236,7 +239,7 @@ def load_export(folder: str | os.PathLike[str]) -> ExportedModel:
             f"{path} cannot be read as part of a {FORMAT!r}: {error}; "
             "export the model again with this version"
         ) from error
-    return ExportedModel(about.recipe, about.items, step)
+    return ExportedModel(about.config, about.items, step)
 
 
 def _write(model: OnlineGRU4Rec, folder: Path) -> None:
@@ -245,7 +248,7 @@ def _write(model: OnlineGRU4Rec, folder: Path) -> None:
     save_file(step.state_dict(), folder / "network.safetensors")
     catalogue, _ = model.vocabulary.state()
     items: list[Id | None] = catalogue["items"]
-    about = About(recipe=model.recipe, dtype=str(model.dtype).removeprefix("torch."), items=items)
+    about = About(config=model.config, dtype=str(model.dtype).removeprefix("torch."), items=items)
     # The json of Python, not msgspec's: it takes whole numbers and texts of every kind.
     (folder / "model.json").write_text(json.dumps(msgspec.to_builtins(about)), encoding="utf-8")
     # Few runtimes know every operation in other types.

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from .compute.device import on_host
 from .compute.jit import compiled, summing
-from .compute.prefetch import AHEAD, fetch
+from .compute.prefetch import AHEAD, prefetch_row
 from .items.item_table import ItemTable
 from .items.table import FEW_TERMS, Product, pick
 from .losses import LOSSES, repeated
 
-Slopes = Callable[..., Tensor]
+LossGradient = Callable[..., Tensor]
 """Called like a loss, gives its gradient by the scores."""
 
 
-class Taught(NamedTuple):
+class ScoreGradients(NamedTuple):
     """Gradients of a loss.
 
     Parameters
@@ -41,9 +41,9 @@ class Taught(NamedTuple):
     embedding: Product
 
 
-def teach(
-    items: ItemTable, outputs: Tensor, candidates: Tensor, slopes: Slopes, *given: Any
-) -> Taught:
+def score_candidates(
+    items: ItemTable, outputs: Tensor, candidates: Tensor, loss_gradient: LossGradient, *given: Any
+) -> ScoreGradients:
     """Score candidates, and give the gradients of the scores' loss.
 
     Parameters
@@ -54,7 +54,7 @@ def teach(
         (m, size): of the network.
     candidates
         int64 (c,): their rows.
-    slopes
+    loss_gradient
         Gives the loss's gradient by the scores, (m, c), from these and what is `given`.
 
     """
@@ -64,43 +64,45 @@ def teach(
         table, bias, rows = (
             of.numpy() for of in (items.embedding.values, items.bias.values, candidates)
         )
-        by_score = slopes(torch.from_numpy(_scores(outputs.numpy(), table, bias, rows)), *given)
+        by_score = loss_gradient(
+            torch.from_numpy(_scores(outputs.numpy(), table, bias, rows)), *given
+        )
         by_output = torch.from_numpy(_by_output(by_score.numpy(), table, rows))
     else:
         embedding = pick(items.embedding.values, candidates)
         scores = torch.addmm(pick(items.bias.values, candidates), outputs, embedding.T)
-        by_score = slopes(scores, *given)
+        by_score = loss_gradient(scores, *given)
         by_output = by_score @ embedding
-    return Taught(by_score, by_output, Product(by_score, outputs))
+    return ScoreGradients(by_score, by_output, Product(by_score, outputs))
 
 
-def make_slopes(name: str, **options: float) -> Slopes:
+def make_gradient(name: str, **options: float) -> LossGradient:
     """Give the gradient of a loss over candidates, by its name and options."""
     if name == "cross-entropy" and not options.get("smoothing"):
-        return partial(sampled_slopes, logq=options.get("logq", 1.0))
-    return slopes_of(partial(LOSSES[name], **options))
+        return partial(sampled_gradient, logq=options.get("logq", 1.0))
+    return gradient_of(partial(LOSSES[name], **options))
 
 
-def slopes_of(loss: Callable[..., Tensor]) -> Slopes:
+def gradient_of(loss: Callable[..., Tensor]) -> LossGradient:
     """Give the gradient of a loss, as `torch.autograd` finds it.
 
     Examples
     --------
-    >>> slopes_of(torch.sum)(torch.zeros(2))
+    >>> gradient_of(torch.sum)(torch.zeros(2))
     tensor([1., 1.])
 
     """
 
-    def slopes(scores: Tensor, *arguments: Any) -> Tensor:
+    def loss_gradient(scores: Tensor, *arguments: Any) -> Tensor:
         with torch.enable_grad():
             scores = scores.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(scores, *arguments), scores)
         return gradient
 
-    return slopes
+    return loss_gradient
 
 
-def sampled_slopes(
+def sampled_gradient(
     scores: Tensor, candidates: Tensor, expected: Tensor, floor: float = 1.0, *, logq: float = 1.0
 ) -> Tensor:
     """Give the gradient of `sampled_cross_entropy`, written out; the parameters are its.
@@ -115,9 +117,9 @@ def sampled_slopes(
     else:
         left_out = repeated(scores, candidates)
         corrected = (scores - correction).masked_fill_(left_out, -torch.inf)
-    slopes = torch.softmax(corrected, dim=1, out=corrected)
-    slopes.diagonal().sub_(1)
-    return slopes.div_(len(scores))
+    loss_gradient = torch.softmax(corrected, dim=1, out=corrected)
+    loss_gradient.diagonal().sub_(1)
+    return loss_gradient.div_(len(scores))
 
 
 @compiled
@@ -145,7 +147,7 @@ def _scores(
     scores = np.empty((len(outputs), len(candidates)), outputs.dtype)
     for column in range(len(candidates)):
         if column + AHEAD < len(candidates):
-            fetch(embedding, candidates[column + AHEAD])
+            prefetch_row(embedding, candidates[column + AHEAD])
         candidate = embedding[candidates[column]]
         for row in range(len(outputs)):
             score, output = bias[candidates[column]], outputs[row]

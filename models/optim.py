@@ -13,12 +13,12 @@ from torch import Tensor
 
 from .compute.device import on_host
 from .compute.jit import compiled
-from .compute.prefetch import AHEAD, fetch
+from .compute.prefetch import AHEAD, prefetch_row
 
 EPSILON = 1e-6
 
 
-class Rule(ABC):
+class Optimizer(ABC):
     """How a parameter moves along its gradient, and what it remembers for that.
 
     A rule works in place and elementwise, or row by row: given some rows of a table with the same
@@ -27,7 +27,7 @@ class Rule(ABC):
     """
 
     @abstractmethod
-    def memories(self, value: Tensor) -> list[Tensor]:
+    def state(self, value: Tensor) -> list[Tensor]:
         """Give fresh memories for a parameter: zeros, with as many rows as it has."""
 
     @abstractmethod
@@ -45,7 +45,7 @@ class Rule(ABC):
             table[rows] = part
 
 
-class Adagrad(Rule):
+class Adagrad(Optimizer):
     """Adagrad: ``G += g²; w -= rate · g / √(G + ε)``.
 
     Duchi et al., 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic
@@ -64,7 +64,7 @@ class Adagrad(Rule):
         self.rate = rate
         self.by_row = by_row
 
-    def memories(self, value: Tensor) -> list[Tensor]:
+    def state(self, value: Tensor) -> list[Tensor]:
         """Give G, zero."""
         return [torch.zeros_like(value[:, :1] if self.by_row and value.ndim > 1 else value)]
 
@@ -119,12 +119,12 @@ def _step_rows(
 ) -> None:
     for at in range(len(rows)):
         if at + AHEAD < len(rows):
-            fetch(values, rows[at + AHEAD])
-            fetch(sums, rows[at + AHEAD])
+            prefetch_row(values, rows[at + AHEAD])
+            prefetch_row(sums, rows[at + AHEAD])
         _step(values[rows[at]], sums[rows[at]], gradient[at], rate, epsilon)
 
 
-class RMSprop(Rule):
+class RMSprop(Optimizer):
     """RMSprop: ``G += (1 − decay) (g² − G); w -= rate · g / √(G + ε)``.
 
     Hinton et al., 2012, lecture 6e of "Neural Networks for Machine Learning".
@@ -142,7 +142,7 @@ class RMSprop(Rule):
         self.rate = rate
         self.decay = decay
 
-    def memories(self, value: Tensor) -> list[Tensor]:
+    def state(self, value: Tensor) -> list[Tensor]:
         """Give G, zero."""
         return [torch.zeros_like(value)]
 
@@ -153,7 +153,7 @@ class RMSprop(Rule):
         value.addcdiv_(gradient, (mean + EPSILON).sqrt_(), value=-self.rate)
 
 
-class Adam(Rule):
+class Adam(Optimizer):
     """Adam, with moments and a step count of each row's own.
 
     ``m += (1 − β₁)(g − m); v += (1 − β₂)(g² − v);
@@ -174,7 +174,7 @@ class Adam(Rule):
         self.first = first
         self.second = second
 
-    def memories(self, value: Tensor) -> list[Tensor]:
+    def state(self, value: Tensor) -> list[Tensor]:
         """Give m, v and t, zero."""
         steps = value[:, :1] if value.ndim > 1 else value
         return [torch.zeros_like(value), torch.zeros_like(value), torch.zeros_like(steps)]
@@ -189,7 +189,7 @@ class Adam(Rule):
         value.sub_(mean / (1 - self.first**steps) / size, alpha=self.rate)
 
 
-class Momentum(Rule):
+class Momentum(Optimizer):
     """Another rule's steps, carried on: ``v ← momentum · v + step; w += v``.
 
     As in the official GRU4Rec, the velocity is of the steps, not of the gradients.
@@ -203,13 +203,13 @@ class Momentum(Rule):
 
     """
 
-    def __init__(self, rule: Rule, momentum: float) -> None:
+    def __init__(self, rule: Optimizer, momentum: float) -> None:
         self.rule = rule
         self.momentum = momentum
 
-    def memories(self, value: Tensor) -> list[Tensor]:
+    def state(self, value: Tensor) -> list[Tensor]:
         """Give the velocity and the rule's own memories."""
-        return [torch.zeros_like(value), *self.rule.memories(value)]
+        return [torch.zeros_like(value), *self.rule.state(value)]
 
     def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
@@ -222,7 +222,7 @@ class Momentum(Rule):
 RULES = ("adagrad", "row-adagrad", "rmsprop", "adam")
 
 
-def make_rule(name: str, rate: float, momentum: float = 0.0) -> Rule:
+def make_rule(name: str, rate: float, momentum: float = 0.0) -> Optimizer:
     """Make a rule by its name.
 
     Raises
@@ -236,7 +236,7 @@ def make_rule(name: str, rate: float, momentum: float = 0.0) -> Rule:
     0.1
 
     """
-    rules: dict[str, Rule] = {
+    rules: dict[str, Optimizer] = {
         "adagrad": Adagrad(rate),
         "row-adagrad": Adagrad(rate, by_row=True),
         "rmsprop": RMSprop(rate),

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compute.background import Aside
+from .compute.background import Worker
 from .compute.device import on_host
 from .compute.jit import summing
 from .items.table import pick
 from .items.vocabulary import NO_ITEM
-from .score_blocks import Products
+from .score_blocks import ScoreBlocks
 
 BLOCK_SCORES = 1 << 24
 """At most about this many scores (64 MiB in float32) are held at a time by each thread."""
@@ -37,7 +37,7 @@ SLACK = 4.0
 
 
 @dataclass(slots=True)
-class Births:
+class NewItems:
     """The items that enter the catalogue within a batch.
 
     Parameters
@@ -75,7 +75,7 @@ class Ranking:
     scores: Tensor
 
 
-class Race:
+class CatalogueRanker:
     """The targets of a batch, each to be ranked among all the items known before its click.
 
     Scores that differ by no more than rounding count as equal, so equal rows always tie.
@@ -91,7 +91,7 @@ class Race:
         int64 (m,): row of the clicked item; `NO_ITEM` where it is not in the catalogue.
     clicks
         int64 (m,): place of the click in its batch.
-    births
+    generation
         The items first seen within the batch.
     width
         How many other numbers a click needs in `parts`, where these are more than its scores.
@@ -117,12 +117,12 @@ class Race:
         bias: Tensor,
         targets: Tensor,
         clicks: Tensor,
-        births: Births,
+        new_items: NewItems,
         width: int = 0,
         shared: bool = False,
     ) -> None:
         self._bias = bias
-        self._births = births
+        self._new_items = new_items
         self.targets = targets
         self.size = sizes(outputs, embedding, bias, targets)
         self._clicks = clicks
@@ -132,14 +132,14 @@ class Race:
         chunks = MOST_CHUNKS if shared else 1
         self.parts: list[slice] = []
         # Of each part, by its start: the scores of its chunk, and where in these its own begin.
-        self._found: dict[int, tuple[Products, int]] = {}
+        self._found: dict[int, tuple[ScoreBlocks, int]] = {}
         for chunk in cut(slice(0, max(1, len(outputs))), chunks, LEAST_CLICKS, most):
             parts = cut(chunk, 2 if shared else 1, WORTH_HALVING // 2, most)
-            found = Products(outputs[chunk], embedding, bias, len(parts))
+            found = ScoreBlocks(outputs[chunk], embedding, bias, len(parts))
             self._found |= {part.start: (found, part.start - chunk.start) for part in parts}
             self.parts += parts
-        for part in self.parts if len(births.rows) else ():
-            itself = targets[part, None] == births.rows
+        for part in self.parts if len(new_items.rows) else ():
+            itself = targets[part, None] == new_items.rows
             self.unseen[part] |= (self._unborn(part) & itself).any(dim=1)
 
     @cached_property
@@ -151,11 +151,11 @@ class Race:
 
     def _unborn(self, part: slice) -> Tensor:
         """Bool (c, b): which of the batch's new items a part of the clicks comes before."""
-        return self._clicks[part, None] <= self._births.clicks
+        return self._clicks[part, None] <= self._new_items.clicks
 
-    def begin(self, aside: Aside) -> None:
+    def begin(self, aside: Worker) -> None:
         """Begin to find the scores on another thread; who asks for them helps."""
-        aside.ahead([self._found[part.start][0].work for part in self.parts])
+        aside.submit([self._found[part.start][0].compute for part in self.parts])
 
     def scores(self, part: slice) -> Tensor:
         """Give the scores of all rows for a part of the clicks, once: (c, rows).
@@ -163,8 +163,8 @@ class Race:
         Minus infinity where a row holds no item that is known before the click.
         """
         found, first = self._found[part.start]
-        scores = found.take(slice(first, first + part.stop - part.start))
-        rows = self._births.rows
+        scores = found.read(slice(first, first + part.stop - part.start))
+        rows = self._new_items.rows
         if len(rows):
             scores[:, rows] = scores[:, rows].masked_fill_(self._unborn(part), -torch.inf)
         return scores
@@ -221,11 +221,11 @@ def rank(
     bias: Tensor,
     targets: Tensor,
     clicks: Tensor,
-    births: Births,
+    new_items: NewItems,
     k: int = 0,
 ) -> Ranking:
-    """Rank each target among all the items known before its click; the parameters are `Race`'s."""
-    race = Race(outputs, embedding, bias, targets, clicks, births)
+    """Rank each target among all items known before its click, with a `CatalogueRanker`."""
+    race = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
     return race.finish([race.rank(part, k) for part in race.parts])
 
 

@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(slots=True)
-class Tested:
+class BatchResult:
     """How the clicks of one batch were foreseen, before any of them was learned.
 
     Parameters
@@ -77,7 +77,7 @@ class Recommender(Protocol):
     name: str
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items are known."""
         ...
 
@@ -88,7 +88,7 @@ class Recommender(Protocol):
         k: int = 0,
         time: float = -math.inf,
         times: Times = None,
-    ) -> Tested:
+    ) -> BatchResult:
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         A click is scored with parameters that have seen nothing of this batch, and with the
@@ -100,11 +100,11 @@ class Recommender(Protocol):
 
     def test(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
-    ) -> Tested:
+    ) -> BatchResult:
         """Score like `test_then_learn` and change nothing."""
         ...
 
-    def learn(
+    def learn_many(
         self,
         sessions: Sequence[Id],
         items: Sequence[Id],
@@ -114,7 +114,7 @@ class Recommender(Protocol):
         """Learn a batch without scoring it."""
         ...
 
-    def answer(
+    def recommend_after(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
         """Give the k best next items, with scores, after each click; change nothing."""

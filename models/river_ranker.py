@@ -12,7 +12,7 @@ from river.reco.base import Ranker
 from torch import Tensor
 
 from .argument_checks import at_least, id_list, is_number, one_id
-from .gru4rec.config import Recipe
+from .gru4rec.config import GRU4RecConfig
 from .gru4rec.online import OnlineGRU4Rec
 from .items.vocabulary import NO_ITEM
 from .recommender import Id
@@ -35,13 +35,13 @@ class NextClickRanker(Ranker):
         How many items `predict_one` gives where it is asked for no item.
     max_sessions, max_items, seed, device, dtype
         As of `OnlineGRU4Rec`.
-    **recipe
-        Options of `Recipe` by name; `memory` has no part here.
+    **config
+        Options of `GRU4RecConfig` by name; `memory` has no part here.
 
     Raises
     ------
     TypeError
-        `Recipe` has no such option.
+        `GRU4RecConfig` has no such option.
     ValueError
         An option is out of its range.
 
@@ -67,7 +67,7 @@ class NextClickRanker(Ranker):
         seed: int = 0,
         device: str = "auto",
         dtype: str = "float32",
-        **recipe: Any,
+        **config: Any,
     ) -> None:
         super().__init__(seed=seed)
         self.k = at_least(k, "k", 1)
@@ -75,13 +75,13 @@ class NextClickRanker(Ranker):
         self.max_items = max_items
         self.device = device
         self.dtype = dtype
-        self.recipe = recipe
+        self.config = config
         self._model = self._make()
 
     def _make(self) -> OnlineGRU4Rec:
         return OnlineGRU4Rec(
             # River asks for the score of any item at any time: the network's alone.
-            Recipe(**{**self.recipe, "memory": 0}),
+            GRU4RecConfig(**{**self.config, "memory": 0}),
             max_sessions=self.max_sessions,
             max_items=self.max_items,
             seed=cast("int", self.seed),
@@ -110,7 +110,7 @@ class NextClickRanker(Ranker):
         x
             Not looked at.
         time
-            When the click was, in epoch seconds of event time, for the recipe's `idle`; minus
+            When the click was, in epoch seconds of event time, for the config's `idle`; minus
             infinity where that is not known.
 
         Raises
@@ -187,7 +187,7 @@ class NextClickRanker(Ranker):
         used = model.vocabulary.used
         embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
         scores = checked(torch.addmm(bias, self._output(session), embedding.T)[0])
-        best = torch.topk(scores, min(k, model.catalogue))
+        best = torch.topk(scores, min(k, model.n_items))
         return [model.vocabulary.id_of(row) for row in best.indices.tolist()]
 
     @torch.no_grad()
@@ -203,11 +203,11 @@ class NextClickRanker(Ranker):
     def _output(self, session: Id) -> Tensor:
         """Run the network over a session's last clicks: (1, size)."""
         model = self._model
-        windows = model.sessions.line_up([session])
+        windows = model.sessions.align_windows([session])
         stamp = torch.zeros(1, dtype=torch.int64, device=model.device)
-        tracks, state = model.sessions.tracks(windows, stamp)
+        histories, state = model.sessions.histories(windows, stamp)
         kept = int(windows.kept[0])
-        rows = model.items.unstamp(tracks[0, windows.size - kept : windows.size])
+        rows = model.items.rows_of(histories[0, windows.size - kept : windows.size])
         output: Tensor = model.network(model.items.inputs.values[rows], [1] * kept, state)
         return output
 

@@ -13,7 +13,7 @@ BLOCK_ROWS, FEW_OUTPUTS = 1024, 16
 """Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
 
 
-class Products:
+class ScoreBlocks:
     """The scores of all rows for some outputs: ``outputs @ embeddingᵀ + bias``.
 
     On a CPU in blocks of rows: so each block's scores are still in the cache when they are written
@@ -46,7 +46,7 @@ class Products:
         self._lock = threading.Lock()
         self._done = threading.Event()
 
-    def work(self) -> None:
+    def compute(self) -> None:
         """Find scores until no block is left that nobody works on."""
         try:
             for start in self._starts:
@@ -68,7 +68,7 @@ class Products:
             if not self._left:
                 self._done.set()
 
-    def take(self, part: slice) -> Tensor:
+    def read(self, part: slice) -> Tensor:
         """Give the scores for some of the outputs, (c, rows), once all are found.
 
         Raises
@@ -77,7 +77,7 @@ class Products:
             Another thread failed to find some of them, or all takers have had theirs.
 
         """
-        self.work()
+        self.compute()
         self._done.wait()
         with self._lock:
             if self._failure:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from .base import fits, within_bounds
-from .compute.snapshot_buffer import Copies
+from .compute.snapshot_buffer import SnapshotBuffer
 from .items.table import pick
 from .items.vocabulary import NO_ITEM
-from .windows import Id, Whole, Windows, line_up
+from .windows import Id, Whole, Windows, align_windows
 
 
 class SessionStore:
@@ -61,8 +61,8 @@ class SessionStore:
         """Tell whether a session is live."""
         return session in self._slots
 
-    def line_up(self, sessions: Sequence[Id], after: bool = False) -> Windows:
-        """Find the window of every click of a batch, see `line_up`; changes nothing.
+    def align_windows(self, sessions: Sequence[Id], after: bool = False) -> Windows:
+        """Find the window of every click of a batch, see `align_windows`; changes nothing.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class SessionStore:
             The batch holds more sessions than the store may keep.
 
         """
-        windows = line_up(sessions, self._find, self.window, after)
+        windows = align_windows(sessions, self._find, self.window, after)
         self.check_room(len(windows.sessions))
         return windows
 
@@ -100,19 +100,19 @@ class SessionStore:
         """The slots of the live sessions, from the least to the most recently clicked."""
         return np.fromiter(self._slots.values(), np.int64, len(self._slots))
 
-    def tracks(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
+    def histories(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """Gather the batch's tracks and the states that they start from.
 
         Parameters
         ----------
         windows
-            What `line_up` gave.
+            What `align_windows` gave.
         stamps
             int64 (n,), the clicked items' stamped rows, on the device.
 
         Returns
         -------
-        tracks
+        histories
             int64 (u, windows.width): stored clicks right-aligned in the first K columns, then the
             clicks of this batch.
         states
@@ -128,13 +128,13 @@ class SessionStore:
         clicks[torch.from_numpy(windows.group).to(device), turn] = stamps
         return torch.cat([pick(self._windows, held), clicks], dim=1), pick(self._states, held)
 
-    def advance(self, windows: Windows, tracks: Tensor, states: Tensor) -> Whole:
+    def advance(self, windows: Windows, histories: Tensor, states: Tensor) -> Whole:
         """Keep the batch's sessions as they stand after it, and give their slots.
 
         Parameters
         ----------
-        windows, tracks
-            What `line_up` and `tracks` gave.
+        windows, histories
+            What `align_windows` and `histories` gave.
         states
             (u, width): hidden states before the last K clicks of each track.
 
@@ -144,8 +144,8 @@ class SessionStore:
             slots[place] = self._touch(windows.sessions[place])
         self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
         columns = windows.count[:, None] + np.arange(self.window)
-        held = torch.from_numpy(slots).to(tracks.device)
-        last = tracks.gather(1, torch.from_numpy(columns).to(tracks.device))
+        held = torch.from_numpy(slots).to(histories.device)
+        last = histories.gather(1, torch.from_numpy(columns).to(histories.device))
         self._windows.index_copy_(0, held, last)
         self._states.index_copy_(0, held, states)
         return slots
@@ -191,11 +191,11 @@ class SessionStore:
     def _row_size(self) -> int:
         return self._windows[0].nbytes + self._states[0].nbytes
 
-    def state(self, copies: Copies) -> tuple[list[Id], dict[str, Tensor]]:
+    def state(self, copies: SnapshotBuffer) -> tuple[list[Id], dict[str, Tensor]]:
         """Copy the live sessions, from the least to the most recently clicked."""
         slots = self.held
         kept = torch.from_numpy(self._kept[slots])
-        windows, states = copies.of(self._windows, slots), copies.of(self._states, slots)
+        windows, states = copies.copy(self._windows, slots), copies.copy(self._states, slots)
         return list(self._slots), {"windows": windows, "states": states, "kept": kept}
 
     def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:

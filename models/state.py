@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import fits, within_bounds
-from .compute.snapshot_buffer import Copies
+from .compute.snapshot_buffer import SnapshotBuffer
 from .items.item_table import ROWS, ItemTable
 from .items.popularity import Popularity
 from .items.vocabulary import Vocabulary
@@ -21,7 +21,7 @@ from .sessions import SessionStore
 class Learned(Protocol):
     """What such models have in common: the learner, and the rivals that read windows."""
 
-    copies: Copies
+    copies: SnapshotBuffer
     items: ItemTable
     popularity: Popularity
     sessions: SessionStore
@@ -30,7 +30,7 @@ class Learned(Protocol):
     _draws: torch.Generator
 
 
-def copy_of(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> State:
+def save_state(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> State:
     """Copy all that a model's next click depends on.
 
     Parameters
@@ -47,8 +47,8 @@ def copy_of(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> S
     counts, popularity = model.popularity.state(copies)
     catalogue, by_item = model.vocabulary.state()
     tensors = {
-        **{f"network.{name}": copies.of(w) for name, w in network.named_parameters()},
-        **{f"memory.{place}": copies.of(m) for place, m in enumerate(memories)},
+        **{f"network.{name}": copies.copy(w) for name, w in network.named_parameters()},
+        **{f"memory.{place}": copies.copy(m) for place, m in enumerate(memories)},
         **prefixed("items.", model.items.state(model.vocabulary.used, copies)),
         **prefixed("sessions.", kept),
         **prefixed("popularity.", counts),
@@ -58,7 +58,7 @@ def copy_of(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> S
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     values = {
         "catalogue": catalogue,
-        "born": model.items.born,
+        "born": model.items.n_generations,
         "sessions": sessions,
         "popularity": popularity,
     }
@@ -85,8 +85,10 @@ def _check(arrays: Arrays, values: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
-def put_back(model: Learned, network: nn.Module, memories: Sequence[Tensor], state: State) -> None:
-    """Give a model of the same configuration what `copy_of` copied."""
+def load_state(
+    model: Learned, network: nn.Module, memories: Sequence[Tensor], state: State
+) -> None:
+    """Give a model of the same configuration what `save_state` copied."""
     arrays, values = state.arrays, state.values
     _check(arrays, values)
     # Copies: nothing is shared with the state, whoever holds it.

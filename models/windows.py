@@ -35,9 +35,9 @@ class Windows:
         int64 (u,): how many clicks of the session the batch holds.
     latest
         int64 (u,): the sessions, by their last click in the batch.
-    slid
+    moved_sessions
         int64 (v,): the sessions whose stored window moves on, by falling number of clicks.
-    slides
+    move_counts
         How many of them move on by a first, second, … click: falling, v first.
     passed
         int64 (sum of slides,): flat places in the tracks' matrix of the clicks that fall out,
@@ -73,10 +73,10 @@ class Windows:
     kept: Whole
     count: Whole
     latest: Whole
-    slid: Whole
-    slides: list[int]
-    passed: Whole
-    leaves: Whole
+    moved_sessions: Whole
+    move_counts: list[int]
+    moved_clicks: Whole
+    next_start: Whole
     group: Whole
     turn: Whole
     ends: Whole
@@ -88,7 +88,7 @@ class Windows:
     steps: Whole
 
 
-def line_up(
+def align_windows(
     sessions: Sequence[Id],
     find: Callable[[Sequence[Id]], tuple[Whole, Whole]],
     size: int,
@@ -113,7 +113,7 @@ def line_up(
     >>> kept = {"a": 0, "b": 2}
     >>> def find(of):
     ...     return np.arange(len(of)), np.array([kept[one] for one in of])
-    >>> windows = line_up(["a", "b", "a"], find, size=3)
+    >>> windows = align_windows(["a", "b", "a"], find, size=3)
     >>> windows.scored, windows.sizes
     (array([1, 2]), [2, 1])
 
@@ -129,24 +129,26 @@ def line_up(
     lengths = np.minimum(held, size)
     scored, sizes, steps = _packed(lengths, group * width + ends + size - lengths)
     places, left = np.arange(len(unique)), np.maximum(0, kept + count - size)
-    slid, slides, passed = _packed(left, places * width + size - kept)
+    moved_sessions, move_counts, moved_clicks = _packed(left, places * width + size - kept)
     return Windows(
         sessions=unique,
         slots=slots,
         kept=kept,
         count=count,
         latest=latest,
-        slid=slid,
-        slides=slides.tolist(),
-        passed=passed,
-        leaves=_states(places, left, slid, slides, len(unique)),
+        moved_sessions=moved_sessions,
+        move_counts=move_counts.tolist(),
+        moved_clicks=moved_clicks,
+        next_start=_states(places, left, moved_sessions, move_counts, len(unique)),
         group=group,
         turn=turn,
         ends=ends,
         size=size,
         width=width,
         scored=scored,
-        starts=_states(group[scored], (held - lengths)[scored], slid, slides, len(unique)),
+        starts=_states(
+            group[scored], (held - lengths)[scored], moved_sessions, move_counts, len(unique)
+        ),
         sizes=sizes.tolist(),
         steps=steps,
     )
@@ -201,14 +203,16 @@ def _packed(lengths: Whole, first: Whole) -> tuple[Whole, Whole, Whole]:
 
 
 @compiled
-def _states(sessions: Whole, passed: Whole, slid: Whole, slides: Whole, begun: int) -> Whole:
+def _states(
+    sessions: Whole, moved_clicks: Whole, moved_sessions: Whole, move_counts: Whole, begun: int
+) -> Whole:
     """Give where the states of sessions are found once so many of their clicks have passed."""
     place = np.zeros(begun, np.int64)
-    for number in range(len(slid)):
-        place[slid[number]] = number
-    begins = begun + np.cumsum(slides) - slides
+    for number in range(len(moved_sessions)):
+        place[moved_sessions[number]] = number
+    begins = begun + np.cumsum(move_counts) - move_counts
     found = np.empty(len(sessions), np.int64)
     for at in range(len(sessions)):
-        session, clicks = sessions[at], passed[at]
+        session, clicks = sessions[at], moved_clicks[at]
         found[at] = begins[clicks - 1] + place[session] if clicks else session
     return found

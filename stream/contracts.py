@@ -16,10 +16,10 @@ NEEDED = {
     "source": ("poll", "seek", "commit", "warnings"),
     "model": (
         "name",
-        "catalogue",
+        "n_items",
         "test_then_learn",
         "test",
-        "answer",
+        "recommend_after",
         "forget",
         "state",
         "restore",
@@ -30,7 +30,7 @@ NEEDED = {
 }
 """For each kind of part what the engine uses of it."""
 
-TIMED = {"test_then_learn": 5, "test": 4, "answer": 4}
+TIMED = {"test_then_learn": 5, "test": 4, "recommend_after": 4}
 """Methods of a model, and how many arguments each is given; the last are the clicks' times."""
 
 CONTRACTS = {"source": "Source", "model": "Recommender", "sink": "Sink"}

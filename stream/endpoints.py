@@ -38,7 +38,7 @@ def is_live(spec: str) -> bool:
     return is_topic(spec) or spec == "-"
 
 
-def open_the_source(spec: str, options: SourceOptions) -> Source:
+def open_configured_source(spec: str, options: SourceOptions) -> Source:
     """Open the source of a run.
 
     Raises
@@ -117,13 +117,13 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         )
     resume_at = held if known else None
     if name == "dead_letters":
-        return DeadLetterTopic(address, settings, engine.tell, resume_at)
+        return DeadLetterTopic(address, settings, engine.notify, resume_at)
     return KafkaSink(
         address,
         settings,
         transactional_id=transactional_id(str(engine.about["source"]), config),
         resume_at=resume_at,
-        tell=engine.tell,
+        notify=engine.notify,
     )
 
 

@@ -22,14 +22,14 @@ from nextclick.connectors import (
 )
 from nextclick.models import Recommender, State
 
-from .config.options import Every
+from .config.options import Interval
 from .contracts import check_part, seconds, whole
 from .delivery import holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
-from .gc_freeze import set_aside
+from .gc_freeze import freeze_garbage
 from .monitoring.unusable_records import Unusable
-from .pending_clicks import Pending
-from .phase_timer import Phases
+from .pending_clicks import PendingClicks
+from .phase_timer import PhaseTimer
 from .recommendation_records import after_clicks, before_clicks
 from .sessionizer import Sessionizer
 from .snapshots.store import Snapshots
@@ -117,14 +117,14 @@ class Engine:
         batch: int = 64,
         figures: Prequential | None = None,
         snapshots: Snapshots | None = None,
-        every: Every | None = None,
+        every: Interval | None = None,
         recommendations: Sink | None = None,
         k: int = 20,
         after: bool = False,
         max_wait: float | None = None,
         dead_letters: Sink | None = None,
         about: dict[str, Any] | None = None,
-        tell: Callable[[str], None] = lambda sentence: None,
+        notify: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.source = source
         self.model = model
@@ -132,7 +132,7 @@ class Engine:
         self.batch = whole("batch", batch, 1)
         self.figures = figures or Prequential()
         self.snapshots = snapshots
-        self.every = every or Every(seconds=60)
+        self.every = every or Interval(seconds=60)
         self.sinks = {
             name: sink
             for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
@@ -146,7 +146,7 @@ class Engine:
         for name, sink in self.sinks.items():
             check_part("sink", sink, name)
         self.about = about or {}
-        self.tell = tell
+        self.notify = notify
         self.clicks = 0
         self.first = 0
         self.late = 0
@@ -154,11 +154,11 @@ class Engine:
         self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
-        self.phases = Phases()
+        self.phases = PhaseTimer()
         self.begun = False
         self.unusable = Unusable()
         self._position: Position = {}
-        self._pending = Pending()
+        self._pending = PendingClicks()
         self._waiting_since = time.monotonic()
         self._time: float | None = None
         self._committed: dict[str, Any] | None = None
@@ -220,7 +220,7 @@ class Engine:
         """
         if max_clicks is not None:
             whole("max_clicks", max_clicks, 0)
-        with set_aside(), self.phases.running():
+        with freeze_garbage(), self.phases.running():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
@@ -241,8 +241,8 @@ class Engine:
                 self._step()
                 if progress:
                     progress(self)
-            elif self._patience() == 0:
-                self._answer()
+            elif self._poll_timeout() == 0:
+                self._recommend_pending()
             if self.snapshots:
                 if self._full():
                     self.snapshots.wait()
@@ -251,7 +251,7 @@ class Engine:
                     if self._due():
                         self._snapshot(self.snapshots)
         if self.max_wait is not None:
-            self._answer()
+            self._recommend_pending()
         if self.snapshots:
             self._end(self.snapshots)
         self.flush()
@@ -261,7 +261,7 @@ class Engine:
                 sink.sync()
         self._tell_warnings()
         for sentence in undelivered(self.sinks.values(), self.snapshots is not None):
-            self.tell(sentence)
+            self.notify(sentence)
         if progress:
             progress(self)
         if self._failure is not None:
@@ -288,7 +288,7 @@ class Engine:
             self._tell_warnings()
         with self.phases.measure("poll"):
             try:
-                polled = self.source.poll(wanted, self._patience())
+                polled = self.source.poll(wanted, self._poll_timeout())
                 clicks = check_polled(self.source, polled, wanted, self.clicks)
                 self._check_position(clicks)
             except SourceError as error:
@@ -312,9 +312,9 @@ class Engine:
         for sentence in [*self.source.warnings, *self.unusable.notes()]:
             if sentence not in self._told:
                 self._told.add(sentence)
-                self.tell(sentence)
+                self.notify(sentence)
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """Give the seconds that may pass before the engine must look after something."""
         unanswered = len(self._pending) - self._pending.answered
         if self.max_wait is None or "recommendations" not in self.sinks or not unanswered:
@@ -350,11 +350,11 @@ class Engine:
         """Test and learn the pending clicks."""
         if self.after:
             # Before anything of the batch is learned.
-            self._answer()
-        clicks, self._pending = self._pending, Pending()
+            self._recommend_pending()
+        clicks, self._pending = self._pending, PendingClicks()
         before = self.clicks - len(clicks)
-        timely, times = clicks.timely, clicks.timely_times
-        handles, items = clicks.chosen(timely)
+        on_time, times = clicks.on_time, clicks.timely_times
+        handles, items = clicks.select(on_time)
         sink = self.sinks.get("recommendations") if clicks.answered < len(clicks) else None
         with self.phases.measure("model"):
             tested = self.model.test_then_learn(
@@ -367,26 +367,26 @@ class Engine:
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
             scored = tested.scored
-            self.figures.update(tested.ranks[scored], before + timely[scored] + 1, times[scored])
+            self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
         if sink:
             with self.phases.measure("sinks"):
                 for record in before_clicks(clicks, tested, before, self.learned):
                     sink.write(record)
                 if self.max_wait is not None:
                     sink.flush()
-        self.learned += len(timely)
+        self.learned += len(on_time)
 
-    def _answer(self) -> None:
+    def _recommend_pending(self) -> None:
         """Write the recommendations of pending clicks that have none yet; learn nothing."""
         clicks, sink = self._pending, self.sinks.get("recommendations")
         if not sink or clicks.answered == len(clicks):
             return
         before = self.clicks - len(clicks)
-        handles, items = clicks.chosen(clicks.timely)
+        handles, items = clicks.select(clicks.on_time)
         times = clicks.timely_times
         with self.phases.measure("model"):
             if self.after:
-                best = self.model.answer(handles, items, self.k, times)
+                best = self.model.recommend_after(handles, items, self.k, times)
                 records = after_clicks(clicks, best, before, self.learned)
             else:
                 tested = self.model.test(handles, items, self.k, times)
@@ -480,7 +480,7 @@ class Engine:
         self.written = dict(values["written"])
         self._time = values["time"]
         self._position = values["position"]
-        self._pending = Pending.of(values["pending"])
+        self._pending = PendingClicks.of(values["pending"])
         self._taken_clicks = self.clicks
         if not any(holds_records(sink["length"]) for sink in self.written.values()):
             # Else the sinks write these records now, and a snapshot is to know it.
@@ -500,7 +500,7 @@ class Engine:
             "ahead": self.ahead,
             "rejected": dict(sorted(self.rejected.items())),
             **self.figures.results(),
-            "catalogue": self.model.catalogue,
+            "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
         }
 

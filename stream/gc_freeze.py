@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def set_aside() -> Iterator[None]:
+def freeze_garbage() -> Iterator[None]:
     """Let the collector pass over all that is there already.
 
     Now and then it looks at every object of the process, and the stream waits: some 300
@@ -18,7 +18,7 @@ def set_aside() -> Iterator[None]:
 
     Examples
     --------
-    >>> with set_aside():
+    >>> with freeze_garbage():
     ...     gc.get_freeze_count() > 1000
     True
 

@@ -12,7 +12,7 @@ from nextclick.connectors import Clicks, Id, Position
 from .sessionizer import Assigned
 
 
-class Pending:
+class PendingClicks:
     """Clicks that wait until their batch is full, by column, each with its session.
 
     Attributes
@@ -52,16 +52,16 @@ class Pending:
         return len(self.items)
 
     @property
-    def timely(self) -> NDArray[np.int64]:
+    def on_time(self) -> NDArray[np.int64]:
         """The indices of the clicks that are to be learned."""
         return np.flatnonzero(np.array(self.handles, np.int64) >= 0)
 
     @property
     def timely_times(self) -> NDArray[np.float64]:
         """The times of the clicks that are to be learned."""
-        return np.array(self.times, np.float64)[self.timely]
+        return np.array(self.times, np.float64)[self.on_time]
 
-    def chosen(self, places: NDArray[np.int64]) -> tuple[list[Id], list[Id]]:
+    def select(self, places: NDArray[np.int64]) -> tuple[list[Id], list[Id]]:
         """Give the sessions' numbers and the items of some of the clicks."""
         indices = places.tolist()
         return [self.handles[place] for place in indices], [self.items[place] for place in indices]
@@ -81,7 +81,7 @@ class Pending:
         return {**columns, "answered": self.answered}
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Pending:
+    def of(cls, values: dict[str, Any]) -> PendingClicks:
         """Make it again of what `values` gave."""
         pending = cls()
         for name, part in values.items():

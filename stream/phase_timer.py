@@ -13,7 +13,7 @@ BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Upper bounds of the histograms' buckets, in seconds; a last bucket takes the rest."""
 
 
-class Phases:
+class PhaseTimer:
     """A histogram of seconds for each phase.
 
     One thread measures. Another may read meanwhile: at worst it misses the latest measurement.
@@ -32,7 +32,7 @@ class Phases:
 
     Examples
     --------
-    >>> phases = Phases()
+    >>> phases = PhaseTimer()
     >>> with phases.measure("model"):
     ...     learned = 64
     >>> sum(phases.counts["model"]), sum(phases.counts["poll"])

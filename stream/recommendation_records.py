@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nextclick.connectors import Id
-from nextclick.models import Tested
+from nextclick.models import BatchResult
 
-from .pending_clicks import Pending
+from .pending_clicks import PendingClicks
 
 Best = Sequence[tuple[Id, float]]
 """Items and their scores, best first."""
 
 
 def before_clicks(
-    clicks: Pending, tested: Tested, before: int, learned: int
+    clicks: PendingClicks, tested: BatchResult, before: int, learned: int
 ) -> Iterator[dict[str, Any]]:
     """Give what was recommended before each scored click that has not been answered.
 
@@ -31,26 +31,26 @@ def before_clicks(
         How many of them the model had learned.
 
     """
-    for at, place in enumerate(clicks.timely.tolist()):
+    for at, place in enumerate(clicks.on_time.tolist()):
         if place >= clicks.answered and tested.scored[at]:
             rank = {"rank": int(tested.ranks[at])}
             yield _record(clicks, place, rank, tested.recommended[at], before, learned)
 
 
 def after_clicks(
-    clicks: Pending, best: Sequence[Best], before: int, learned: int
+    clicks: PendingClicks, best: Sequence[Best], before: int, learned: int
 ) -> Iterator[dict[str, Any]]:
     """Give what is recommended after each timely click that has not been answered.
 
     The same as `before_clicks`, but of the best items after each timely click.
     """
-    for at, place in enumerate(clicks.timely.tolist()):
+    for at, place in enumerate(clicks.on_time.tolist()):
         if place >= clicks.answered:
             yield _record(clicks, place, {}, best[at], before, learned)
 
 
 def _record(
-    clicks: Pending, place: int, rank: dict[str, int], best: Best, before: int, learned: int
+    clicks: PendingClicks, place: int, rank: dict[str, int], best: Best, before: int, learned: int
 ) -> dict[str, Any]:
     return {
         "session": clicks.sessions[place],

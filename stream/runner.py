@@ -20,7 +20,7 @@ from nextclick.models.compute.device import cores
 from .config.model_factory import fitting, make_model
 from .config.options import ConfigError, build, flag
 from .config.run import RunConfig, StreamConfig
-from .endpoints import check_outputs, is_live, is_topic, open_sink, open_the_source
+from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
 from .engine import SINKS, Engine, peak_memory_mb
 from .evaluation.prequential import Prequential
 from .monitoring.server import serve
@@ -51,7 +51,7 @@ def _threads(count: int) -> Iterator[None]:
 def run(
     spec: str | os.PathLike[str],
     config: RunConfig,
-    tell: Callable[[str], None] = lambda sentence: None,
+    notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
     named: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -87,12 +87,12 @@ def run(
     spec = os.fspath(spec)
     warm = None
     if config.begin_from is not None:
-        config, warm = prepare(config, named, tell)
+        config, warm = prepare(config, named, notify)
     model = make_model(config)
     if warm is not None:
         learned = _learned(warm.parts, warm.about, config.device)
         put_into(model, learned, config, warm)
-    result = carry_out(spec, config, model, config.public(), tell, progress, warm)
+    result = run_model(spec, config, model, config.public(), notify, progress, warm)
     write_results(config, result, report_page)
     return result
 
@@ -143,12 +143,12 @@ def write_results(
         raise UnwrittenError(str(error), result) from error
 
 
-def carry_out(
+def run_model(
     spec: str,
     config: RunConfig,
     model: Recommender,
     public: dict[str, Any],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     progress: Callable[[Engine], None] | None,
     warm: WarmStart | None = None,
 ) -> dict[str, Any]:
@@ -178,18 +178,18 @@ def carry_out(
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
-        source = open_the_source(spec, config)
+        source = open_configured_source(spec, config)
         stack.callback(source.close)
         snapshots, saved = None, None
         if config.snapshots is not None:
             snapshots = Snapshots(Path(config.snapshots), config.keep_snapshots)
             stack.callback(snapshots.close)
             snapshots.lock()
-            saved = None if config.fresh else load_state(snapshots, public, tell)
+            saved = None if config.fresh else load_state(snapshots, public, notify)
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
-        engine.tell = tell
+        engine.notify = notify
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             parts, about = saved
@@ -205,12 +205,12 @@ def carry_out(
             address = stack.enter_context(
                 serve(engine, config.metrics_port, config.metrics_address)
             )
-            tell(f"metrics for Prometheus at {address}")
+            notify(f"metrics for Prometheus at {address}")
         before = engine.clicks
         with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
-            tell(_nothing_read(spec, engine))
+            notify(_nothing_read(spec, engine))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
@@ -259,7 +259,7 @@ def make_engine(
     )
 
 
-def load_model(folder: str | os.PathLike[str], tell: Callable[[str], None]) -> OnlineGRU4Rec:
+def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> OnlineGRU4Rec:
     """Load the model of the newest whole snapshot in a folder, ready to recommend.
 
     The clicks of a batch that was unfinished when the snapshot was taken are learned first.
@@ -275,7 +275,7 @@ def load_model(folder: str | os.PathLike[str], tell: Callable[[str], None]) -> O
         raise SnapshotError(f"there are no snapshots in {folder}: make some with nextclick run")
     parts, about, skipped = found
     for damage in skipped:
-        tell(f"skipped a damaged snapshot, {damage}")
+        notify(f"skipped a damaged snapshot, {damage}")
     if "models" in about["config"]:
         raise SnapshotError(
             f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"

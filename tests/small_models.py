@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nextclick.models import State, Tested
+from nextclick.models import BatchResult, State
 from nextclick.models.recommender import Id, Times
 
 
@@ -28,7 +28,7 @@ class Recent:
         self.sessions: set[Id] = set()
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         return len(self.latest)
 
     def test_then_learn(
@@ -38,25 +38,27 @@ class Recent:
         k: int = 0,
         time: float = -math.inf,
         times: Times = None,
-    ) -> Tested:
+    ) -> BatchResult:
         scored, ranks, best = [], [], []
         for session, item in zip(sessions, items, strict=True):
             scored.append(session in self.sessions)
             known = self.latest.index(item) + 1 + self.worse if item in self.latest else 0
             ranks.append(known if scored[-1] else 0)
             best.append(self.recommend([], k) if scored[-1] and k else [])
-            self.learn([session], [item])
-        return Tested(np.array(scored, np.bool_), np.array(ranks, np.int64), best, learning=1e-6)
+            self.learn_many([session], [item])
+        return BatchResult(
+            np.array(scored, np.bool_), np.array(ranks, np.int64), best, learning=1e-6
+        )
 
     def test(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
-    ) -> Tested:
+    ) -> BatchResult:
         kept = self.state()
         tested = self.test_then_learn(sessions, items, k)
         self.restore(kept)
         return tested
 
-    def learn(
+    def learn_many(
         self,
         sessions: Sequence[Id],
         items: Sequence[Id],
@@ -69,7 +71,7 @@ class Recent:
             self.latest.insert(0, item)
         self.sessions |= set(sessions)
 
-    def answer(
+    def recommend_after(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
         return [self.recommend([item], k) for item in items]

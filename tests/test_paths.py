@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import JsonLinesSink, LogSource, open_source
-from nextclick.models import OnlineGRU4Rec, Recipe, State, export_model, load_export
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State, export_model, load_export
 from nextclick.stream import (
     CompareConfig,
     RunConfig,
@@ -52,7 +52,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def config(**options: Any) -> RunConfig:
-    return RunConfig(model=Recipe(**SMALL), device="cpu", **options)
+    return RunConfig(model=GRU4RecConfig(**SMALL), device="cpu", **options)
 
 
 @forms
@@ -75,7 +75,7 @@ def test_runs_and_comparisons_are_carried_out(form: Form, log: Path) -> None:
 def test_snapshots_are_written_and_read(form: Form, log: Path, tmp_path: Path) -> None:
     folder = tmp_path / "snapshots"
     run(str(log), config(snapshots=str(folder)))
-    assert load_model(form(folder), print).catalogue == 2
+    assert load_model(form(folder), print).n_items == 2
     snapshots = Snapshots(form(tmp_path / "others"))
     path = snapshots.save({"model": State({"a": np.zeros(2)}, {})}, {"clicks": 1})
     assert snapshots.verify(form(path)) == []
@@ -86,8 +86,8 @@ def test_snapshots_are_written_and_read(form: Form, log: Path, tmp_path: Path) -
 @forms
 def test_models_are_exported_and_loaded(form: Form, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    model = OnlineGRU4Rec(Recipe(**SMALL), device="cpu")
-    model.learn(["a", "a"], ["x", "y"])
+    model = OnlineGRU4Rec(GRU4RecConfig(**SMALL), device="cpu")
+    model.learn_many(["a", "a"], ["x", "y"])
     export_model(model, form(tmp_path / "export"))
     exported = load_export(form(tmp_path / "export"))
     assert exported.recommend(np.array(["x"]), k=5)

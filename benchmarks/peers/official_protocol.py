@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextclick.models import OnlineGRU4Rec, Recipe
-from nextclick.models.gradients import slopes_of
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
+from nextclick.models.gradients import gradient_of
 from nextclick.models.gru4rec.trainer import options_of
 from nextclick.models.items.popularity import Popularity
 from nextclick.models.losses import LOSSES
 
-RECIPE = Recipe(reset="after", window=1, bias=True, kinship=0.0, memory=0)
+RECIPE = GRU4RecConfig(reset="after", window=1, bias=True, neighbour_init=0.0, memory=0)
 """What the official model is, whatever its settings."""
 
 
@@ -32,7 +32,7 @@ class LogPopularity(Popularity):
     def learn(self, rows: Tensor, used: int) -> None:
         """Count the log once; what is clicked again in the epochs adds nothing."""
         if not self.clicks:
-            super().learn(rows, used)
+            super().learn_many(rows, used)
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
         """Give what the official logQ divides by: counts, those of samples to the power alpha."""
@@ -78,7 +78,7 @@ class OfficialProtocol:
 
     def _begin(self, seed: int) -> None:
         """Give the learner the official initial weights, in the order of its generator."""
-        learner, (hidden,) = self.learner, self.learner.recipe.layers
+        learner, (hidden,) = self.learner, self.learner.config.layers
         # numpy.random.seed(seed), without touching the global generator.
         bits = np.random.MT19937()
         bits._legacy_seeding(seed)
@@ -97,16 +97,16 @@ class OfficialProtocol:
         learner.items.draw(torch.from_numpy(rows), used)
         table = learner.items.embedding.values
         table[1 : len(items) + 1] = uniform(random, len(items), hidden).to(table)
-        popularity = LogPopularity(learner.recipe.alpha, learner.items, learner._draws)
+        popularity = LogPopularity(learner.config.alpha, learner.items, learner._draws)
         popularity.learn(torch.from_numpy(learner.vocabulary.rows_of(clicks)), used)
         learner.popularity = learner.trainer.popularity = popularity
 
     def _heed_what_is_official(self) -> None:
         trainer = self.learner.trainer
-        recipe = self.learner.recipe
+        recipe = self.learner.config
         plain_loss = partial(LOSSES[recipe.loss], **options_of(recipe))
         plain_step = trainer.rule.step
-        (hidden,) = self.learner.recipe.layers
+        (hidden,) = self.learner.config.layers
         gates = slice(2 * hidden)
         gate_bias = self.learner.network.cells[0].bias
 
@@ -126,7 +126,7 @@ class OfficialProtocol:
                 # There each gate has two biases, of input and state, and both take the same step.
                 value[gates] += value[gates] - before[gates]
 
-        trainer.slopes = slopes_of(loss)
+        trainer.loss_gradient = gradient_of(loss)
         trainer.rule.step = step  # type: ignore[method-assign]
 
     def epoch(self) -> list[float]:
@@ -134,7 +134,7 @@ class OfficialProtocol:
         self.losses = []
         self._epochs += 1
         places: dict[int, int] = {}
-        fewest = 1 if self.learner.recipe.negatives else 2
+        fewest = 1 if self.learner.config.n_negatives else 2
         for lanes in mini_batches([len(session) for session in self.sessions], self.lanes, fewest):
             begun = [session for session in lanes if session not in places]
             self._learn(begun, [self.sessions[session][0] for session in begun])
@@ -146,7 +146,7 @@ class OfficialProtocol:
 
     def _learn(self, lanes: Sequence[int], items: Sequence[int]) -> None:
         # A session begins anew in each epoch.
-        self.learner.learn([f"{self._epochs}.{session}" for session in lanes], items)
+        self.learner.learn_many([f"{self._epochs}.{session}" for session in lanes], items)
 
     def test(self, sessions: Sequence[Sequence[int]], batch: int = 50) -> np.ndarray[Any, Any]:
         """Give the ranks of all clicks but the first of sessions of known items."""

@@ -3,7 +3,7 @@
 For example, from the repository's root:
 
     .venv/bin/python -m benchmarks.quality.ablations --data ../shared/data --clicks 150000 \
-        rate=0.01 rate=0.05 batch=32 "window=1 item_rate=0.05"
+        learning_rate=0.01 learning_rate=0.05 batch=32 "window=1 item_learning_rate=0.05"
 
 Each argument is a variant: options of the recipe, or ``batch``, parted by spaces. The defaults are
 always run too. Prints a Markdown table: Recall@20/MRR@20 in percent over all scored clicks, unseen
@@ -23,7 +23,7 @@ import torch
 import typer
 
 from nextclick.connectors import LogSource
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream.config.options import parse_assignments
 from nextclick.stream.config.run import RunConfig
 
@@ -46,7 +46,7 @@ def run(log: Path, clicks: int, seed: int, options: dict[str, Any]) -> tuple[lis
     """Run one variant over one log; give its figures and its clicks a second."""
     options = dict(options)
     batch = options.pop("batch", RunConfig().batch)
-    model = OnlineGRU4Rec(msgspec.convert(options, Recipe), seed=seed)
+    model = OnlineGRU4Rec(msgspec.convert(options, GRU4RecConfig), seed=seed)
     stream = LogSource(log).poll(clicks or 1 << 40)
     assert stream is not None
     ranks, scored = np.zeros(len(stream), np.int64), np.zeros(len(stream), np.bool_)

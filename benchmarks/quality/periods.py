@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.tables import header, percent, row
 from nextclick.connectors import LogSource
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute.device import cores
 from nextclick.stream.config.options import build, parse_assignments
 from nextclick.stream.config.run import RunConfig
@@ -35,7 +35,7 @@ def main(
     options: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE.")] = None,
 ) -> None:
     """Print Recall@20 and MRR@20, in percent, by period."""
-    recipe = build(Recipe, parse_assignments(options or [], "--set"))
+    recipe = build(GRU4RecConfig, parse_assignments(options or [], "--set"))
     # As in a run: ranking has a thread of its own.
     torch.set_num_threads(max(1, cores() // 2))
     model, batch = OnlineGRU4Rec(recipe, seed=seed), RunConfig().batch

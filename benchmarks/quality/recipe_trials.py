@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.quality.ablations import LOGS, figures
 from nextclick.connectors import LogSource
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream.config.run import RunConfig
 
 KEPT = 500
@@ -42,7 +42,7 @@ class Replaying(OnlineGRU4Rec):
 
     """
 
-    def __init__(self, recipe: Recipe, seed: int, share: float, recent: bool) -> None:
+    def __init__(self, recipe: GRU4RecConfig, seed: int, share: float, recent: bool) -> None:
         super().__init__(recipe, seed=seed, device="cpu")
         self._share = share
         self._recent = recent
@@ -109,7 +109,7 @@ class Averaged(OnlineGRU4Rec):
 
     """
 
-    def __init__(self, recipe: Recipe, seed: int, keep: float) -> None:
+    def __init__(self, recipe: GRU4RecConfig, seed: int, keep: float) -> None:
         super().__init__(recipe, seed=seed, device="cpu")
         self._keep = keep
         self._mean = torch.zeros_like(self.items.embedding.values)
@@ -127,17 +127,27 @@ class Averaged(OnlineGRU4Rec):
 
 
 TRIALS: dict[str, Callable[[int], OnlineGRU4Rec]] = {
-    "the defaults, `memory=0`": lambda seed: OnlineGRU4Rec(Recipe(memory=0), seed=seed),
-    "replay, reservoir, step × 1": lambda seed: Replaying(Recipe(memory=0), seed, 1.0, False),
-    "replay, reservoir, step × 0.3": lambda seed: Replaying(Recipe(memory=0), seed, 0.3, False),
-    "replay, reservoir, step × 0.1": lambda seed: Replaying(Recipe(memory=0), seed, 0.1, False),
-    "replay, latest batches, step × 0.3": lambda seed: Replaying(Recipe(memory=0), seed, 0.3, True),
-    "averaged item rows, 0.5": lambda seed: Averaged(Recipe(memory=0), seed, 0.5),
-    "averaged item rows, 0.9": lambda seed: Averaged(Recipe(memory=0), seed, 0.9),
-    "`half_life=10000`": lambda seed: OnlineGRU4Rec(
-        Recipe(memory=0, half_life=10_000.0), seed=seed
+    "the defaults, `memory=0`": lambda seed: OnlineGRU4Rec(GRU4RecConfig(memory=0), seed=seed),
+    "replay, reservoir, step × 1": lambda seed: Replaying(
+        GRU4RecConfig(memory=0), seed, 1.0, False
     ),
-    "`half_life=1000`": lambda seed: OnlineGRU4Rec(Recipe(memory=0, half_life=1000.0), seed=seed),
+    "replay, reservoir, step × 0.3": lambda seed: Replaying(
+        GRU4RecConfig(memory=0), seed, 0.3, False
+    ),
+    "replay, reservoir, step × 0.1": lambda seed: Replaying(
+        GRU4RecConfig(memory=0), seed, 0.1, False
+    ),
+    "replay, latest batches, step × 0.3": lambda seed: Replaying(
+        GRU4RecConfig(memory=0), seed, 0.3, True
+    ),
+    "averaged item rows, 0.5": lambda seed: Averaged(GRU4RecConfig(memory=0), seed, 0.5),
+    "averaged item rows, 0.9": lambda seed: Averaged(GRU4RecConfig(memory=0), seed, 0.9),
+    "`half_life=10000`": lambda seed: OnlineGRU4Rec(
+        GRU4RecConfig(memory=0, half_life=10_000.0), seed=seed
+    ),
+    "`half_life=1000`": lambda seed: OnlineGRU4Rec(
+        GRU4RecConfig(memory=0, half_life=1000.0), seed=seed
+    ),
 }
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.verdicts import Interval
 from nextclick.connectors import LogFormat, open_source
-from nextclick.models import OnlineGRU4Rec, Recipe, Recommender
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.stream.comparison.bootstrap import differences
-from nextclick.stream.comparison.rank_counts import Tallies, figure_names
+from nextclick.stream.comparison.rank_counts import RankCounts, figure_names
 from nextclick.stream.evaluation.metrics import bins_of
 
 K = 20
@@ -71,7 +71,7 @@ def read(spec: str, clicks: int, session: str = "session_id", name: str = "") ->
 
 def network_alone(window: int = 5) -> Recommender:
     """Make the GRU4Rec of the claims: the network alone."""
-    return OnlineGRU4Rec(Recipe(memory=0, window=window))
+    return OnlineGRU4Rec(GRU4RecConfig(memory=0, window=window))
 
 
 class Standings:
@@ -88,7 +88,7 @@ class Standings:
 
     def __init__(self, names: list[str], groups: int) -> None:
         self.names = names
-        self._tallies = [Tallies(len(names), [K]) for _ in range(groups)]
+        self._tallies = [RankCounts(len(names), [K]) for _ in range(groups)]
         self._seconds: list[list[float]] = []
         self._sizes: list[int] = []
 

@@ -21,7 +21,7 @@ import typer
 from benchmarks.speed.measuring import YOOCHOOSE, Device, JsonFile, Log, Report, cores, on_cores
 from benchmarks.speed.stopwatch import PLACES, Stopwatch
 from nextclick.connectors import KafkaSource, LogSource, Source, parse_address
-from nextclick.models import OnlineGRU4Rec, Recipe, State
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
 from nextclick.stream import Engine, Sessionizer, Snapshots
 
 BATCHES = (1, 32, 128, 512)
@@ -31,7 +31,7 @@ READING = ("read", "decode", "poll")
 PUBLISHED = 100_000
 """Clicks in the topic."""
 
-NETWORK = Recipe(memory=0)
+NETWORK = GRU4RecConfig(memory=0)
 """The network alone, with its defaults: 2,048 negatives, gradients through five clicks."""
 
 
@@ -44,7 +44,7 @@ class Run(NamedTuple):
     phases: dict[str, float | None]
 
 
-def primed(log: Path, recipe: Recipe, device: str) -> State:
+def primed(log: Path, recipe: GRU4RecConfig, device: str) -> State:
     """Give the state of a model that knows every item of a log and has learned nothing else."""
     clicks = LogSource(log).poll(1 << 40)
     assert clicks is not None
@@ -54,14 +54,14 @@ def primed(log: Path, recipe: Recipe, device: str) -> State:
         part = items[start : start + 4096]
         # Sessions of one click each, under names that the engine does not use.
         names = list(range(-len(part), 0))
-        model.learn(names, part)
+        model.learn_many(names, part)
         model.forget(names)
     return model.state()
 
 
 def run(
     source: Source,
-    recipe: Recipe,
+    recipe: GRU4RecConfig,
     state: State,
     batch: int,
     seconds: float,
@@ -124,7 +124,7 @@ def run(
 
 def best_told(
     opened: Callable[[], Source],
-    recipe: Recipe,
+    recipe: GRU4RecConfig,
     state: State,
     batch: int,
     seconds: float,
@@ -249,7 +249,7 @@ def measure(
                         with on_cores(count):
                             found = best_told(opened, recipe, state, batch, seconds, device)
                         row(report, [name, f"network, {hidden}", batch, count], found)
-        recipe = Recipe()
+        recipe = GRU4RecConfig()
         state = primed(log, recipe, device)
         for batch in BATCHES:
             with on_cores(counts[-1]):

@@ -29,7 +29,7 @@ from benchmarks.speed.measuring import (
     on_cores,
 )
 from nextclick.connectors import LogSource
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream import Sessionizer
 
 BATCHES = (128, 512)
@@ -74,11 +74,11 @@ def mean_batch(log: Path, batch: int, window: int, clicks: int = 50_000) -> Batc
     return Batch(round(pairs * share), round(steps * share), len(set(stream.items)))
 
 
-def products(batch: Batch, recipe: Recipe) -> Iterator[tuple[str, int, int, int]]:
+def products(batch: Batch, recipe: GRU4RecConfig) -> Iterator[tuple[str, int, int, int]]:
     """Give each product's name and shape: (a, b) by (b, c)."""
     (hidden,) = recipe.layers
     pairs, steps, catalogue = batch
-    candidates = pairs + recipe.negatives
+    candidates = pairs + recipe.n_negatives
     yield "rank", pairs, hidden, catalogue
     yield "input to gates", steps, hidden, 3 * hidden
     yield "state to gates", steps, hidden, 3 * hidden
@@ -91,11 +91,11 @@ def products(batch: Batch, recipe: Recipe) -> Iterator[tuple[str, int, int, int]
     yield "gradient of state weights", 3 * hidden, steps, hidden
 
 
-def moved(batch: Batch, recipe: Recipe) -> int:
+def moved(batch: Batch, recipe: GRU4RecConfig) -> int:
     """Count the bytes that pass beside the products, each written or read once by necessity."""
     (hidden,) = recipe.layers
     pairs, steps, catalogue = batch
-    candidates = pairs + recipe.negatives
+    candidates = pairs + recipe.n_negatives
     ranked = 2 * pairs * catalogue  # Scores written, then compared.
     loss = 3 * pairs * candidates  # Scores written; read for, and overwritten by, their gradient.
     gates = 4 * 3 * steps * hidden  # Written, read at the gradient; so are their gradients.
@@ -104,7 +104,7 @@ def moved(batch: Batch, recipe: Recipe) -> int:
     return NUMBER * (ranked + loss + gates + rows)
 
 
-def bare(batch: Batch, recipe: Recipe, device: str) -> tuple[float, float, float]:
+def bare(batch: Batch, recipe: GRU4RecConfig, device: str) -> tuple[float, float, float]:
     """Give the seconds of the products and of the bytes, and the products' operations."""
     seconds = operations = 0.0
     for _, a, b, c in products(batch, recipe):

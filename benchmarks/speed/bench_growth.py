@@ -15,9 +15,9 @@ import typer
 
 from benchmarks.speed.measuring import Device, JsonFile, Report, alone, resident_mb, synchronise
 from benchmarks.speed.stopwatch import Stopwatch
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream import Sessionizer
-from nextclick.stream.gc_freeze import set_aside
+from nextclick.stream.gc_freeze import freeze_garbage
 
 BATCH = 128
 EACH = 4
@@ -30,18 +30,18 @@ Traffic = Iterator[tuple[list[int], list[int], list[int]]]
 def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessionizer]:
     """Give a model that knows so many items, and has so many live sessions of one click."""
     model = OnlineGRU4Rec(
-        Recipe(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
+        GRU4RecConfig(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
     )
     sessionizer = Sessionizer(float("inf"), 0.0, sessions + BATCH)
     for start in range(0, items, 16_384):
         part = list(range(start, min(start + 16_384, items)))
         for begin in range(0, len(part), sessions):
             some = part[begin : begin + sessions]
-            model.learn([-1 - number for number in range(len(some))], some)
+            model.learn_many([-1 - number for number in range(len(some))], some)
             model.forget([-1 - number for number in range(len(some))])
     for start in range(0, sessions, 16_384):
         names = list(range(start, min(start + 16_384, sessions)))
-        model.learn(names, [name % items for name in names])
+        model.learn_many(names, [name % items for name in names])
         sessionizer.assign(names, np.zeros(len(names)))
     return model, sessionizer
 
@@ -107,7 +107,7 @@ def timed(
     model_seconds = session_seconds = 0.0
     clicks = turn = 0
     # Long sessions are first made long, without a clock.
-    with set_aside(), Stopwatch(clock=time.perf_counter) as watch:
+    with freeze_garbage(), Stopwatch(clock=time.perf_counter) as watch:
         while model_seconds < seconds or clicks < 10 * BATCH:
             names, clicked, ended = next(batches)
             turn += 1

@@ -19,9 +19,9 @@ import typer
 
 from benchmarks.speed.measuring import Device, JsonFile, Report, alone
 from nextclick.connectors import Clicks, Position
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream import Engine, Prequential, Sessionizer, Snapshots
-from nextclick.stream.config.options import Every
+from nextclick.stream.config.options import Interval
 
 MINUTE = 60.0
 
@@ -73,7 +73,7 @@ def watch(
     items: int, sessions: int, memory: int, batch: int, times: int, device: str
 ) -> dict[str, float]:
     """Run the stream and take snapshots; give seconds, and the state's megabytes."""
-    recipe = Recipe() if memory else Recipe(memory=0)
+    recipe = GRU4RecConfig() if memory else GRU4RecConfig(memory=0)
     model = OnlineGRU4Rec(recipe, max_sessions=sessions + batch, device=device)
     stream = MadeStream(items, sessions)
     filled = max(items, sessions)
@@ -89,7 +89,7 @@ def watch(
             batch=batch,
             figures=Prequential(),
             snapshots=snapshots,
-            every=Every(seconds=1e9),
+            every=Interval(seconds=1e9),
         )
         last = quiet_since = time.perf_counter()
         copied, was_busy, done = 0.0, False, False
@@ -108,7 +108,7 @@ def watch(
                 gaps[kind].append(now - last)
                 if copying:
                     copies.append(copying)
-                    engine.every = Every(seconds=1e9)
+                    engine.every = Interval(seconds=1e9)
                 elif was_busy and not busy:
                     written.append(snapshots.seconds or 0.0)
                     quiet_since = now
@@ -117,7 +117,7 @@ def watch(
                         done = True
                         engine.stop()
                     elif engine.every.seconds == 1e9:
-                        engine.every = Every(clicks=1)
+                        engine.every = Interval(clicks=1)
             else:
                 quiet_since = now
             last, was_busy = now, busy

@@ -86,7 +86,7 @@ def _text_size(ids: list[Id]) -> int:
     return len(text) if text.isascii() else 4 * len(text)
 
 
-class Gathering:
+class PollBuffer:
     """One poll's clicks, gathered from blocks.
 
     Parameters

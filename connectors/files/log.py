@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..clicks import Clicks, Position
-from ..decoding.blocks import Decoded, Gathering
+from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..source import REMEDIES, SourceError, check_kind
 from .content import Content, look_into
@@ -79,7 +79,7 @@ class LogSource:
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Read on; a log never waits. See `Source.poll`."""
-        gathering = Gathering(limit)
+        gathering = PollBuffer(limit)
         while not gathering.full:
             if self._block.exhausted:
                 block = self._reader.read()

@@ -8,7 +8,7 @@ import sys
 import time
 
 from ..clicks import Clicks, Position
-from ..decoding.blocks import Decoded, Gathering
+from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.json_lines import JsonLinesDecoder
 from ..decoding.lines import LineCutter
 from ..decoding.log_format import LogFormat
@@ -59,7 +59,7 @@ class PipeSource:
 
         See `Source.poll`.
         """
-        gathering = Gathering(limit)
+        gathering = PollBuffer(limit)
         deadline = time.monotonic() + wait
         while True:
             while self._blocks and not gathering.full:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..clicks import AS_BASE64
-from .producer import Publisher, say_nothing
+from .producer import Producer, say_nothing
 from .settings import KafkaAddress
 
 
@@ -48,12 +48,12 @@ class DeadLetterTopic:
         self,
         address: KafkaAddress,
         settings: Mapping[str, Any],
-        tell: Callable[[str], None] = say_nothing,
+        notify: Callable[[str], None] = say_nothing,
         resume_at: Any = None,
     ) -> None:
         self.name = str(address)
         self.full = False
-        self._publisher = Publisher(address, settings, tell=tell)
+        self._publisher = Producer(address, settings, notify=notify)
         for record in resume_at["outbox"] if isinstance(resume_at, dict) else []:
             self.write(record)
 

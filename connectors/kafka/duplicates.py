@@ -15,7 +15,7 @@ MEMORY = 10_000
 """Offsets over which a double is known: more than a producer has under way at once."""
 
 
-class Doubles:
+class DuplicateFilter:
     """Leaves out the records of one partition that a broker has taken twice.
 
     A broker that is killed can take a batch again that it had written but not confirmed: it

@@ -93,7 +93,7 @@ class TopicGoneError(SourceError):
     """The topic that was read is no longer there: what was read of it cannot be read again."""
 
 
-class MissingOffsets:
+class OffsetReset:
     """Chooses where to go on in a partition, if at all.
 
     Parameters
@@ -116,7 +116,7 @@ class MissingOffsets:
         self.notes: dict[int, str] = {}
         self._damages: dict[int, int] = {}
 
-    def instead(self, number: int, offset: int, begin: int, end: int) -> int:
+    def resolve(self, number: int, offset: int, begin: int, end: int) -> int:
         """Return the offset to go on at in a partition that holds others than the one wanted.
 
         Parameters

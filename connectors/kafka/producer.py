@@ -20,7 +20,7 @@ from .client import KafkaLog, connect, explained
 from .settings import KafkaAddress
 
 UNACKNOWLEDGED = 32 << 20
-"""Bytes handed over and not yet acknowledged, at most: past it `Publisher.send` waits."""
+"""Bytes handed over and not yet acknowledged, at most: past it `Producer.send` waits."""
 
 DEFAULTS: dict[str, Any] = {
     "compression_type": "zstd",
@@ -46,7 +46,7 @@ REMEDIES = {
 """What helps, by a part of the name of kafka-python's error."""
 
 WAITING_SECONDS = 10.0
-"""After so long without an acknowledgement `Publisher` says so."""
+"""After so long without an acknowledgement `Producer` says so."""
 
 LOOKING_MS = 3000
 """How long it may take to find out then whether the topic is still there."""
@@ -62,7 +62,7 @@ def say_nothing(sentence: str) -> None:
     """Take a sentence that nobody wants to hear."""
 
 
-class Publisher:
+class Producer:
     """An idempotent producer for one topic.
 
     kafka-python's own buffer has no bound, and an error of a record is told only to those who ask
@@ -108,12 +108,12 @@ class Publisher:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         transactional_id: str | None = None,
-        tell: Callable[[str], None] = say_nothing,
+        notify: Callable[[str], None] = say_nothing,
     ) -> None:
         self.address = address
         self.name = str(address)
         self._settings = settings
-        self._tell = tell
+        self._notify = notify
         self._waiting = False
         self._deadline = math.inf
         self._log = KafkaLog()
@@ -187,7 +187,7 @@ class Publisher:
         """End every wait after so many seconds from now; may be called while one goes on."""
         self._deadline = clock.monotonic() + seconds
 
-    def end_with(self, other: Publisher) -> None:
+    def end_with(self, other: Producer) -> None:
         """End every wait where it would have ended for another one, which this one follows."""
         self._deadline = min(self._deadline, other._deadline)
 
@@ -322,14 +322,14 @@ class Publisher:
         if not self._waiting:
             self._waiting = True
             cause = self._log.cause("they give no answer")
-            self._tell(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
+            self._notify(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
 
     def _go_on(self) -> None:
         """Say that there is an answer again, where it was said that there is none."""
         if self._waiting:
             self._waiting = False
             self._log.clear()
-            self._tell(f"{self.name}: the brokers answer again, writing goes on")
+            self._notify(f"{self.name}: the brokers answer again, writing goes on")
 
     def _check_topic(self) -> None:
         """Fail where the topic is gone: kafka-python would try for ever."""

@@ -96,12 +96,12 @@ class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]
         return next(likely, self.offset + 1)
 
 
-def read_quickly(consumer: Any) -> None:
+def install_fast_decoder(consumer: Any) -> None:
     """Have a consumer give `Record` in place of kafka-python's own records."""
     consumer._fetcher.PartitionRecords = PartitionRecords
 
 
-def give_what_was_parked(consumer: Any) -> None:
+def requeue_paused_records(consumer: Any) -> None:
     """Have a consumer's next poll give what it has of a partition that was paused and resumed.
 
     kafka-python 3.0 parks such records, and takes them up again only if it has no others at

@@ -15,7 +15,7 @@ from ..clicks import Clicks, Id
 from ..custom_source import check_polled
 from ..sink import SinkError
 from ..source import Source
-from .producer import Publisher, say_nothing
+from .producer import Producer, say_nothing
 from .settings import KafkaAddress
 from .topics import count_doubles, read_ends, read_tails
 
@@ -94,7 +94,7 @@ class Replay:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         speed: float | None = None,
-        tell: Callable[[str], None] = say_nothing,
+        notify: Callable[[str], None] = say_nothing,
     ) -> None:
         self.read = self.published = 0
         self.rejected: Counter[str] = Counter()
@@ -103,7 +103,7 @@ class Replay:
         self._source = source
         self._settings = settings
         self._speed = speed
-        self._publisher = Publisher(address, settings, tell=tell)
+        self._publisher = Producer(address, settings, notify=notify)
         try:
             self._tails = read_tails(address, settings, self._publisher.partitions)
         except BaseException:

@@ -12,7 +12,7 @@ from kafka.structs import TopicPartition
 
 from ..sink import SinkError
 from .client import connect
-from .producer import Publisher, say_nothing
+from .producer import Producer, say_nothing
 from .settings import KafkaAddress
 
 OUTBOX = 64 << 20
@@ -87,11 +87,11 @@ class KafkaSink:
         key: str = "session",
         transactional_id: str | None = None,
         resume_at: Any = None,
-        tell: Callable[[str], None] = say_nothing,
+        notify: Callable[[str], None] = say_nothing,
     ) -> None:
         self._address = address
         self._settings = settings
-        self._tell = tell
+        self._notify = notify
         self._key = key
         self._id = transactional_id
         self._encoder = msgspec.json.Encoder()
@@ -99,7 +99,7 @@ class KafkaSink:
         self._size = 0
         self._number = 0
         self._closed: list[tuple[int, list[bytes]]] = []
-        self._publisher = Publisher(address, settings, transactional_id, tell)
+        self._publisher = Producer(address, settings, transactional_id, notify)
         self.name = self._publisher.name
         try:
             self._resume(resume_at)
@@ -214,7 +214,7 @@ class KafkaSink:
         """Write what was to be written with another producer, unless it is there."""
         before = self._publisher
         before.close()
-        self._publisher = Publisher(self._address, self._settings, id_, self._tell)
+        self._publisher = Producer(self._address, self._settings, id_, self._notify)
         # An end may have been asked for meanwhile.
         self._publisher.end_with(before)
         committed = self._committed() or 0

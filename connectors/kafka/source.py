@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..clicks import Clicks, Position
-from ..decoding.blocks import Decoded, Gathering
+from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
 from ..source import SourceError, check_kind, other_source
@@ -132,7 +132,7 @@ class KafkaSource:
         """
         if not self._begun:
             self._begin({})
-        gathering, places = Gathering(limit), []
+        gathering, places = PollBuffer(limit), []
         deadline = time.monotonic() + wait
         ended = False
         while True:
@@ -285,7 +285,7 @@ class _Block:
     def exhausted(self) -> bool:
         return self._decoded.exhausted
 
-    def give(self, gathering: Gathering, following: dict[int, int]) -> list[Position]:
+    def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
         """Give until the poll is full; move the next offsets on, and tell the clicks' places."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given

@@ -34,7 +34,7 @@ GONE = 10.0
 """Seconds for which a topic must be missing to count as deleted."""
 
 
-class Look(NamedTuple):
+class EndOffsets(NamedTuple):
     """Where partitions end.
 
     Parameters
@@ -50,7 +50,7 @@ class Look(NamedTuple):
     ends: dict[int, int]
 
 
-class TopicWatch:
+class TopicMonitor:
     """Watches a topic by a consumer that somebody else reads it with, on the same thread.
 
     Parameters
@@ -138,11 +138,11 @@ class TopicWatch:
             raise UnknownTopicOrPartitionError(str(error)) from error
         return {place.partition: offset for place, offset in found.items()}
 
-    def heard(self) -> None:
+    def note_answer(self) -> None:
         """Learn that the brokers have just answered."""
         self._answered = time.monotonic()
 
-    def look(self, numbers: Iterable[int]) -> Look | None:
+    def look(self, numbers: Iterable[int]) -> EndOffsets | None:
         """Look where partitions end, if it is time again and the brokers answer."""
         asked = time.monotonic()
         if asked - self._looked < LOOK:
@@ -160,8 +160,8 @@ class TopicWatch:
             self._times_away += 1
             self._away = None
             self._log.clear()
-        self.heard()
-        return Look(asked, ends)
+        self.note_answer()
+        return EndOffsets(asked, ends)
 
     def gained(self, numbers: Iterable[int]) -> list[int]:
         """Give the topic's partitions besides these.

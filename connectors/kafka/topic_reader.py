@@ -22,15 +22,15 @@ from kafka.structs import TopicPartition
 from ..source import REMEDIES, SourceError
 from .client import KafkaLog, connect, explained, unreadable
 from .damaged_records import UnreadByBroker
-from .duplicates import MEMORY, Doubles
+from .duplicates import MEMORY, DuplicateFilter
 from .lag import Ends
 from .late_clicks import ClockNotes
 from .merge import Merge
-from .offsets import GroupOffsets, Missing, MissingOffsets, TopicGoneError
-from .record_batches import DamagedBatchError, give_what_was_parked, read_quickly
+from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
+from .record_batches import DamagedBatchError, install_fast_decoder, requeue_paused_records
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
-from .topic_monitor import TopicWatch
+from .topic_monitor import TopicMonitor
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
@@ -143,7 +143,7 @@ class TopicReader:
         self._wanted = None if partitions is None else list(partitions)
         self._until_end = until_end
         self._growing = partitions is None and not until_end
-        self._missing = MissingOffsets(address, on_missing)
+        self._missing = OffsetReset(address, on_missing)
         self._start = start
         self.changed = threading.Condition()
         self._idle = idle
@@ -160,7 +160,7 @@ class TopicReader:
         self.doubles = 0
         self._unread = UnreadByBroker(address)
         self._gained: list[str] = []
-        self._seen: dict[int, Doubles] = {}
+        self._seen: dict[int, DuplicateFilter] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
         # Whether the thread has ended, or was never begun; whether it is to leave the brokers.
@@ -182,8 +182,8 @@ class TopicReader:
                 auto_offset_reset="none",
                 enable_auto_commit=False,
             )
-            read_quickly(self._consumer)
-            self._watch = TopicWatch(self._consumer, address, self._log)
+            install_fast_decoder(self._consumer)
+            self._watch = TopicMonitor(self._consumer, address, self._log)
             with explained(address.servers):
                 self.partitions = self._watch.find(self._wanted)
                 self.identity = self._watch.identity()
@@ -240,7 +240,7 @@ class TopicReader:
             if offset is None:
                 offset = begins[number] if self._start == "earliest" else ends[number]
             elif offset < begins[number]:
-                offset = self._missing.instead(number, offset, begins[number], ends[number])
+                offset = self._missing.resolve(number, offset, begins[number], ends[number])
             again = offset
             if number in offsets and offset <= ends[number]:
                 # What lies shortly before is read once more, to know its doubles.
@@ -280,7 +280,7 @@ class TopicReader:
     def _open(self, number: int, offset: int, again: int, *, live: bool = False) -> None:
         """Read a partition from an offset, and before it what is only to be known again."""
         self._consumer.seek(self._place(number), again)
-        self._seen[number] = Doubles()
+        self._seen[number] = DuplicateFilter()
         self.first[number] = self.read[number] = offset
         self.merge.begin(number, time.monotonic(), live=live)
 
@@ -347,7 +347,7 @@ class TopicReader:
             self._consumer.resume(*map(self._place, paused - full))
 
     def _read(self) -> None:
-        give_what_was_parked(self._consumer)
+        requeue_paused_records(self._consumer)
         try:
             fetched = self._consumer.poll(timeout_ms=POLL_MS, max_records=self._most)
         except (OffsetOutOfRangeError, LogTruncationError):
@@ -364,7 +364,7 @@ class TopicReader:
             return
         came = time.monotonic()
         if fetched:
-            self._watch.heard()
+            self._watch.note_answer()
             self._most = poll_size(fetched.values(), self._most_records)
         for place, records in fetched.items():
             number = place.partition
@@ -414,7 +414,7 @@ class TopicReader:
             offset = self._position(number)
             if begins[number] <= offset <= ends[number]:
                 continue
-            chosen = self._missing.instead(number, offset, begins[number], ends[number])
+            chosen = self._missing.resolve(number, offset, begins[number], ends[number])
             self._consumer.seek(self._place(number), chosen)
             with self.changed:
                 self.first[number] = min(self.first[number], chosen)
@@ -424,7 +424,7 @@ class TopicReader:
                     # The topic was made anew: what is known of the old one's offsets is void.
                     self.read[number] = chosen
                     self.ends.forget(number)
-                    self._seen[number] = Doubles()
+                    self._seen[number] = DuplicateFilter()
                     self.anew.add(number)
 
     def _pass(self, damage: DamagedBatchError) -> None:

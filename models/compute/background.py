@@ -13,7 +13,7 @@ from .device import cores, on_host
 T = TypeVar("T")
 
 
-class Aside:
+class Worker:
     """Begins tasks on a thread of its own, ahead of when their results are asked for.
 
     Only for few and large operations: those of two threads run side by side, but each time one
@@ -41,7 +41,7 @@ class Aside:
         self._device = kept["_device"]
         self._thread = ThreadPoolExecutor(1, "aside")
 
-    def ahead(self, tasks: Sequence[Callable[[], T]], worth: bool = True) -> Iterator[T]:
+    def submit(self, tasks: Sequence[Callable[[], T]], parallel: bool = True) -> Iterator[T]:
         """Begin tasks, and give their results one by one, in order.
 
         Whoever asks for the first result does what has not been begun by then, the last task first.
@@ -55,7 +55,7 @@ class Aside:
 
         """
         spare = cores() >= 2 * torch.get_num_threads()
-        if not worth or not on_host(self._device) or not spare:
+        if not parallel or not on_host(self._device) or not spare:
             return (task() for task in tasks)
         return self._results(tasks, [self._thread.submit(task) for task in tasks])
 

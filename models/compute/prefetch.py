@@ -36,7 +36,7 @@ def _fetch(typing: Any, table: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
     return types.void(table, types.intp), generate
 
 
-fetch = cast(Callable[[NDArray[Any], int], None], intrinsic(_fetch))
+prefetch_row = cast(Callable[[NDArray[Any], int], None], intrinsic(_fetch))
 """Have a row of a table brought into the cache, while the compiled loop that calls this goes on.
 
 A processor foresees what a loop reads from one place on, not rows here and there.

@@ -25,7 +25,7 @@ LEAST_AHEAD, AHEAD = 1.1, 1.25
 """More is made ready where less than the first is, times what is needed, and then the second."""
 
 
-class Copies:
+class SnapshotBuffer:
     """Copies what a model's state holds, while the stream waits for it.
 
     Memory that a process touches for the first time costs several times as much as copying into
@@ -40,7 +40,7 @@ class Copies:
 
     Examples
     --------
-    >>> copies = Copies()
+    >>> copies = SnapshotBuffer()
     >>> copies.begin()
     >>> copies.of(torch.tensor([10, 20, 30]), np.array([2, 0]))
     tensor([30, 10])
@@ -57,11 +57,11 @@ class Copies:
         self._taken = self._foreseen = self._expected = 0
         self._toucher: threading.Thread | None = None
 
-    def __reduce__(self) -> tuple[type[Copies], tuple[()]]:
+    def __reduce__(self) -> tuple[type[SnapshotBuffer], tuple[()]]:
         """Leave the memory behind when pickled or copied."""
-        return Copies, ()
+        return SnapshotBuffer, ()
 
-    def expect(self, size: int) -> None:
+    def prepare(self, size: int) -> None:
         """Make memory ready for a state of about so many bytes, if any is wanted.
 
         What the last state took beyond what was expected of it is added.
@@ -94,18 +94,18 @@ class Copies:
         self._foreseen = self._expected
         self._used = self._taken = 0
 
-    def of(self, tensor: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
+    def copy(self, tensor: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
         """Copy a tensor, or some of its rows, to the host."""
         tensor = tensor.detach()
         if rows is None:
-            return self.room(tensor.shape, tensor.dtype).copy_(tensor)
-        copy = self.room((len(rows), *tensor.shape[1:]), tensor.dtype)
+            return self.allocate(tensor.shape, tensor.dtype).copy_(tensor)
+        copy = self.allocate((len(rows), *tensor.shape[1:]), tensor.dtype)
         places = torch.from_numpy(rows).to(tensor.device)
         if on_host(tensor):
             return torch.index_select(tensor, 0, places, out=copy)
         return copy.copy_(tensor.index_select(0, places))
 
-    def room(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Give a tensor on the host to be filled with what else the state holds."""
         size = math.prod(shape) * dtype.itemsize
         begin, end = self._used, self._used + -(-size // ALIGNED) * ALIGNED

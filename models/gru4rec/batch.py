@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..memory.memory import Noted
-from ..ranking import Births
-from ..recommender import Tested
+from ..memory.memory import Lookup
+from ..ranking import NewItems
+from ..recommender import BatchResult
 from ..windows import Windows
 
 
@@ -25,7 +25,7 @@ class Batch:
         How its clicks line up with their sessions.
     placed, new
         (n,): the clicked items' rows, and whether they enter the catalogue here.
-    rows, births
+    rows, generation
         The rows on the device, and the new items among them.
     worth
         Whether another thread is worth beginning.
@@ -42,18 +42,18 @@ class Batch:
     placed: NDArray[np.int64]
     new: NDArray[np.bool_]
     rows: Tensor
-    births: Births
-    worth: bool
+    new_items: NewItems
+    parallel: bool
     noting: Iterator[None]
-    kept: list[Noted]
-    tested: Tested
+    kept: list[Lookup]
+    tested: BatchResult
     before: tuple[int, int]
     random: tuple[Tensor, Tensor]
-    tracks: Tensor = field(init=False)
+    histories: Tensor = field(init=False)
     ends: Tensor = field(init=False)
     gradient: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
-    def noted(self) -> Noted | None:
+    def lookup(self) -> Lookup | None:
         """Wait for what the memory has noted; None where there is none."""
         if not self.kept:
             next(self.noting, None)

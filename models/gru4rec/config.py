@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,8 +13,25 @@ from ..option_checks import check_fields
 MOST_LAYERS = 100
 """Layers of the network at most, recurrent and others."""
 
+FORMER_NAMES = {
+    "rate": "learning_rate",
+    "item_rate": "item_learning_rate",
+    "negatives": "n_negatives",
+    "sightings": "min_count",
+    "idle": "max_idle",
+    "kinship": "neighbour_init",
+    "spread": "init_range",
+    "open_gate": "update_gate_bias",
+}
+"""The options' names in snapshots and exports written before they were renamed."""
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+def with_present_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the names of today, whenever they were written."""
+    return {FORMER_NAMES.get(name, name): value for name, value in options.items()}
+
+
+class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `OnlineGRU4Rec` is made of and how it learns.
 
     Parameters
@@ -35,7 +53,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Whether each item has a bias that is learned.
     window
         K: gradients flow through the last K clicks of a session.
-    negatives
+    n_negatives
         Sampled negatives a batch; the batch's own targets are candidates too.
     alpha
         Negatives are drawn by popularity to this power; 0: uniformly.
@@ -54,9 +72,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Of BPR-max: weight of its regulariser, and bend of the scores below zero, see `bpr_max`.
     optimizer
         ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
-    rate
+    learning_rate
         Step size for the network's weights.
-    item_rate
+    item_learning_rate
         Step size for the item tables: an item is seen far less often than the network.
     momentum
         What is left of a step at the next one.
@@ -64,19 +82,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Gradients are shrunk to at most this norm; 0: never.
     input_dropout, dropout
         Share of the inputs, and of each recurrent layer's outputs, left out in training.
-    spread
+    init_range
         Initial weights of the network are uniform in ±spread,
     item_spread
         and those of the item embeddings in ±item_spread.
-    identity, open_gate
+    identity, update_gate_bias
         How strongly a session foretells its own last item before anything is learned; see
         `Cell.initialise`.
-    sightings
+    min_count
         An item enters the catalogue at its click of this number; until then it is never
         recommended and counts as never seen.
-    idle
+    max_idle
         Seconds without a click, in event time, after which an item leaves the catalogue; 0: never.
-    kinship
+    neighbour_init
         What part of the embedding of the item clicked before its first click a new item is given
         on top of its random one: whoever clicks that item may like this one too.
 
@@ -95,7 +113,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Examples
     --------
-    >>> Recipe(hidden=0)
+    >>> GRU4RecConfig(hidden=0)
     Traceback (most recent call last):
     ...
     ValueError: hidden must be at least 1, not 0
@@ -110,7 +128,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     activation: Literal["linear", "relu", "tanh", "elu", "gelu"] = "tanh"
     bias: bool = False
     window: int = 5
-    negatives: int = 2048
+    n_negatives: int = 2048
     alpha: float = 0.5
     half_life: float = 0.0
     loss: Literal[
@@ -127,19 +145,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     regularisation: float = 0.0
     elu: float = 0.0
     optimizer: Literal["adagrad", "row-adagrad", "rmsprop", "adam"] = "adagrad"
-    rate: float = 0.02
-    item_rate: float = 0.1
+    learning_rate: float = 0.02
+    item_learning_rate: float = 0.1
     momentum: float = 0.0
     clip: float = 0.0
     input_dropout: float = 0.0
     dropout: float = 0.0
-    spread: float = 0.05
+    init_range: float = 0.05
     item_spread: float = 0.2
     identity: float = 4.0
-    open_gate: float = 2.0
-    sightings: int = 1
-    idle: float = 0.0
-    kinship: float = 0.15
+    update_gate_bias: float = 2.0
+    min_count: int = 1
+    max_idle: float = 0.0
+    neighbour_init: float = 0.15
     memory: int = 1 << 18
     memory_rate: float = 0.05
     memory_boost: bool = True
@@ -160,7 +178,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ("hidden", self.layers),
             ("feed_forward", self.feed_forward),
             ("window", [self.window]),
-            ("sightings", [self.sightings]),
+            ("min_count", [self.min_count]),
         ):
             for value in values:
                 if value < 1:
@@ -170,12 +188,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{field.name} must be a finite number, not {value}")
         for option in (
-            "negatives",
+            "n_negatives",
             "alpha",
-            "spread",
+            "init_range",
             "item_spread",
             "clip",
-            "idle",
+            "max_idle",
             "memory",
             "regularisation",
         ):
@@ -183,7 +201,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(f"{option} must not be negative, but is {getattr(self, option)}")
         if self.half_life and self.half_life < 1:
             raise ValueError(f"half_life must be 0 or at least 1, not {self.half_life}")
-        for option in ("rate", "item_rate", "memory_rate"):
+        for option in ("learning_rate", "item_learning_rate", "memory_rate"):
             if getattr(self, option) <= 0:
                 raise ValueError(f"{option} must be more than 0, not {getattr(self, option)}")
         for option in ("momentum", "input_dropout", "dropout", "smoothing"):

@@ -71,8 +71,8 @@ class PackedGRU(torch.autograd.Function):
         hidden = before.shape[1]
         if in_loops(inputs):
             kernel = (of.numpy() for of in (inputs, weight_x, weight_h, gates, before, kept))
-            slopes = gradients[0].contiguous().numpy().copy()
-            found = map(torch.from_numpy, _backward(np.array(ctx.sizes), slopes, *kernel))
+            loss_gradient = gradients[0].contiguous().numpy().copy()
+            found = map(torch.from_numpy, _backward(np.array(ctx.sizes), loss_gradient, *kernel))
             for_inputs, *others = found
             return for_inputs, None, *others
         u_gates, u_candidate = weight_h[: 2 * hidden], weight_h[2 * hidden :]
@@ -176,7 +176,7 @@ def _forward(
 @summing
 def _backward(
     sizes: NDArray[np.int64],
-    slopes: NDArray[Any],
+    loss_gradient: NDArray[Any],
     inputs: NDArray[Any],
     weight_x: NDArray[Any],
     weight_h: NDArray[Any],
@@ -184,18 +184,18 @@ def _backward(
     before: NDArray[Any],
     kept: NDArray[Any],
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Give the gradients by inputs, start, and weights; `slopes`, by the states, is used up."""
+    """Return the gradients by inputs, start and weights; `loss_gradient` is overwritten."""
     count, hidden = before.shape
-    for_start = np.zeros((sizes[0], hidden), slopes.dtype)
-    arguments = np.empty((count, 3 * hidden), slopes.dtype)
-    through_reset = np.empty(hidden, slopes.dtype)
+    for_start = np.zeros((sizes[0], hidden), loss_gradient.dtype)
+    arguments = np.empty((count, 3 * hidden), loss_gradient.dtype)
+    through_reset = np.empty(hidden, loss_gradient.dtype)
     begin = count
     for step in range(len(sizes) - 1, -1, -1):
         begin -= sizes[step]
         for number in range(sizes[step]):
             row = begin + number
-            into, gate, old, slope = arguments[row], gates[row], before[row], slopes[row]
-            past = slopes[begin - sizes[step - 1] + number] if step else for_start[number]
+            into, gate, old, slope = arguments[row], gates[row], before[row], loss_gradient[row]
+            past = loss_gradient[begin - sizes[step - 1] + number] if step else for_start[number]
             through_reset[:] = 0
             for place in range(hidden):
                 update, candidate = gate[place], gate[2 * hidden + place]
@@ -214,7 +214,7 @@ def _backward(
                 for at in range(hidden):
                     past[at] += argument * weights[at]
     for_inputs, for_x = np.zeros_like(inputs), np.zeros_like(weight_x)
-    for_h, for_bias = np.zeros_like(weight_h), np.zeros(3 * hidden, slopes.dtype)
+    for_h, for_bias = np.zeros_like(weight_h), np.zeros(3 * hidden, loss_gradient.dtype)
     for place in range(3 * hidden):
         weights, into_x, into_h = weight_x[place], for_x[place], for_h[place]
         for row in range(count):

@@ -11,7 +11,7 @@ import torch
 
 from ..compute.device import on_host
 from .cells import GATES
-from .config import Recipe
+from .config import GRU4RecConfig
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 """Where Linux says how much a container may take."""
@@ -69,30 +69,30 @@ def memory_of(device: torch.device) -> int:
         return there
 
 
-def recipe_needs(recipe: Recipe, width: int) -> dict[str, int]:
-    """Return what the options of a recipe take at least, by option.
+def needs_of(config: GRU4RecConfig, width: int) -> dict[str, int]:
+    """Return what the options of a config take at least, by option.
 
     Parameters
     ----------
-    recipe
+    config
         The options.
     width
         Bytes of a number.
 
     """
-    gates = GATES[recipe.cell]
-    top = [*recipe.layers, *recipe.feed_forward][-1]
-    first = {"tied": top, "separate": recipe.layers[0], "one-hot": 0}[recipe.embedding]
-    steps = pairwise([first, *recipe.layers])
+    gates = GATES[config.cell]
+    top = [*config.layers, *config.feed_forward][-1]
+    first = {"tied": top, "separate": config.layers[0], "one-hot": 0}[config.embedding]
+    steps = pairwise([first, *config.layers])
     cells = sum(gates * size * (before + size) for before, size in steps)
-    layers = [recipe.layers[-1], *recipe.feed_forward]
+    layers = [config.layers[-1], *config.feed_forward]
     needs = {
-        f"feed_forward={recipe.feed_forward}": WEIGHT * width * _products(layers),
-        f"hidden={recipe.hidden}": WEIGHT * width * cells,
-        f"window={recipe.window}": window_needs(recipe.window),
-        f"negatives={recipe.negatives}": negatives_need(recipe.negatives, top, width),
+        f"feed_forward={config.feed_forward}": WEIGHT * width * _products(layers),
+        f"hidden={config.hidden}": WEIGHT * width * cells,
+        f"window={config.window}": window_needs(config.window),
+        f"negatives={config.n_negatives}": negatives_need(config.n_negatives, top, width),
     }
-    return needs | {f"memory={recipe.memory}": LOGGED_CLICK * recipe.memory}
+    return needs | {f"memory={config.memory}": LOGGED_CLICK * config.memory}
 
 
 def window_needs(window: int) -> int:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..gradients import Slopes, make_slopes, slopes_of, teach
+from ..gradients import LossGradient, gradient_of, make_gradient, score_candidates
 from ..items.item_table import ItemTable
 from ..items.popularity import Popularity
 from ..items.table import Table
 from ..items.vocabulary import Vocabulary
 from ..losses import cross_entropy
 from ..optim import clip, make_rule
-from .config import Recipe
+from .config import GRU4RecConfig
 from .network import GRU4Rec
 
 
@@ -40,7 +40,7 @@ class Trainer:
 
     Parameters
     ----------
-    recipe
+    config
         Loss, negatives, step rules and their sizes.
     network, items
         What is trained.
@@ -50,15 +50,15 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, network: GRU4Rec, items: ItemTable, popularity: Popularity
+        self, config: GRU4RecConfig, network: GRU4Rec, items: ItemTable, popularity: Popularity
     ) -> None:
-        self.recipe = recipe
+        self.config = config
         self.items = items
         self.popularity = popularity
-        self.slopes = slopes_by(recipe)
-        self.rule = make_rule(recipe.optimizer, recipe.rate, recipe.momentum)
+        self.loss_gradient = slopes_by(config)
+        self.rule = make_rule(config.optimizer, config.learning_rate, config.momentum)
         self._weights = list(network.parameters())
-        self._memories = [self.rule.memories(weight.detach()) for weight in self._weights]
+        self._memories = [self.rule.state(weight.detach()) for weight in self._weights]
 
     @property
     def memories(self) -> list[Tensor]:
@@ -90,16 +90,16 @@ class Trainer:
 
         """
         items = self.items
-        if self.recipe.loss == "full-cross-entropy":
+        if self.config.loss == "full-cross-entropy":
             candidates = torch.arange(1, vocabulary.used, device=targets.device)
             given: tuple[Any, ...] = (targets - 1,)
         else:
-            negatives = self.popularity.sample(self.recipe.negatives)
+            negatives = self.popularity.sample(self.config.n_negatives)
             candidates = torch.cat([targets, negatives])
             expected = self.popularity.expected(candidates, len(negatives), len(targets))
             # A rare item counts as expected no less often than the average one: see the loss.
             given = (candidates, expected, len(candidates) / len(vocabulary))
-        taught = teach(items, outputs, candidates, self.slopes, *given)
+        taught = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
         *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
         read, scored = (steps, embedded), (candidates, taught.embedding)
         if items.tied:
@@ -107,10 +107,10 @@ class Trainer:
         else:
             touched = [(items.inputs, *items.inputs.sum(read))]
             touched += [(items.embedding, *items.embedding.sum(scored))]
-        if self.recipe.bias:
+        if self.config.bias:
             touched += [(items.bias, *items.bias.sum((candidates, taught.scores.sum(dim=0))))]
-        if self.recipe.clip:
-            clip([*dense, *(gradient for _, _, gradient in touched)], self.recipe.clip)
+        if self.config.clip:
+            clip([*dense, *(gradient for _, _, gradient in touched)], self.config.clip)
         return Gradients(tuple(dense), touched)
 
     @torch.no_grad()
@@ -124,18 +124,18 @@ class Trainer:
             table.step(rows, gradient)
 
 
-def slopes_by(recipe: Recipe) -> Slopes:
-    """Give the gradient of the recipe's loss, with its options."""
-    if recipe.loss == "full-cross-entropy":
-        return slopes_of(partial(cross_entropy, smoothing=recipe.smoothing))
-    return make_slopes(recipe.loss, **options_of(recipe))
+def slopes_by(config: GRU4RecConfig) -> LossGradient:
+    """Give the gradient of the config's loss, with its options."""
+    if config.loss == "full-cross-entropy":
+        return gradient_of(partial(cross_entropy, smoothing=config.smoothing))
+    return make_gradient(config.loss, **options_of(config))
 
 
-def options_of(recipe: Recipe) -> dict[str, float]:
-    """Give the options of the recipe's loss over candidates."""
+def options_of(config: GRU4RecConfig) -> dict[str, float]:
+    """Give the options of the config's loss over candidates."""
     options: dict[str, dict[str, float]] = {
-        "cross-entropy": {"logq": recipe.logq, "smoothing": recipe.smoothing},
-        "binary-cross-entropy": {"logq": recipe.logq},
-        "bpr-max": {"regularisation": recipe.regularisation, "elu": recipe.elu},
+        "cross-entropy": {"logq": config.logq, "smoothing": config.smoothing},
+        "binary-cross-entropy": {"logq": config.logq},
+        "bpr-max": {"regularisation": config.regularisation, "elu": config.elu},
     }
-    return options.get(recipe.loss, {})
+    return options.get(config.loss, {})

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from ..compute.device import on_host
 from ..compute.jit import compiled
-from ..compute.snapshot_buffer import Copies
-from ..optim import Rule
+from ..compute.snapshot_buffer import SnapshotBuffer
+from ..optim import Optimizer
 from ..recommender import within
 from .table import Table, pick
 from .vocabulary import NO_ITEM
 
 SHIFT = 31
 ROWS = 1 << SHIFT
-"""No table has so many rows: a stamp is ``births · ROWS + row``."""
+"""No table has so many rows: a stamp is ``generation · ROWS + row``."""
 
 
 class ItemTable:
@@ -54,13 +54,13 @@ class ItemTable:
         size: int,
         input_size: int | None,
         spread: float,
-        rule: Rule,
+        rule: Optimizer,
         device: torch.device,
         dtype: torch.dtype,
         generator: torch.Generator,
     ) -> None:
         self.spread = spread
-        self.born = self.ended = 0
+        self.n_generations = self.ended = 0
         self._generator = generator
         self.embedding = Table(size, 0.0, rule, device, dtype)
         self.tied = input_size is None
@@ -68,7 +68,7 @@ class ItemTable:
             self.embedding if input_size is None else Table(input_size, 0.0, rule, device, dtype)
         )
         self.bias = Table(0, -torch.inf, rule, device, dtype)
-        self.births = torch.zeros(1, dtype=torch.int64, device=device)
+        self.generation = torch.zeros(1, dtype=torch.int64, device=device)
 
     @property
     def _tables(self) -> dict[str, Table]:
@@ -79,10 +79,10 @@ class ItemTable:
         """Begin new items in distinct rows below `used`: nothing of earlier items is left there."""
         for table in self._tables.values():
             table.reserve(used)
-        if used > len(self.births):
-            births = self.births.new_zeros(max(1024, 2 * len(self.births), used))
-            births[: len(self.births)] = self.births
-            self.births = births
+        if used > len(self.generation):
+            generation = self.generation.new_zeros(max(1024, 2 * len(self.generation), used))
+            generation[: len(self.generation)] = self.generation
+            self.generation = generation
         self.bias.begin(rows, 0.0)
         # One draw an item, whatever comes after it in the batch.
         count = len(rows)
@@ -91,29 +91,31 @@ class ItemTable:
         drawn = torch.rand((count, sum(sizes)), generator=self._generator, dtype=torch.float64)
         for table, own in zip(tables, drawn.split(sizes, dim=1), strict=True):
             table.begin(rows, ((2 * own - 1) * self.spread).to(table.values))
-        self.births[rows] = torch.arange(self.born, self.born + count, device=rows.device) + 1
-        self.born += count
+        self.generation[rows] = (
+            torch.arange(self.n_generations, self.n_generations + count, device=rows.device) + 1
+        )
+        self.n_generations += count
 
     def clear(self, rows: Tensor) -> None:
         """End the items of these rows: nothing of them is left, their scores are minus infinity."""
         for table in self._tables.values():
             table.begin(rows, table.empty)
-        self.births[rows] = 0
+        self.generation[rows] = 0
         self.ended += len(rows)
 
-    def stamp(self, rows: Tensor) -> Tensor:
+    def keys_of(self, rows: Tensor) -> Tensor:
         """Stamp rows for keeping."""
         if on_host(rows):
-            return torch.from_numpy(_stamp(rows.numpy(), self.births.numpy()))
-        return pick(self.births, rows) * ROWS + rows
+            return torch.from_numpy(_keys_of(rows.numpy(), self.generation.numpy()))
+        return pick(self.generation, rows) * ROWS + rows
 
-    def unstamp(self, stamps: Tensor) -> Tensor:
+    def rows_of(self, stamps: Tensor) -> Tensor:
         """Give the rows of stamps, `NO_ITEM` for items that have left since."""
         if on_host(stamps):
-            found = _unstamp(stamps.reshape(-1).numpy(), self.births.numpy())
+            found = _rows_of(stamps.reshape(-1).numpy(), self.generation.numpy())
             return torch.from_numpy(found).view(stamps.shape)
         rows = stamps & (ROWS - 1)
-        return rows.masked_fill_(pick(self.births, rows) != stamps >> SHIFT, NO_ITEM)
+        return rows.masked_fill_(pick(self.generation, rows) != stamps >> SHIFT, NO_ITEM)
 
     def size(self, used: int) -> int:
         """How many bytes `state` copies."""
@@ -121,39 +123,39 @@ class ItemTable:
 
     @cached_property
     def _row_size(self) -> int:
-        return self.births[0].nbytes + sum(table.row_size for table in self._tables.values())
+        return self.generation[0].nbytes + sum(table.row_size for table in self._tables.values())
 
-    def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
+    def state(self, used: int, copies: SnapshotBuffer) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
         arrays = {
             f"{name}.{part}": array
             for name, table in self._tables.items()
             for part, array in table.state(used, copies).items()
         }
-        return {**arrays, "births": copies.of(self.births[:used])}
+        return {**arrays, "births": copies.copy(self.generation[:used])}
 
-    def restore(self, arrays: dict[str, Tensor], born: int) -> None:
+    def restore(self, arrays: dict[str, Tensor], n_generations: int) -> None:
         """Take back what `state` gave."""
-        self.born = born
+        self.n_generations = n_generations
         for name, table in self._tables.items():
             table.restore(within(f"{name}.", arrays))
         used = len(arrays["births"])
-        self.births = self.births.new_zeros(len(self.bias.values))
-        self.births[:used] = arrays["births"].to(self.births)
+        self.generation = self.generation.new_zeros(len(self.bias.values))
+        self.generation[:used] = arrays["births"].to(self.generation)
 
 
 @compiled
-def _stamp(rows: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+def _keys_of(rows: NDArray[np.int64], generation: NDArray[np.int64]) -> NDArray[np.int64]:
     stamps = np.empty_like(rows)
     for at in range(len(rows)):
-        stamps[at] = births[rows[at]] * ROWS + rows[at]
+        stamps[at] = generation[rows[at]] * ROWS + rows[at]
     return stamps
 
 
 @compiled
-def _unstamp(stamps: NDArray[np.int64], births: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rows_of(stamps: NDArray[np.int64], generation: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = np.empty_like(stamps)
     for at in range(len(stamps)):
         row = stamps[at] & (ROWS - 1)
-        rows[at] = row if births[row] == stamps[at] >> SHIFT else NO_ITEM
+        rows[at] = row if generation[row] == stamps[at] >> SHIFT else NO_ITEM
     return rows

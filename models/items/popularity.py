@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..compute.device import on_host
 from ..compute.jit import compiled
-from ..compute.snapshot_buffer import Copies
+from ..compute.snapshot_buffer import SnapshotBuffer
 from .item_table import ItemTable
 from .table import pick
 from .vocabulary import NO_ITEM
@@ -64,7 +64,7 @@ class Popularity:
         generator: torch.Generator,
         half_life: float = 0.0,
     ) -> None:
-        device = items.births.device
+        device = items.generation.device
         self.alpha = alpha
         self.half_life = half_life
         self._items = items
@@ -101,7 +101,7 @@ class Popularity:
             self._refreshed = self.clicks
             rows = torch.arange(1, used, device=self._counts.device)
             self._table = self._weights(self.counts(rows)).cumsum(0)
-            self._stamps, self._ended = self._items.stamp(rows), self._items.ended
+            self._stamps, self._ended = self._items.keys_of(rows), self._items.ended
             self._guide = self._guide[:0]
 
     def _increments(self, clicks: int) -> Tensor:
@@ -141,7 +141,7 @@ class Popularity:
         places = self._places(draws.to(self._table.device))
         if self._items.ended == self._ended:
             return places.add_(1)
-        return self._items.unstamp(pick(self._stamps, places))
+        return self._items.rows_of(pick(self._stamps, places))
 
     def _places(self, draws: Tensor) -> Tensor:
         """Give for each draw of [0, 1) the first place beyond that share of the table's sum."""
@@ -186,12 +186,12 @@ class Popularity:
         # Zero to the power of zero is one, but a row without clicks is never to be drawn.
         return counts.pow(self.alpha) if self.alpha else (counts > 0).to(counts.dtype)
 
-    def state(self, copies: Copies) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def state(self, copies: SnapshotBuffer) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Copy the counts and the table."""
         arrays = {
-            "counts": copies.of(self._counts),
-            "table": copies.of(self._table),
-            "stamps": copies.of(self._stamps),
+            "counts": copies.copy(self._counts),
+            "table": copies.copy(self._table),
+            "stamps": copies.copy(self._stamps),
         }
         values = {
             "clicks": self.clicks,

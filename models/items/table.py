@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..compute.device import on_host
 from ..compute.jit import compiled
-from ..compute.snapshot_buffer import Copies
-from ..optim import Rule
+from ..compute.snapshot_buffer import SnapshotBuffer
+from ..optim import Optimizer
 from .vocabulary import NO_ITEM
 
 FEW_TERMS = 3
@@ -51,13 +51,13 @@ class Table:
     """
 
     def __init__(
-        self, size: int, empty: float, rule: Rule, device: torch.device, dtype: torch.dtype
+        self, size: int, empty: float, rule: Optimizer, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.empty = empty
         self.rule = rule
         shape = (1, size) if size else (1,)
         self.values = torch.full(shape, empty, dtype=dtype, device=device)
-        self.memories = rule.memories(self.values)
+        self.memories = rule.state(self.values)
         # Where a row stands among those that are being summed; -1 between calls.
         self._slots = np.full(1, -1, np.int32)
 
@@ -70,7 +70,7 @@ class Table:
             (max(1024, 2 * old, rows), *self.values.shape[1:]), self.empty
         )
         values[:old] = self.values
-        memories = self.rule.memories(values)
+        memories = self.rule.state(values)
         for new, memory in zip(memories, self.memories, strict=True):
             new[:old] = memory
         self.values, self.memories = values, memories
@@ -132,11 +132,11 @@ class Table:
         """How many bytes a row takes, with what the rule remembers of it."""
         return sum(of[0].nbytes for of in (self.values, *self.memories))
 
-    def state(self, used: int, copies: Copies) -> dict[str, Tensor]:
+    def state(self, used: int, copies: SnapshotBuffer) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
         memories = {f"memory.{n}": memory for n, memory in enumerate(self.memories)}
         tensors = {"values": self.values, **memories}
-        return {name: copies.of(tensor[:used]) for name, tensor in tensors.items()}
+        return {name: copies.copy(tensor[:used]) for name, tensor in tensors.items()}
 
     def restore(self, arrays: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""

@@ -56,7 +56,7 @@ class Vocabulary:
         self._touched = array("q", [0])
         self._clicks = 0
         # How many admissions there were, and which of them gave each row its item.
-        self._lives = np.zeros(1024, np.int64)
+        self._admissions = np.zeros(1024, np.int64)
         self._admitted = 0
         # Clicks of items that have not entered, least recently clicked first.
         self._sighted: OrderedDict[Id, int] = OrderedDict()
@@ -82,9 +82,9 @@ class Vocabulary:
         return item
 
     @property
-    def lives(self) -> NDArray[np.int64]:
+    def admissions(self) -> NDArray[np.int64]:
         """The number of the admission of each row's item, 0 for none; a comeback is another."""
-        return self._lives[: self.used]
+        return self._admissions[: self.used]
 
     def rows_of(self, items: Sequence[Id]) -> NDArray[np.int64]:
         """Look items up; `NO_ITEM` for those that are not known."""
@@ -127,14 +127,14 @@ class Vocabulary:
         if self._free:
             row = self._free.pop()
             self._ids[row] = item
-            self._lives[row] = self._admitted
+            self._admissions[row] = self._admitted
             return row
         self._ids.append(item)
         self._times.append(-math.inf)
         self._touched.append(0)
-        if len(self._ids) > len(self._lives):
-            self._lives = np.concatenate([self._lives, np.zeros_like(self._lives)])
-        self._lives[len(self._ids) - 1] = self._admitted
+        if len(self._ids) > len(self._admissions):
+            self._admissions = np.concatenate([self._admissions, np.zeros_like(self._admissions)])
+        self._admissions[len(self._ids) - 1] = self._admitted
         return len(self._ids) - 1
 
     def withdraw(self, rows: Sequence[int], used: int) -> None:
@@ -151,7 +151,7 @@ class Vocabulary:
         self._admitted -= len(rows)
         for row in reversed(rows):
             del self._rows[self.id_of(row)]
-            self._lives[row] = 0
+            self._admissions[row] = 0
             if row >= used:
                 self._ids.pop()
                 self._times.pop()
@@ -190,7 +190,7 @@ class Vocabulary:
                 break
             self._rows.popitem(last=False)
             self._ids[row] = None
-            self._lives[row] = self._touched[row] = 0
+            self._admissions[row] = self._touched[row] = 0
             evicted.append(row)
         self._free.extend(evicted)
         return evicted
@@ -208,7 +208,7 @@ class Vocabulary:
             "sighted": list(self._sighted.items()),
         }
         times, touched = np.array(self._times), np.array(self._touched)
-        return values, {"lives": self.lives.copy(), "times": times, "touched": touched}
+        return values, {"lives": self.admissions.copy(), "times": times, "touched": touched}
 
     def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` gave."""
@@ -222,7 +222,7 @@ class Vocabulary:
         self._free = list(values["free"])
         self._times = array("d", arrays["times"].tobytes())
         self._touched = array("q", arrays["touched"].tobytes())
-        self._lives = np.zeros(max(1024, 2 * self.used), np.int64)
-        self._lives[: self.used] = arrays["lives"]
+        self._admissions = np.zeros(max(1024, 2 * self.used), np.int64)
+        self._admissions[: self.used] = arrays["lives"]
         self._admitted, self._clicks = values["admitted"], values["clicks"]
         self._sighted = OrderedDict((item, count) for item, count in values["sighted"])

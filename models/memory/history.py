@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute.jit import compiled
-from ..compute.prefetch import AHEAD, fetch
+from ..compute.prefetch import AHEAD, prefetch_row
 from ..items.item_table import ROWS, SHIFT
 
 Whole = NDArray[np.int64]
@@ -59,17 +59,17 @@ MICROSECONDS = 1e6
 FARTHEST = 4e12
 """Seconds from the epoch; times beyond are taken for this one."""
 
-OWN = 20
+SESSION_ITEMS = 20
 """How many of a session's latest distinct items are kept in sight."""
 
-PLACE = OWN_ITEMS + OWN
+PLACE = OWN_ITEMS + SESSION_ITEMS
 """Columns of a session's place in all."""
 
 PAIRS, ALL_REPEATS, ALL_RETURNS, LOGGED, ALL_CLICKS = range(5)
 """The stream's totals: clicks with a predecessor, those of them that repeated, or returned, how
 many clicks have been logged, and how many there were, repeats included."""
 
-REACH = (128, 32, 16, 16)
+LOOKBACK = (128, 32, 16, 16)
 """How many earlier clicks are looked up on each of the session's last items, latest item first."""
 
 AFTER, BEFORE = 4, 3
@@ -78,17 +78,17 @@ AFTER, BEFORE = 4, 3
 RECENT = 100
 """How many of the stream's latest clicks are evidence of what is in demand just now."""
 
-EARLIER_CLICKS = sum(REACH)
+EARLIER_CLICKS = sum(LOOKBACK)
 
-LIKES = EARLIER_CLICKS * (AFTER + BEFORE)
-EVIDENCE = LIKES + OWN - 1 + RECENT
+NEIGHBOUR_CLICKS = EARLIER_CLICKS * (AFTER + BEFORE)
+EVIDENCE = NEIGHBOUR_CLICKS + SESSION_ITEMS - 1 + RECENT
 """How many pieces of evidence there are: of likes, the session's earlier items, the latest."""
 
 LAST, TARGET = EVIDENCE, EVIDENCE + 1
 SPECIAL = EVIDENCE + 2
 """Columns of what is looked up: the evidence, the session's last item, and the clicked one."""
 
-HABITS = 10
+SESSION_FEATURES = 10
 """How many facts are told of each moment: one; the session's length (its logarithm, and whether it
 is one), its repeats of the last item (logarithm), the log odds that clicks repeat the last item,
 that this session repeats, and that it returns, how often the last item has been followed by another
@@ -134,11 +134,11 @@ def microseconds(times: NDArray[np.float64] | None, count: int) -> Whole:
 
 
 @compiled
-def read(
+def append_clicks(
     log: Whole,
     items: Whole,
     totals: Whole,
-    lives: Whole,
+    admissions: Whole,
     bound: int,
     places: Whole,
     group: Whole,
@@ -185,7 +185,7 @@ def read(
         (m, SPECIAL), (m, 2), (m, EARLIER_CLICKS) and (m, HABITS): filled, see `Evidence`; `match`
         is false before.
     undo
-        (n, UNDO): filled with what `unread` needs.
+        (n, UNDO): filled with what `remove_clicks` needs.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def read(
                 rows, item_facts = _with_more_room(rows, item_facts, used)
             special[:] = 0
             _tell_habits(items, totals, place, facts[to])
-            _look_up(log, items, totals[LOGGED], lives, bound, place, special, match[to])
+            _look_up(log, items, totals[LOGGED], admissions, bound, place, special, match[to])
             if not after:
                 special[TARGET] = item & ROW
             spans[to, 0] = used
@@ -216,7 +216,7 @@ def read(
             _tell_items(
                 items,
                 totals,
-                lives,
+                admissions,
                 place,
                 rows[spans[to, 0] : used],
                 item_facts[spans[to, 0] : used],
@@ -227,7 +227,7 @@ def read(
 
 
 @compiled
-def unread(log: Whole, items: Whole, undo: Whole) -> None:
+def remove_clicks(log: Whole, items: Whole, undo: Whole) -> None:
     """Take a batch back out of the log and the items' table; the totals are the caller's."""
     for at in range(len(undo) - 1, -1, -1):
         entry = undo[at]
@@ -249,7 +249,7 @@ def pack(places: Whole, slots: Whole, heads: Whole, own: Whole) -> None:
     used = 0
     for at in range(len(slots)):
         if at + AHEAD < len(slots):
-            fetch(places, slots[at + AHEAD])
+            prefetch_row(places, slots[at + AHEAD])
         place = places[slots[at]]
         heads[at] = place[:OWN_ITEMS]
         for item in range(OWN_ITEMS, OWN_ITEMS + place[DISTINCT]):
@@ -297,7 +297,7 @@ def _tell_apart(
 def _tell_items(
     items: Whole,
     totals: Whole,
-    lives: Whole,
+    admissions: Whole,
     place: Whole,
     rows: NDArray[np.int32],
     item_facts: NDArray[np.float32],
@@ -306,11 +306,11 @@ def _tell_items(
     now, moment = totals[ALL_CLICKS], place[TIME]
     for at in range(len(rows)):
         if at + AHEAD < len(rows):
-            fetch(items, rows[at + AHEAD])
+            prefetch_row(items, rows[at + AHEAD])
         row = rows[at]
         told, item = item_facts[at], items[row]
         told[:] = 0
-        if item[CLICKED] and item[OWNER] >> SHIFT == lives[row]:
+        if item[CLICKED] and item[OWNER] >> SHIFT == admissions[row]:
             told[CLICK_COUNT] = item[CLICKED]
             told[CLICKS_SINCE_LAST] = now - item[LAST_NUMBER]
             told[CLICKS_SINCE_FIRST] = now - item[FIRST_NUMBER]
@@ -400,7 +400,7 @@ def _put_first(place: Whole, item: int) -> None:
             place[OWN_ITEMS + kept] = moved
             moved = other
             kept += 1
-    if kept < OWN:
+    if kept < SESSION_ITEMS:
         place[OWN_ITEMS + kept] = moved
         kept += 1
     for at in range(kept, place[DISTINCT]):
@@ -432,7 +432,7 @@ def _log(
 
 @compiled
 def _tell_habits(items: Whole, totals: Whole, place: Whole, facts: NDArray[np.float64]) -> None:
-    """Fill in what `HABITS` lists."""
+    """Fill in what `SESSION_FEATURES` lists."""
     last = place[ITEM]
     row = last & ROW
     followed = again = 0
@@ -459,7 +459,7 @@ def _look_up(
     log: Whole,
     items: Whole,
     now: int,
-    lives: Whole,
+    admissions: Whole,
     bound: int,
     place: Whole,
     special: NDArray[np.int32],
@@ -469,13 +469,13 @@ def _look_up(
     size = len(log)
     earlier_click = 0
     own = place[CLICK]
-    for reach in REACH:
+    for reach in LOOKBACK:
         if not _in_sight(own, now, bound):
             break
         stamp, before = log[own % size, STAMP], log[own % size, PREVIOUS]
-        row, row_before = _live(stamp, lives), 0
+        row, row_before = _live(stamp, admissions), 0
         if _in_sight(before, now, bound):
-            row_before = _live(log[before % size, STAMP], lives)
+            row_before = _live(log[before % size, STAMP], admissions)
         click = items[row, LATEST] if row and items[row, OWNER] == stamp else NOWHERE
         for turn in range(reach):
             if not _in_sight(click, now, bound):
@@ -486,22 +486,24 @@ def _look_up(
                 near = log[near % size, NEXT]
                 if near < 0:
                     break
-                special[piece + step] = _live(log[near % size, STAMP], lives)
+                special[piece + step] = _live(log[near % size, STAMP], admissions)
             near = click
             for step in range(AFTER, AFTER + BEFORE):
                 near = log[near % size, PREVIOUS]
                 if not _in_sight(near, now, bound):
                     break
-                special[piece + step] = _live(log[near % size, STAMP], lives)
+                special[piece + step] = _live(log[near % size, STAMP], admissions)
             match[earlier_click + turn] = row_before > 0 and special[piece + AFTER] == row_before
             click = log[click % size, EARLIER]
         earlier_click += reach
         own = before
     for at in range(1, place[DISTINCT]):
-        special[LIKES + at - 1] = _live(place[OWN_ITEMS + at], lives)
+        special[NEIGHBOUR_CLICKS + at - 1] = _live(place[OWN_ITEMS + at], admissions)
     for age in range(1, min(RECENT, now, bound) + 1):
-        special[LIKES + OWN - 2 + age] = _live(log[(now - age) % size, STAMP], lives)
-    special[LAST] = _live(place[OWN_ITEMS], lives)
+        special[NEIGHBOUR_CLICKS + SESSION_ITEMS - 2 + age] = _live(
+            log[(now - age) % size, STAMP], admissions
+        )
+    special[LAST] = _live(place[OWN_ITEMS], admissions)
 
 
 @compiled
@@ -511,10 +513,10 @@ def _in_sight(number: int, now: int, bound: int) -> bool:
 
 
 @compiled
-def _live(stamp: int, lives: Whole) -> int:
+def _live(stamp: int, admissions: Whole) -> int:
     """Give the row of a stamped item, 0 if it has left the catalogue."""
     row = stamp & ROW
-    return row if lives[row] == stamp >> SHIFT else 0
+    return row if admissions[row] == stamp >> SHIFT else 0
 
 
 @compiled

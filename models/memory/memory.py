@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..base import fits, within_bounds
-from ..compute.snapshot_buffer import Copies
+from ..compute.snapshot_buffer import SnapshotBuffer
 from ..optim import Adagrad
 from .boost import BOOST_WEIGHTS, DIRECT_WEIGHTS, initial_boost
 from .history import (
@@ -22,38 +22,38 @@ from .history import (
     DISTINCT,
     EARLIER,
     EARLIER_CLICKS,
-    HABITS,
     ITEM,
     ITEM_COLUMNS,
     LATEST,
     LOGGED,
+    LOOKBACK,
     NEXT,
     NOWHERE,
-    OWN,
     OWN_ITEMS,
     OWNER,
     PLACE,
     PREVIOUS,
-    REACH,
     ROW,
+    SESSION_FEATURES,
+    SESSION_ITEMS,
     SPECIAL,
     STAMP,
     TIME,
     TIMELESS,
     UNDO,
     Whole,
+    append_clicks,
     pack,
-    read,
-    unread,
+    remove_clicks,
 )
 
 PARTS = 3
 """Likes, own and recent: see `Memory`."""
 
-FACTS = HABITS + 4
-"""What the gates go by: see `HABITS`; the logarithm of the network's highest probability; whether,
-and the logarithm of how often, an earlier click has the same item before it; and that of the total
-weight of the likes."""
+GATE_FEATURES = SESSION_FEATURES + 4
+"""What the gates go by: see `SESSION_FEATURES`; the logarithm of the network's highest
+probability; whether, and the logarithm of how often, an earlier click has the same item before it;
+and that of the total weight of the likes."""
 
 DIRECT_RATE = 2.0
 """How far the boost's direct weights step, times the rate of all others."""
@@ -107,7 +107,7 @@ class Evidence(NamedTuple):
         )
 
 
-class Noted(NamedTuple):
+class Lookup(NamedTuple):
     """A batch that has been noted: its evidence, how it leaves its sessions, and what undoes it."""
 
     evidence: Evidence
@@ -150,14 +150,14 @@ class Weights(NamedTuple):
 
 
 SHAPES: list[tuple[int, ...]] = [
-    (1 + PARTS, FACTS),
-    (FACTS + 1,),
-    (FACTS + 1,),
-    (len(REACH),),
-    (max(REACH),),
+    (1 + PARTS, GATE_FEATURES),
+    (GATE_FEATURES + 1,),
+    (GATE_FEATURES + 1,),
+    (len(LOOKBACK),),
+    (max(LOOKBACK),),
     (AFTER + BEFORE,),
     (1,),
-    (OWN - 1,),
+    (SESSION_ITEMS - 1,),
     (AGES,),
 ]
 ENDS = list(itertools.accumulate(map(math.prod, SHAPES)))
@@ -223,14 +223,14 @@ class Memory:
         # have on this item and in this session, and those that the mixture gives them.
         weights.repeat[[4, 5, -1]] = 0.3, 0.4, 0.3
         weights.back[[6, -1]] = 0.2, 0.8
-        weights.items[:] = -0.7 * np.arange(len(REACH))
-        weights.turns[:] = -0.3 * np.log2(np.arange(1, max(REACH) + 1))
+        weights.items[:] = -0.7 * np.arange(len(LOOKBACK))
+        weights.turns[:] = -0.3 * np.log2(np.arange(1, max(LOOKBACK) + 1))
         weights.offsets[:] = -0.5 * np.array([*range(AFTER), *range(1, BEFORE + 1)])
         weights.match[:] = 1.0
-        weights.own[:] = -np.log(np.arange(1, OWN))
+        weights.own[:] = -np.log(np.arange(1, SESSION_ITEMS))
         weights.recent[:] = -0.1 * np.arange(AGES)
         self._rule, self._direct_rule = Adagrad(rate), Adagrad(DIRECT_RATE * rate)
-        self._sums = self._rule.memories(self.vector)
+        self._sums = self._rule.state(self.vector)
 
     @property
     def weights(self) -> Weights:
@@ -241,16 +241,16 @@ class Memory:
         """Return views of the mixture's part, and of the boost's, of something like `vector`."""
         return Weights.of(vector), vector[WEIGHTS:]
 
-    def note(
+    def lookup(
         self,
         group: Whole,
         slots: Whole,
         clicked: Whole,
         scored: Whole,
-        lives: Whole,
+        admissions: Whole,
         times: Whole,
         after: bool = False,
-    ) -> Noted:
+    ) -> Lookup:
         """Look up the evidence for the scored clicks of a batch, and log it.
 
         Parameters
@@ -269,7 +269,7 @@ class Memory:
             Tell how things stand after each click, not before it.
 
         """
-        self._reserve(int(self._totals[LOGGED]) + len(clicked), len(lives))
+        self._reserve(int(self._totals[LOGGED]) + len(clicked), len(admissions))
         places = np.zeros((len(slots), PLACE), np.int64)
         places[:, CLICK] = NOWHERE
         live = slots >= 0
@@ -279,14 +279,14 @@ class Memory:
         place_of = np.empty((len(scored), SPECIAL), np.int16)
         spans = np.empty((len(scored), 2), np.int64)
         match = np.zeros((len(scored), EARLIER_CLICKS), np.bool_)
-        facts = np.empty((len(scored), HABITS))
+        facts = np.empty((len(scored), SESSION_FEATURES))
         undo = np.empty((len(clicked), UNDO), np.int64)
         totals = self._totals.copy()
-        found = read(
+        found = append_clicks(
             self._log,
             self._items,
             self._totals,
-            lives,
+            admissions,
             self.bound,
             places,
             group,
@@ -301,18 +301,18 @@ class Memory:
             facts,
             undo,
         )
-        return Noted(Evidence(place_of, spans, match, facts, *found), places, undo, totals)
+        return Lookup(Evidence(place_of, spans, match, facts, *found), places, undo, totals)
 
-    def settle(self, noted: Noted, slots: Whole) -> None:
+    def commit(self, noted: Lookup, slots: Whole) -> None:
         """Keep where the sessions of the batch noted last stand, in these slots."""
         most = int(slots.max(initial=-1)) + 1
         if most > len(self._places):
             self._places = _longer(self._places, max(1024, 2 * len(self._places), most))
         self._places[slots] = noted.places
 
-    def undo(self, noted: Noted) -> None:
+    def rollback(self, noted: Lookup) -> None:
         """Take back what was noted last."""
-        unread(self._log, self._items, noted.undo)
+        remove_clicks(self._log, self._items, noted.undo)
         self._totals[:] = noted.totals
 
     def step(self, gradient: NDArray[np.float64]) -> None:
@@ -341,7 +341,7 @@ class Memory:
         """About how many bytes `state` copies."""
         return self._log.nbytes + self._items.nbytes + self._places.nbytes * OWN_ITEMS // PLACE
 
-    def state(self, slots: Whole, rows: int, copies: Copies) -> dict[str, NDArray[Any]]:
+    def state(self, slots: Whole, rows: int, copies: SnapshotBuffer) -> dict[str, NDArray[Any]]:
         """Copy all that the next click depends on.
 
         Parameters
@@ -356,13 +356,13 @@ class Memory:
         """
 
         def copy(table: Whole, rows: Whole | None = None) -> Whole:
-            copied: Whole = copies.of(torch.from_numpy(table), rows).numpy()
+            copied: Whole = copies.copy(torch.from_numpy(table), rows).numpy()
             return copied
 
         logged = int(self._totals[LOGGED])
         held = np.arange(logged - min(logged, self.bound), logged) % max(1, len(self._log))
         sizes = (len(slots), OWN_ITEMS), (int(self._places[slots, DISTINCT].sum()),)
-        places, own = (copies.room(size, torch.int64).numpy() for size in sizes)
+        places, own = (copies.allocate(size, torch.int64).numpy() for size in sizes)
         pack(self._places, slots, places, own)
         return {
             "log": copy(self._log, held),
@@ -387,7 +387,7 @@ class Memory:
             "the links between clicks and their number",
         )
         fits(
-            within_bounds(places[:, DISTINCT], 0, OWN + 1)
+            within_bounds(places[:, DISTINCT], 0, SESSION_ITEMS + 1)
             and places[:, DISTINCT].sum() == len(own),
             "the sessions and their items",
         )
@@ -428,7 +428,7 @@ class Memory:
         self._items[: len(state["items"])] = state["items"]
         self._places = np.zeros((len(state["places"]), PLACE), np.int64)
         self._places[:, :OWN_ITEMS] = state["places"]
-        in_use = np.arange(OWN) < self._places[:, DISTINCT, None]
+        in_use = np.arange(SESSION_ITEMS) < self._places[:, DISTINCT, None]
         self._places[:, OWN_ITEMS:][in_use] = state["own"]
         self.vector[:] = torch.from_numpy(state["weights"])
         self._sums[0][:] = torch.from_numpy(state["sums"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compute.device import on_host
 from ..compute.jit import compiled
 from ..items.vocabulary import NO_ITEM
-from ..ranking import SLACK, Race, Ranking, ranks_above
+from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
 from .boost import Boost
 from .history import Whole
 from .memory import Evidence, Memory
@@ -20,7 +20,7 @@ from .mixture_kernel import Real, Weighed, weigh
 
 
 def mix(
-    memory: Memory, evidence: Evidence, race: Race, part: slice, k: int, learn: bool
+    memory: Memory, evidence: Evidence, race: CatalogueRanker, part: slice, k: int, learn: bool
 ) -> tuple[Ranking, Real]:
     """Rank some of a batch's targets by the mixture.
 
@@ -55,7 +55,7 @@ def mix(
     return mixture.ranking(race.items[part], absent, k), mixture.gradient
 
 
-def forecast(race: Race, part: slice, k: int) -> tuple[Tensor, Tensor | None]:
+def forecast(race: CatalogueRanker, part: slice, k: int) -> tuple[Tensor, Tensor | None]:
     """Give the network's probabilities for some of the clicks: (c, rows).
 
     For lists of k best items also where no item is known: bool (c, rows).
@@ -149,9 +149,10 @@ class Mixture:
         network, weighed = self._network, self._weighed
         device = network.device
         target, better = (
-            torch.from_numpy(of).to(device) for of in (weighed.target, weighed.better)
+            torch.from_numpy(of).to(device) for of in (weighed.target, weighed.n_above)
         )
-        ranks = ranks_above(network, torch.from_numpy(weighed.bar).to(device)[:, None]) + better
+        thresholds = torch.from_numpy(weighed.threshold).to(device)[:, None]
+        ranks = ranks_above(network, thresholds) + better
         # Where the probability is too small for a number, all items tie with it.
         ranks = torch.where(target == 0, items, ranks).minimum(items)
         ranks.masked_fill_(target.isnan(), -1)
@@ -163,7 +164,7 @@ class Mixture:
         special = torch.from_numpy(found[0]).to(device)
         k = min(k, network.shape[1])
         final, factor = (
-            torch.from_numpy(of).to(network) for of in (found[1], weighed.factor[:, None])
+            torch.from_numpy(of).to(network) for of in (found[1], weighed.network_scale[:, None])
         )
         rest = (network * factor).masked_fill_(absent, -1)
         values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)

@@ -41,19 +41,19 @@ from .history import (
     CLICKS_SINCE_LAST,
     EARLIER_CLICKS,
     EVIDENCE,
-    HABITS,
     ITEM_FACTS,
     LAST,
-    LIKES,
-    OWN,
-    REACH,
+    LOOKBACK,
+    NEIGHBOUR_CLICKS,
     RECENT,
     SECONDS_SINCE_FIRST,
     SECONDS_SINCE_LAST,
+    SESSION_FEATURES,
+    SESSION_ITEMS,
     SPECIAL,
     TARGET,
 )
-from .memory import FACTS, PARTS, Evidence, Weights
+from .memory import GATE_FEATURES, PARTS, Evidence, Weights
 
 LEAST = 1e-6
 """A share of the mixture below this is taken for none."""
@@ -86,9 +86,9 @@ class Weighed(NamedTuple):
 
     final: Real
     target: Real
-    factor: Real
-    bar: NDArray[Any]
-    better: NDArray[np.int64]
+    network_scale: Real
+    threshold: NDArray[Any]
+    n_above: NDArray[np.int64]
 
 
 class _Table(NamedTuple):
@@ -109,7 +109,7 @@ class _Moment(NamedTuple):
     """
 
     weight: Real
-    says: Real
+    network_probs: Real
     like: Real
     mixed: Real
     chance: Real
@@ -185,11 +185,11 @@ def weigh(
         begin, end = evidence.spans[click]
         count = end - begin
         if np.isnan(highest[click]):
-            weighed.target[click], weighed.bar[click] = np.nan, np.inf
+            weighed.target[click], weighed.threshold[click] = np.nan, np.inf
             continue
         place, match = evidence.place_of[click], evidence.match[click]
         for at in range(count):
-            moment.says[NETWORK, at] = network[begin + at]
+            moment.network_probs[NETWORK, at] = network[begin + at]
         matches = _sum_evidence(table, place, match, count, moment)
         _tell_facts(evidence.facts[click], highest[click], matches, moment)
         _mix(weights, count, moment)
@@ -202,7 +202,7 @@ def weigh(
                 moment.boost[of.items[at]] = of.factor[at]
         split = _split(weights, place, count, moment, of)
         _share(split, place, count, moment)
-        weighed.factor[click] = split.to_others * moment.gates[NETWORK]
+        weighed.network_scale[click] = split.to_others * moment.gates[NETWORK]
         if split.target >= 0:
             weighed.target[click] = moment.chance[split.target]
         _count_better(click, slack[click], count, moment, weighed)
@@ -225,14 +225,14 @@ def _exponentials(weights: Weights) -> _Table:
     matched = np.exp(weights.match[0])
     likes = np.empty((2, EARLIER_CLICKS, NEAR))
     earlier = 0
-    for item in range(len(REACH)):
-        for turn in range(REACH[item]):
+    for item in range(len(LOOKBACK)):
+        for turn in range(LOOKBACK[item]):
             for offset in range(NEAR):
                 likes[0, earlier, offset] = items[item] * turns[turn] * offsets[offset]
                 likes[1, earlier, offset] = likes[0, earlier, offset] * matched
             earlier += 1
-    own, recent, age = np.empty(OWN - 1), np.empty(RECENT), np.empty(RECENT, np.int64)
-    for turn in range(OWN - 1):
+    own, recent, age = np.empty(SESSION_ITEMS - 1), np.empty(RECENT), np.empty(RECENT, np.int64)
+    for turn in range(SESSION_ITEMS - 1):
         own[turn] = np.exp(weights.own[turn])
     for at in range(RECENT):
         age[at] = int(2 * np.log2(at + 1))
@@ -250,7 +250,7 @@ def _room() -> _Moment:
         np.empty(SPECIAL),
         np.empty(SPECIAL),
         np.empty(SPECIAL),
-        np.empty(FACTS),
+        np.empty(GATE_FEATURES),
         np.empty(1 + PARTS),
         np.empty(1 + PARTS),
         np.empty(1 + PARTS),
@@ -262,12 +262,17 @@ def _sum_evidence(
     table: _Table, place: NDArray[np.int16], match: NDArray[np.bool_], count: int, moment: _Moment
 ) -> int:
     """Sum each part's weights, in all and by item; return how many earlier clicks match."""
-    says, like, totals, weight = moment.says, moment.like, moment.totals, moment.weight
+    network_probs, like, totals, weight = (
+        moment.network_probs,
+        moment.like,
+        moment.totals,
+        moment.weight,
+    )
     for part in range(1, 1 + PARTS):
         totals[part] = 0.0
-        says[part, :count] = 0.0
+        network_probs[part, :count] = 0.0
     like[:count] = 0.0
-    matches, piece, first = 0, 0, REACH[0]
+    matches, piece, first = 0, 0, LOOKBACK[0]
     for earlier in range(EARLIER_CLICKS):
         matches += match[earlier]
         row = table.likes[int(match[earlier])]
@@ -277,23 +282,23 @@ def _sum_evidence(
             at = place[piece]
             if at >= 0:
                 totals[LIKE] += own
-                says[LIKE, at] += own
+                network_probs[LIKE, at] += own
                 like[at, COUNTED] += 1
                 like[at, FROM_AFTER] += own if offset < AFTER else 0.0
                 like[at, FROM_EARLIER] += own if earlier >= first else 0.0
                 like[at, DIRECT] += offset == 0 and earlier < first
             piece += 1
-    for turn in range(OWN - 1):
+    for turn in range(SESSION_ITEMS - 1):
         weight[piece] = table.own[turn]
         if place[piece] >= 0:
             totals[OWN_PART] += weight[piece]
-            says[OWN_PART, place[piece]] += weight[piece]
+            network_probs[OWN_PART, place[piece]] += weight[piece]
         piece += 1
     for turn in range(RECENT):
         weight[piece] = table.recent[turn]
         if place[piece] >= 0:
             totals[RECENT_PART] += weight[piece]
-            says[RECENT_PART, place[piece]] += weight[piece]
+            network_probs[RECENT_PART, place[piece]] += weight[piece]
         piece += 1
     return matches
 
@@ -301,23 +306,23 @@ def _sum_evidence(
 @compiled
 def _tell_facts(habits: Real, highest: float, matches: int, moment: _Moment) -> None:
     facts = moment.facts
-    for at in range(HABITS):
+    for at in range(SESSION_FEATURES):
         facts[at] = habits[at]
-    facts[HABITS] = np.log(max(highest, TINY))
-    facts[HABITS + 1] = matches > 0
-    facts[HABITS + 2] = np.log1p(matches)
-    facts[HABITS + 3] = np.log1p(moment.totals[LIKE])
+    facts[SESSION_FEATURES] = np.log(max(highest, TINY))
+    facts[SESSION_FEATURES + 1] = matches > 0
+    facts[SESSION_FEATURES + 2] = np.log1p(matches)
+    facts[SESSION_FEATURES + 3] = np.log1p(moment.totals[LIKE])
 
 
 @compiled
 def _mix(weights: Weights, count: int, moment: _Moment) -> None:
     """Open the gates, and mix what the network and the parts say of each item."""
-    gates, says, mixed = moment.gates, moment.says, moment.mixed
+    gates, network_probs, mixed = moment.gates, moment.network_probs, moment.mixed
     most = -np.inf
     for part in range(1 + PARTS):
         gates[part] = -np.inf
         if part == NETWORK or moment.totals[part] > 0:
-            gates[part] = _dot(weights.gates[part], moment.facts, FACTS)
+            gates[part] = _dot(weights.gates[part], moment.facts, GATE_FEATURES)
         most = max(most, gates[part])
     total = 0.0
     for part in range(1 + PARTS):
@@ -326,27 +331,27 @@ def _mix(weights: Weights, count: int, moment: _Moment) -> None:
     for part in range(1 + PARTS):
         gates[part] /= total
     for at in range(count):
-        mixed[at] = gates[NETWORK] * says[NETWORK, at]
+        mixed[at] = gates[NETWORK] * network_probs[NETWORK, at]
     for part in range(1, 1 + PARTS):
         if moment.totals[part] > 0:
             for at in range(count):
-                says[part, at] /= moment.totals[part]
-                mixed[at] += gates[part] * says[part, at]
+                network_probs[part, at] /= moment.totals[part]
+                mixed[at] += gates[part] * network_probs[part, at]
 
 
 @compiled
 def _group(last: int, count: int, moment: _Moment, of: Boosted) -> None:
     """List the items that have a boost: those with evidence, but for the session's last."""
-    says, listed = moment.says, 0
+    network_probs, listed = moment.network_probs, 0
     for group in range(GROUPS):
         for at in range(count):
-            own, like = says[OWN_PART, at] > 0, says[LIKE, at] > 0
+            own, like = network_probs[OWN_PART, at] > 0, network_probs[LIKE, at] > 0
             if group == OWN_GROUP:
                 chosen = own
             elif group == LIKES_GROUP:
                 chosen = like and not own
             else:
-                chosen = says[RECENT_PART, at] > 0 and not (own or like)
+                chosen = network_probs[RECENT_PART, at] > 0 and not (own or like)
             if chosen and at != last:
                 of.items[listed] = at
                 listed += 1
@@ -356,22 +361,22 @@ def _group(last: int, count: int, moment: _Moment, of: Boosted) -> None:
 @compiled
 def _tell_features(highest: float, item_facts: Single, moment: _Moment, of: Boosted) -> None:
     """Fill in the features of the items that have a boost, and those of the moment."""
-    f, says, like = of.features, moment.says, moment.like
+    f, network_probs, like = of.features, moment.network_probs, moment.like
     count = of.ends[GROUPS - 1]
     for at in range(count):
         item = of.items[at]
-        by_likes = says[LIKE, item] * moment.totals[LIKE]
-        f[LIKES_SAY, at] = _or_one(says[LIKE, item])
-        f[NETWORK_SAYS, at] = (says[NETWORK, item] + SOME) / highest
+        by_likes = network_probs[LIKE, item] * moment.totals[LIKE]
+        f[LIKES_SAY, at] = _or_one(network_probs[LIKE, item])
+        f[NETWORK_SAYS, at] = (network_probs[NETWORK, item] + SOME) / highest
         f[AFTER_SHARE, at] = like[item, FROM_AFTER] / by_likes if by_likes > 0 else 0.0
         f[EARLIER_SHARE, at] = like[item, FROM_EARLIER] / by_likes if by_likes > 0 else 0.0
-        f[RECENT_SAYS, at] = _or_one(100 * says[RECENT_PART, item])
-        f[IS_RECENT, at] = says[RECENT_PART, item] > 0
+        f[RECENT_SAYS, at] = _or_one(100 * network_probs[RECENT_PART, item])
+        f[IS_RECENT, at] = network_probs[RECENT_PART, item] > 0
         for fact in range(ITEM_FACTS):
             f[ITEM_FACT + fact, at] = 1 + item_facts[item, fact]
         f[DIRECT_VOTES, at] = 1 + like[item, DIRECT]
         f[VOTES, at] = 1 + like[item, COUNTED]
-        f[OWN_SAYS, at] = _or_one(says[OWN_PART, item])
+        f[OWN_SAYS, at] = _or_one(network_probs[OWN_PART, item])
         f[MIXTURE_SAYS, at] = moment.mixed[item] + SOME
     for feature, scale, least in LOGARITHMS:
         row = f[feature]
@@ -380,8 +385,12 @@ def _tell_features(highest: float, item_facts: Single, moment: _Moment, of: Boos
             row[at] = scale * max(row[at], least)
     facts, c = moment.facts, of.moment
     c[0], c[1], c[2] = 1, facts[2], 0.4 * facts[1]
-    c[3], c[4], c[5] = 0.2 * facts[HABITS], facts[HABITS + 1], 0.4 * facts[HABITS + 2]
-    c[6], c[7], c[8] = 0.3 * facts[HABITS + 3], 0.15 * facts[7], facts[8]
+    c[3], c[4], c[5] = (
+        0.2 * facts[SESSION_FEATURES],
+        facts[SESSION_FEATURES + 1],
+        0.4 * facts[SESSION_FEATURES + 2],
+    )
+    c[6], c[7], c[8] = 0.3 * facts[SESSION_FEATURES + 3], 0.15 * facts[7], facts[8]
     c[9] = 0.4 * facts[9]
 
 
@@ -418,8 +427,8 @@ def _split(
     at_last = min(max(mixed[last], 0.0), 1.0) if last >= 0 else 0.0
     returns = own_boosted = 0.0
     back_to_target = False
-    for turn in range(OWN - 1):
-        own = place[LIKES + turn]
+    for turn in range(SESSION_ITEMS - 1):
+        own = place[NEIGHBOUR_CLICKS + turn]
         if own >= 0:
             returns += mixed[own]
             own_boosted += mixed[own] * boost[own]
@@ -430,8 +439,12 @@ def _split(
         item = of.items[at]
         rest += mixed[item] * (boost[item] - 1)
     repeat_odds, back_odds = _logit(at_last), _logit(returns / max(1 - at_last, LEAST))
-    repeat = _sigmoid(_dot(weights.repeat, facts, FACTS) + weights.repeat[FACTS] * repeat_odds)
-    back = _sigmoid(_dot(weights.back, facts, FACTS) + weights.back[FACTS] * back_odds)
+    repeat = _sigmoid(
+        _dot(weights.repeat, facts, GATE_FEATURES) + weights.repeat[GATE_FEATURES] * repeat_odds
+    )
+    back = _sigmoid(
+        _dot(weights.back, facts, GATE_FEATURES) + weights.back[GATE_FEATURES] * back_odds
+    )
     # Where there is but one kind of item, it has it all.
     if others <= LEAST:
         back = 1.0
@@ -464,8 +477,8 @@ def _share(split: _Split, place: NDArray[np.int16], count: int, moment: _Moment)
     mixed, boost, chance = moment.mixed, moment.boost, moment.chance
     for at in range(count):
         chance[at] = mixed[at] * boost[at] * split.to_others
-    for turn in range(OWN - 1):
-        own = place[LIKES + turn]
+    for turn in range(SESSION_ITEMS - 1):
+        own = place[NEIGHBOUR_CLICKS + turn]
         if own >= 0:
             whole = (1 - split.repeat) * split.back
             chance[own] = mixed[own] * boost[own] * whole / split.own_boosted
@@ -476,14 +489,14 @@ def _share(split: _Split, place: NDArray[np.int16], count: int, moment: _Moment)
 @compiled
 def _count_better(click: int, slack: float, count: int, moment: _Moment, weighed: Weighed) -> None:
     least = weighed.target[click] * (1 - slack)
-    factor = weighed.factor[click]
-    weighed.bar[click] = least / factor if factor > 0 else np.inf
+    network_scale = weighed.network_scale[click]
+    weighed.threshold[click] = least / network_scale if network_scale > 0 else np.inf
     # As `network` has it, so that whatever is counted twice is counted alike.
-    reach = weighed.bar[click]
+    reach = weighed.threshold[click]
     for at in range(count):
         # The network's other special items were counted as if nothing else spoke for them.
         above = moment.chance[at] >= least
-        weighed.better[click] += int(above) - int(moment.says[NETWORK, at] >= reach)
+        weighed.n_above[click] += int(above) - int(moment.network_probs[NETWORK, at] >= reach)
 
 
 @compiled
@@ -492,12 +505,12 @@ def _learn_split(split: _Split, facts: Real, gradient: Weights) -> None:
     repeats = split.target == split.last
     if split.last >= 0:
         miss = split.repeat - repeats
-        _add(gradient.repeat, miss, facts, FACTS)
-        gradient.repeat[FACTS] += miss * split.repeat_odds
+        _add(gradient.repeat, miss, facts, GATE_FEATURES)
+        gradient.repeat[GATE_FEATURES] += miss * split.repeat_odds
     if not repeats and split.returns > 0 and split.others > LEAST:
         miss = split.back - split.back_to_target
-        _add(gradient.back, miss, facts, FACTS)
-        gradient.back[FACTS] += miss * split.back_odds
+        _add(gradient.back, miss, facts, GATE_FEATURES)
+        gradient.back[GATE_FEATURES] += miss * split.back_odds
 
 
 @compiled
@@ -509,8 +522,8 @@ def _find_slopes(
     for at in range(count):
         slope[at] = 0.0
     slope[split.target] -= 1 / max(moment.mixed[split.target], TINY)
-    for turn in range(OWN - 1):
-        own = place[LIKES + turn]
+    for turn in range(SESSION_ITEMS - 1):
+        own = place[NEIGHBOUR_CLICKS + turn]
         if own >= 0:
             if split.back_to_target:
                 slope[own] += boost[own] / split.own_boosted
@@ -530,8 +543,8 @@ def _pull(split: _Split, moment: _Moment, of: Boosted) -> None:
     for at in range(of.ends[GROUPS - 1]):
         item = of.items[at]
         share = moment.mixed[item] * moment.boost[item] / of_kind
-        factor = of.factor[at]
-        cut = factor >= HIGHEST_FACTOR or factor <= LOWEST_FACTOR
+        network_scale = of.factor[at]
+        cut = network_scale >= HIGHEST_FACTOR or network_scale <= LOWEST_FACTOR
         of.pull[at] = 0.0 if cut else share - (item == split.target)
 
 
@@ -548,15 +561,20 @@ def _learn_mixture(
     slope, worth, totals = moment.slope, moment.worth, moment.totals
     mean = 0.0
     for part in range(1 + PARTS):
-        worth[part] = _dot(moment.says[part], slope, count)
+        worth[part] = _dot(moment.network_probs[part], slope, count)
         mean += moment.gates[part] * worth[part]
     for part in range(1 + PARTS):
-        _add(gradient.gates[part], moment.gates[part] * (worth[part] - mean), moment.facts, FACTS)
+        _add(
+            gradient.gates[part],
+            moment.gates[part] * (worth[part] - mean),
+            moment.facts,
+            GATE_FEATURES,
+        )
     for part in range(1, 1 + PARTS):
         totals[part] = moment.gates[part] / totals[part] if totals[part] > 0 else 0.0
     at = 0
-    for item in range(len(REACH)):
-        for turn in range(REACH[item]):
+    for item in range(len(LOOKBACK)):
+        for turn in range(LOOKBACK[item]):
             of_click = 0.0
             for offset in range(NEAR):
                 if place[at] >= 0:
@@ -569,13 +587,13 @@ def _learn_mixture(
             gradient.turns[turn] += of_click
             if match[at // NEAR - 1]:
                 gradient.match[0] += of_click
-    for turn in range(OWN - 1):
-        if place[LIKES + turn] >= 0:
-            gain = slope[place[LIKES + turn]] - worth[OWN_PART]
+    for turn in range(SESSION_ITEMS - 1):
+        if place[NEIGHBOUR_CLICKS + turn] >= 0:
+            gain = slope[place[NEIGHBOUR_CLICKS + turn]] - worth[OWN_PART]
             gradient.own[turn] += table.own[turn] * totals[OWN_PART] * gain
     for turn in range(RECENT):
-        if place[LIKES + OWN - 1 + turn] >= 0:
-            gain = slope[place[LIKES + OWN - 1 + turn]] - worth[RECENT_PART]
+        if place[NEIGHBOUR_CLICKS + SESSION_ITEMS - 1 + turn] >= 0:
+            gain = slope[place[NEIGHBOUR_CLICKS + SESSION_ITEMS - 1 + turn]] - worth[RECENT_PART]
             gradient.recent[table.age[turn]] += table.recent[turn] * totals[RECENT_PART] * gain
 
 

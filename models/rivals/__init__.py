@@ -9,9 +9,9 @@ from .counting.markov import Markov
 from .counting.popularity import Popularity
 from .counting.rules import Rules
 from .counting.session_popularity import SessionPopularity
-from .counting.stan import Stan
+from .counting.stan import STAN
 from .counting.vsknn import VSkNN
-from .counting.vstan import VStan
+from .counting.vstan import VSTAN
 from .gru4rec.frozen import GRU4RecFrozen
 from .gru4rec.retrained import GRU4RecRetrained
 from .gru4rec.variants import GRU4RecLSTM, GRU4RecRNN
@@ -35,9 +35,9 @@ RIVALS: dict[str, type[Recommender]] = {
     "rules": Rules,
     "sasrec": SASRec,
     "session-popularity": SessionPopularity,
-    "stan": Stan,
+    "stan": STAN,
     "vsknn": VSkNN,
-    "vstan": VStan,
+    "vstan": VSTAN,
 }
 """The rivals by name. Each takes ``max_sessions``, ``max_items``, ``seed`` and its own options, all
 by keyword."""

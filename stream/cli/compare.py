@@ -13,7 +13,7 @@ from ..runner import UnwrittenError
 from . import flags
 from .comparison_tables import ArenaProgress, standings
 from .exit_codes import NO_CLICKS
-from .terminal import errors, output, show, tell
+from .terminal import errors, notify, output, show
 
 MODELS = "The models"
 SHOWN_AS = {"json": "figures", "report": "page"}
@@ -80,7 +80,7 @@ def compare_command(
     settings = build(CompareConfig, merge(given, chosen))
     try:
         with ArenaProgress(errors) as progress:
-            result = compare(source, settings, tell, progress)
+            result = compare(source, settings, notify, progress)
     except UnwrittenError as error:
         _print(error.result)
         raise

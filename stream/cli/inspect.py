@@ -69,7 +69,7 @@ def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
             else {}
         ),
         **({"models": ", ".join(models)} if models else {}),
-        "items": f"{engine.model.catalogue:,}",
+        "items": f"{engine.model.n_items:,}",
         "sessions": f"{engine.sessionizer.live:,} live",
         "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
     }

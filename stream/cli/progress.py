@@ -66,7 +66,7 @@ class Progress:
         return Text(
             f"{engine.clicks:,} clicks · {rate:,.0f} clicks/s · "
             f"Recall@20 {recent['recall@20']:.3f} · MRR@20 {recent['mrr@20']:.3f} · "
-            f"{engine.model.catalogue:,} items · {engine.sessionizer.live:,} live sessions"
+            f"{engine.model.n_items:,} items · {engine.sessionizer.live:,} live sessions"
         )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from ..config.options import ConfigError
 from ..runner import load_model
-from .terminal import show, tell
+from .terminal import notify, show
 
 Folder = Annotated[Path, typer.Option("--snapshots", help="The folder with the snapshots.")]
 
@@ -21,7 +21,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items.")] = 20,
 ) -> None:
     """Recommend the next items of a session, from the newest snapshot."""
-    model = load_model(snapshots, tell)
+    model = load_model(snapshots, notify)
     try:
         items = [item.strip() for item in next(csv.reader([session], strict=True), [])]
     except csv.Error as error:
@@ -30,7 +30,7 @@ def recommend(
     for item in items:
         found = next((form for form in _readings(item) if model.knows(form)), None)
         if found is None:
-            tell(f"{item!r} is not among the {model.catalogue:,} items known")
+            notify(f"{item!r} is not among the {model.n_items:,} items known")
         else:
             known.append(found)
     if not known:

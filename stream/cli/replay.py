@@ -27,11 +27,11 @@ from nextclick.connectors import (
 
 from ..config.options import ConfigError, build, load_toml, merge
 from ..config.run import RunConfig, SourceOptions
-from ..endpoints import is_topic, open_the_source
+from ..endpoints import is_topic, open_configured_source
 from ..monitoring.unusable_records import Unusable
 from ..signals import on_stop
 from .exit_codes import NO_CLICKS
-from .terminal import errors, show, tell
+from .terminal import errors, notify, show
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where no terminal is there to renew one."""
@@ -158,26 +158,26 @@ def replay(
         raise ConfigError(f"{log} is a topic: name a log to replay")
     settings = client_settings(options.kafka)
     # What kafka-python logs is told in errors and notes; its own words are of no help.
-    with closing(open_the_source(log, options)) as source, KafkaLog():
+    with closing(open_configured_source(log, options)) as source, KafkaLog():
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
-            tell(f"made the topic {address.topic} with {partitions:,} partition{plural}")
+            notify(f"made the topic {address.topic} with {partitions:,} partition{plural}")
         unusable = Unusable(options.time_unit or "s")
-        publishing = Replay(_Watched(source, unusable), address, settings, speed, tell)
+        publishing = Replay(_Watched(source, unusable), address, settings, speed, notify)
         ended = _publish(publishing)
     for warning in source.warnings:
-        tell(warning)
+        notify(warning)
     for reason, count in sorted(publishing.rejected.items()):
-        tell(f"{count:,} records of the log are no clicks and were left out: {reason}")
+        notify(f"{count:,} records of the log are no clicks and were left out: {reason}")
     if not publishing.read and not unusable.notes() and (why := unusable.why()):
-        tell(why)
+        notify(why)
     if source.gap is not None:
-        tell(
+        notify(
             f"the log knows users, not sessions: run the topic with --gap {source.gap:g}s to cut "
             "their sessions as on the log"
         )
     if publishing.doubles:
-        tell(
+        notify(
             f"{publishing.doubles:,} records are in the topic twice, since a broker was restarted "
             "meanwhile; nextclick knows them by their sequence"
         )
@@ -198,11 +198,11 @@ def _publish(publishing: Replay) -> bool:
         with on_stop(_interrupt), Progress() as progress:
             publishing.run(progress)
     except KeyboardInterrupt:
-        tell("ending; what was sent is waited for")
+        notify("ending; what was sent is waited for")
         try:
             publishing.close()
         except SinkError as error:
-            tell(str(error))
+            notify(str(error))
         return False
     except BaseException:
         publishing.close()
@@ -264,7 +264,7 @@ class _Watched:
         if not self._told:
             for sentence in self._unusable.notes():
                 self._told = True
-                tell(sentence)
+                notify(sentence)
         return clicks
 
 

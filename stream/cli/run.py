@@ -11,7 +11,7 @@ from ..runner import UnwrittenError, run
 from . import flags
 from .exit_codes import NO_CLICKS
 from .progress import Progress, summary
-from .terminal import errors, output, show, tell
+from .terminal import errors, notify, output, show
 
 SHOWN_AS = {"json": "figures", "report": "curves"}
 """What a run calls the files that it has written."""
@@ -125,7 +125,7 @@ def run_command(
     settings = build(RunConfig, given)
     try:
         with Progress(errors) as progress:
-            result = run(source, settings, tell, progress, given.get("model", {}))
+            result = run(source, settings, notify, progress, given.get("model", {}))
     except UnwrittenError as error:
         output.print(summary(error.result))
         raise

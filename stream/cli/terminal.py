@@ -52,7 +52,7 @@ def show(line: object, label: str = "", style: str = "") -> None:
     _print(output, label, style, line)
 
 
-def tell(sentence: str) -> None:
+def notify(sentence: str) -> None:
     """Say a sentence to the person at the terminal."""
     _print(errors, "note:", "yellow", sentence)
 

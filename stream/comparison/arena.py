@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.models import Recommender, State, Tested
+from nextclick.models import BatchResult, Recommender, State
 from nextclick.models.base import CheckedModel
 from nextclick.models.recommender import Id
 
@@ -20,8 +20,8 @@ from ..contracts import check_part
 from ..evaluation.drift import HitRateDrift
 from ..evaluation.metrics import bins_of
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
-from .item_counts import Catalogue
-from .rank_counts import Tallies, figure_names, figures_of
+from .item_counts import ItemCounts
+from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
 
 SAMPLE = 16
@@ -41,12 +41,13 @@ class Arena(CheckedModel):
     ks
         For how many recommendations there are figures, rising.
     max_items
-        At most so many items are counted, see `Catalogue`.
+        At most so many items are counted, see `ItemCounts`.
 
     Examples
     --------
-    >>> from nextclick.models import OnlineGRU4Rec, Recipe
-    >>> arena = Arena({name: OnlineGRU4Rec(Recipe(hidden=4)) for name in ("one", "two")}, [1, 20])
+    >>> from nextclick.models import OnlineGRU4Rec, GRU4RecConfig
+    >>> config = GRU4RecConfig(hidden=4)
+    >>> arena = Arena({name: OnlineGRU4Rec(config) for name in ("one", "two")}, [1, 20])
     >>> tested = arena.test_then_learn(["anna", "anna"], ["shoes", "hat"])
     >>> arena.results()["models"]["two"]["recall@20"]
     0.0
@@ -63,8 +64,8 @@ class Arena(CheckedModel):
         self.name = next(iter(self.models))
         bounds = [getattr(model, "largest_batch", None) for model in self.models.values()]
         self.largest_batch = min((bound for bound in bounds if bound is not None), default=None)
-        self._tallies = Tallies(len(self.models), ks)
-        self._items = Catalogue(len(self.models), max_items)
+        self._tallies = RankCounts(len(self.models), ks)
+        self._items = ItemCounts(len(self.models), max_items)
         self._slicer = Slicer(self._items)
         self._sliced = np.zeros((len(slice_names()), len(self.models), max(ks) + 2), np.int64)
         self._drift = [HitRateDrift() for _ in self.models]
@@ -81,9 +82,9 @@ class Arena(CheckedModel):
         return self.models[self.name]
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items the first model knows."""
-        return self.first.catalogue
+        return self.first.n_items
 
     def _run(
         self,
@@ -96,7 +97,7 @@ class Arena(CheckedModel):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Have every model score a batch and learn it; only the first, where nothing is learned.
 
         Raises
@@ -112,8 +113,8 @@ class Arena(CheckedModel):
         if not test:
             self._slicer.take(sessions, items)
             for model in self.models.values():
-                model.learn(sessions, items, time, times)
-            return Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+                model.learn_many(sessions, items, time, times)
+            return BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
@@ -161,7 +162,7 @@ class Arena(CheckedModel):
     def _answer(
         self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
     ) -> list[list[tuple[Id, float]]]:
-        return self.first.answer(sessions, items, k, times)
+        return self.first.recommend_after(sessions, items, k, times)
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.first.recommend(items, k)
@@ -268,7 +269,7 @@ class Arena(CheckedModel):
                 "score_ms": 1000 * float(self._seconds[at, 0]) / max(1, self._timed),
                 "learn_ms": 1000 * float(self._seconds[at, 1]) / max(1, self._items.clicks),
                 "memory_mb": state_bytes(model.state()) / 1e6,
-                "catalogue": model.catalogue,
+                "catalogue": model.n_items,
             }
         order = sorted(found, key=lambda name: -found[name][f"recall@{max(self.ks)}"])
         places = [list(found).index(name) for name in order]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
-from ..runner import carry_out, check_config, write_results
+from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig
 from .registry import make_models
@@ -34,7 +34,7 @@ OF_THE_RUN = (
 def compare(
     spec: str | os.PathLike[str],
     config: CompareConfig,
-    tell: Callable[[str], None] = lambda sentence: None,
+    notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
 ) -> dict[str, Any]:
     """Compare models on the same clicks, in one reading of the source.
@@ -73,7 +73,7 @@ def compare(
     spec = os.fspath(spec)
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
-    run = carry_out(spec, config.run_config(), arena, config.public(), tell, progress)
+    run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
     result = {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
     write_results(config, result, comparison_page)
     return result

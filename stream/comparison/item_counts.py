@@ -21,7 +21,7 @@ RARE = 5
 """An item with fewer clicks than this is rare."""
 
 
-class Catalogue:
+class ItemCounts:
     """Counts the clicks of each item, and notes which models have recommended it.
 
     Parameters
@@ -38,7 +38,7 @@ class Catalogue:
 
     Examples
     --------
-    >>> catalogue = Catalogue(models=1, max_items=10)
+    >>> catalogue = ItemCounts(models=1, max_items=10)
     >>> [catalogue.click(item) for item in ("shoes", "hat", "shoes")]
     [0, 0, 1]
     >>> catalogue.show(0, [["shoes"]])

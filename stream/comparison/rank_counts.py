@@ -73,7 +73,7 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
     return np.asarray(counts @ gains, np.float64)
 
 
-class Tallies:
+class RankCounts:
     """Counts of clicks per rank, for every model and for every block of the stream.
 
     A block is so many scored clicks in a row: one at first, and twice as many whenever 1,024 blocks
@@ -96,7 +96,7 @@ class Tallies:
 
     Examples
     --------
-    >>> tallies = Tallies(2, [1, 20])
+    >>> tallies = RankCounts(2, [1, 20])
     >>> tallies.update(np.array([[1, 0], [21, 2]]), np.array([2, 3]), 60.0)
     >>> [figures["recall@20"] for figures in tallies.figures()]
     [0.5, 0.5]

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from nextclick.models import OnlineGRU4Rec, Recipe, Recommender
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.models.rivals import RIVALS
 
 from ..config.model_factory import made, model_sessions
@@ -22,7 +22,7 @@ OWN: dict[str, dict[str, Any]] = {
     "gru4rec-network": {"memory": 0},
     "gru4rec-unboosted": {"memory_boost": False},
 }
-"""The engine's own model under its names, with what each changes in its recipe."""
+"""The engine's own model under its names, with the options that each changes."""
 
 SHARED = ("max_sessions", "max_items", "seed", "device", "dtype")
 """What is not a model's own: all are given the same, or leave it at its default."""
@@ -98,7 +98,7 @@ def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
     check_names(models)
     for name, given in models.items():
         if name in OWN:
-            _recipe(name, given)
+            _model_config(name, given)
         else:
             _own_options(name, given)
 
@@ -107,7 +107,8 @@ def options_of(kind: type[Recommender]) -> dict[str, Any]:
     """Give what a rival takes by keyword, with the types.
 
     A class that takes any keyword passes on those that it does not name: to the struct of options
-    that it has as ``options``, else to the class above it, and a network at last to its `Recipe`.
+    that it has as ``options``, else to the class above it, and a network at last to its
+    `GRU4RecConfig`.
     """
     struct = getattr(kind, "options", None)
     found: dict[str, Any] = {}
@@ -124,7 +125,7 @@ def options_of(kind: type[Recommender]) -> dict[str, Any]:
         passed_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
         if not passed_on and above is not OnlineGRU4Rec:
             return found
-    fields = msgspec.structs.fields(struct or Recipe)
+    fields = msgspec.structs.fields(struct or GRU4RecConfig)
     return {field.name: field.type for field in fields} | found
 
 
@@ -136,19 +137,19 @@ def _make(name: str, given: Mapping[str, Any], config: StreamConfig) -> Recommen
         "device": config.device,
     }
     if name in OWN:
-        recipe = _recipe(name, given)
-        return made(f"model {name}", lambda: OnlineGRU4Rec(recipe, **common))
+        model_config = _model_config(name, given)
+        return made(f"model {name}", lambda: OnlineGRU4Rec(model_config, **common))
     kind: Callable[..., Recommender] = RIVALS[name]
     own, known = _own_options(name, given), options_of(RIVALS[name])
     shared = {key: value for key, value in common.items() if key in known}
     return made(f"model {name}", lambda: kind(**own, **shared))
 
 
-def _recipe(name: str, given: Mapping[str, Any]) -> Recipe:
+def _model_config(name: str, given: Mapping[str, Any]) -> GRU4RecConfig:
     place = f"model {name}"
-    check_keys(given, Recipe.__struct_fields__, place)
+    check_keys(given, GRU4RecConfig.__struct_fields__, place)
     try:
-        return build(Recipe, {**OWN[name], **given})
+        return build(GRU4RecConfig, {**OWN[name], **given})
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from error
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nextclick.models import State
 from nextclick.models.recommender import Id
 
-from .item_counts import RARE, Catalogue
+from .item_counts import RARE, ItemCounts
 
 SLICES: dict[str, tuple[str, ...]] = {
     "place": ("second", "third", "later"),
@@ -56,7 +56,7 @@ class Slicer:
 
     Examples
     --------
-    >>> slicer = Slicer(Catalogue(models=1, max_items=10))
+    >>> slicer = Slicer(ItemCounts(models=1, max_items=10))
     >>> kinds = slicer.take(["anna", "anna", "anna"], ["shoes", "hat", "hat"])
     >>> [[slice_names()[kind] for kind in click] for click in kinds[1:].tolist()][0]
     [('place', 'second'), ('target', 'new'), ('repeat', 'none')]
@@ -65,8 +65,8 @@ class Slicer:
 
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalogue: ItemCounts) -> None:
+        self.n_items = catalogue
         # Session -> how many clicks it has had, and the latest of them.
         self._sessions: dict[Id, tuple[int, deque[Id]]] = {}
 
@@ -83,7 +83,7 @@ class Slicer:
         kinds = np.full((len(items), len(SLICES)), -1)
         known = self._sessions
         for at, (session, item) in enumerate(zip(sessions, items, strict=True)):
-            clicks = self.catalogue.click(item)
+            clicks = self.n_items.click(item)
             count, latest = known.get(session) or (0, deque(maxlen=REMEMBERED))
             if count:
                 kinds[at] = min(count, 3) - 1, self._target(clicks), _repeat(item, latest)
@@ -115,7 +115,7 @@ class Slicer:
             return 3
         if clicks < RARE:
             return 4
-        return 6 if self.catalogue.popular(clicks) else 5
+        return 6 if self.n_items.popular(clicks) else 5
 
 
 def _repeat(item: Id, latest: deque[Id]) -> int:

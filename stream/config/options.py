@@ -31,7 +31,7 @@ class ConfigError(Exception):
     """An option is unknown, of the wrong type or out of range; the message names it."""
 
 
-class Every(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True):
     """How often: after so many seconds, or after so many clicks; the other is None.
 
     Examples
@@ -112,7 +112,7 @@ def check_named(path: str | None, option: str) -> None:
         raise ConfigError(f"{option} {path!r} holds a null character, which no name may have")
 
 
-def parse_every(every: str | float, option: str) -> Every:
+def parse_every(every: str | float, option: str) -> Interval:
     """Read how often something is to happen: a duration, or a number of clicks.
 
     Raises
@@ -126,10 +126,10 @@ def parse_every(every: str | float, option: str) -> Every:
     if len(digits) > len(str(MOST_CLICKS)) or (digits and int(digits) > MOST_CLICKS):
         raise ConfigError(f"{option} must be at most {MOST_CLICKS:,} clicks, not {shown(every)}")
     if digits:
-        parsed = Every(clicks=int(digits))
+        parsed = Interval(clicks=int(digits))
     else:
         try:
-            parsed = Every(seconds=parse_duration(every, option))
+            parsed = Interval(seconds=parse_duration(every, option))
         except ConfigError as error:
             if "100 years" in str(error):
                 raise

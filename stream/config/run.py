@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from nextclick.connectors import public_settings
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 
 from .options import (
     MOST_CLICKS,
     ConfigError,
-    Every,
+    Interval,
     Options,
     check_named,
     flag,
@@ -193,7 +193,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         return parse_duration(self.max_ahead, "--max-ahead")
 
     @property
-    def every(self) -> Every:
+    def every(self) -> Interval:
         """How often to take a snapshot."""
         return parse_every(self.snapshot_every, "--snapshot-every")
 
@@ -264,7 +264,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     metrics_port: Annotated[int, Between(0, (1 << 16) - 1)] | None = None
     metrics_address: str = "127.0.0.1"
     begin_from: str | None = None
-    model: Recipe = Recipe()
+    model: GRU4RecConfig = GRU4RecConfig()
 
     def __post_init__(self) -> None:
         """Check the ranges, and that the durations can be read."""

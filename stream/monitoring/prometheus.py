@@ -55,7 +55,7 @@ class EngineCollector(Collector):
         gauges = {
             "stream_clicks": ("Clicks of the whole stream, earlier parts included.", engine.clicks),
             "clicks_per_second": ("Clicks read a second since the last scrape.", self._speed()),
-            "catalogue_items": ("Items known.", engine.model.catalogue),
+            "catalogue_items": ("Items known.", engine.model.n_items),
             "live_sessions": ("Sessions that have not ended.", engine.sessionizer.live),
             "pending_clicks": ("Clicks of the unfinished batch.", engine.pending),
         }

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from nextclick.models.gru4rec.config import with_present_names
 from nextclick.models.recommender import State
 
 FORMAT = "nextclick snapshot 6"
@@ -80,6 +81,8 @@ def read_files(folder: Path) -> tuple[dict[str, State], dict[str, Any]]:
     """Read what `write_files` wrote; `problems` tells beforehand whether that is possible."""
     values = json.loads((folder / "values.json").read_bytes())
     about = json.loads((folder / "about.json").read_bytes())
+    if "config" in about:
+        about["config"] = _with_present_names(about["config"])
     parts = {part: State({}, own) for part, own in values.items()}
     for name, array in load_file(folder / "arrays.safetensors").items():
         part, _, own_name = name.partition("/")
@@ -190,3 +193,14 @@ def pieces(value: object) -> Iterator[str]:
         yield "]"
     else:
         yield json.dumps(value)
+
+
+def _with_present_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the names that its models' options have today."""
+    config = dict(config)
+    if "model" in config:
+        config["model"] = with_present_names(config["model"])
+    if "models" in config:
+        named = config["models"].items()
+        config["models"] = {name: with_present_names(options) for name, options in named}
+    return config

@@ -43,7 +43,7 @@ DURATIONS = ("--gap", "--lateness", "--max-ahead")
 
 
 def load_state(
-    snapshots: Snapshots, config: dict[str, Any], tell: Callable[[str], None]
+    snapshots: Snapshots, config: dict[str, Any], notify: Callable[[str], None]
 ) -> tuple[dict[str, State], dict[str, Any]] | None:
     """Read the newest whole snapshot, if the run can go on from it.
 
@@ -72,9 +72,9 @@ def load_state(
         return None
     parts, about, skipped = found
     for damage in skipped:
-        tell(f"skipped a damaged snapshot, {damage}")
+        notify(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
-    tell(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
+    notify(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
     return parts, about
 
 

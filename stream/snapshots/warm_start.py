@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nextclick.models import OnlineGRU4Rec, Recipe, State
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
 
 from ..config.options import ConfigError, build
 from ..config.run import RunConfig
@@ -36,7 +36,7 @@ class WarmStart(NamedTuple):
 
 
 def prepare(
-    config: RunConfig, named: Mapping[str, Any] | None, tell: Callable[[str], None]
+    config: RunConfig, named: Mapping[str, Any] | None, notify: Callable[[str], None]
 ) -> tuple[RunConfig, WarmStart | None]:
     """Read the snapshot that a run begins from, unless it goes on from its own.
 
@@ -65,15 +65,15 @@ def prepare(
     path = Path(str(config.begin_from))
     own = None if config.fresh else _newest_facts(config.snapshots)
     if own is not None:
-        tell(
+        notify(
             f"--begin-from {path} was for the beginning of the run: it goes on from its own "
             f"snapshots in {config.snapshots}"
         )
         then, warm = own, None
     else:
-        warm = _read(path, tell)
+        warm = _read(path, notify)
         then = warm.about
-        tell(
+        notify(
             f"beginning with what was learned of {warm.facts['clicks']:,} clicks of "
             f"{warm.facts['source']}, from the snapshot {warm.facts['snapshot']}"
         )
@@ -83,10 +83,10 @@ def prepare(
         raise SnapshotError(
             f"the snapshots in {path} are of nextclick compare: give those of a nextclick run"
         )
-    recipe = build(RunConfig, then["config"]).model
+    model_config = build(RunConfig, then["config"]).model
     of = f"the model of --begin-from {path}" if own is None else f"the run in {config.snapshots}"
-    _check_model(recipe, named if named is not None else _unlike_defaults(config.model), of)
-    return msgspec.structs.replace(config, model=recipe), warm
+    _check_model(model_config, named if named is not None else _unlike_defaults(config.model), of)
+    return msgspec.structs.replace(config, model=model_config), warm
 
 
 def put_into(
@@ -111,10 +111,10 @@ def put_into(
         The new model has no room for all items.
 
     """
-    if learned.catalogue > config.max_items:
+    if learned.n_items > config.max_items:
         raise ConfigError(
             f"--max-items {config.max_items:,}: the model of --begin-from {config.begin_from} "
-            f"knows {learned.catalogue:,} items: allow as many"
+            f"knows {learned.n_items:,} items: allow as many"
         )
     # They are other visitors' sessions, whatever they are called.
     learned.forget(list(learned.sessions))
@@ -125,7 +125,7 @@ def put_into(
     model.restore(state)
 
 
-def _read(path: Path, tell: Callable[[str], None]) -> WarmStart:
+def _read(path: Path, notify: Callable[[str], None]) -> WarmStart:
     """Read a snapshot, or the newest whole one of a folder."""
     snapshots = Snapshots(path)
     if (path / "manifest").exists():
@@ -138,7 +138,7 @@ def _read(path: Path, tell: Callable[[str], None]) -> WarmStart:
             )
         parts, about, skipped = found
         for damage in skipped:
-            tell(f"skipped a damaged snapshot, {damage}")
+            notify(f"skipped a damaged snapshot, {damage}")
     facts = {"snapshot": str(path), "source": about["source"], "clicks": about["clicks"]}
     return WarmStart(parts, about, facts)
 
@@ -157,15 +157,15 @@ def _newest_facts(folder: str | None) -> dict[str, Any] | None:
     return None
 
 
-def _unlike_defaults(recipe: Recipe) -> dict[str, Any]:
-    default = msgspec.to_builtins(Recipe())
-    given: dict[str, Any] = msgspec.to_builtins(recipe)
+def _unlike_defaults(model_config: GRU4RecConfig) -> dict[str, Any]:
+    default = msgspec.to_builtins(GRU4RecConfig())
+    given: dict[str, Any] = msgspec.to_builtins(model_config)
     return {option: value for option, value in given.items() if value != default[option]}
 
 
-def _check_model(recipe: Recipe, named: Mapping[str, Any], of: str) -> None:
+def _check_model(model_config: GRU4RecConfig, named: Mapping[str, Any], of: str) -> None:
     """Check that the options that are named are those that a model was made with."""
-    made = msgspec.to_builtins(recipe)
+    made = msgspec.to_builtins(model_config)
     wanted = msgspec.to_builtins(build(RunConfig, {"model": {**made, **named}}).model)
     for option, value in wanted.items():
         if value != made[option]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.export import ExportError, export_model, load_export
 
 NETWORKS: list[tuple[dict[str, Any], str]] = [
@@ -29,13 +29,13 @@ ODD: list[str | int] = ["ünï\n", "", "7", 7, -3, 10**30, "\ud800"]
 
 def learned(options: dict[str, Any], dtype: str = "float32") -> OnlineGRU4Rec:
     """Make a model with rows that no item holds."""
-    recipe = Recipe(**{"hidden": 8, "negatives": 32, "memory": 0, **options})
-    model = OnlineGRU4Rec(recipe, max_items=25, device="cpu", dtype=dtype)
+    config = GRU4RecConfig(**{"hidden": 8, "n_negatives": 32, "memory": 0, **options})
+    model = OnlineGRU4Rec(config, max_items=25, device="cpu", dtype=dtype)
     draw = random.Random(1)
     for _ in range(12):
         sessions = [draw.randrange(9) for _ in range(30)]
-        model.learn(sessions, [draw.choice([*ODD, *range(100, 140)]) for _ in sessions])
-    model.learn([1] * len(ODD), ODD)
+        model.learn_many(sessions, [draw.choice([*ODD, *range(100, 140)]) for _ in sessions])
+    model.learn_many([1] * len(ODD), ODD)
     return model
 
 
@@ -102,7 +102,7 @@ def test_onnx_scores_and_steps_as_the_network_does(
             np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-5, atol=1e-5)
             empty = np.isneginf(scores).all(axis=0)
             assert empty[0]
-            assert empty.sum() == used - model.catalogue > 1
+            assert empty.sum() == used - model.n_items > 1
 
 
 @pytest.mark.parametrize("number", range(len(NETWORKS)))
@@ -111,7 +111,7 @@ def test_what_is_loaded_recommends_as_the_model_does(
 ) -> None:
     model, folder = exports[number]
     loaded = load_export(folder)
-    assert loaded.recipe == model.recipe
+    assert loaded.config == model.config
     sessions: list[list[str | int]] = [[7], ["7"], ODD, ["never seen", 7, 10**30], ["none"], []]
     for session in sessions:
         for k in (1, 5, 1000):
@@ -126,7 +126,7 @@ def test_items_come_back_as_they_went_in_each_at_its_row(
 ) -> None:
     items = load_export(folder).items
     known = [item for item in items if item is not None]
-    assert len(known) == model.catalogue < len(items) == model.vocabulary.used
+    assert len(known) == model.n_items < len(items) == model.vocabulary.used
     assert items[0] is None
     assert [items[row] for row in model.vocabulary.rows_of(ODD)] == ODD
     assert [type(item) for item in known] == [
@@ -148,8 +148,8 @@ def test_the_model_stays_as_it_was_and_apart(tmp_path: Path) -> None:
     for name, array in model.state().arrays.items():
         np.testing.assert_array_equal(array, other.state().arrays[name])
     before = load_export(tmp_path).recommend([7])
-    model.learn([1, 1], [7, 7])
-    other.learn([1, 1], [7, 7])
+    model.learn_many([1, 1], [7, 7])
+    other.learn_many([1, 1], [7, 7])
     assert model.recommend([7]) == other.recommend([7]) != before
     assert load_export(tmp_path).recommend([7]) == before
 
@@ -164,7 +164,7 @@ def test_the_files_tell_nothing_of_the_machine(folder: Path) -> None:
 
 
 def test_a_model_that_knows_nothing_yet_can_be_exported(tmp_path: Path) -> None:
-    export_model(OnlineGRU4Rec(Recipe(hidden=4), device="cpu"), tmp_path)
+    export_model(OnlineGRU4Rec(GRU4RecConfig(hidden=4), device="cpu"), tmp_path)
     assert load_export(tmp_path).recommend(["shoes"]) == []
 
 

@@ -8,8 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import gradients as slopes
-from nextclick.models.gradients import make_slopes, sampled_slopes, slopes_of, teach
+from nextclick.models import gradients as loss_gradient
+from nextclick.models.gradients import (
+    gradient_of,
+    make_gradient,
+    sampled_gradient,
+    score_candidates,
+)
 from nextclick.models.items import table
 from nextclick.models.items.item_table import ItemTable
 from nextclick.models.items.table import multiplied
@@ -38,9 +43,9 @@ def test_the_gradient_written_out_is_the_losss(
     expected = 3 * torch.rand(len(candidates), generator=draw, dtype=torch.float64)
     given_ = torch.tensor(candidates), expected, 0.5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slopes, "on_host", lambda _: host)
-        found = sampled_slopes(scores, *given_, logq=logq)
-    plain = slopes_of(partial(sampled_cross_entropy, logq=logq))(scores, *given_)
+        patch.setattr(loss_gradient, "on_host", lambda _: host)
+        found = sampled_gradient(scores, *given_, logq=logq)
+    plain = gradient_of(partial(sampled_cross_entropy, logq=logq))(scores, *given_)
     torch.testing.assert_close(found, plain)
 
 
@@ -53,7 +58,9 @@ def test_what_is_taught_is_the_gradient_through_the_scores(name: str, count: int
     outputs = torch.randn((count, 3), generator=draw, dtype=torch.float64, requires_grad=True)
     candidates = torch.cat([torch.arange(1, count + 1), torch.tensor([9, 2, 9, 8])])
     expected = torch.rand(len(candidates), generator=draw, dtype=torch.float64)
-    found = teach(items, outputs, candidates, make_slopes(name), candidates, expected, 0.5)
+    found = score_candidates(
+        items, outputs, candidates, make_gradient(name), candidates, expected, 0.5
+    )
 
     embedding = items.embedding.values[candidates].requires_grad_()
     bias = items.bias.values[candidates].requires_grad_()

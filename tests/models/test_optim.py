@@ -16,8 +16,8 @@ from nextclick.models.optim import (
     Adagrad,
     Adam,
     Momentum,
+    Optimizer,
     RMSprop,
-    Rule,
     clip,
     make_rule,
 )
@@ -27,17 +27,19 @@ touches: st.SearchStrategy[Touches] = st.lists(
     st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=5
 )
 
-EVERY_RULE: list[Rule] = [make_rule(name, 0.3, m) for name in RULES for m in (0.0, 0.8)]
+EVERY_RULE: list[Optimizer] = [make_rule(name, 0.3, m) for name in RULES for m in (0.0, 0.8)]
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def walk(rule: Rule, value: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def walk(
+    rule: Optimizer, value: Tensor, gradients: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
     """Step along the gradients from a copy of the value."""
     value = value.clone()
-    memories = rule.memories(value)
+    memories = rule.state(value)
     for gradient in gradients:
         rule.step(value, memories, gradient)
     return value, memories
@@ -91,13 +93,15 @@ def test_a_number_moves_by_the_formula(name: str, momentum: float, size: float) 
     ],
 )
 def test_dense_steps_are_those_of_torch(
-    rule: Rule, torch_rule: Callable[[list[Tensor]], torch.optim.Optimizer], shape: tuple[int, ...]
+    rule: Optimizer,
+    torch_rule: Callable[[list[Tensor]], torch.optim.Optimizer],
+    shape: tuple[int, ...],
 ) -> None:
     """torch adds Adagrad's and RMSprop's epsilon outside the root; far above it both agree."""
     value = randn(*shape)
     reference = torch.nn.Parameter(value.clone())
     optimizer = torch_rule([reference])
-    memories = rule.memories(value)
+    memories = rule.state(value)
     # Where epsilon stands elsewhere, gradients are so large that it is lost beside them.
     size = 1.0 if isinstance(rule, Adam) else 1e4
     for step in range(20):
@@ -131,7 +135,7 @@ def test_row_adagrad_keeps_the_mean_square_of_a_row() -> None:
 
 
 @pytest.mark.parametrize("rule", [Adagrad(0.1), Adagrad(0.1, by_row=True), RMSprop(0.1), Adam(0.1)])
-def test_momentum_carries_the_rules_steps_on(rule: Rule) -> None:
+def test_momentum_carries_the_rules_steps_on(rule: Optimizer) -> None:
     """``v ← m · v − step; w += v`` over the steps that the rule takes alone."""
     gradients = [randn(5, 4, seed=seed) for seed in range(1, 7)]
     found, _ = walk(Momentum(rule, 0.7), torch.ones(5, 4, dtype=torch.float64), gradients)
@@ -158,12 +162,12 @@ def test_momentum_over_adagrad_is_that_of_gru4rec() -> None:
 @given(touches, st.sampled_from(EVERY_RULE), st.booleans(), st.integers(0, 10_000))
 @settings(max_examples=60)
 def test_a_rows_path_depends_on_its_own_gradients_alone(
-    stream: Touches, rule: Rule, vectors: bool, seed: int
+    stream: Touches, rule: Optimizer, vectors: bool, seed: int
 ) -> None:
     """Each row of a table, stepped by subsets, moves as a parameter of its own would."""
     shape = (4,) if vectors else ()
     start = randn(10, *shape, seed=seed)
-    value, memories = start.clone(), rule.memories(start)
+    value, memories = start.clone(), rule.state(start)
     own: dict[int, list[Tensor]] = {row: [] for row in range(10)}
     for place, rows in enumerate(stream):
         gradient = randn(len(rows), *shape, seed=seed + place + 1)
@@ -193,9 +197,11 @@ def test_a_rows_path_depends_on_its_own_gradients_alone(
 
 @pytest.mark.parametrize("rule", EVERY_RULE)
 @pytest.mark.parametrize("shape", [(6, 3), (6, 1), (6,)])
-def test_memories_are_zero_and_have_the_values_rows(rule: Rule, shape: tuple[int, ...]) -> None:
+def test_memories_are_zero_and_have_the_values_rows(
+    rule: Optimizer, shape: tuple[int, ...]
+) -> None:
     value = torch.full(shape, -torch.inf)
-    for memory in rule.memories(value):
+    for memory in rule.state(value):
         assert len(memory) == 6
         assert memory.ndim == value.ndim
         assert memory.dtype == value.dtype
@@ -203,7 +209,7 @@ def test_memories_are_zero_and_have_the_values_rows(rule: Rule, shape: tuple[int
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE)
-def test_no_gradient_at_first_is_no_step(rule: Rule) -> None:
+def test_no_gradient_at_first_is_no_step(rule: Optimizer) -> None:
     for value in (torch.ones(2), torch.ones(2, 3), torch.full((2,), -torch.inf)):
         moved, _ = walk(rule, value, [torch.zeros_like(value)] * 3)
         assert torch.equal(moved, value)

@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import ranking
-from nextclick.models.ranking import LEAST_CLICKS, MOST_CHUNKS, WORTH_HALVING, Births, Race, rank
+from nextclick.models.ranking import (
+    LEAST_CLICKS,
+    MOST_CHUNKS,
+    WORTH_HALVING,
+    CatalogueRanker,
+    NewItems,
+    rank,
+)
 
-NONE = Births(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+NONE = NewItems(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 
 
 @dataclass
@@ -22,19 +29,21 @@ class Case:
     bias: torch.Tensor
     targets: torch.Tensor
     clicks: torch.Tensor
-    births: Births
+    new_items: NewItems
 
     def rank(self, k: int = 0) -> ranking.Ranking:
         return rank(
-            self.outputs, self.embedding, self.bias, self.targets, self.clicks, self.births, k
+            self.outputs, self.embedding, self.bias, self.targets, self.clicks, self.new_items, k
         )
 
     def known(self, place: int) -> dict[int, int]:
         """Score every row that competes for a click, one at a time."""
-        born = dict(zip(self.births.rows.tolist(), self.births.clicks.tolist(), strict=True))
+        n_generations = dict(
+            zip(self.new_items.rows.tolist(), self.new_items.clicks.tolist(), strict=True)
+        )
         scores = {}
         for row in range(1, len(self.bias)):
-            if row not in born or born[row] < self.clicks[place]:
+            if row not in n_generations or n_generations[row] < self.clicks[place]:
                 products = self.outputs[place].double() * self.embedding[row].double()
                 scores[row] = int(products.sum() + self.bias[row])
         return scores
@@ -54,16 +63,16 @@ def cases(draw: st.DrawFn) -> Case:
     # Not every click of a batch is scored, and the scored ones come in any order.
     places = draw(st.permutations(range(2 * clicks)))[:clicks]
     rows = draw(st.lists(st.integers(1, items), unique=True))
-    births = draw(st.lists(st.integers(0, 24), min_size=len(rows), max_size=len(rows)))
+    new_items = draw(st.lists(st.integers(0, 24), min_size=len(rows), max_size=len(rows)))
     return Case(
         whole(clicks, 3),
         embedding,
         bias,
         torch.randint(1, items + 1, (clicks,), generator=generator),
         torch.tensor(places, dtype=torch.int64),
-        Births(
+        NewItems(
             torch.tensor(rows, dtype=torch.int64),
-            torch.tensor(births, dtype=torch.int64),
+            torch.tensor(new_items, dtype=torch.int64),
         ),
     )
 
@@ -137,8 +146,8 @@ def test_no_more_scores_are_held_at_a_time_than_a_block() -> None:
 def test_two_threads_share_few_parts_of_many_clicks_each(clicks: int) -> None:
     places = torch.zeros(clicks, dtype=torch.int64)
     of = torch.zeros(clicks, 1), torch.zeros(3, 1), torch.zeros(3), places, places, NONE
-    assert Race(*of).parts == [slice(0, clicks)]
-    race = Race(*of, shared=True)
+    assert CatalogueRanker(*of).parts == [slice(0, clicks)]
+    race = CatalogueRanker(*of, shared=True)
     assert [click for part in race.parts for click in range(clicks)[part]] == [*range(clicks)]
     lengths = [len(range(clicks)[part]) for part in race.parts]
     assert len(lengths) <= 2 * MOST_CHUNKS
@@ -148,7 +157,9 @@ def test_two_threads_share_few_parts_of_many_clicks_each(clicks: int) -> None:
 
 def test_without_lists_a_ranking_keeps_no_scores() -> None:
     clicks = torch.arange(4)
-    race = Race(torch.zeros(4, 1), torch.zeros(900, 1), torch.zeros(900), clicks, clicks, NONE)
+    race = CatalogueRanker(
+        torch.zeros(4, 1), torch.zeros(900, 1), torch.zeros(900), clicks, clicks, NONE
+    )
     ranking = race.rank(slice(0, 4), 0)
     assert ranking.scores.untyped_storage().nbytes() == 0
     assert ranking.best.untyped_storage().nbytes() == 0
@@ -181,15 +192,15 @@ def test_equal_rows_tie_whatever_their_place(dtype: torch.dtype) -> None:
 
 def test_an_item_competes_only_after_the_click_that_brings_it() -> None:
     bias = torch.tensor([-torch.inf, 0, 5])
-    births = Births(torch.tensor([2]), torch.tensor([3]))
+    new_items = NewItems(torch.tensor([2]), torch.tensor([3]))
     clicks = torch.tensor([2, 3, 4])
     found = rank(
-        torch.zeros(3, 1), torch.zeros(3, 1), bias, torch.tensor([1, 1, 1]), clicks, births, k=2
+        torch.zeros(3, 1), torch.zeros(3, 1), bias, torch.tensor([1, 1, 1]), clicks, new_items, k=2
     )
     assert found.ranks.tolist() == [1, 1, 2]
     assert [row[0] for row in found.best.tolist()] == [1, 1, 2]
     itself = rank(
-        torch.zeros(3, 1), torch.zeros(3, 1), bias, torch.tensor([2, 2, 2]), clicks, births
+        torch.zeros(3, 1), torch.zeros(3, 1), bias, torch.tensor([2, 2, 2]), clicks, new_items
     )
     assert itself.ranks.tolist() == [0, 0, 1]
 
@@ -215,8 +226,8 @@ def test_an_item_that_is_not_born_yet_may_have_any_score() -> None:
     bias = torch.tensor([-torch.inf, 0, 0, 0])
     target, click = torch.tensor([1]), torch.tensor([7])
     assert rank(torch.ones(1, 1), embedding, bias, target, click, NONE).ranks.tolist() == [-1]
-    births = Births(torch.tensor([2]), torch.tensor([7]))
-    assert rank(torch.ones(1, 1), embedding, bias, target, click, births).ranks.tolist() == [1]
+    new_items = NewItems(torch.tensor([2]), torch.tensor([7]))
+    assert rank(torch.ones(1, 1), embedding, bias, target, click, new_items).ranks.tolist() == [1]
 
 
 def test_what_was_given_is_left_as_it_was() -> None:
@@ -224,7 +235,7 @@ def test_what_was_given_is_left_as_it_was() -> None:
     given_ = [torch.randn(4, 3, generator=generator), torch.randn(6, 3, generator=generator)]
     bias = torch.randn(6, generator=generator)
     before = [tensor.clone() for tensor in (*given_, bias)]
-    births = Births(torch.tensor([2, 3]), torch.tensor([1, 9]))
-    rank(given_[0], given_[1], bias, torch.tensor([1, 2, 3, 4]), torch.arange(4), births, k=3)
+    new_items = NewItems(torch.tensor([2, 3]), torch.tensor([1, 9]))
+    rank(given_[0], given_[1], bias, torch.tensor([1, 2, 3, 4]), torch.arange(4), new_items, k=3)
     for tensor, old in zip((*given_, bias), before, strict=True):
         assert torch.equal(tensor, old)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from river import checks, evaluate
 from river.reco.base import Ranker
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.recommender import Id
 from nextclick.models.river_ranker import NextClickRanker
 from nextclick.stream.evaluation.metrics import MRR, Recall
@@ -23,7 +23,7 @@ Pairs = list[Any]
 
 
 def small(**options: Any) -> NextClickRanker:
-    return NextClickRanker(**{"hidden": 8, "negatives": 32, "device": "cpu", **options})
+    return NextClickRanker(**{"hidden": 8, "n_negatives": 32, "device": "cpu", **options})
 
 
 def stream(clicks: int, sessions: int = 12, items: int = 30, seed: int = 0) -> Pairs:
@@ -57,7 +57,7 @@ def test_a_clone_has_the_options_and_has_learned_nothing() -> None:
     ranker = taught(stream(20), window=3, k=5)
     clone = ranker.clone({"hidden": 5, "seed": 4})
     assert clone._get_params() == {**ranker._get_params(), "hidden": 5, "seed": 4}
-    assert clone.recipe == {"hidden": 5, "negatives": 32, "window": 3}
+    assert clone.config == {"hidden": 5, "n_negatives": 32, "window": 3}
     assert clone.recommend(0) == []
     assert ranker.clone().predict_one(0, "i1") == small().predict_one(0, "i1")
 
@@ -67,7 +67,7 @@ def test_rivers_evaluation_gives_the_figures_of_the_learner_itself() -> None:
     metrics = Recall(3) + MRR(20)
     evaluate.progressive_val_score(pairs, small(), metrics)
 
-    model = OnlineGRU4Rec(Recipe(hidden=8, negatives=32, memory=0), device="cpu")
+    model = OnlineGRU4Rec(GRU4RecConfig(hidden=8, n_negatives=32, memory=0), device="cpu")
     expected = [Recall(3), MRR(20)]
     for session, item in pairs:
         tested = model.test_then_learn([session], [item])
@@ -95,7 +95,7 @@ def test_rivers_evaluation_reports_on_the_way_and_finds_what_can_be_learned() ->
             {},
             {"cell": "lstm", "hidden": [6, 5], "embedding": "separate", "bias": True},
             {"embedding": "one-hot", "feed_forward": [7], "window": 2},
-            {"sightings": 2, "max_items": 5},
+            {"min_count": 2, "max_items": 5},
         ]
     ),
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import score_blocks as products
-from nextclick.models.score_blocks import Products
+from nextclick.models.score_blocks import ScoreBlocks
 
 
 def whole(count: int, rows: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -24,11 +24,11 @@ def test_the_scores_are_the_product_however_many_work_on_it(
     count: int, rows: int, helpers: int
 ) -> None:
     outputs, embedding, bias = whole(count, rows)
-    found = Products(outputs, embedding, bias)
-    threads = [threading.Thread(target=found.work) for _ in range(helpers)]
+    found = ScoreBlocks(outputs, embedding, bias)
+    threads = [threading.Thread(target=found.compute) for _ in range(helpers)]
     for thread in threads:
         thread.start()
-    scores = found.take(slice(0, count))
+    scores = found.read(slice(0, count))
     for thread in threads:
         thread.join()
     torch.testing.assert_close(scores, outputs @ embedding.T + bias)
@@ -47,12 +47,12 @@ def test_who_takes_the_scores_waits_for_a_block_that_another_thread_works_on(
         return plain(*arguments, **named)
 
     monkeypatch.setattr(torch, "addmm", slow)
-    found = Products(outputs, embedding, bias)
-    helper = threading.Thread(target=found.work)
+    found = ScoreBlocks(outputs, embedding, bias)
+    helper = threading.Thread(target=found.compute)
     helper.start()
     assert begun.wait(10)
     threading.Timer(0.1, go_on.set).start()
-    torch.testing.assert_close(found.take(slice(0, 20)), outputs @ embedding.T + bias)
+    torch.testing.assert_close(found.read(slice(0, 20)), outputs @ embedding.T + bias)
     helper.join()
 
 
@@ -67,27 +67,27 @@ def test_what_stops_one_thread_stops_the_other(monkeypatch: pytest.MonkeyPatch) 
         raise MemoryError("no room")
 
     monkeypatch.setattr(torch, "addmm", broken)
-    found = Products(outputs, embedding, bias)
+    found = ScoreBlocks(outputs, embedding, bias)
 
     def fail() -> None:
         with pytest.raises(MemoryError):
-            found.work()
+            found.compute()
         helped.set()
 
     helper = threading.Thread(target=fail)
     helper.start()
     with pytest.raises(RuntimeError, match="another thread could not find the scores"):
-        found.take(slice(0, 20))
+        found.read(slice(0, 20))
     helper.join()
 
 
 def test_the_scores_are_let_go_once_all_have_taken_theirs() -> None:
     outputs, embedding, bias = whole(20, 50)
-    found = Products(outputs, embedding, bias, takers=2)
-    first, second = found.take(slice(0, 12)), found.take(slice(12, 20))
+    found = ScoreBlocks(outputs, embedding, bias, takers=2)
+    first, second = found.read(slice(0, 12)), found.read(slice(12, 20))
     torch.testing.assert_close(torch.cat([first, second]), outputs @ embedding.T + bias)
     with pytest.raises(RuntimeError, match="have been taken"):
-        found.take(slice(0, 12))
+        found.read(slice(0, 12))
 
 
 def test_few_outputs_are_scored_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +100,5 @@ def test_few_outputs_are_scored_in_one_piece(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch, "addmm", counted)
     for count, pieces in ((products.FEW_OUTPUTS, 1), (products.FEW_OUTPUTS + 1, 3)):
         calls.clear()
-        Products(*whole(count, 3 * products.BLOCK_ROWS)).take(slice(0, count))
+        ScoreBlocks(*whole(count, 3 * products.BLOCK_ROWS)).read(slice(0, count))
         assert len(calls) == pieces

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.sessions import SessionStore
 
 
@@ -13,9 +13,9 @@ def store(bound: int = 100, window: int = 3) -> SessionStore:
 
 
 def click(kept: SessionStore, sessions: list[str], rows: list[int]) -> None:
-    windows = kept.line_up(sessions)
-    tracks, states = kept.tracks(windows, torch.tensor(rows, dtype=torch.int64))
-    kept.advance(windows, tracks, states + 1)
+    windows = kept.align_windows(sessions)
+    histories, states = kept.histories(windows, torch.tensor(rows, dtype=torch.int64))
+    kept.advance(windows, histories, states + 1)
 
 
 @given(
@@ -32,9 +32,9 @@ def test_it_keeps_the_last_clicks_of_each_session(
         for session, row in batch:
             past.setdefault(session, []).append(row)
     live = list(past)
-    windows = kept.line_up(live)
-    tracks, _ = kept.tracks(windows, torch.zeros(len(live), dtype=torch.int64))
-    for session, track, held in zip(live, tracks.tolist(), windows.kept.tolist(), strict=True):
+    windows = kept.align_windows(live)
+    histories, _ = kept.histories(windows, torch.zeros(len(live), dtype=torch.int64))
+    for session, track, held in zip(live, histories.tolist(), windows.kept.tolist(), strict=True):
         assert held == min(3, len(past[session]))
         assert track[3 - held : 3] == past[session][-3:]
         assert track[: 3 - held] == [0] * (3 - held)
@@ -59,9 +59,9 @@ def test_within_a_batch_the_last_click_counts() -> None:
 def test_a_new_session_finds_nothing_of_the_one_that_had_its_place() -> None:
     kept = store(bound=1)
     click(kept, ["a", "a"], [1, 2])
-    windows = kept.line_up(["b"])
-    tracks, states = kept.tracks(windows, torch.tensor([7]))
-    assert tracks.tolist() == [[0, 0, 0, 7]]
+    windows = kept.align_windows(["b"])
+    histories, states = kept.histories(windows, torch.tensor([7]))
+    assert histories.tolist() == [[0, 0, 0, 7]]
     assert states.tolist() == [[0, 0]]
     assert not len(windows.scored)
 
@@ -71,10 +71,10 @@ def test_a_restored_store_goes_on_the_same(batches: list[list[tuple[str, int]]])
     one, other = store(bound=5), store(bound=5)
     for batch in batches:
         click(one, [session for session, _ in batch], [row for _, row in batch])
-        other.restore(*one.state(Copies()))
-        assert list(one.state(Copies())[0]) == list(other.state(Copies())[0])
-        for name, array in one.state(Copies())[1].items():
-            assert torch.equal(array, other.state(Copies())[1][name])
+        other.restore(*one.state(SnapshotBuffer()))
+        assert list(one.state(SnapshotBuffer())[0]) == list(other.state(SnapshotBuffer())[0])
+        for name, array in one.state(SnapshotBuffer())[1].items():
+            assert torch.equal(array, other.state(SnapshotBuffer())[1][name])
     click(one, ["x", "y", "z"], [1, 2, 3])
     click(other, ["x", "y", "z"], [1, 2, 3])
-    assert one.state(Copies())[0] == other.state(Copies())[0]
+    assert one.state(SnapshotBuffer())[0] == other.state(SnapshotBuffer())[0]

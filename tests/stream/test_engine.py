@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.connectors import Clicks, Position, Rejected
-from nextclick.models import OnlineGRU4Rec, Recipe
-from nextclick.stream.config.options import Every
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
+from nextclick.stream.config.options import Interval
 from nextclick.stream.engine import Engine
 from nextclick.stream.evaluation.prequential import Prequential
 from nextclick.stream.sessionizer import Sessionizer
@@ -92,7 +92,9 @@ def clicks(count: int, seed: int = 0, late: float = 0.0) -> Clicks:
 
 
 def engine(source: Given, **options: Any) -> Engine:
-    model = OnlineGRU4Rec(Recipe(hidden=8, negatives=8), seed=1, device="cpu", dtype="float64")
+    model = OnlineGRU4Rec(
+        GRU4RecConfig(hidden=8, n_negatives=8), seed=1, device="cpu", dtype="float64"
+    )
     sessionizer = Sessionizer(gap=1000, lateness=60, max_sessions=50)
     figures = Prequential(window=20)
     return Engine(source, model, sessionizer, batch=16, figures=figures, **options)
@@ -281,14 +283,14 @@ def test_an_answered_click_is_answered_once_across_a_stop(cut: int, few: int) ->
     first, second = Kept(), Kept()
     states: list[Any] = []
     broken = engine(Quiet(stream, few), recommendations=first, max_wait=0.0)
-    step = broken._answer
+    step = broken._recommend_pending
 
     def answer() -> None:
         step()
         if not states and broken.clicks > cut:
             states.append((broken.state(), len(first.records)))
 
-    broken._answer = answer  # type: ignore[method-assign]
+    broken._recommend_pending = answer  # type: ignore[method-assign]
     broken.run()
     if not states:
         return  # Every later batch was filled at once.
@@ -307,7 +309,7 @@ def test_an_answered_click_is_answered_once_across_a_stop(cut: int, few: int) ->
 class Ladder(OnlineGRU4Rec):
     """A model whose answer after a click is plain to see; it counts what it has learned."""
 
-    def answer(
+    def recommend_after(
         self, sessions: Any, items: Any, k: int = 20, times: Any = None
     ) -> list[list[tuple[Any, float]]]:
         return [[(f"after {item}", float(session))][:k] for session, item in zip(sessions, items)]  # noqa: B905
@@ -318,7 +320,9 @@ def test_recommendations_after_every_click(max_wait: float | None) -> None:
     stream = clicks(100, seed=1, late=0.1)
     kept = Kept()
     run = engine(Quiet(stream, few=5), recommendations=kept, after=True, max_wait=max_wait)
-    run.model = Ladder(Recipe(hidden=8, negatives=8), seed=1, device="cpu", dtype="float64")
+    run.model = Ladder(
+        GRU4RecConfig(hidden=8, n_negatives=8), seed=1, device="cpu", dtype="float64"
+    )
     run.run()
     unbroken = engine(Given(stream))
     unbroken.run()
@@ -355,7 +359,7 @@ def test_the_sink_commits_after_the_snapshot_and_before_the_source(tmp_path: Pat
         return path
 
     snapshots._write = written  # type: ignore[method-assign, assignment]
-    every = Every(clicks=32)
+    every = Interval(clicks=32)
     run = engine(source, recommendations=sink, snapshots=snapshots, every=every, max_wait=0.1)
     run.run()
     snapshots.close()
@@ -394,7 +398,7 @@ def test_a_full_sink_gets_a_snapshot(tmp_path: Path) -> None:
         Given(clicks(400)),
         recommendations=sink,
         snapshots=Snapshots(tmp_path),
-        every=Every(seconds=3600),
+        every=Interval(seconds=3600),
     )
     most = []
     run.run(progress=lambda engine: most.append(len(sink.records) - sink.committed))
@@ -404,7 +408,7 @@ def test_a_full_sink_gets_a_snapshot(tmp_path: Path) -> None:
 
 def test_no_snapshot_is_taken_of_a_batch_that_failed(tmp_path: Path) -> None:
     stream = clicks(200)
-    run = engine(Given(stream), snapshots=Snapshots(tmp_path), every=Every(clicks=1))
+    run = engine(Given(stream), snapshots=Snapshots(tmp_path), every=Interval(clicks=1))
     learn = run.model.test_then_learn
 
     def diverge(*arguments: Any) -> Any:
@@ -438,7 +442,7 @@ def test_what_the_source_has_to_say_is_told_once_and_at_once() -> None:
 
     told: list[tuple[int, str]] = []
     run: Engine = engine(
-        Wary(clicks(300)), tell=lambda sentence: told.append((run.clicks, sentence))
+        Wary(clicks(300)), notify=lambda sentence: told.append((run.clicks, sentence))
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nextclick.stream.engine.LOOK_SECONDS", 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import Clicks, SourceError
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream import (
     CompareConfig,
     ConfigError,
@@ -59,7 +59,7 @@ class Arrays:
 
 
 def engine(source: Any, **options: Any) -> Engine:
-    model = OnlineGRU4Rec(Recipe(**SMALL), device="cpu")
+    model = OnlineGRU4Rec(GRU4RecConfig(**SMALL), device="cpu")
     sessionizer = options.pop("sessionizer", None) or Sessionizer(100.0, 10.0, 1000)
     return Engine(source, model, sessionizer, **options)
 
@@ -97,7 +97,7 @@ def test_what_an_engine_cannot_use_is_told_when_it_is_made() -> None:
         engine([1, 2])
     with pytest.raises(TypeError, match=r"Sink cannot be an engine's recommendations: .* full"):
         engine(Arrays(1), recommendations=Sink())
-    model: Any = OnlineGRU4Rec(Recipe(**SMALL), device="cpu")
+    model: Any = OnlineGRU4Rec(GRU4RecConfig(**SMALL), device="cpu")
     with pytest.raises(TypeError, match="OnlineGRU4Rec cannot be an engine's sessionizer"):
         engine(Arrays(1), sessionizer=model)
 
@@ -107,8 +107,8 @@ def test_a_model_that_takes_no_times_is_told_what_it_lacks_when_the_engine_is_ma
         def test(self, sessions: Any, items: Any, k: int = 0) -> Any:  # type: ignore[override]
             return super().test(sessions, items, k)
 
-        def answer(self, sessions: Any, items: Any, k: int = 20) -> Any:  # type: ignore[override]
-            return super().answer(sessions, items, k)
+        def recommend_after(self, sessions: Any, items: Any, k: int = 20) -> Any:  # type: ignore[override]
+            return super().recommend_after(sessions, items, k)
 
     older: Any = Older()
     source: Any = Arrays(1)
@@ -137,9 +137,9 @@ def test_a_model_is_given_the_times_of_the_clicks_that_it_is_given(after: bool) 
             self.asked += zip(items, times.tolist(), strict=True)
             return super().test(sessions, items, k, times)
 
-        def answer(self, sessions: Any, items: Any, k: int = 20, times: Any = None) -> Any:
+        def recommend_after(self, sessions: Any, items: Any, k: int = 20, times: Any = None) -> Any:
             self.asked += zip(items, times.tolist(), strict=True)
-            return super().answer(sessions, items, k, times)
+            return super().recommend_after(sessions, items, k, times)
 
     class Late(Arrays):
         def __init__(self, clicks: int) -> None:
@@ -271,7 +271,7 @@ def test_tables_paths_and_numbers_of_numpy_are_taken() -> None:
     paths = ("snapshots", "json", "report", "recommendations", "dead_letters")
     options |= {name: Path("out", name) for name in paths}
     config = RunConfig(**options)
-    assert config.model == Recipe(**SMALL)
+    assert config.model == GRU4RecConfig(**SMALL)
     assert (config.batch, config.gap, config.partitions) == (32, 60.0, [1, 0])
     assert [getattr(config, name) for name in paths] == [f"out/{name}" for name in paths]
     json.dumps(config.public())
@@ -289,7 +289,7 @@ def test_a_changed_copy_is_checked_too() -> None:
 )
 def test_a_recipe_made_by_a_call_is_checked(options: Any) -> None:
     with pytest.raises(ValueError, match=f"^{next(iter(options))}: expected"):
-        Recipe(**options)
+        GRU4RecConfig(**options)
 
 
 def test_run_writes_the_files_that_its_configuration_names(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nextclick.stream.gc_freeze import set_aside
+from nextclick.stream.gc_freeze import freeze_garbage
 
 
 class Knot:
@@ -26,7 +26,7 @@ def thawed() -> Iterator[None]:
 def test_what_was_there_is_passed_over_and_what_comes_after_is_collected() -> None:
     before = Knot()
     old = weakref.ref(before)
-    with set_aside():
+    with freeze_garbage():
         del before
         new = weakref.ref(Knot())
         gc.collect()
@@ -37,13 +37,13 @@ def test_what_was_there_is_passed_over_and_what_comes_after_is_collected() -> No
 
 
 def test_a_failure_takes_it_back() -> None:
-    with pytest.raises(ValueError, match="broken"), set_aside():
+    with pytest.raises(ValueError, match="broken"), freeze_garbage():
         raise ValueError("broken")
     assert gc.get_freeze_count() == 0
 
 
 def test_what_the_program_froze_itself_stays_frozen() -> None:
     gc.freeze()
-    with set_aside():
+    with freeze_garbage():
         pass
     assert gc.get_freeze_count() > 0

@@ -24,8 +24,8 @@ ROWS = [(f"s{n % 7}", f"i{n % 5}", 1_000_000 + n) for n in range(60)]
 
 
 def figures(spec: Path, notes: list[str] | None = None, **options: Any) -> dict[str, Any]:
-    tell = (notes if notes is not None else []).append
-    found = run(str(spec), build(RunConfig, {"model": SMALL, **options}), tell)
+    notify = (notes if notes is not None else []).append
+    found = run(str(spec), build(RunConfig, {"model": SMALL, **options}), notify)
     return {name: found[name] for name in KEPT}
 
 

@@ -11,7 +11,7 @@ import pytest
 @pytest.mark.slow
 def test_memory_is_set_by_the_bounds_and_not_by_the_length_of_the_stream(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from nextclick.stream.cli.app import main; main()", "run"]
-    options = "--model hidden=16 --model negatives=64 --batch 1024 --device cpu "
+    options = "--model hidden=16 --model n_negatives=64 --batch 1024 --device cpu "
     options += "--max-sessions 5000 --max-items 3000 --snapshot-every 200000clicks"
     results = []
     for clicks in (1_000_000, 5_000_000):

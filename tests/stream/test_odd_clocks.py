@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.models.recommender import Id, State
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
@@ -237,7 +237,7 @@ def write_log(path: Path, stream: Stream) -> Path:
 
 
 def test_a_run_counts_and_leaves_out_what_is_too_far_ahead(tmp_path: Path) -> None:
-    small: dict[str, Any] = {"model": Recipe(hidden=8, negatives=8), "device": "cpu"}
+    small: dict[str, Any] = {"model": GRU4RecConfig(hidden=8, n_negatives=8), "device": "cpu"}
     stream = shop(600, 30)
     clean = run(str(write_log(tmp_path / "clean.csv", stream)), RunConfig(**small))
     odd = list(stream)

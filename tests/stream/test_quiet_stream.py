@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import Clicks, Position, Rejected
-from nextclick.stream.config.options import Every
+from nextclick.stream.config.options import Interval
 from nextclick.stream.snapshots.store import Snapshots
 from tests.stream.test_engine import Given, Kept, clicks, engine
 
-OFTEN = Every(seconds=0.0)
+OFTEN = Interval(seconds=0.0)
 REJECTED = Rejected("bad_json", "no JSON", {"line": 1}, b"{")
 
 

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import SinkError, SourceError, open_source
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.endpoints import transactional_id
 from nextclick.stream.runner import load_model, run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 
-SMALL = Recipe(hidden=16, negatives=32)
+SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "config", "source")
 
 
@@ -78,7 +78,7 @@ def test_killed_at_random_moments_it_ends_with_the_figures_of_an_unbroken_run(
     tmp_path: Path, kills: int
 ) -> None:
     log = write_log(tmp_path / "clicks.csv", clicks=12_000)
-    common = ["--model", "hidden=16", "--model", "negatives=32", "--device", "cpu"]
+    common = ["--model", "hidden=16", "--model", "n_negatives=32", "--device", "cpu"]
     command = [sys.executable, "-c", "from nextclick.stream.__main__ import main; main()", "run"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -199,7 +199,7 @@ def test_other_options_than_it_was_begun_with_are_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"--batch 64, not with --batch 32.*--fresh"):
         run(str(log), RunConfig(model=SMALL, snapshots=folder, batch=32))
     with pytest.raises(ConfigError, match=r"model.hidden 16, not with model.hidden 20"):
-        run(str(log), RunConfig(model=Recipe(hidden=20, negatives=32), snapshots=folder))
+        run(str(log), RunConfig(model=GRU4RecConfig(hidden=20, n_negatives=32), snapshots=folder))
     # What no figure depends on may differ.
     run(str(log), RunConfig(model=SMALL, snapshots=folder, keep_snapshots=1, k=5))
     run(str(log), RunConfig(model=SMALL, snapshots=folder, batch=32, fresh=True))
@@ -225,7 +225,7 @@ def test_no_secret_gets_into_results_or_snapshots(tmp_path: Path) -> None:
     written = [path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()]
     assert written
     assert not any(b"s3cret" in content for content in written)
-    assert load_model(tmp_path / "s", print).catalogue > 0
+    assert load_model(tmp_path / "s", print).n_items > 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nextclick.stream.snapshots.store import Snapshots
 
 STOPS = [signal.SIGINT, signal.SIGTERM]
 COMMANDS = ["run", "compare", "replay", "recommend", "simulate", "inspect"]
-SMALL = ["--model", "hidden=8", "--model", "negatives=16", "--device", "cpu"]
+SMALL = ["--model", "hidden=8", "--model", "n_negatives=16", "--device", "cpu"]
 RUN = [sys.executable, "-m", "nextclick.stream", "run"]
 
 MOMENTS = {

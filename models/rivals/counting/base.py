@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, fits, within_bounds
-from ...recommender import Arrays, Id, State, Tested, prefixed, within
-from ..tables.lru_table import ROW, Recency
-from ..tables.undo_log import Journal
+from ...recommender import Arrays, BatchResult, Id, State, prefixed, within
+from ..tables.lru_table import ROW, LRUTable
+from ..tables.undo_log import UndoLog
 
 SLACK = 1e-9
 """Scores that differ by no more than this part of them count as equal: sums are rounded."""
@@ -93,16 +93,16 @@ class CountingModel(CheckedModel):
     def __init__(
         self, *, max_sessions: int = 100_000, max_items: int = 1_000_000, seed: int = 0
     ) -> None:
-        self.journal = Journal()
-        self.items = Recency(at_least(max_items, "max_items", 1), self.journal)
-        self.sessions = Recency(at_least(max_sessions, "max_sessions", 1), self.journal)
+        self.journal = UndoLog()
+        self.items = LRUTable(at_least(max_items, "max_items", 1), self.journal)
+        self.sessions = LRUTable(at_least(max_sessions, "max_sessions", 1), self.journal)
         # By row of the session: the stamps of its last clicks' items, oldest first.
         self._windows: list[tuple[int, ...]] = [()]
         self.clicks = 0
         """Clicks learned so far: the models' clock."""
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items are known."""
         return len(self.items)
 
@@ -140,7 +140,7 @@ class CountingModel(CheckedModel):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Test the batch, learn it, or both. The clock of these models counts clicks, not time."""
         if learn:
             return self._go(sessions, items, k, test=test)
@@ -152,9 +152,9 @@ class CountingModel(CheckedModel):
 
     def _go(
         self, sessions: list[Id], items: list[Id], k: int, *, test: bool, after: bool = False
-    ) -> Tested:
+    ) -> BatchResult:
         """Learn the clicks one by one; find ranks before each, or what is best after each."""
-        tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
         for place, (name, item) in enumerate(zip(sessions, items, strict=True)):
             session = self._live(name)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ...recommender import Arrays, prefixed, within
-from ..tables.bounded_lists import Tallies
+from ..tables.bounded_lists import TopCounts
 from ..tables.columns import Columns
 from ..tables.decay import RENEWAL, Decay
-from ..tables.lru_table import ROW, Recency
+from ..tables.lru_table import ROW, LRUTable
 from .base import CountingModel, Evidence, Session
 
 LEAST = 1e-3
@@ -78,9 +78,9 @@ class ContextTree(CountingModel):
         self.trust = trust
         self.decay = Decay(half_life)
         # A context is known by the one that is shorter by its first click, and that click's item.
-        self._contexts = Recency(contexts, self.journal)
+        self._contexts = LRUTable(contexts, self.journal)
         self._known = Columns(self.journal, weights=np.float64, totals=np.float64)
-        self._next = Tallies(self.journal, followers)
+        self._next = TopCounts(self.journal, followers)
         self._clicks = Columns(self.journal, counts=np.float64)
         self._total = 0.0
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ...recommender import Arrays, prefixed, within
-from ..tables.bounded_lists import Tallies
+from ..tables.bounded_lists import TopCounts
 from ..tables.columns import Columns
 from ..tables.lru_table import ROW
-from ..tables.row_sums import Adder
+from ..tables.row_sums import RowSums
 from .base import NOTHING, CountingModel, Evidence, Session
 
 
@@ -60,8 +60,8 @@ class ItemKNN(CountingModel):
         self.shrink = shrink
         self.decay = decay
         self.window = window
-        self._adder = Adder()
-        self._pairs = Tallies(self.journal, neighbours)
+        self._adder = RowSums()
+        self._pairs = TopCounts(self.journal, neighbours)
         self._holders = Columns(self.journal, sessions=np.float64)
 
     def score(self, session: Session) -> Evidence:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ...compute.device import HOST
 from ...gru4rec.size_check import check_room
 from ...recommender import Arrays, prefixed, within
-from ..tables.bounded_lists import Lists
+from ..tables.bounded_lists import BoundedLists
 from ..tables.columns import Columns
 from ..tables.lru_table import ROW
-from ..tables.row_sums import Adder
+from ..tables.row_sums import RowSums
 from .base import NOTHING, CountingModel, Evidence, Session
 
 Floats = NDArray[np.float64]
@@ -98,9 +98,9 @@ class Neighbours(CountingModel):
         self._begun = 0
         # By row of a live session: its number; 0 for none.
         self._numbers: list[int] = [0]
-        self._postings = Lists(self.journal, sample)
+        self._postings = BoundedLists(self.journal, sample)
         self._holders = Columns(self.journal, sessions=np.float64)
-        self._adder = Adder()
+        self._adder = RowSums()
         # Room to add up in, by place in the ring; zero in between.
         self._overlaps = np.zeros(kept)
 

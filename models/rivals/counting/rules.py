@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...recommender import Arrays
-from ..tables.bounded_lists import Tallies
+from ..tables.bounded_lists import TopCounts
 from ..tables.decay import RENEWAL, Decay
 from ..tables.lru_table import ROW
 from .base import NOTHING, CountingModel, Evidence, Session
@@ -41,7 +41,7 @@ class Rules(CountingModel):
             raise ValueError("steps and followers are at least 1")
         self.window = steps
         self.decay = Decay(half_life)
-        self._rules = Tallies(self.journal, followers)
+        self._rules = TopCounts(self.journal, followers)
 
     def score(self, session: Session) -> Evidence:
         """Give the rules from the session's last item."""

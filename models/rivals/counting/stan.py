@@ -10,7 +10,7 @@ import numpy as np
 from .neighbours import Floats, Integers, Neighbours
 
 
-class Stan(Neighbours):
+class STAN(Neighbours):
     """Sequence and time aware neighbourhood.
 
     D. Garg, P. Gupta, P. Malhotra, L. Vig and G. Shroff, *Sequence and Time Aware Neighborhood for

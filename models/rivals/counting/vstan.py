@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .neighbours import Floats
-from .stan import Stan
+from .stan import STAN
 
 
-class VStan(Stan):
+class VSTAN(STAN):
     """STAN in which a neighbour also counts by the last item it shares, and rare items more.
 
     M. Ludewig, N. Mauro, S. Latifi and D. Jannach, *Empirical analysis of session-based

@@ -11,8 +11,8 @@ from ...argument_checks import at_least
 from ...base import CheckedModel
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.popularity import LARGEST_BATCH
-from ...recommender import Id, State, Tested, prefixed, within
-from .frozen_model import Served
+from ...recommender import BatchResult, Id, State, prefixed, within
+from .frozen_model import FrozenGRU4Rec
 from .variants import network_alone
 
 
@@ -31,7 +31,7 @@ class GRU4RecFrozen(CheckedModel):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`.
+        Options of the `GRU4RecConfig`.
 
     Raises
     ------
@@ -67,12 +67,12 @@ class GRU4RecFrozen(CheckedModel):
             device=device,
             dtype=dtype,
         )
-        self.served: Served | None = None
+        self.served: FrozenGRU4Rec | None = None
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items are known."""
-        return self.model.catalogue
+        return self.model.n_items
 
     def _run(
         self,
@@ -85,7 +85,7 @@ class GRU4RecFrozen(CheckedModel):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Score and learn while warming up; after that, score and follow the sessions."""
         if self.served:
             return self.served.score(sessions, items, k, test=test, follow=learn, after=after)
@@ -99,7 +99,7 @@ class GRU4RecFrozen(CheckedModel):
     def _count(self, clicks: int) -> None:
         self.learned += clicks
         if self.learned >= self.warm_up:
-            self.served = Served(self.model, self.max_sessions)
+            self.served = FrozenGRU4Rec(self.model, self.max_sessions)
             self.served.take_over({session: session for session in self.model.sessions})
 
     def _knows(self, item: Id) -> bool:
@@ -126,5 +126,5 @@ class GRU4RecFrozen(CheckedModel):
         self.model.restore(State(within("model.", state.arrays), values["model"]))
         self.served = None
         if values["served"] is not None:
-            self.served = Served(self.model, self.max_sessions)
+            self.served = FrozenGRU4Rec(self.model, self.max_sessions)
             self.served.restore(values["served"], within("served.", state.arrays))

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...compute.snapshot_buffer import Copies
+from ...compute.snapshot_buffer import SnapshotBuffer
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.vocabulary import NO_ITEM
-from ...ranking import Births, rank
-from ...recommender import Arrays, Id, Tested
+from ...ranking import NewItems, rank
+from ...recommender import Arrays, BatchResult, Id
 from ...sessions import SessionStore
 
 
-class Served:
+class FrozenGRU4Rec:
     """Scores clicks by a model that is not changed any more, and keeps the sessions' states.
 
     No item enters the catalogue: one that the model does not know is a miss where it is clicked,
@@ -52,9 +52,9 @@ class Served:
 
         """
         model = self.model
-        held, arrays = model.sessions.state(Copies())
+        held, arrays = model.sessions.state(SnapshotBuffer())
         states, windows, kept = (arrays[n].to(model.device) for n in ("states", "windows", "kept"))
-        windows = model.items.unstamp(windows)
+        windows = model.items.rows_of(windows)
         for back in range(windows.shape[1], 0, -1):
             # The windows are right-aligned: a short one begins late.
             moved = self._moved(windows[:, -back], states)
@@ -64,11 +64,11 @@ class Served:
         if names:
             place_of = {session: place for place, session in enumerate(held)}
             chosen = [place_of.get(name, -1) for name in names.values()]
-            windows_here = self.sessions.line_up(list(names))
-            tracks, _ = self.sessions.tracks(
+            windows_here = self.sessions.align_windows(list(names))
+            histories, _ = self.sessions.histories(
                 windows_here, torch.full((len(names),), NO_ITEM, device=model.device)
             )
-            self.sessions.advance(windows_here, tracks, states[chosen])
+            self.sessions.advance(windows_here, histories, states[chosen])
 
     def forget(self, sessions: list[Id]) -> None:
         """Drop sessions that have ended."""
@@ -84,7 +84,7 @@ class Served:
         test: bool,
         follow: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Score every click of a batch that has a predecessor, move the sessions on, or both.
 
         Parameters
@@ -99,16 +99,16 @@ class Served:
             Find what is best after each click, not before it.
 
         """
-        windows = self.sessions.line_up(sessions, after)
-        rows = self._ship(self.model.vocabulary.rows_of(items))
-        tracks, states = self.sessions.tracks(windows, torch.zeros_like(rows))
+        windows = self.sessions.align_windows(sessions, after)
+        rows = self._to_device(self.model.vocabulary.rows_of(items))
+        histories, states = self.sessions.histories(windows, torch.zeros_like(rows))
         found, ends = self._run(windows.group, windows.turn, rows, states, after)
-        tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
         if test and len(windows.scored):
             self._rank(found, rows, windows.scored, k, tested)
         if follow:
-            self.sessions.advance(windows, tracks, ends)
+            self.sessions.advance(windows, histories, ends)
         return tested
 
     def _run(
@@ -126,7 +126,7 @@ class Served:
         found = states.new_empty((len(rows), states.shape[1]))
         for step in range(int(turn.max(initial=-1)) + 1):
             clicks = np.flatnonzero(turn == step)
-            places, owners = self._ship(clicks), self._ship(group[clicks])
+            places, owners = self._to_device(clicks), self._to_device(group[clicks])
             moved = self._moved(rows[places], states[owners])
             found[places] = moved if after else states[owners]
             states = states.index_copy(0, owners, moved)
@@ -136,18 +136,18 @@ class Served:
         return self.model.network.step(self.model.items.inputs.values[rows], states)
 
     def _rank(
-        self, states: Tensor, rows: Tensor, scored: NDArray[np.int64], k: int, tested: Tested
+        self, states: Tensor, rows: Tensor, scored: NDArray[np.int64], k: int, tested: BatchResult
     ) -> None:
         model = self.model
         used = model.vocabulary.used
-        places = self._ship(scored)
+        places = self._to_device(scored)
         ranking = rank(
             model.network.output(states[places]),
             model.items.embedding.values[:used],
             model.items.bias.values[:used],
             rows[places],
             places,
-            Births(rows[:0], rows[:0]),
+            NewItems(rows[:0], rows[:0]),
             k,
         )
         tested.scored[scored], tested.ranks[scored] = True, ranking.ranks.cpu().numpy()
@@ -161,12 +161,12 @@ class Served:
                     if score > -math.inf
                 ]
 
-    def _ship(self, array: NDArray[Any]) -> Tensor:
+    def _to_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.model.device)
 
     def state(self) -> tuple[list[Id], Arrays]:
         """Copy the sessions."""
-        sessions, kept = self.sessions.state(Copies())
+        sessions, kept = self.sessions.state(SnapshotBuffer())
         return sessions, {name: array.numpy() for name, array in kept.items()}
 
     def restore(self, sessions: Sequence[Id], kept: Arrays) -> None:

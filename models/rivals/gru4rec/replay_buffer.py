@@ -10,7 +10,7 @@ import numpy as np
 from ...recommender import Arrays, Id
 
 
-class KeptClicks:
+class ReplayBuffer:
     """A bounded log: the latest clicks in stream order, by session and item.
 
     Parameters
@@ -21,7 +21,7 @@ class KeptClicks:
 
     Examples
     --------
-    >>> kept = KeptClicks(2)
+    >>> kept = ReplayBuffer(2)
     >>> kept.add([7, 8, 7], ["shoes", "hat", "socks"])
     >>> list(kept.batches(10))
     [([8, 7], ['hat', 'socks'])]

@@ -16,9 +16,9 @@ from ...compute.device import HOST
 from ...gru4rec.online import OnlineGRU4Rec
 from ...gru4rec.size_check import check_room
 from ...items.popularity import LARGEST_BATCH
-from ...recommender import Id, State, Tested, prefixed, within
-from .frozen_model import Served
-from .replay_buffer import KeptClicks
+from ...recommender import BatchResult, Id, State, prefixed, within
+from .frozen_model import FrozenGRU4Rec
+from .replay_buffer import ReplayBuffer
 from .variants import network_alone
 
 DAY = 86_400
@@ -32,9 +32,9 @@ class GRU4RecRetrained(CheckedModel):
 
     When a day (or week, from Monday, UTC) of event time has ended, a new `OnlineGRU4Rec`, without
     the memory of the latest clicks, learns the clicks kept so far. In between no parameter changes
-    and no item enters, see `Served`; before the first training all clicks are misses. Event time
-    is the `time` that `test_then_learn` and `learn` are told: without it there is no training. A
-    live session whose clicks are not kept any more begins again at the next training.
+    and no item enters, see `FrozenGRU4Rec`; before the first training all clicks are misses. Event
+    time is the `time` that `test_then_learn` and `learn_many` take: without it there is no
+    training. A live session whose clicks are not kept any more begins again at the next training.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class GRU4RecRetrained(CheckedModel):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`.
+        Options of the `GRU4RecConfig`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class GRU4RecRetrained(CheckedModel):
         self.epochs = epochs
         self.batch = batch
         self.max_sessions = max_sessions
-        self._recipe = network_alone(options)
+        self._config = network_alone(options)
         self._rest: dict[str, Any] = {
             # A batch of one's own size must fit, whatever the live sessions' bound.
             "max_sessions": max(max_sessions, batch),
@@ -95,18 +95,18 @@ class GRU4RecRetrained(CheckedModel):
             "device": device,
             "dtype": dtype,
         }
-        self.kept = KeptClicks(keep)
-        self.model = OnlineGRU4Rec(self._recipe, **self._rest)
-        self.served = Served(self.model, max_sessions)
+        self.kept = ReplayBuffer(keep)
+        self.model = OnlineGRU4Rec(self._config, **self._rest)
+        self.served = FrozenGRU4Rec(self.model, max_sessions)
         self._period: int | None = None
         # An id that is forgotten and comes again is another session: the log tells them apart.
         self._numbers: dict[Id, int] = {}
         self._sessions = 0
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items are known."""
-        return self.model.catalogue
+        return self.model.n_items
 
     def _run(
         self,
@@ -119,7 +119,7 @@ class GRU4RecRetrained(CheckedModel):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Train anew if a period has ended, score the batch, and keep it for the next training."""
         if not learn:
             return self.served.score(sessions, items, k, test=test, follow=False, after=after)
@@ -157,13 +157,13 @@ class GRU4RecRetrained(CheckedModel):
 
     def _train(self) -> None:
         """Train from scratch on the clicks kept, and go on with the live sessions."""
-        model = OnlineGRU4Rec(self._recipe, **self._rest)
+        model = OnlineGRU4Rec(self._config, **self._rest)
         for _ in range(self.epochs):
             model.forget(list(model.sessions))
             for numbers, items in self.kept.batches(self.batch):
-                model.learn(numbers, items)
+                model.learn_many(numbers, items)
         live = list(self.served.sessions)
-        self.model, self.served = model, Served(model, self.max_sessions)
+        self.model, self.served = model, FrozenGRU4Rec(model, self.max_sessions)
         self.served.take_over({session: self._numbers[session] for session in live})
 
     def _number(self, sessions: Sequence[Id]) -> list[int]:
@@ -204,9 +204,9 @@ class GRU4RecRetrained(CheckedModel):
 
     def _restore(self, state: State) -> None:
         values = state.values
-        self.model = OnlineGRU4Rec(self._recipe, **self._rest)
+        self.model = OnlineGRU4Rec(self._config, **self._rest)
         self.model.restore(State(within("model.", state.arrays), values["model"]))
-        self.served = Served(self.model, self.max_sessions)
+        self.served = FrozenGRU4Rec(self.model, self.max_sessions)
         self.served.restore(values["served"], within("served.", state.arrays))
         self.kept.restore(within("kept.", state.arrays), values["kept"])
         self._period = values["period"]

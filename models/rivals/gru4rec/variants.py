@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from ...gru4rec.config import Recipe
+from ...gru4rec.config import GRU4RecConfig
 from ...gru4rec.online import OnlineGRU4Rec
 
 
-def network_alone(options: Mapping[str, Any], **fixed: Any) -> Recipe:
-    """Make the recipe of a network without the memory of the latest clicks.
+def network_alone(options: Mapping[str, Any], **fixed: Any) -> GRU4RecConfig:
+    """Make the config of a network without the memory of the latest clicks.
 
     Parameters
     ----------
     options
-        Options that are given; the recipe's defaults for the others.
+        Options that are given; the config's defaults for the others.
     fixed
         What makes the rival what it is.
 
@@ -36,7 +36,7 @@ def network_alone(options: Mapping[str, Any], **fixed: Any) -> Recipe:
     for name in fixed:
         if name in options:
             raise ValueError(f"{name} is always {fixed[name]!r} here: leave the option out")
-    return msgspec.convert({**options, **fixed}, Recipe)
+    return msgspec.convert({**options, **fixed}, GRU4RecConfig)
 
 
 class GRU4RecLSTM(OnlineGRU4Rec):
@@ -49,7 +49,8 @@ class GRU4RecLSTM(OnlineGRU4Rec):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`, but not its cell; `rate` and `identity` have defaults of their own.
+        Options of the `GRU4RecConfig`, but not its cell; `learning_rate` and `identity` have
+        defaults of their own.
 
     """
 
@@ -66,7 +67,7 @@ class GRU4RecLSTM(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone({"rate": 0.005, "identity": 8.0, **options}, cell="lstm"),
+            network_alone({"learning_rate": 0.005, "identity": 8.0, **options}, cell="lstm"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,
@@ -85,7 +86,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
     options
-        Options of the `Recipe`, but not its cell; `rate` has a default of its own.
+        Options of the `GRU4RecConfig`, but not its cell; `learning_rate` has a default of its own.
 
     """
 
@@ -102,7 +103,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone({"rate": 0.01, **options}, cell="rnn"),
+            network_alone({"learning_rate": 0.01, **options}, cell="rnn"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,

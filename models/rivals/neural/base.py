@@ -16,23 +16,23 @@ from torch import Tensor
 from ...argument_checks import at_least, seed_of
 from ...base import CheckedModel
 from ...compute.device import choose_device
-from ...compute.snapshot_buffer import Copies
+from ...compute.snapshot_buffer import SnapshotBuffer
 from ...gru4rec.size_check import check_room
 from ...items.item_table import ItemTable
 from ...items.popularity import LARGEST_BATCH, Popularity
 from ...items.vocabulary import Vocabulary
 from ...optim import make_rule
-from ...ranking import Births, rank
-from ...recommender import Id, State, Tested
+from ...ranking import NewItems, rank
+from ...recommender import BatchResult, Id, State
 from ...sessions import SessionStore
-from ...state import copy_of, put_back
+from ...state import load_state, save_state
 from ...windows import Windows
-from .config import Settings
-from .encoder import Reader
-from .trainer import Lesson
+from .config import Config
+from .encoder import SessionEncoder
+from .trainer import Trainer
 
 
-class Windowed(CheckedModel):
+class NeuralRival(CheckedModel):
     """A model that scores items by a product with a vector read from a session's last clicks.
 
     Batches are scored with the parameters from before them and then learned by one Adagrad step, as
@@ -63,7 +63,7 @@ class Windowed(CheckedModel):
     name: str
     FIXED = ("network.", "memory.", "random.")
     largest_batch = LARGEST_BATCH
-    options: ClassVar[type[Settings]]
+    options: ClassVar[type[Config]]
     tied: ClassVar[bool] = True
     """Whether sessions are read by the vectors that items are scored by. If not, by a table of
     their own, whose vectors start as copies of these: a session at first foretells its items."""
@@ -97,19 +97,19 @@ class Windowed(CheckedModel):
             length,
             None if self.tied else length,
             settings.item_spread,
-            make_rule("adagrad", settings.item_rate),
+            make_rule("adagrad", settings.item_learning_rate),
             self.device,
             self.dtype,
             self._initial,
         )
         self.vocabulary = Vocabulary(1, max_items)
-        self.copies = Copies()
+        self.copies = SnapshotBuffer()
         self.popularity = Popularity(settings.alpha, self.items, self._draws)
         self.sessions = SessionStore(settings.window, 0, max_sessions, self.device, self.dtype)
-        self.lesson = Lesson(settings, self.reader, self.items, self.popularity)
+        self.lesson = Trainer(settings, self.reader, self.items, self.popularity)
 
     @abstractmethod
-    def make_reader(self) -> Reader:
+    def make_reader(self) -> SessionEncoder:
         """Make what reads a session, by the settings."""
 
     @property
@@ -118,7 +118,7 @@ class Windowed(CheckedModel):
         return self.settings.size
 
     @property
-    def catalogue(self) -> int:
+    def n_items(self) -> int:
         """How many items are known."""
         return len(self.vocabulary)
 
@@ -133,61 +133,67 @@ class Windowed(CheckedModel):
         test: bool,
         learn: bool,
         after: bool = False,
-    ) -> Tested:
+    ) -> BatchResult:
         """Test the batch, learn it, or both; `after`: give what is best after each click."""
-        windows = self.sessions.line_up(sessions, after)
-        used, born, random = self.vocabulary.used, self.items.born, self._initial.get_state()
+        windows = self.sessions.align_windows(sessions, after)
+        used, n_generations, random = (
+            self.vocabulary.used,
+            self.items.n_generations,
+            self._initial.get_state(),
+        )
         placed, new = self.vocabulary.admit(items)
-        rows = self._ship(placed)
-        births = Births(rows[self._ship(new)], self._ship(np.flatnonzero(new)))
-        tracks, nothing = self._begin(windows, rows, births)
-        tested = Tested(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+        rows = self._to_device(placed)
+        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
+        histories, nothing = self._begin(windows, rows, new_items)
+        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
         tested.recommended = [[] for _ in items] if k else []
         learning = 0.0
         if len(windows.scored):
-            scored = self._ship(windows.scored)
+            scored = self._to_device(windows.scored)
             targets = rows[scored]
-            seen, there = self._windows_of(windows, tracks)
+            seen, there = self._windows_of(windows, histories)
             clicks = torch.cat([seen, targets[:, None]], dim=1)
             with torch.set_grad_enabled(learn):
                 inputs = self.items.inputs.values[clicks].requires_grad_(learn)
                 outputs = self.reader(inputs[:, :-1], there)
             if test:
-                self._rank(outputs.detach(), targets, scored, births, k, after, tested)
+                self._rank(outputs.detach(), targets, scored, new_items, k, after, tested)
             began = clock.perf_counter()
             if learn:
                 outputs, learned = self.lessons(clicks, there, inputs, outputs)
-                self.lesson.take(clicks, inputs, outputs, learned, self.catalogue)
+                self.lesson.take(clicks, inputs, outputs, learned, self.n_items)
             learning = clock.perf_counter() - began
         began = clock.perf_counter()
         if learn:
-            self.sessions.advance(windows, tracks, nothing)
+            self.sessions.advance(windows, histories, nothing)
             self.popularity.learn(rows, self.vocabulary.used)
             self.vocabulary.touch(items)
             self._end(self.vocabulary.evict())
         else:
             self.vocabulary.withdraw(placed[new].tolist(), used)
-            self.items.clear(births.rows)
-            self.items.born = born
+            self.items.clear(new_items.rows)
+            self.items.n_generations = n_generations
             self._initial.set_state(random)
         tested.learning = learning + clock.perf_counter() - began
         return tested
 
     @torch.no_grad()
-    def _begin(self, windows: Windows, rows: Tensor, births: Births) -> tuple[Tensor, Tensor]:
+    def _begin(self, windows: Windows, rows: Tensor, new_items: NewItems) -> tuple[Tensor, Tensor]:
         """Begin the new items, each near the one clicked before it; give the batch's tracks."""
         items = self.items
-        items.draw(births.rows, self.vocabulary.used)
-        tracks, nothing = self.sessions.tracks(windows, items.stamp(rows))
-        group, turn = (self._ship(a)[births.clicks] for a in (windows.group, windows.turn))
+        items.draw(new_items.rows, self.vocabulary.used)
+        histories, nothing = self.sessions.histories(windows, items.keys_of(rows))
+        group, turn = (self._to_device(a)[new_items.clicks] for a in (windows.group, windows.turn))
         # Row 0, where a session begins with the new item, is zero.
-        kin = items.unstamp(tracks[group, turn + windows.size - 1])
-        drawn = items.embedding.values[births.rows]
+        neighbour = items.rows_of(histories[group, turn + windows.size - 1])
+        drawn = items.embedding.values[new_items.rows]
         for table in dict.fromkeys([items.embedding, items.inputs]):
-            table.values[births.rows] = drawn + self.settings.kinship * table.values[kin]
-        return tracks, nothing
+            table.values[new_items.rows] = (
+                drawn + self.settings.neighbour_init * table.values[neighbour]
+            )
+        return histories, nothing
 
-    def _windows_of(self, windows: Windows, tracks: Tensor) -> tuple[Tensor, Tensor]:
+    def _windows_of(self, windows: Windows, histories: Tensor) -> tuple[Tensor, Tensor]:
         """Give the rows of the clicks before each scored one, and which of these there are.
 
         Both have shape (m, k), with k the longest window of the batch; a click whose item has left
@@ -198,8 +204,8 @@ class Windowed(CheckedModel):
         back = np.arange(-longest, 0)
         columns = ends[:, None] + windows.size + back
         lengths = windows.kept[group] + ends
-        seen = tracks[self._ship(group[:, None]), self._ship(columns)]
-        return self.items.unstamp(seen), self._ship(-back <= lengths[:, None])
+        seen = histories[self._to_device(group[:, None]), self._to_device(columns)]
+        return self.items.rows_of(seen), self._to_device(-back <= lengths[:, None])
 
     def lessons(
         self, clicks: Tensor, there: Tensor, inputs: Tensor, outputs: Tensor
@@ -226,15 +232,15 @@ class Windowed(CheckedModel):
         outputs: Tensor,
         targets: Tensor,
         scored: Tensor,
-        births: Births,
+        new_items: NewItems,
         k: int,
         after: bool,
-        tested: Tested,
+        tested: BatchResult,
     ) -> None:
         used = self.vocabulary.used
         embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
         # After its click an item that it brought into the catalogue is known.
-        ranking = rank(outputs, embedding, bias, targets, scored + after, births, k)
+        ranking = rank(outputs, embedding, bias, targets, scored + after, new_items, k)
         ranks, places = ranking.ranks.cpu().numpy(), scored.cpu().numpy()
         if (ranks < 0).any():
             raise FloatingPointError(
@@ -254,16 +260,16 @@ class Windowed(CheckedModel):
     def _end(self, evicted: list[int]) -> None:
         """Let items leave the catalogue: nothing of them is left for those that get their rows."""
         if evicted:
-            rows = self._ship(np.array(evicted))
+            rows = self._to_device(np.array(evicted))
             self.items.clear(rows)
             self.popularity.forget(rows)
 
-    def _ship(self, array: NDArray[Any]) -> Tensor:
+    def _to_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        return copy_of(self, self.reader, self.lesson.memories)
+        return save_state(self, self.reader, self.lesson.memories)
 
     def _knows(self, item: Id) -> bool:
         return item in self.vocabulary
@@ -272,4 +278,4 @@ class Windowed(CheckedModel):
         self.sessions.forget(sessions)
 
     def _restore(self, state: State) -> None:
-        put_back(self, self.reader, self.lesson.memories, state)
+        load_state(self, self.reader, self.lesson.memories, state)

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from ...items.vocabulary import NO_ITEM
 from .attention import Attention, FeedForward, Norm, uniform
-from .base import Windowed
-from .config import Settings
-from .encoder import Reader
+from .base import NeuralRival
+from .config import Config
+from .encoder import SessionEncoder
 
 
-class BERT4RecSettings(Settings, frozen=True, kw_only=True):
-    """The settings of `BERT4Rec`: those of `Settings`, and its own.
+class BERT4RecSettings(Config, frozen=True, kw_only=True):
+    """The settings of `BERT4Rec`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Block(nn.Module):
         return result
 
 
-class Cloze(Reader):
+class Cloze(SessionEncoder):
     """What BERT4Rec reads a window by: it fills gaps, and the next click is one at the end."""
 
     def __init__(self, settings: BERT4RecSettings) -> None:
@@ -132,7 +132,7 @@ class Cloze(Reader):
         return nn.functional.gelu(held @ self.project + self.shift)
 
 
-class BERT4Rec(Windowed):
+class BERT4Rec(NeuralRival):
     """Bidirectional self-attention, learned online by the Cloze task.
 
     F. Sun et al., 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder

@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .base import Windowed
-from .config import Settings
-from .encoder import Reader
+from .base import NeuralRival
+from .config import Config
+from .encoder import SessionEncoder
 
 
-class Mean(Reader):
+class Mean(SessionEncoder):
     """The mean of the window's vectors, times a constant.
 
     Parameters
@@ -35,8 +35,8 @@ class Mean(Reader):
         return self.strength * torch.einsum("mk,mkn->mn", weights, inputs)
 
 
-class BPRMFSettings(Settings, frozen=True, kw_only=True):
-    """The settings of `BPRMF`: those of `Settings`, and its own.
+class BPRMFSettings(Config, frozen=True, kw_only=True):
+    """The settings of `BPRMF`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class BPRMFSettings(Settings, frozen=True, kw_only=True):
     strength: float = 2.0
 
 
-class BPRMF(Windowed):
+class BPRMF(NeuralRival):
     """Matrix factorisation over sessions.
 
     The score of item i is ``p · q_i`` (S. Rendle et al., 2009, "BPR: Bayesian Personalized Ranking

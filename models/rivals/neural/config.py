@@ -11,7 +11,7 @@ from ...gru4rec.size_check import FIRST_ROWS, WEIGHT, negatives_need, window_nee
 from ...option_checks import check_fields
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every windowed rival can be told; each has defaults of its own.
 
     Parameters
@@ -23,15 +23,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     loss
         ``"cross-entropy"``, ``"binary-cross-entropy"``, ``"bpr"`` or ``"bpr-max"``, over the
         batch's own items and the sampled ones, see `losses`.
-    negatives, alpha
+    n_negatives, alpha
         So many items are sampled a batch, by popularity to the power alpha.
     logq
         How much of the correction for the sampling the cross-entropies make.
-    rate, item_rate
+    learning_rate, item_learning_rate
         Adagrad's step sizes for the network and for the items' vectors.
     item_spread
         A new item's vector is uniform in ±item_spread,
-    kinship
+    neighbour_init
         plus this part of the vector of the item clicked just before it.
 
     Raises
@@ -44,13 +44,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     size: int = 100
     window: int = 10
     loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "cross-entropy"
-    negatives: int = 2048
+    n_negatives: int = 2048
     alpha: float = 0.75
     logq: float = 1.0
-    rate: float = 0.02
-    item_rate: float = 0.1
+    learning_rate: float = 0.02
+    item_learning_rate: float = 0.1
     item_spread: float = 0.2
-    kinship: float = 0.15
+    neighbour_init: float = 0.15
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -58,10 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for name in ("size", "window", "heads", "blocks"):
             if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("negatives", "alpha", "item_spread"):
+        for name in ("n_negatives", "alpha", "item_spread"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("rate", "item_rate"):
+        for name in ("learning_rate", "item_learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
 
@@ -71,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         needs = {
             f"size={size}": FIRST_ROWS * size * width,
             f"window={self.window}": window_needs(self.window),
-            f"negatives={self.negatives}": negatives_need(self.negatives, size, width),
+            f"negatives={self.n_negatives}": negatives_need(self.n_negatives, size, width),
         }
         if hasattr(self, "blocks"):
             # Four matrices of attention, and two that are four times as wide.

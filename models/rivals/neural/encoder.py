@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Reader(nn.Module, ABC):
+class SessionEncoder(nn.Module, ABC):
     """Makes of a session's last clicks one vector, whose product with an item's is its score."""
 
     @abstractmethod

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Windowed
-from .config import Settings
-from .encoder import Reader
+from .base import NeuralRival
+from .config import Config
+from .encoder import SessionEncoder
 
 
-class MeanAndLast(Reader):
+class MeanAndLast(SessionEncoder):
     """The mean of the first halves of the window's vectors, beside the second half of the last one.
 
     Parameters
@@ -36,8 +36,8 @@ class MeanAndLast(Reader):
         return torch.cat([self.taste * mean, self.step * inputs[:, -1, half:]], dim=1)
 
 
-class FPMCSettings(Settings, frozen=True, kw_only=True):
-    """The settings of `FPMC`: those of `Settings`, and its own.
+class FPMCSettings(Config, frozen=True, kw_only=True):
+    """The settings of `FPMC`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class FPMCSettings(Settings, frozen=True, kw_only=True):
     step: float = 1.0
 
 
-class FPMC(Windowed):
+class FPMC(NeuralRival):
     """Factorised personalised Markov chains.
 
     The score of item i is ``v_u · a_i + b_l · c_i``: how item i suits user u, and how it follows

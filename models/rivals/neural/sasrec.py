@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from .attention import Attention, FeedForward, Norm
-from .base import Windowed
-from .config import Settings
-from .encoder import Reader
+from .base import NeuralRival
+from .config import Config
+from .encoder import SessionEncoder
 
 
-class SASRecSettings(Settings, frozen=True, kw_only=True):
-    """The settings of `SASRec`: those of `Settings`, and its own.
+class SASRecSettings(Config, frozen=True, kw_only=True):
+    """The settings of `SASRec`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Block(nn.Module):
         return result
 
 
-class SelfAttentive(Reader):
+class SelfAttentive(SessionEncoder):
     """What SASRec reads a window by."""
 
     def __init__(self, settings: SASRecSettings) -> None:
@@ -99,7 +99,7 @@ class SelfAttentive(Reader):
         return result
 
 
-class SASRec(Windowed):
+class SASRec(NeuralRival):
     """Self-attentive sequential recommendation, learned online.
 
     W.-C. Kang & J. McAuley, 2018, "Self-Attentive Sequential Recommendation": a session's last K

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...gradients import make_slopes, teach
+from ...gradients import make_gradient, score_candidates
 from ...items.item_table import ItemTable
 from ...items.popularity import Popularity
 from ...optim import make_rule
-from .config import Settings
-from .encoder import Reader
+from .config import Config
+from .encoder import SessionEncoder
 
 CORRECTED = ("cross-entropy", "binary-cross-entropy")
 """The losses that can correct for the sampling."""
 
 
-class Lesson:
+class Trainer:
     """Trains a reader and the item tables on one batch at a time.
 
     Parameters
@@ -31,16 +31,16 @@ class Lesson:
     """
 
     def __init__(
-        self, settings: Settings, reader: Reader, items: ItemTable, popularity: Popularity
+        self, settings: Config, reader: SessionEncoder, items: ItemTable, popularity: Popularity
     ) -> None:
         self.settings = settings
         self.items = items
         self.popularity = popularity
         options = {"logq": settings.logq} if settings.loss in CORRECTED else {}
-        self._slopes = make_slopes(settings.loss, **options)
-        self._rule = make_rule("adagrad", settings.rate)
+        self._loss_gradient = make_gradient(settings.loss, **options)
+        self._rule = make_rule("adagrad", settings.learning_rate)
         self._weights = list(reader.parameters())
-        self._memories = [self._rule.memories(weight.detach()) for weight in self._weights]
+        self._memories = [self._rule.state(weight.detach()) for weight in self._weights]
 
     @property
     def memories(self) -> list[Tensor]:
@@ -67,12 +67,12 @@ class Lesson:
 
         """
         items, popularity = self.items, self.popularity
-        negatives = popularity.sample(self.settings.negatives)
+        negatives = popularity.sample(self.settings.n_negatives)
         candidates = torch.cat([targets, negatives])
         expected = popularity.expected(candidates, len(negatives), len(targets))
         # A rare item counts as expected no less often than the average one, as in `Trainer`.
         given = candidates, expected, len(candidates) / catalogue
-        taught = teach(items, outputs, candidates, self._slopes, *given)
+        taught = score_candidates(items, outputs, candidates, self._loss_gradient, *given)
         *weights, read = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
         read, rows = read.flatten(0, 1), clicks.flatten()
         if items.tied:

@@ -10,13 +10,13 @@ from numpy.typing import DTypeLike, NDArray
 from ...base import fits, within_bounds
 from ...recommender import Arrays
 from .columns import Columns
-from .undo_log import Journal
+from .undo_log import UndoLog
 
 SHORTEST = 4
 """Room that a list begins with."""
 
 
-class Lists:
+class BoundedLists:
     """A list for each owner, the oldest entry first, bounded in length.
 
     The lists share arrays. A list that is full moves to where it has twice the room; the place
@@ -33,7 +33,7 @@ class Lists:
 
     """
 
-    def __init__(self, journal: Journal, bound: int, **kinds: DTypeLike) -> None:
+    def __init__(self, journal: UndoLog, bound: int, **kinds: DTypeLike) -> None:
         self.bound = bound
         self._journal = journal
         self._pool = Columns(journal, keys=np.int64, **kinds)
@@ -149,14 +149,14 @@ def _doublings(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.ceil(np.log2(wanted)).astype(np.int64)
 
 
-class Tallies(Lists):
+class TopCounts(BoundedLists):
     """Weighted keys for each owner.
 
     Where an owner has as many keys as the bound allows, a new one takes the place of the key with
     the least weight (of those the oldest).
     """
 
-    def __init__(self, journal: Journal, bound: int) -> None:
+    def __init__(self, journal: UndoLog, bound: int) -> None:
         super().__init__(journal, bound, weights=np.float64)
 
     def add(self, owner: int, key: int, weight: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ...recommender import Arrays
-from .undo_log import Journal
+from .undo_log import UndoLog
 
 
 class Columns:
@@ -23,7 +23,7 @@ class Columns:
 
     """
 
-    def __init__(self, journal: Journal, **kinds: DTypeLike) -> None:
+    def __init__(self, journal: UndoLog, **kinds: DTypeLike) -> None:
         self._journal = journal
         self.arrays: Arrays = {name: np.zeros(64, kind) for name, kind in kinds.items()}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...base import fits, within_bounds
 from ...recommender import Arrays
-from .undo_log import Journal
+from .undo_log import UndoLog
 
 SPAN = 1 << 32
 """A stamp is this times the number of an admission, plus the row."""
@@ -19,7 +19,7 @@ ROW = SPAN - 1
 """The bits of a stamp that tell the row."""
 
 
-class Recency:
+class LRUTable:
     """Ids, each with a row, from the least to the most recently clicked.
 
     Rows begin at 1 and are given anew when they were left. What is kept for long is kept as a
@@ -42,7 +42,7 @@ class Recency:
 
     """
 
-    def __init__(self, bound: int, journal: Journal) -> None:
+    def __init__(self, bound: int, journal: UndoLog) -> None:
         self.bound = bound
         self._journal = journal
         self._rows: dict[Any, int] = {}

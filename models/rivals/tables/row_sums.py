@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Adder:
+class RowSums:
     """Adds numbers by row, in room that is kept between calls.
 
     So it takes time for the numbers only, however many rows there are.
@@ -14,7 +14,7 @@ class Adder:
     Examples
     --------
     >>> import numpy as np
-    >>> Adder().add(np.array([7, 2, 7]), np.array([1.0, 2.0, 3.0]))
+    >>> RowSums().add(np.array([7, 2, 7]), np.array([1.0, 2.0, 3.0]))
     (array([2, 7]), array([2., 4.]))
 
     """

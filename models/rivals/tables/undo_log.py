@@ -8,7 +8,7 @@ from typing import Any
 from ...recommender import Arrays
 
 
-class Journal:
+class UndoLog:
     """Takes back all writes since `begin`, the last one first.
 
     So a model can learn the clicks of a batch for a test, each with the evidence of those before
@@ -18,7 +18,7 @@ class Journal:
     --------
     >>> import numpy as np
     >>> arrays = {"counts": np.zeros(2)}
-    >>> journal = Journal()
+    >>> journal = UndoLog()
     >>> journal.begin()
     >>> journal.put(arrays, "counts", 1, 5.0)
     >>> journal.undo()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.clicks import Clicks, Rejected
 from nextclick.connectors.decoding import blocks
-from nextclick.connectors.decoding.blocks import LONGEST_DETAIL, Decoded, Gathering
+from nextclick.connectors.decoding.blocks import LONGEST_DETAIL, Decoded, PollBuffer
 from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.lines import LineCutter
 from nextclick.connectors.decoding.log_format import LogFormat, log_format
@@ -31,7 +31,7 @@ from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.source import Source, SourceError
 from nextclick.stream.config.run import RunConfig
-from nextclick.stream.endpoints import open_the_source
+from nextclick.stream.endpoints import open_configured_source
 from tests.brokers import Broker, make_topic, send
 
 PATIENCE = 60.0
@@ -150,7 +150,7 @@ def test_a_poll_holds_a_bounded_number_of_bytes_of_rejected_records(
     block = Decoded(["a"] * 20, list(range(20)), np.arange(20.0), rejected, np.arange(20) + 1)
     polls = []
     while not block.exhausted:
-        gathering = Gathering(1_000_000)
+        gathering = PollBuffer(1_000_000)
         gathering.take(block)
         polls.append(gathering.clicks({}))
     assert [len(clicks.rejected) for clicks in polls] == [4, 4, 4, 4, 4, 0]
@@ -177,10 +177,10 @@ def logs(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("sort", [False, True])
 def test_a_log_keeps_the_bytes_for_dead_letters_only(tmp_path: Path, sort: bool) -> None:
     for path in logs(tmp_path):
-        with closing(open_the_source(str(path), RunConfig(sort=sort))) as source:
+        with closing(open_configured_source(str(path), RunConfig(sort=sort))) as source:
             assert {record.raw for record in rejected_of(source)} == {None}
         letters = RunConfig(sort=sort, dead_letters=str(tmp_path / "dead.jsonl"))
-        with closing(open_the_source(str(path), letters)) as source:
+        with closing(open_configured_source(str(path), letters)) as source:
             rejected = rejected_of(source)
         assert len(rejected) == 50
         assert all(len(record.raw or b"") >= LARGE for record in rejected)

@@ -4,7 +4,7 @@ import numpy as np
 
 from nextclick.connectors.clicks import Rejected
 from nextclick.connectors.decoding.blocks import Decoded
-from nextclick.connectors.kafka.duplicates import MEMORY, Doubles
+from nextclick.connectors.kafka.duplicates import MEMORY, DuplicateFilter
 from nextclick.connectors.kafka.merge import Run
 
 
@@ -20,7 +20,7 @@ def run(first: int, numbers: list[int], shift: int = 0) -> Run:
 
 
 def test_a_batch_taken_twice_is_left_out() -> None:
-    doubles = Doubles()
+    doubles = DuplicateFilter()
     assert doubles.without(run(0, [3, 5, 9]))[1] == 0
     kept, count = doubles.without(run(3, [5, 9, 11]))
     assert (count, kept.offsets.tolist(), kept.sequences.tolist()) == (2, [5], [11])
@@ -31,26 +31,26 @@ def test_a_batch_taken_twice_is_left_out() -> None:
 
 
 def test_another_log_in_the_same_topic_is_no_double() -> None:
-    doubles = Doubles()
+    doubles = DuplicateFilter()
     doubles.without(run(0, list(range(100))))
     kept, count = doubles.without(run(100, list(range(50)), shift=1000))
     assert (count, len(kept.offsets)) == (0, 50)
 
 
 def test_records_without_numbers_are_no_doubles() -> None:
-    doubles = Doubles()
+    doubles = DuplicateFilter()
     assert [doubles.without(run(at, [-1, -1]))[1] for at in (0, 2)] == [0, 0]
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    doubles = Doubles()
+    doubles = DuplicateFilter()
     doubles.without(run(0, [1]))
     doubles.without(run(MEMORY + 1, [2]))
     assert doubles.without(run(MEMORY + 2, [1]))[1] == 0
 
 
 def test_rejected_records_stay_where_they_were() -> None:
-    doubles = Doubles()
+    doubles = DuplicateFilter()
     doubles.without(run(0, [1]))
     refused = Rejected("bad", "bad", {"offset": 2}, b"")
     decoded = Decoded(

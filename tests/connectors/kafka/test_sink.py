@@ -296,11 +296,11 @@ def test_a_broker_killed_before_a_transaction_is_waited_for(
     notes: list[str] = []
     waiting = threading.Event()
 
-    def tell(note: str) -> None:
+    def notify(note: str) -> None:
         notes.append(note)
         waiting.set()
 
-    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", tell=tell)
+    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", notify=notify)
     for number in (1, 2):
         write(sink, number)
         sink.commit(sink.sync())
@@ -330,14 +330,14 @@ def test_what_is_not_acknowledged_is_bounded(
     waited = threading.Semaphore(0)
     notes: list[str] = []
 
-    def wait(publisher: publishing.Publisher) -> None:
+    def wait(publisher: publishing.Producer) -> None:
         waited.release()
         say(publisher)
 
-    say = publishing.Publisher._wait
-    monkeypatch.setattr(publishing.Publisher, "_wait", wait)
-    monkeypatch.setattr(publishing.Publisher, "_check_topic", lambda self: None)
-    sink = open_sink(broker, topic, tell=notes.append)
+    say = publishing.Producer._wait
+    monkeypatch.setattr(publishing.Producer, "_wait", wait)
+    monkeypatch.setattr(publishing.Producer, "_check_topic", lambda self: None)
+    sink = open_sink(broker, topic, notify=notes.append)
     write(sink, 0)
     sink.sync()
     broker.pause()
@@ -365,19 +365,19 @@ def test_a_commit_that_waits_for_the_broker_says_so(
     broker = make_broker()
     make_topic(broker.address, topic)
     notes: list[str] = []
-    at_last = publishing.Publisher.flush
+    at_last = publishing.Producer.flush
 
-    def flush(publisher: publishing.Publisher) -> bool:
+    def flush(publisher: publishing.Producer) -> bool:
         done = at_last(publisher)
         broker.pause()
         return done
 
-    def tell(note: str) -> None:
+    def notify(note: str) -> None:
         notes.append(note)
         broker.resume()
 
-    monkeypatch.setattr(publishing.Publisher, "flush", flush)
-    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", tell=tell)
+    monkeypatch.setattr(publishing.Producer, "flush", flush)
+    sink = open_sink(broker, topic, transactional_id=f"id-{topic}", notify=notify)
     write(sink, 1, 2)
     sink.commit(sink.sync())
     sink.close()

@@ -41,7 +41,7 @@ def test_a_broker_that_hangs_longer_than_its_requests_may_take_is_waited_for(
     broker = make_broker()
     make_topic(broker.address, topic)
     notes: list[str] = []
-    sink = open_sink(broker, topic, id_, tell=notes.append)
+    sink = open_sink(broker, topic, id_, notify=notes.append)
     write(sink, 1)
     sink.commit(sink.sync())
     broker.pause()
@@ -169,9 +169,9 @@ def pause_after_flushes(
     monkeypatch: pytest.MonkeyPatch, broker: Broker, seconds: list[float]
 ) -> None:
     """Pause the broker after the next flushes of a sink, each time for so long."""
-    flush = publishing.Publisher.flush
+    flush = publishing.Producer.flush
 
-    def flush_and_pause(publisher: publishing.Publisher) -> bool:
+    def flush_and_pause(publisher: publishing.Producer) -> bool:
         done = flush(publisher)
         if seconds:
             broker.pause()
@@ -181,7 +181,7 @@ def pause_after_flushes(
         return done
 
     monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
-    monkeypatch.setattr(publishing.Publisher, "flush", flush_and_pause)
+    monkeypatch.setattr(publishing.Producer, "flush", flush_and_pause)
 
 
 SHORT = {**IMPATIENT, "transaction_timeout_ms": 1000}

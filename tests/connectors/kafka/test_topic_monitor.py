@@ -196,7 +196,7 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     monkeypatch.setattr(kafka_watch, "AWAY", 0.05)
     monkeypatch.setattr(kafka_watch, "LOOK", 0.0)
     consumer = Ends()
-    watch = kafka_watch.TopicWatch(consumer, parse_address("kafka://host:1/clicks"), KafkaLog())
+    watch = kafka_watch.TopicMonitor(consumer, parse_address("kafka://host:1/clicks"), KafkaLog())
     assert watch.look([0]) is not None
     assert watch.notes == []
     consumer.away = True
@@ -205,7 +205,7 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     (note,) = watch.notes
     assert "waiting for the brokers" in note
     consumer.away = False
-    watch.heard()
+    watch.note_answer()
     assert watch.look([0]) is not None
     (note,) = watch.notes
     assert "were away once" in note

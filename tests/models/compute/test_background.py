@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nextclick.models.compute import background as aside
-from nextclick.models.compute.background import Aside
+from nextclick.models.compute.background import Worker
 
 CPU = torch.device("cpu")
 
@@ -29,7 +29,7 @@ def test_results_come_in_the_order_of_the_tasks(
 ) -> None:
     monkeypatch.setattr(aside, "cores", lambda: cores)
     done: list[tuple[int, str]] = []
-    assert list(Aside(CPU).ahead(tasks(count, done))) == [n * n for n in range(count)]
+    assert list(Worker(CPU).submit(tasks(count, done))) == [n * n for n in range(count)]
     # Each is done once, and with one core by the asker alone.
     assert sorted(number for number, _ in done) == list(range(count))
     assert cores == 2 or not any(name.startswith("aside") for _, name in done)
@@ -38,7 +38,7 @@ def test_results_come_in_the_order_of_the_tasks(
 def test_what_is_not_worth_a_thread_is_done_on_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2)
     done: list[tuple[int, str]] = []
-    assert list(Aside(CPU).ahead(tasks(3, done), worth=False)) == [0, 1, 4]
+    assert list(Worker(CPU).submit(tasks(3, done), parallel=False)) == [0, 1, 4]
     assert {name for _, name in done} == {threading.current_thread().name}
 
 
@@ -47,7 +47,7 @@ def test_tasks_are_begun_before_their_results_are_asked_for(
 ) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2)
     begun = threading.Event()
-    results = Aside(CPU).ahead([begun.set])
+    results = Worker(CPU).submit([begun.set])
     assert begun.wait(10)
     assert list(results) == [None]
 
@@ -68,7 +68,7 @@ def test_the_asker_does_what_is_not_begun_the_last_first(monkeypatch: pytest.Mon
         last_done.set()
         return 16
 
-    results = Aside(CPU).ahead([first, *tasks(4, done)[1:], last])
+    results = Worker(CPU).submit([first, *tasks(4, done)[1:], last])
     assert begun.wait(10)
     assert list(results) == [0, 1, 4, 9, 16]
     assert done[0] == (4, threading.current_thread().name)
@@ -78,13 +78,13 @@ def test_an_error_in_a_task_is_raised_where_results_are_asked_for() -> None:
     def fail() -> int:
         raise ValueError("broken")
 
-    results = Aside(CPU).ahead([lambda: 1, fail])
+    results = Worker(CPU).submit([lambda: 1, fail])
     with pytest.raises(ValueError, match="broken"):
         list(results)
 
 
 def test_a_copy_has_a_thread_of_its_own() -> None:
-    one = Aside(CPU)
+    one = Worker(CPU)
     other = copy.deepcopy(one)
-    assert list(other.ahead([lambda: 1])) == [1]
-    assert list(one.ahead([lambda: 2])) == [2]
+    assert list(other.submit([lambda: 1])) == [1]
+    assert list(one.submit([lambda: 2])) == [2]

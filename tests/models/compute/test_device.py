@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from nextclick.models import (
+    GRU4RecConfig,
     OnlineGRU4Rec,
-    Recipe,
     State,
     optim,
     ranking,
 )
 from nextclick.models import (
-    gradients as slopes,
+    gradients as loss_gradient,
 )
 from nextclick.models import (
     score_blocks as products,
@@ -32,7 +32,7 @@ FORMS: list[dict[str, Any]] = [
     {"memory": 0, "bias": True, "reset": "after", "feed_forward": [7], "dropout": 0.2},
     {"cell": "lstm", "hidden": [12, 6], "half_life": 50.0, "optimizer": "row-adagrad"},
     {"embedding": "separate", "memory": 0, "loss": "bpr-max", "momentum": 0.3},
-    {"embedding": "one-hot", "optimizer": "adam", "rate": 0.01, "sightings": 2},
+    {"embedding": "one-hot", "optimizer": "adam", "learning_rate": 0.01, "min_count": 2},
 ]
 
 
@@ -46,10 +46,10 @@ def stream(clicks: int) -> tuple[list[str], list[int]]:
 
 def driven(options: dict[str, Any], device: str, dtype: str) -> tuple[list[int], list[Any], State]:
     """Learn a stream, restored in its middle; give ranks, lists and the last state."""
-    recipe = Recipe(**{"hidden": 12, "window": 3, "negatives": 16, **options})
+    config = GRU4RecConfig(**{"hidden": 12, "window": 3, "n_negatives": 16, **options})
 
     def make() -> OnlineGRU4Rec:
-        return OnlineGRU4Rec(recipe, seed=1, max_items=40, device=device, dtype=dtype)
+        return OnlineGRU4Rec(config, seed=1, max_items=40, device=device, dtype=dtype)
 
     model, (sessions, items) = make(), stream(640)
     ranks: list[int] = []
@@ -90,7 +90,18 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
     monkeypatch.setattr(learner, "WORTH_A_THREAD", 0)
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
     ranks, lists, state = driven(options, "cpu", "float64")
-    for module in (aside, copies, items, optim, packed, products, ranking, sampling, slopes, table):
+    for module in (
+        aside,
+        copies,
+        items,
+        optim,
+        packed,
+        products,
+        ranking,
+        sampling,
+        loss_gradient,
+        table,
+    ):
         monkeypatch.setattr(module, "on_host", lambda _: False)
     other_ranks, other_lists, other_state = driven(options, "cpu", "float64")
     assert other_ranks == ranks

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nextclick.models.compute.jit import compiled
-from nextclick.models.compute.prefetch import AHEAD, fetch
+from nextclick.models.compute.prefetch import AHEAD, prefetch_row
 
 
 @compiled
@@ -16,7 +16,7 @@ def total(table: NDArray[Any], rows: NDArray[np.int64]) -> float:
     found = 0.0
     for at in range(len(rows)):
         if at + AHEAD < len(rows):
-            fetch(table, rows[at + AHEAD])
+            prefetch_row(table, rows[at + AHEAD])
         for place in range(table.shape[1]):
             found += table[rows[at], place]
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.gru4rec.mixed_precision import Precision
 from nextclick.models.gru4rec.network import GRU4Rec
 
@@ -22,13 +22,13 @@ FORMS: list[dict[str, Any]] = [
     {"reset": "after", "feed_forward": [7], "dropout": 0.2},
     {"cell": "lstm", "hidden": [12, 6]},
     {"cell": "rnn", "embedding": "separate"},
-    {"embedding": "one-hot", "optimizer": "adam", "bias": True, "rate": 0.01},
+    {"embedding": "one-hot", "optimizer": "adam", "bias": True, "learning_rate": 0.01},
 ]
 
 
 def model(dtype: str, device: str = "cpu", **options: Any) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 16, "window": 3, "negatives": 32, **options})
-    return OnlineGRU4Rec(recipe, seed=1, device=device, dtype=dtype)
+    config = GRU4RecConfig(**{"hidden": 16, "window": 3, "n_negatives": 32, **options})
+    return OnlineGRU4Rec(config, seed=1, device=device, dtype=dtype)
 
 
 def drive(learner: OnlineGRU4Rec, batches: int = 80) -> list[int]:
@@ -83,7 +83,7 @@ def test_near_scores_do_not_tie_in_bfloat16(device: str) -> None:
     # In bfloat16 a thousand scores of this size would fall on some hundred numbers.
     learner = model("bfloat16", device)
     items = [f"i{place}" for place in range(1000)]
-    learner.learn([f"s{place}" for place in range(1000)], items)
+    learner.learn_many([f"s{place}" for place in range(1000)], items)
     tested = learner.test(["s1"], ["i7"], k=1000)
     best = tested.recommended[0]
     assert len({score for _, score in best}) > 990

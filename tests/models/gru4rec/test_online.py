@@ -11,15 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe, ranking
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, ranking
 from nextclick.models.compute import background as aside
 from nextclick.models.compute import snapshot_buffer as copies
-from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.gru4rec.network import ACTIVATIONS
 from nextclick.models.losses import LOSSES, sampled_cross_entropy
 from nextclick.models.memory.history import SPECIAL
 from nextclick.models.optim import RULES
-from nextclick.models.score_blocks import Products
+from nextclick.models.score_blocks import ScoreBlocks
 
 EMBEDDINGS = ["tied", "separate", "one-hot"]
 
@@ -27,8 +27,8 @@ Stream = tuple[list[str | int], list[str | int]]
 
 
 def model(seed: int = 1, **options: object) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
-    return OnlineGRU4Rec(recipe, seed=seed, device="cpu", dtype="float64")
+    config = GRU4RecConfig(**{"hidden": 12, "window": 4, "n_negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
+    return OnlineGRU4Rec(config, seed=seed, device="cpu", dtype="float64")
 
 
 def stream(clicks: int, seed: int = 0, sessions: int = 8, items: int = 15) -> Stream:
@@ -89,17 +89,17 @@ def test_gradient_is_that_of_bptt_cut_after_k_steps(
 
     found = [torch.zeros_like(weight) for weight in weights]
     for start in range(0, 60, batch):
-        windows = learner.sessions.line_up(sessions[start : start + batch])
-        tracks, states = learner.sessions.tracks(
-            windows, learner.items.stamp(torch.from_numpy(rows[start : start + batch]))
+        windows = learner.sessions.align_windows(sessions[start : start + batch])
+        histories, states = learner.sessions.histories(
+            windows, learner.items.keys_of(torch.from_numpy(rows[start : start + batch]))
         )
-        starts, ends = learner._slide(windows, tracks, states)
-        _, _, outputs = learner._forward(windows, tracks, starts)
+        starts, ends = learner._slide(windows, histories, states)
+        _, _, outputs = learner._forward(windows, histories, starts)
         if len(outputs):
             loss = (outputs * direction[windows.scored + start]).sum()
             for sum_, part in zip(found, torch.autograd.grad(loss, weights), strict=True):
                 sum_ += part
-        learner.sessions.advance(windows, tracks, ends)
+        learner.sessions.advance(windows, histories, ends)
     for sum_, part in zip(found, expected, strict=True):
         torch.testing.assert_close(sum_, part, rtol=1e-10, atol=1e-10)
 
@@ -112,15 +112,15 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
     """Against whole tables as parameters: the touched rows, and only these, have gradients."""
     learner = model(embedding=embedding, **options)
     clicks = stream(60, sessions=3)
-    learner.learn(*clicks)
+    learner.learn_many(*clicks)
     sessions, names = stream(20, seed=1, sessions=3, items=9)
     names = [name for name in names if learner.knows(name)]
     sessions = sessions[: len(names)]
     rows = torch.from_numpy(learner.vocabulary.rows_of(names))
-    windows = learner.sessions.line_up(sessions)
-    tracks, states = learner.sessions.tracks(windows, learner.items.stamp(rows))
-    starts, _ = learner._slide(windows, tracks, states)
-    steps, inputs, outputs = learner._forward(windows, tracks, starts)
+    windows = learner.sessions.align_windows(sessions)
+    histories, states = learner.sessions.histories(windows, learner.items.keys_of(rows))
+    starts, _ = learner._slide(windows, histories, states)
+    steps, inputs, outputs = learner._forward(windows, histories, starts)
     targets = rows[windows.scored]
     random = learner._draws.get_state()
     found = learner.trainer.gradients(steps, inputs, outputs, targets, learner.vocabulary)
@@ -129,7 +129,7 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
     items, network = learner.items, learner.network
     whole = {part: part.values.clone().requires_grad_() for part, _, _ in found.items}
     read, scored = whole[items.inputs], whole[items.embedding]
-    negatives = learner.popularity.sample(learner.recipe.negatives)
+    negatives = learner.popularity.sample(learner.config.n_negatives)
     candidates = torch.cat([targets, negatives])
     expected = learner.popularity.expected(candidates, len(negatives), len(targets))
     bias = whole.get(items.bias, items.bias.values)
@@ -138,7 +138,7 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
         outputs @ scored[candidates].T + bias[candidates],
         candidates,
         expected,
-        len(candidates) / learner.catalogue,
+        len(candidates) / learner.n_items,
     )
     weights = [*network.parameters(), *whole.values()]
     gradients = torch.autograd.grad(loss, weights)
@@ -156,7 +156,7 @@ def test_gradients_are_clipped_together() -> None:
     found = []
     for most in (0.0, 1e-3, 1e9):
         learner = model(clip=most, bias=True, embedding="separate")
-        learner.learn(*stream(16))
+        learner.learn_many(*stream(16))
         items = learner.items
         squares = [memory.flatten() for memory in learner.trainer.memories]
         squares += [
@@ -213,7 +213,7 @@ def test_changing_the_future_changes_no_past_figure(
     [
         {},
         {"memory": 50},
-        {"memory": 50, "sightings": 2},
+        {"memory": 50, "min_count": 2},
         {"embedding": "separate", "dropout": 0.5, "optimizer": "adam", "momentum": 0.5},
         {"embedding": "one-hot", "cell": "lstm", "bias": True, "input_dropout": 0.3},
     ],
@@ -250,7 +250,7 @@ def test_on_random_items_recall_is_k_over_the_catalogue() -> None:
 def test_it_learns_a_path() -> None:
     learner = model(negatives=8)
     for session in range(300):
-        learner.learn([session] * 4, ["w", "x", "y", "z"])
+        learner.learn_many([session] * 4, ["w", "x", "y", "z"])
     for clicked, after in [("w", "x"), ("wx", "y"), ("wxy", "z")]:
         assert learner.recommend(list(clicked), k=1)[0][0] == after
 
@@ -278,7 +278,9 @@ def test_it_learns_what_follows_on_two_crossing_paths(options: dict[str, Any]) -
     learner = model(negatives=8, **options)
     paths = ["wxy", "vxz"]
     for round_ in range(100):
-        learner.learn([f"{round_} {path}" for path in paths for _ in path], list("".join(paths)))
+        learner.learn_many(
+            [f"{round_} {path}" for path in paths for _ in path], list("".join(paths))
+        )
     for path in paths:
         assert learner.recommend([path[0]], k=1)[0][0] == "x"
         assert learner.recommend(list(path[:2]), k=1)[0][0] == path[2]
@@ -292,15 +294,15 @@ def test_one_hot_is_a_dense_layer_over_unit_vectors(cell: str, reset: str) -> No
     options: dict[str, Any] = {
         "cell": cell,
         "reset": reset,
-        "rate": 0.1,
-        "item_rate": 0.1,
-        "kinship": 0.0,
+        "learning_rate": 0.1,
+        "item_learning_rate": 0.1,
+        "neighbour_init": 0.0,
     }
     one_hot = model(embedding="one-hot", **options)
     dense = model(embedding="separate", **options)
     names: list[str | int] = list(range(12))
     for learner in (one_hot, dense):
-        learner.learn([f"only {name}" for name in names], names)
+        learner.learn_many([f"only {name}" for name in names], names)
     unit = torch.eye(12, dtype=torch.float64)
     saved = {"layers.0.weight_x": one_hot.items.inputs.values[1:13].T}
     dense.network.load_state_dict({**one_hot.network.state_dict(), **saved})
@@ -360,7 +362,7 @@ def test_recommendations_agree_with_the_ranks(options: dict[str, Any]) -> None:
     learner = model(**options)
     drive(learner, stream(400), 16)
     items: list[str | int] = [3, 1, 2]
-    learner.learn(["new", "new"], items[:2])
+    learner.learn_many(["new", "new"], items[:2])
     tested = learner.test(["new"], items[2:], k=15)
     best = learner.recommend(items[:2], k=15)
     assert [item for item, _ in best] == [item for item, _ in tested.recommended[0]]
@@ -377,7 +379,7 @@ def test_items_never_seen_are_passed_over_when_recommending() -> None:
 
 def test_ids_come_back_as_they_went_in() -> None:
     learner = model()
-    learner.learn(["a"] * 4, ["7", 7, "7", 7])
+    learner.learn_many(["a"] * 4, ["7", 7, "7", 7])
     assert {item for item, _ in learner.recommend(["7"], k=5)} == {"7", 7}
 
 
@@ -387,7 +389,7 @@ def test_ids_come_back_as_they_went_in() -> None:
         ({}, 16),
         ({}, 160),
         ({"memory": 1000}, 160),
-        ({"memory": 30, "sightings": 2}, 160),
+        ({"memory": 30, "min_count": 2}, 160),
         ({"embedding": "separate", "optimizer": "adam", "momentum": 0.5, "bias": True}, 160),
         ({"embedding": "one-hot", "cell": "lstm", "optimizer": "rmsprop", "dropout": 0.3}, 160),
         (
@@ -463,24 +465,24 @@ def test_learning_alone_finds_no_scores_that_nobody_asks_for(
 ) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
     monkeypatch.setattr("nextclick.models.gru4rec.online.WORTH_A_PRODUCT", 0)
-    found: list[Products] = []
-    taken: list[Products] = []
-    work, take = Products.work, Products.take
+    found: list[ScoreBlocks] = []
+    taken: list[ScoreBlocks] = []
+    work, take = ScoreBlocks.compute, ScoreBlocks.read
 
-    def noted_work(self: Products) -> None:
+    def noted_work(self: ScoreBlocks) -> None:
         found.append(self)
         work(self)
 
-    def noted_take(self: Products, part: slice) -> torch.Tensor:
+    def noted_take(self: ScoreBlocks, part: slice) -> torch.Tensor:
         taken.append(self)
         return take(self, part)
 
-    monkeypatch.setattr(Products, "work", noted_work)
-    monkeypatch.setattr(Products, "take", noted_take)
+    monkeypatch.setattr(ScoreBlocks, "work", noted_work)
+    monkeypatch.setattr(ScoreBlocks, "take", noted_take)
     learner = model(memory=memory)
     for session, item in zip(*stream(60), strict=True):
         learner.learn_one(session, item)
-    learner._aside.wait()
+    learner._worker.wait()
     # The memory learns how far the network is to be believed, so it asks for the scores.
     assert bool(taken) == bool(memory)
     assert set(found) == set(taken)
@@ -489,10 +491,10 @@ def test_learning_alone_finds_no_scores_that_nobody_asks_for(
 @pytest.mark.parametrize("worth", [0, 1 << 60], ids=["thread", "scores-alone"])
 @pytest.mark.parametrize("part", ["_slide", "_forward", "_race", "_report", "trainer.gradients"])
 def test_a_batch_that_fails_has_never_been(
-    part: str, worth: int, monkeypatch: pytest.MonkeyPatch
+    part: str, parallel: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
-    monkeypatch.setattr("nextclick.models.gru4rec.online.WORTH_A_THREAD", worth)
+    monkeypatch.setattr("nextclick.models.gru4rec.online.WORTH_A_THREAD", parallel)
     monkeypatch.setattr("nextclick.models.gru4rec.online.WORTH_A_PRODUCT", 0)
     one, other = model(memory=1000), model(memory=1000)
     for each in (one, other):
@@ -523,11 +525,11 @@ def test_an_interrupt_while_the_memory_notes_a_batch_leaves_nothing_of_it(
     def stop(_: object) -> object:
         raise KeyboardInterrupt
 
-    def interrupted(tasks: Sequence[Callable[[], object]], worth: bool) -> Iterator[object]:
+    def interrupted(tasks: Sequence[Callable[[], object]], parallel: bool) -> Iterator[object]:
         return (stop(task()) for task in tasks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(one._aside, "ahead", interrupted)
+        patch.setattr(one._worker, "ahead", interrupted)
         with pytest.raises(KeyboardInterrupt):
             one.test_then_learn(["s1", "new", "new"], [1, "new", 1])
     kept, expected = one.state(), other.state()
@@ -537,8 +539,8 @@ def test_an_interrupt_while_the_memory_notes_a_batch_leaves_nothing_of_it(
 
 
 def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 12, "window": 4, "negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
-    return OnlineGRU4Rec(recipe, max_items=max_items, seed=1, device="cpu", dtype="float64")
+    config = GRU4RecConfig(**{"hidden": 12, "window": 4, "n_negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
+    return OnlineGRU4Rec(config, max_items=max_items, seed=1, device="cpu", dtype="float64")
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
@@ -548,7 +550,10 @@ def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:
         {},
         {"memory": 12},
         {"memory": 1000},
-        *({"optimizer": name, "momentum": 0.5, "bias": True, "rate": 0.01} for name in RULES),
+        *(
+            {"optimizer": name, "momentum": 0.5, "bias": True, "learning_rate": 0.01}
+            for name in RULES
+        ),
     ],
     ids=str,
 )
@@ -565,12 +570,12 @@ def test_an_evicted_item_that_comes_back_is_new(
     for start in range(0, clicks, batch):
         part = slice(start, start + batch)
         names: list[str | int] = [f"{item} of life {lives.get(item, 0)}" for item in items[part]]
-        before = learner.catalogue
+        before = learner.n_items
         tested = learner.test_then_learn(sessions[part], items[part])
         other = named.test_then_learn(sessions[part], names)
         assert tested.ranks.tolist() == other.ranks.tolist()
-        assert learner.catalogue <= bound
-        assert learner.catalogue >= min(before, bound)
+        assert learner.n_items <= bound
+        assert learner.n_items >= min(before, bound)
         for item in set(items):
             if learner.knows(item) != named.knows(f"{item} of life {lives.get(item, 0)}"):
                 raise AssertionError(item)
@@ -612,8 +617,8 @@ def test_a_restored_model_goes_on_to_the_last_bit_while_items_come_and_go(embedd
 
 def test_an_item_enters_the_catalogue_once_it_was_seen_often_enough() -> None:
     learner = model(sightings=3)
-    learner.learn(["a"] * 4, ["x", "y", "x", "y"])
-    assert learner.catalogue == 0
+    learner.learn_many(["a"] * 4, ["x", "y", "x", "y"])
+    assert learner.n_items == 0
     tested = learner.test_then_learn(["a"] * 4, ["x", "x", "y", "x"], k=5)
     assert tested.scored.tolist() == [True] * 4
     assert tested.ranks.tolist() == [0, 1, 0, 1] or tested.ranks.tolist() == [0, 1, 0, 2]
@@ -633,19 +638,19 @@ def test_sightings_count_the_same_however_the_stream_is_cut() -> None:
 
 def test_an_item_that_nobody_clicks_leaves_after_its_time() -> None:
     learner = model(idle=100.0)
-    learner.learn(["a"] * 3, ["x", "y", "z"], time=1000.0)
-    learner.learn(["a"] * 2, ["x", "z"], time=1090.0)
-    learner.learn(["a"], ["z"], time=1150.0)
+    learner.learn_many(["a"] * 3, ["x", "y", "z"], time=1000.0)
+    learner.learn_many(["a"] * 2, ["x", "z"], time=1090.0)
+    learner.learn_many(["a"], ["z"], time=1150.0)
     assert [learner.knows(item) for item in "xyz"] == [True, False, True]
     restored = model(idle=100.0)
     restored.restore(learner.state())
-    restored.learn(["a"], ["z"], time=1200.0)
+    restored.learn_many(["a"], ["z"], time=1200.0)
     assert [restored.knows(item) for item in "xyz"] == [False, False, True]
 
 
 def test_a_forgotten_session_starts_anew() -> None:
     learner = model()
-    learner.learn(["a", "b"], ["x", "y"])
+    learner.learn_many(["a", "b"], ["x", "y"])
     learner.forget(["a", "never seen"])
     assert learner.test(["a", "b"], ["x", "x"]).scored.tolist() == [False, True]
 
@@ -662,12 +667,12 @@ def test_a_score_that_is_not_a_number_is_an_error() -> None:
 def test_memory_is_ready_before_a_large_snapshot_is_taken(memory: int) -> None:
     many = list(range(3000))
     for begin in (OnlineGRU4Rec.state, lambda learner: learner.restore(learner.state())):
-        learner = OnlineGRU4Rec(Recipe(memory=memory), device="cpu")
-        learner.learn(many, many)
+        learner = OnlineGRU4Rec(GRU4RecConfig(memory=memory), device="cpu")
+        learner.learn_many(many, many)
         assert not learner.copies.wanted
         begin(learner)
         for more in (many, [item + 3000 for item in many]):
-            learner.learn(more, more)
+            learner.learn_many(more, more)
             learner.copies.begin()  # It waits until all is ready.
             ready = learner.copies._ready
             # The catalogue is copied elsewhere.
@@ -676,11 +681,11 @@ def test_memory_is_ready_before_a_large_snapshot_is_taken(memory: int) -> None:
 
 @pytest.mark.parametrize("memory", [0, 5000])
 def test_memory_is_ready_for_a_state_that_grows_by_little(memory: int) -> None:
-    learner = OnlineGRU4Rec(Recipe(memory=memory), device="cpu")
+    learner = OnlineGRU4Rec(GRU4RecConfig(memory=memory), device="cpu")
     learner.state()
     for step in range(40):
         new = [f"{step}, {number}" for number in range(60 if step else 2000)]
-        learner.learn(new, new)
+        learner.learn_many(new, new)
         learner.copies.begin()  # It waits until all is ready.
         ready, piece = learner.copies._ready, learner.copies._piece[0].ctypes.data
         learner.state()
@@ -695,10 +700,10 @@ def test_an_unseen_row_is_never_touched(optimizer: str, embedding: str) -> None:
     learner = model(
         negatives=0, optimizer=optimizer, momentum=0.5, embedding=embedding, bias=True, clip=1.0
     )
-    learner.learn(["a", "a"], ["x", "y"])
-    before = learner.items.state(3, Copies())
-    learner.learn(["b", "b", "b"], ["u", "v", "u"])
-    for name, array in learner.items.state(3, Copies()).items():
+    learner.learn_many(["a", "a"], ["x", "y"])
+    before = learner.items.state(3, SnapshotBuffer())
+    learner.learn_many(["b", "b", "b"], ["u", "v", "u"])
+    for name, array in learner.items.state(3, SnapshotBuffer()).items():
         assert torch.equal(array, before[name]), name
     for part in (learner.items.embedding, learner.items.inputs):
         assert not part.values[0].any()
@@ -711,8 +716,8 @@ def test_a_new_item_takes_after_the_one_clicked_before_it(embedding: str) -> Non
     """With one candidate there is nothing to learn: the rows are as they were begun."""
     plain, kin = (model(negatives=0, embedding=embedding, kinship=part) for part in (0.0, 0.15))
     for learner in (plain, kin):
-        learner.learn(["a"], ["x"])
-        learner.learn(["a"], ["y"])
+        learner.learn_many(["a"], ["x"])
+        learner.learn_many(["a"], ["y"])
     for drawn, found in (
         (plain.items.embedding.values, kin.items.embedding.values),
         (plain.items.inputs.values, kin.items.inputs.values),
@@ -740,9 +745,9 @@ def test_learning_click_by_click_is_learning_in_batches_of_one() -> None:
     ("make", "message"),
     [
         (lambda: OnlineGRU4Rec(device="tpu"), "auto, cpu or cuda"),
-        (lambda: Recipe(rate=0.0), "rate must be more than 0"),
-        (lambda: Recipe(window=0), "window must be at least 1"),
-        (lambda: Recipe(negatives=-1), "negatives must not be negative"),
+        (lambda: GRU4RecConfig(learning_rate=0.0), "learning_rate must be more than 0"),
+        (lambda: GRU4RecConfig(window=0), "window must be at least 1"),
+        (lambda: GRU4RecConfig(n_negatives=-1), "n_negatives must not be negative"),
     ],
 )
 def test_options_out_of_range_are_refused(make: Callable[[], object], message: str) -> None:
@@ -751,9 +756,9 @@ def test_options_out_of_range_are_refused(make: Callable[[], object], message: s
 
 
 def test_a_batch_of_more_sessions_than_the_bound_is_refused() -> None:
-    learner = OnlineGRU4Rec(Recipe(hidden=4), max_sessions=2, device="cpu")
+    learner = OnlineGRU4Rec(GRU4RecConfig(hidden=4), max_sessions=2, device="cpu")
     with pytest.raises(ValueError, match="bound of 2 live sessions"):
-        learner.learn(["a", "b", "c"], ["x", "x", "x"])
+        learner.learn_many(["a", "b", "c"], ["x", "x", "x"])
 
 
 def test_the_empty_batch_is_no_trouble() -> None:
@@ -762,7 +767,7 @@ def test_the_empty_batch_is_no_trouble() -> None:
 
 
 def test_it_tells_how_long_it_learned() -> None:
-    learner = OnlineGRU4Rec(Recipe(hidden=8), device="cpu")
+    learner = OnlineGRU4Rec(GRU4RecConfig(hidden=8), device="cpu")
     sessions: list[str | int] = ["a", "a", "b", "b"]
     tested = learner.test_then_learn(sessions, ["x", "y", "x", "y"])
     assert tested.learning > 0
@@ -771,7 +776,7 @@ def test_it_tells_how_long_it_learned() -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_recommendation_is_of_one_item_at_least(k: int) -> None:
-    learner = OnlineGRU4Rec(Recipe(hidden=8), device="cpu")
-    learner.learn(["a", "a"], ["x", "y"])
+    learner = OnlineGRU4Rec(GRU4RecConfig(hidden=8), device="cpu")
+    learner.learn_many(["a", "a"], ["x", "y"])
     with pytest.raises(ValueError, match="k must be at least 1"):
         learner.recommend(["x"], k=k)

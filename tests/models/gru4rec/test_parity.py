@@ -31,7 +31,13 @@ def log() -> list[list[int]]:
 
 
 def test_the_loss_curve_is_that_of_the_official_code() -> None:
-    options = {"hidden": 16, "negatives": 0, "logq": 0.0, "rate": 0.05, "item_rate": 0.05}
+    options = {
+        "hidden": 16,
+        "n_negatives": 0,
+        "logq": 0.0,
+        "learning_rate": 0.05,
+        "item_learning_rate": 0.05,
+    }
     protocol = OfficialProtocol(log(), options, lanes=8, dtype="float64")
     curves = [protocol.epoch() for _ in range(3)]
 
@@ -42,7 +48,7 @@ def test_the_loss_curve_is_that_of_the_official_code() -> None:
 
 
 def test_its_test_ranks_by_the_scores_of_the_network_alone() -> None:
-    protocol = OfficialProtocol(log(), {"hidden": 16, "negatives": 0}, lanes=8, dtype="float64")
+    protocol = OfficialProtocol(log(), {"hidden": 16, "n_negatives": 0}, lanes=8, dtype="float64")
     protocol.epoch()
     learner, sessions = protocol.learner, log()[:5]
     expected = []

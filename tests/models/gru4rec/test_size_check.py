@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute.device import HOST
 from nextclick.models.gru4rec import size_check as room
-from nextclick.models.gru4rec.size_check import check_room, memory_of, recipe_needs
+from nextclick.models.gru4rec.size_check import check_room, memory_of, needs_of
 from nextclick.stream import ConfigError, RunConfig, run
 
 
@@ -20,7 +20,7 @@ from nextclick.stream import ConfigError, RunConfig, run
         {"hidden": [100, 10_000_000]},
         {"feed_forward": [10**9]},
         {"window": 10**12},
-        {"negatives": 10**12},
+        {"n_negatives": 10**12},
         {"memory": 10**14},
     ],
     ids=str,
@@ -30,15 +30,15 @@ def test_what_takes_more_than_the_machine_has_is_named_before_it_is_taken(
 ) -> None:
     ((option, value),) = options.items()
     with pytest.raises(ValueError, match="of memory at least, and there are") as caught:
-        OnlineGRU4Rec(Recipe(**options), device="cpu")
+        OnlineGRU4Rec(GRU4RecConfig(**options), device="cpu")
     assert str(caught.value).startswith(f"{option}={value} takes ")
 
 
 def test_the_needs_of_the_network_are_those_of_its_weights() -> None:
-    recipe = Recipe(hidden=[30, 20], feed_forward=[10, 40], embedding="separate")
-    model = OnlineGRU4Rec(recipe, device="cpu")
+    config = GRU4RecConfig(hidden=[30, 20], feed_forward=[10, 40], embedding="separate")
+    model = OnlineGRU4Rec(config, device="cpu")
     weights = sum(w.nbytes for w in model.network.parameters() if w.ndim == 2)
-    needs = recipe_needs(recipe, 4)
+    needs = needs_of(config, 4)
     named = needs["hidden=[30, 20]"] + needs["feed_forward=[10, 40]"]
     assert named == room.WEIGHT * weights
 
@@ -60,11 +60,11 @@ def test_a_containers_limit_counts_where_there_is_one(
 
 @pytest.mark.parametrize("memory", [0, 8])
 def test_a_batch_has_a_largest_size_that_is_told(memory: int) -> None:
-    model = OnlineGRU4Rec(Recipe(hidden=2, memory=memory), device="cpu")
+    model = OnlineGRU4Rec(GRU4RecConfig(hidden=2, memory=memory), device="cpu")
     most = model.largest_batch
     assert most == 1 << 16
     with pytest.raises(ValueError, match="65,537 clicks is too large: gru4rec takes 65,536"):
-        model.learn(range(most + 1), range(most + 1))
+        model.learn_many(range(most + 1), range(most + 1))
     with pytest.raises(ConfigError, match="--batch must be at most 65,536, not 70,000"):
         run("sim:clicks=10", RunConfig(batch=70_000, device="cpu"))
 
@@ -79,8 +79,8 @@ def test_a_batch_has_a_largest_size_that_is_told(memory: int) -> None:
         ("max_items", True),
         ("seed", 1 << 70),
         ("seed", None),
-        ("recipe", {"hidden": 8}),
-        ("recipe", "gru"),
+        ("config", {"hidden": 8}),
+        ("config", "gru"),
     ],
 )
 def test_a_model_is_not_made_with_what_is_no_option_of_it(option: str, value: Any) -> None:
@@ -97,12 +97,12 @@ def test_a_model_is_not_made_with_what_is_no_option_of_it(option: str, value: An
         ("hidden", ["8"]),
         ("feed_forward", 8),
         ("window", None),
-        ("rate", "fast"),
+        ("learning_rate", "fast"),
         ("bias", "yes"),
-        ("negatives", [1]),
+        ("n_negatives", [1]),
         ("alpha", math.inf),
     ],
 )
 def test_an_option_of_a_wrong_type_is_named(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^{option}"):
-        Recipe(**{option: value})
+        GRU4RecConfig(**{option: value})

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.items.item_table import ItemTable
 from nextclick.models.items.table import Table
 from nextclick.models.items.vocabulary import NO_ITEM
@@ -108,10 +108,12 @@ def test_what_an_item_begins_with_depends_only_on_its_place_among_the_births(
     for count in counts:
         draw(by_parts, list(range(first, first + count)), first + count)
         first += count
-    assert at_once.born == by_parts.born == total
-    for name, rows in at_once.state(total + 1, Copies()).items():
-        assert torch.equal(rows[1:], by_parts.state(total + 1, Copies())[name][1:]), name
-        assert torch.equal(rows[1:], elsewhere.state(total + 1, Copies())[name][1:].flip(0)), name
+    assert at_once.n_generations == by_parts.n_generations == total
+    for name, rows in at_once.state(total + 1, SnapshotBuffer()).items():
+        assert torch.equal(rows[1:], by_parts.state(total + 1, SnapshotBuffer())[name][1:]), name
+        assert torch.equal(
+            rows[1:], elsewhere.state(total + 1, SnapshotBuffer())[name][1:].flip(0)
+        ), name
 
 
 @given(
@@ -124,9 +126,9 @@ def test_growing_keeps_what_was_learned(counts: list[int], inputs: int | None) -
     used = 1
     for seed, count in enumerate(counts):
         learn(items, list(range(1, used)), seed)
-        before = items.state(used, Copies())
+        before = items.state(used, SnapshotBuffer())
         draw(items, list(range(used, used + count)))
-        after = items.state(used, Copies())
+        after = items.state(used, SnapshotBuffer())
         for name, old in before.items():
             assert torch.equal(after[name], old), name
         used += count
@@ -138,7 +140,7 @@ def test_growth_seldom_copies_the_tables() -> None:
     places = []
     for row in range(1, 10_000):
         draw(items, [row])
-        places.append((items.embedding.values.data_ptr(), items.births.data_ptr()))
+        places.append((items.embedding.values.data_ptr(), items.generation.data_ptr()))
     assert sum(a != b for a, b in pairwise(places)) <= 10
 
 
@@ -160,15 +162,15 @@ def test_a_stamp_is_of_an_item_and_not_of_its_row(
     draw(items, [], used=13)
     holder: dict[int, int] = {}  # Row to the item in it: items are numbered by birth.
     kept: list[tuple[int, int, int]] = []
-    born = 0
+    n_generations = 0
     for begin, end in stream:
         draw(items, begin, used=13)
         for row in begin:
-            born += 1
-            holder[row] = born
+            n_generations += 1
+            holder[row] = n_generations
         if holder:
             rows = list(holder)
-            stamps = items.stamp(torch.tensor(rows)).tolist()
+            stamps = items.keys_of(torch.tensor(rows)).tolist()
             kept += zip(stamps, rows, holder.values(), strict=True)
         check_items(items, list(holder))
 
@@ -176,7 +178,7 @@ def test_a_stamp_is_of_an_item_and_not_of_its_row(
         for row in end:
             holder.pop(row, None)
         check_items(items, list(holder))
-        found = items.unstamp(torch.tensor([stamp for stamp, _, _ in kept], dtype=torch.int64))
+        found = items.rows_of(torch.tensor([stamp for stamp, _, _ in kept], dtype=torch.int64))
         assert found.tolist() == [
             row if holder.get(row) == item else NO_ITEM for _, row, item in kept
         ]
@@ -185,9 +187,9 @@ def test_a_stamp_is_of_an_item_and_not_of_its_row(
 def test_no_item_stamped_is_no_item() -> None:
     items = table()
     draw(items, [1, 2])
-    stamps = items.stamp(torch.tensor([NO_ITEM, 2]))
+    stamps = items.keys_of(torch.tensor([NO_ITEM, 2]))
     assert stamps[0] == 0  # What a place that was never filled holds.
-    assert items.unstamp(stamps).tolist() == [NO_ITEM, 2]
+    assert items.rows_of(stamps).tolist() == [NO_ITEM, 2]
 
 
 @given(st.lists(st.integers(1, 20), unique=True, min_size=1), st.sampled_from(INPUTS))
@@ -198,13 +200,13 @@ def test_a_row_used_again_keeps_nothing_of_the_item_before(
     items, fresh = table(inputs=inputs, seed=1), table(inputs=inputs, seed=2)
     draw(items, list(range(1, 21)))
     learn(items, list(range(1, 21)))
-    before = items.state(21, Copies())
+    before = items.state(21, SnapshotBuffer())
     items.clear(torch.tensor(rows))
     items._generator.manual_seed(2)
     draw(items, rows, used=21)
     draw(fresh, rows, used=21)
     others = [row for row in range(21) if row not in rows]
-    after, new = items.state(21, Copies()), fresh.state(21, Copies())
+    after, new = items.state(21, SnapshotBuffer()), fresh.state(21, SnapshotBuffer())
     for name, old in before.items():
         if name != "births":
             assert torch.equal(after[name][rows], new[name][rows]), name
@@ -221,36 +223,43 @@ def test_a_restored_table_goes_on_the_same(count: int, other_rows: int, inputs: 
     draw(items, rows)
     learn(items, rows)
     items.clear(torch.tensor(rows[::3], dtype=torch.int64))
-    stamps = items.stamp(torch.arange(count + 1))
-    state, born, random = items.state(count + 1, Copies()), items.born, items._generator.get_state()
+    stamps = items.keys_of(torch.arange(count + 1))
+    state, n_generations, random = (
+        items.state(count + 1, SnapshotBuffer()),
+        items.n_generations,
+        items._generator.get_state(),
+    )
     assert {len(array) for array in state.values()} == {count + 1}
     # As many arrays as the tables have, and the births.
     assert len(state) == len(weights(items)) + 1
     kept = {name: array.clone() for name, array in state.items()}
     draw(other, list(range(1, other_rows + 1)))
     learn(other, list(range(1, other_rows + 1)))
-    other.restore(state, born)
+    other.restore(state, n_generations)
     other._generator.set_state(random)
     check_items(other, [row for row in rows if row not in rows[::3]])
     for both in (items, other):
         draw(both, [*rows[:1], count + 1, count + 2])
-    ours, theirs = items.state(count + 3, Copies()), other.state(count + 3, Copies())
+    ours, theirs = (
+        items.state(count + 3, SnapshotBuffer()),
+        other.state(count + 3, SnapshotBuffer()),
+    )
     for name, array in ours.items():
         assert torch.equal(array, theirs[name]), name
         assert torch.equal(state[name], kept[name]), name  # A copy, on both ways.
-    assert torch.equal(items.unstamp(stamps), other.unstamp(stamps))
-    assert items.born == other.born
+    assert torch.equal(items.rows_of(stamps), other.rows_of(stamps))
+    assert items.n_generations == other.n_generations
 
 
 @pytest.mark.parametrize("inputs", [None, 3])
 def test_a_state_is_not_shared_with_the_table(inputs: int | None) -> None:
     items = table(inputs=inputs)
     draw(items, [1, 2, 3])
-    state = items.state(4, Copies())
+    state = items.state(4, SnapshotBuffer())
     kept = {name: array.clone() for name, array in state.items()}
     learn(items, [1, 2, 3])
     items.clear(torch.tensor([1]))
-    items.restore(state, items.born)
+    items.restore(state, items.n_generations)
     learn(items, [1, 2, 3], seed=1)
     items.clear(torch.tensor([2]))
     for name, array in kept.items():
@@ -263,6 +272,6 @@ def test_tables_have_the_type_asked_for() -> None:
     for both in (items, exact):
         draw(both, rows)
     assert {tensor.dtype for tensor in weights(items).values()} == {torch.float32}
-    assert items.births.dtype == torch.int64
+    assert items.generation.dtype == torch.int64
     assert torch.equal(items.embedding.values[:2001], exact.embedding.values[:2001].float())
     assert torch.equal(items.inputs.values[:2001], exact.inputs.values[:2001].float())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.items.table import Table, sum_sorted
 from nextclick.models.optim import RULES, make_rule
 
@@ -150,7 +150,7 @@ def test_a_restored_table_goes_on_the_same(used: int, other_rows: int, size: int
     fill(rows, used)
     other.reserve(other_rows)
     fill(other, other_rows, seed=1)
-    state = rows.state(used, Copies())
+    state = rows.state(used, SnapshotBuffer())
     assert {len(array) for array in state.values()} == {used}
     kept = {name: array.clone() for name, array in state.items()}
     other.restore(state)
@@ -172,7 +172,7 @@ def test_a_table_has_the_type_asked_for() -> None:
     exact = table()
     exact.reserve(5)
     fill(exact, 5)
-    rows.restore(exact.state(5, Copies()))
+    rows.restore(exact.state(5, SnapshotBuffer()))
     assert {tensor.dtype for tensor in tensors(rows)} == {torch.float32}
     assert torch.equal(rows.values[:5], exact.values[:5].float())
 

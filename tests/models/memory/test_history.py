@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models.compute.snapshot_buffer import Copies
+from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.items.item_table import SHIFT
 from nextclick.models.memory.history import (
     AFTER,
@@ -18,14 +18,14 @@ from nextclick.models.memory.history import (
     EVIDENCE,
     ITEM_FACTS,
     LAST,
-    LIKES,
-    OWN,
-    REACH,
+    LOOKBACK,
+    NEIGHBOUR_CLICKS,
     RECENT,
+    SESSION_ITEMS,
     TARGET,
     microseconds,
 )
-from nextclick.models.memory.memory import WEIGHTS, Evidence, Memory, Noted
+from nextclick.models.memory.memory import WEIGHTS, Evidence, Lookup, Memory
 
 ITEMS = 7
 # Row 0, no item; the others were admitted in order.
@@ -53,27 +53,27 @@ class Reader:
 
     def __init__(self, bound: int = 1000) -> None:
         self.memory = Memory(bound, 0.1)
-        self.lives = LIVES.copy()
+        self.admissions = LIVES.copy()
         self.live: set[int] = set()
 
-    def note(self, batch: list[Click], after: bool = False) -> tuple[Noted, list[int]]:
+    def note(self, batch: list[Click], after: bool = False) -> tuple[Lookup, list[int]]:
         sessions = list(dict.fromkeys(session for session, _, _ in batch))
         rows = np.array([row for _, row, _ in batch], np.int64)
         times = [math.nan if time is None else time for _, _, time in batch]
-        noted = self.memory.note(
+        noted = self.memory.lookup(
             np.array([sessions.index(session) for session, _, _ in batch], np.int64),
             np.array([one if one in self.live else -1 for one in sessions], np.int64),
-            rows + (self.lives[rows] << SHIFT),
+            rows + (self.admissions[rows] << SHIFT),
             np.arange(len(batch)),
-            self.lives,
+            self.admissions,
             microseconds(np.array(times), len(batch)),
             after,
         )
         return noted, sessions
 
-    def read(self, batch: list[Click]) -> Noted:
+    def read(self, batch: list[Click]) -> Lookup:
         noted, sessions = self.note(batch)
-        self.memory.settle(noted, np.array(sessions, np.int64))
+        self.memory.commit(noted, np.array(sessions, np.int64))
         self.live |= set(sessions)
         return noted
 
@@ -96,7 +96,7 @@ class Plain:
 
     def own(self, session: int) -> list[int]:
         distinct = list(dict.fromkeys(reversed(self.of(session))))
-        return [item for place, item in enumerate(distinct) if item or not place][:OWN]
+        return [item for place, item in enumerate(distinct) if item or not place][:SESSION_ITEMS]
 
     def item_facts(self, session: int, item: int) -> list[float]:
         """Count the item in all clicks before this moment."""
@@ -172,9 +172,9 @@ class Plain:
     def evidence(self, session: int) -> tuple[list[int], list[bool]]:
         rows, match = [0] * EVIDENCE, [False] * EARLIER_CLICKS
         own = [n for n in self.in_sight() if self.log[n][0] == session][-1:]
-        own += self.before(own[0], len(REACH)) if own else []
+        own += self.before(own[0], len(LOOKBACK)) if own else []
         place = 0
-        for turn, reach in enumerate(REACH):
+        for turn, reach in enumerate(LOOKBACK):
             if turn < len(own):
                 item = self.log[own[turn]][1]
                 last = self.log[own[turn + 1]][1] if turn + 1 < len(own) else 0
@@ -187,9 +187,9 @@ class Plain:
                     match[place + at] = rows[(place + at) * (AFTER + BEFORE) + AFTER] == last > 0
             place += reach
         for at, row in enumerate(self.own(session)[1:]):
-            rows[LIKES + at] = row
+            rows[NEIGHBOUR_CLICKS + at] = row
         for at, number in enumerate(reversed(self.in_sight()[-RECENT:])):
-            rows[LIKES + OWN - 1 + at] = self.log[number][1]
+            rows[NEIGHBOUR_CLICKS + SESSION_ITEMS - 1 + at] = self.log[number][1]
         return rows, match
 
 
@@ -250,9 +250,9 @@ def test_what_is_undone_was_never_there(
     reader = Reader(bound)
     reader.read(stream)
     slots = np.array(sorted(reader.live), np.int64)
-    before = reader.memory.state(slots, ITEMS + 1, Copies())
-    reader.memory.undo(reader.note(tried)[0])
-    after = reader.memory.state(slots, ITEMS + 1, Copies())
+    before = reader.memory.state(slots, ITEMS + 1, SnapshotBuffer())
+    reader.memory.rollback(reader.note(tried)[0])
+    after = reader.memory.state(slots, ITEMS + 1, SnapshotBuffer())
     for name, column in before.items():
         assert np.array_equal(column, after[name]), name
 
@@ -264,7 +264,7 @@ def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], b
     # Restored, the live sessions' slots are 0, 1, ….
     stream = [*at_no_time([(0, 1), (1, 2), (2, 3), (3, 4)]), *stream]
     reader.read(stream)
-    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, Copies()))
+    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, SnapshotBuffer()))
     other.live = reader.live
     told, again = reader.read(rest), other.read(rest)
     for part in Evidence._fields:
@@ -276,7 +276,7 @@ def test_a_repeat_is_counted_and_not_logged() -> None:
     reader = Reader()
     noted = reader.read(at_no_time([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)]))
     assert noted.places[:, CLICK].tolist() == [3, 1]
-    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, Copies())["log"]) == 4
+    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, SnapshotBuffer())["log"]) == 4
 
 
 def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
@@ -288,19 +288,21 @@ def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
 def test_an_item_that_has_left_is_no_evidence_and_its_row_is_counted_anew() -> None:
     reader = Reader()
     reader.read(at_no_time([(1, 5), (1, 5), (1, 5), (1, 6)]))
-    reader.lives[5] = 9
+    reader.admissions[5] = 9
     noted = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
     assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(0)
     # What the first item in the row led to is not evidence for the second.
-    assert not any(special(noted.evidence, 1)[:LIKES])
+    assert not any(special(noted.evidence, 1)[:NEIGHBOUR_CLICKS])
     # To the session it is no longer there.
-    assert 5 not in special(noted.evidence, 2)[LIKES : LIKES + OWN - 1]
+    assert (
+        5 not in special(noted.evidence, 2)[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1]
+    )
 
 
 def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
     reader = Reader()
     reader.read(at_no_time([(1, 5)]))
-    reader.lives[5] = 9
+    reader.admissions[5] = 9
     reader.read(at_no_time([(2, 5), (2, 5), (2, 5)]))
     reader.read(at_no_time([(1, 6)]))
     noted = reader.read(at_no_time([(3, 5), (3, 6)]))
@@ -318,7 +320,7 @@ def test_rates_stay_finite_however_many_clicks_agree() -> None:
 def test_an_item_that_has_come_back_is_counted_anew() -> None:
     reader = Reader()
     reader.read([(1, 5, 10.0), (1, 5, 20.0), (1, 6, 30.0)])
-    reader.lives[5] = 9
+    reader.admissions[5] = 9
     told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)]).evidence
     begin, _ = told.spans[2]
     place = told.place_of[2, LAST]
@@ -328,7 +330,7 @@ def test_an_item_that_has_come_back_is_counted_anew() -> None:
 def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
     reader, other = Reader(), Reader()
     reader.read(at_no_time([(0, 1), (0, 2), (0, 1)]))
-    state = reader.memory.state(np.array([0]), ITEMS + 1, Copies())
+    state = reader.memory.state(np.array([0]), ITEMS + 1, SnapshotBuffer())
     state["items"], state["totals"] = state["items"][:, :4], state["totals"][:4]
     state["places"] = state["places"][:, :8]
     state["weights"], state["sums"] = state["weights"][:WEIGHTS], state["sums"][:WEIGHTS]

@@ -6,15 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.memory.history import RECENT
 
 Id = str | int
 
 
 def model(**options: object) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 8, "negatives": 16, "window": 4, **options})  # type: ignore[arg-type]
-    return OnlineGRU4Rec(recipe, seed=1, device="cpu", dtype="float64")
+    config = GRU4RecConfig(**{"hidden": 8, "n_negatives": 16, "window": 4, **options})  # type: ignore[arg-type]
+    return OnlineGRU4Rec(config, seed=1, device="cpu", dtype="float64")
 
 
 def taught(seed: int, **options: object) -> OnlineGRU4Rec:
@@ -22,7 +22,7 @@ def taught(seed: int, **options: object) -> OnlineGRU4Rec:
     learner = model(**options)
     for _ in range(30):
         sessions: list[Id] = draw.integers(9, size=8).tolist()
-        learner.learn(sessions, draw.zipf(1.4, size=8).clip(max=20).tolist())
+        learner.learn_many(sessions, draw.zipf(1.4, size=8).clip(max=20).tolist())
     return learner
 
 
@@ -31,7 +31,7 @@ def taught(seed: int, **options: object) -> OnlineGRU4Rec:
 def test_scores_are_probabilities_over_the_catalogue(seed: int) -> None:
     learner = taught(seed)
     found = learner.recommend([1, 2], k=1000)
-    assert len(found) == learner.catalogue
+    assert len(found) == learner.n_items
     assert sum(score for _, score in found) == pytest.approx(1)
     assert all(score >= 0 for _, score in found)
 
@@ -58,9 +58,11 @@ def test_what_followed_once_is_foreseen_at_once() -> None:
     """One session is evidence enough; a network needs many."""
     with_memory, without = model(), model(memory=0)
     for learner in (with_memory, without):
-        learner.learn(["s"] * 40, [f"filler {number}" for number in range(40)])
-        learner.learn(["a", "a"], ["camera", "tripod"])
-        learner.learn(["f"] * (RECENT + 10), [f"more {number}" for number in range(RECENT + 10)])
+        learner.learn_many(["s"] * 40, [f"filler {number}" for number in range(40)])
+        learner.learn_many(["a", "a"], ["camera", "tripod"])
+        learner.learn_many(
+            ["f"] * (RECENT + 10), [f"more {number}" for number in range(RECENT + 10)]
+        )
     ranks = [
         learner.test(["b", "b"], ["camera", "tripod"]).ranks[1]
         for learner in (with_memory, without)
@@ -71,7 +73,7 @@ def test_what_followed_once_is_foreseen_at_once() -> None:
 
 def test_evidence_counts_within_the_batch_from_the_click_after_it() -> None:
     learner = model()
-    learner.learn(["s"] * 300, [f"filler {number}" for number in range(300)])
+    learner.learn_many(["s"] * 300, [f"filler {number}" for number in range(300)])
     sessions: list[Id] = ["a", "b", "a", "b"]
     tested = learner.test(sessions, ["camera", "camera", "tripod", "tripod"])
     assert tested.ranks[2] == 0
@@ -81,9 +83,11 @@ def test_evidence_counts_within_the_batch_from_the_click_after_it() -> None:
 def test_what_lies_beyond_the_bound_is_out_of_sight() -> None:
     short, long = model(memory=50), model(memory=5000)
     for learner in (short, long):
-        learner.learn(["a", "a"], ["camera", "tripod"])
+        learner.learn_many(["a", "a"], ["camera", "tripod"])
         for start in range(0, 400, 50):
-            learner.learn(["f"] * 50, [f"more {number}" for number in range(start, start + 50)])
+            learner.learn_many(
+                ["f"] * 50, [f"more {number}" for number in range(start, start + 50)]
+            )
     ranks = [learner.test(["b", "b"], ["camera", "tripod"]).ranks[1] for learner in (short, long)]
     assert ranks[1] < ranks[0]
 
@@ -95,7 +99,7 @@ def test_the_gates_learn_whom_to_trust() -> None:
     for start in range(150):
         items: list[Id] = draw.integers(40, size=8).tolist()
         sessions: list[Id] = [f"{start} {place}" for place in range(8)]
-        learner.learn(sessions * 3, items * 3)
+        learner.learn_many(sessions * 3, items * 3)
     assert learner.memory is not None
     tested = learner.test(["x"] * 3, [7, 7, 7], k=1)
     assert tested.recommended[2][0][0] == 7
@@ -133,8 +137,8 @@ def test_an_answer_is_what_the_next_click_is_scored_against(seed: int) -> None:
     items = [item for item in items if learner.knows(item)]
     for session in (0, "new"):
         sessions: list[Id] = [session] * len(items)
-        answers = learner.answer(sessions, items, k=1000)
-        assert answers == learner.answer(sessions, items, k=1000)  # It changed nothing.
+        answers = learner.recommend_after(sessions, items, k=1000)
+        assert answers == learner.recommend_after(sessions, items, k=1000)  # It changed nothing.
         tested = learner.test(sessions, items, k=1000)
         for answer, scored in zip(answers, tested.recommended[1:], strict=False):
             assert dict(answer) == pytest.approx(dict(scored))
@@ -143,13 +147,13 @@ def test_an_answer_is_what_the_next_click_is_scored_against(seed: int) -> None:
 def test_a_batch_beyond_all_measure_is_refused_and_changes_nothing() -> None:
     learner = model()
     with pytest.raises(ValueError, match="too large"):
-        learner.learn([1] * 65_537, [2] * 65_537)
-    assert learner.catalogue == 0
+        learner.learn_many([1] * 65_537, [2] * 65_537)
+    assert learner.n_items == 0
 
 
 def test_without_memory_an_answer_is_the_networks_scores() -> None:
     """No probabilities: scores of any size and sign, as the exported network gives them."""
     learner = taught(3, memory=0)
-    answer = learner.answer(["x", "x"], [1, 2], k=1000)[1]
+    answer = learner.recommend_after(["x", "x"], [1, 2], k=1000)[1]
     assert sum(score for _, score in answer) != pytest.approx(1)
     assert min(score for _, score in answer) < 0

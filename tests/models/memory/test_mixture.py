@@ -18,19 +18,19 @@ from nextclick.models.memory.history import (
     AFTER,
     BEFORE,
     EARLIER_CLICKS,
-    HABITS,
     ITEM_FACTS,
     LAST,
-    LIKES,
-    OWN,
-    REACH,
+    LOOKBACK,
+    NEIGHBOUR_CLICKS,
     RECENT,
+    SESSION_FEATURES,
+    SESSION_ITEMS,
     SPECIAL,
     TARGET,
 )
 from nextclick.models.memory.memory import WEIGHTS, Evidence, Memory, Weights
 from nextclick.models.memory.mixture import Mixture, forecast
-from nextclick.models.ranking import Births, Race
+from nextclick.models.ranking import CatalogueRanker, NewItems
 
 ROWS = 24
 
@@ -49,20 +49,20 @@ def evidence(seed: int, clicks: int) -> Evidence:
     draw = np.random.default_rng(seed)
     special = draw.integers(ROWS, size=(clicks, SPECIAL)).astype(np.int32)
     special[draw.random(special.shape) < 0.5] = 0
-    own = slice(LIKES, LIKES + OWN - 1)
+    own = slice(NEIGHBOUR_CLICKS, NEIGHBOUR_CLICKS + SESSION_ITEMS - 1)
     for click in range(clicks):
-        items = draw.permutation(ROWS - 1)[:OWN] + 1
-        items[draw.random(OWN) < 0.4] = 0
+        items = draw.permutation(ROWS - 1)[:SESSION_ITEMS] + 1
+        items[draw.random(SESSION_ITEMS) < 0.4] = 0
         special[click, LAST], special[click, own] = items[0], items[1:]
     if seed % 3 == 0:
-        special[:, :LIKES] = 0
+        special[:, :NEIGHBOUR_CLICKS] = 0
     if seed % 4 == 0:
         special[:, own] = 0
     special[:, TARGET] = draw.integers(1, ROWS, size=clicks)
     if seed % 2:
         special[0, TARGET] = special[0, LAST] or special[0, TARGET]
     match = draw.random((clicks, EARLIER_CLICKS)) < 0.2
-    return listed(special, match, draw.standard_normal((clicks, HABITS)), draw)
+    return listed(special, match, draw.standard_normal((clicks, SESSION_FEATURES)), draw)
 
 
 def listed(
@@ -129,7 +129,7 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
         for row in range(ROWS)
     ]
     last = rows[LAST]
-    own = [r for r in rows[LIKES : LIKES + OWN - 1] if r]
+    own = [r for r in rows[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1] if r]
     factors = [nought.exp()] * ROWS
     if made.boosted:
         factors = boosts(vector, told, click, pieces, network, says, mixed, facts, last)
@@ -157,14 +157,14 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
 def pieces_of(w: Parts, rows: list[int], match: list[bool]) -> list[Piece]:
     """Return each piece of evidence with its weight."""
     pieces: list[Piece] = []
-    for item, reach in enumerate(REACH):
+    for item, reach in enumerate(LOOKBACK):
         for turn in range(reach):
             for offset in range(AFTER + BEFORE):
                 weight = w.items[item] + w.turns[turn] + w.offsets[offset]
                 if match[len(pieces) // (AFTER + BEFORE)]:
                     weight = weight + w.match[0]
                 pieces.append(Piece(0, rows[len(pieces)], weight.exp(), item, offset))
-    for turn in range(OWN - 1):
+    for turn in range(SESSION_ITEMS - 1):
         pieces.append(Piece(1, rows[len(pieces)], w.own[turn].exp()))
     for turn in range(RECENT):
         age = int(2 * torch.log2(torch.tensor(turn + 1.0)))
@@ -329,7 +329,7 @@ def test_a_lone_item_has_it_all() -> None:
     told = listed(
         rows,
         np.zeros((1, EARLIER_CLICKS), np.bool_),
-        np.ones((1, HABITS)),
+        np.ones((1, SESSION_FEATURES)),
         np.random.default_rng(0),
     )
     scores = torch.tensor([[-torch.inf, 0.3]], dtype=torch.float64)
@@ -372,7 +372,8 @@ def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype
     none = torch.zeros(0, dtype=torch.int64)
     for k in (0, 3):
         race, again = (
-            Race(outputs, embedding, bias, targets, clicks, Births(none, none)) for _ in range(2)
+            CatalogueRanker(outputs, embedding, bias, targets, clicks, NewItems(none, none))
+            for _ in range(2)
         )
         (whole,) = race.parts
         network, absent = forecast(race, whole, k)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from nextclick.models import OnlineGRU4Rec, Recipe, State
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
 
 Ids = list[str | int]
 
@@ -40,8 +40,10 @@ class Clicks(NamedTuple):
 
 
 def model(max_items: int = 1000, seed: int = 1, **options: Any) -> OnlineGRU4Rec:
-    recipe = Recipe(**{"hidden": 8, "window": 3, "negatives": 16, "memory": 200, **options})
-    return OnlineGRU4Rec(recipe, max_items=max_items, seed=seed, device="cpu", dtype="float64")
+    config = GRU4RecConfig(
+        **{"hidden": 8, "window": 3, "n_negatives": 16, "memory": 200, **options}
+    )
+    return OnlineGRU4Rec(config, max_items=max_items, seed=seed, device="cpu", dtype="float64")
 
 
 def stream(clicks: int, seed: int = 0, sessions: int = 8, items: int = 15) -> Clicks:
@@ -113,8 +115,8 @@ NOT_KNOWN: list[Callable[[int], Any]] = [
 def test_times_that_are_not_known_are_as_if_none_were_given(times: Callable[[int], Any]) -> None:
     one, other = model(), model()
     sessions, items, _ = stream(100)
-    one.learn(sessions, items)
-    other.learn(sessions, items, times=times(100))
+    one.learn_many(sessions, items)
+    other.learn_many(sessions, items, times=times(100))
     same(one.state(), other.state())
 
 
@@ -122,8 +124,8 @@ def test_times_that_are_not_known_are_as_if_none_were_given(times: Callable[[int
 def test_times_come_in_any_sequence(form: Callable[[list[float]], Any]) -> None:
     one, other = model(), model()
     sessions, items, times = stream(100)
-    one.learn(sessions, items, times=times)
-    other.learn(sessions, items, times=form(times))
+    one.learn_many(sessions, items, times=times)
+    other.learn_many(sessions, items, times=form(times))
     same(one.state(), other.state())
 
 
@@ -133,9 +135,9 @@ def test_one_click_with_its_time_is_a_batch_of_one() -> None:
     for session, item, time in zip(*stream(120), strict=True):
         now = time if time == time else now
         one.learn_one(session, item, now)
-        other.learn([session], [item], now, [now])
+        other.learn_many([session], [item], now, [now])
     same(one.state(), other.state())
-    assert one.catalogue < len(set(stream(120).items))  # Event time went on, too.
+    assert one.n_items < len(set(stream(120).items))  # Event time went on, too.
 
 
 @given(st.integers(0, 10_000))
@@ -147,7 +149,7 @@ def test_asking_with_times_changes_nothing(seed: int) -> None:
     before = learner.state()
     sessions, items, times = stream(20, seed + 1)
     learner.test([*sessions, "new"], [*items, "new"], 3, [*times, 1e9])
-    learner.answer([*sessions, "new"], [*items, "new"], 3, [*times, 1e9])
+    learner.recommend_after([*sessions, "new"], [*items, "new"], 3, [*times, 1e9])
     learner.recommend(items, 3)
     same(learner.state(), before)
     later = stream(60, seed + 2)
@@ -160,7 +162,7 @@ def test_an_answer_is_what_the_next_click_is_scored_against() -> None:
     drive(learner, stream(600), 16)
     items: Ids = [1, 2, 3, 1, 4]
     times = [30_000.0, 30_010.0, 30_300.0, 30_301.0, 99_999.0]
-    answers = learner.answer(["s0"] * 5, items, 1000, times)
+    answers = learner.recommend_after(["s0"] * 5, items, 1000, times)
     for last in (99_999.0, 30_301.0, math.nan):
         tested = learner.test(["s0"] * 5, items, 1000, [*times[:4], last])
         for answer, scored in zip(answers, tested.recommended[1:], strict=False):
@@ -173,16 +175,16 @@ def test_an_evicted_item_that_comes_back_is_new(seed: int, batch: int, bound: in
     """Under its own name or another: not a figure tells the difference."""
     clicks = stream(80, seed)
     learner, named = (model(max_items=bound) for _ in range(2))
-    lives: dict[str | int, int] = {}
+    admissions: dict[str | int, int] = {}
     for start in range(0, 80, batch):
         sessions, items, times = clicks.part(start, start + batch)
-        names: Ids = [f"{item} of life {lives.get(item, 0)}" for item in items]
+        names: Ids = [f"{item} of life {admissions.get(item, 0)}" for item in items]
         tested = learner.test_then_learn(sessions, items, times=times)
         other = named.test_then_learn(sessions, names, times=times)
         assert tested.ranks.tolist() == other.ranks.tolist()
         for item in set(clicks.part(0, start + batch).items):
             if not learner.knows(item):
-                lives[item] = start + batch  # Gone: its next name is another.
+                admissions[item] = start + batch  # Gone: its next name is another.
 
 
 @pytest.mark.parametrize("max_items", [10, 1000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.rivals import RIVALS
 from tests.models.rivals.learned import SMALL
 
@@ -16,8 +16,8 @@ NAMES = sorted([*OWN, *RIVALS])
 
 def make(name: str) -> Any:
     if name in OWN:
-        recipe = Recipe(hidden=8, window=4, negatives=16, memory=OWN[name])
-        return OnlineGRU4Rec(recipe, device="cpu", seed=1, max_sessions=50)
+        config = GRU4RecConfig(hidden=8, window=4, n_negatives=16, memory=OWN[name])
+        return OnlineGRU4Rec(config, device="cpu", seed=1, max_sessions=50)
     kind: Any = RIVALS[name]
     if name in SMALL:
         return kind(**SMALL[name], seed=1, device="cpu", max_sessions=50)

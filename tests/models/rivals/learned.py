@@ -11,18 +11,18 @@ from torch import Tensor
 
 from nextclick.models.recommender import Id, Recommender
 from nextclick.models.rivals import RIVALS
-from nextclick.models.rivals.neural.base import Windowed
+from nextclick.models.rivals.neural.base import NeuralRival
 
 DAY = 86_400.0
 SMALL: dict[str, dict[str, Any]] = {
-    "bert4rec": {"size": 8, "window": 4, "heads": 2, "negatives": 16},
-    "bpr-mf": {"size": 8, "window": 4, "negatives": 16},
-    "fpmc": {"size": 6, "window": 4, "negatives": 16},
-    "gru4rec-frozen": {"hidden": 8, "window": 4, "negatives": 16, "warm_up": 100},
-    "gru4rec-lstm": {"hidden": 8, "window": 4, "negatives": 16},
-    "gru4rec-retrained": {"hidden": 8, "window": 4, "negatives": 16, "epochs": 2, "batch": 16},
-    "gru4rec-rnn": {"hidden": 8, "window": 4, "negatives": 16},
-    "sasrec": {"size": 8, "window": 4, "heads": 2, "negatives": 16},
+    "bert4rec": {"size": 8, "window": 4, "heads": 2, "n_negatives": 16},
+    "bpr-mf": {"size": 8, "window": 4, "n_negatives": 16},
+    "fpmc": {"size": 6, "window": 4, "n_negatives": 16},
+    "gru4rec-frozen": {"hidden": 8, "window": 4, "n_negatives": 16, "warm_up": 100},
+    "gru4rec-lstm": {"hidden": 8, "window": 4, "n_negatives": 16},
+    "gru4rec-retrained": {"hidden": 8, "window": 4, "n_negatives": 16, "epochs": 2, "batch": 16},
+    "gru4rec-rnn": {"hidden": 8, "window": 4, "n_negatives": 16},
+    "sasrec": {"size": 8, "window": 4, "heads": 2, "n_negatives": 16},
 }
 WINDOWED = ["bert4rec", "bpr-mf", "fpmc", "sasrec"]
 ONLINE = [*WINDOWED, "gru4rec-lstm", "gru4rec-rnn"]
@@ -72,7 +72,7 @@ class Account:
 
     def __init__(self, name: str, clicks: int = 12, **options: Any) -> None:
         rival = make(name, **options)
-        assert isinstance(rival, Windowed)
+        assert isinstance(rival, NeuralRival)
         self.model = rival
         past = stream(200, sessions=5)
         drive(rival, past, 16)
@@ -88,7 +88,7 @@ class Account:
             before = history.setdefault(session, [])
             rows.append(rival.vocabulary.rows_of(before[-rival.settings.window :]).tolist())
             before.append(item)
-        self.scored = rival.sessions.line_up(self.sessions).scored.tolist()
+        self.scored = rival.sessions.align_windows(self.sessions).scored.tolist()
         assert sorted(self.scored) == [place for place, before in enumerate(rows) if before]
         self.before = [rows[place] for place in self.scored]
         targets = rival.vocabulary.rows_of(self.items)
@@ -125,11 +125,11 @@ class Account:
         """
         model = self.model
         random = model._draws.get_state()
-        negatives = model.popularity.sample(model.settings.negatives)
+        negatives = model.popularity.sample(model.settings.n_negatives)
         candidates = torch.cat([torch.tensor(targets), negatives])
         expected = model.popularity.expected(candidates, len(negatives), len(targets))
         model._draws.set_state(random)
-        expected = expected.clamp(min=len(candidates) / model.catalogue)
+        expected = expected.clamp(min=len(candidates) / model.n_items)
         total = queries.new_zeros(())
         for place, target in enumerate(targets):
             scores = self.scores[candidates] @ queries[place]
@@ -148,8 +148,8 @@ class Account:
         used = model.vocabulary.used
         memories = [memory.clone() for memory in model.lesson.memories]
         memories += [part.memories[0][:used].clone() for part in parts]
-        rates = [model.settings.rate] * len(self.weights)
-        rates += [model.settings.item_rate] * len(tables)
+        rates = [model.settings.learning_rate] * len(self.weights)
+        rates += [model.settings.item_learning_rate] * len(tables)
         self.learn()
         found = [*(weight.detach() for weight in model.reader.parameters())]
         found += [part.values[:used] for part in parts]
@@ -163,7 +163,7 @@ class Account:
             torch.testing.assert_close(new, moved, rtol=1e-8, atol=1e-10)
 
     def learn(self) -> None:
-        self.model.learn(self.sessions, self.items)
+        self.model.learn_many(self.sessions, self.items)
 
 
 def normed(weights: dict[str, Tensor], name: str, vector: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def test_what_is_only_tested_is_foreseen_the_same_and_not_learned(
     drive(model, clicks)
     before = facts(model)
     tested = model.test(*columns(more), k=10)
-    model.answer(*columns(more), k=10)
+    model.recommend_after(*columns(more), k=10)
     model.recommend([item for _, item in more])
     assert facts(model) == before
     assert tested.learning >= 0
@@ -138,8 +138,8 @@ def test_an_answer_is_what_the_next_click_is_scored_against(rival: str, clicks: 
     model = make(rival)
     drive(model, clicks)
     session, item = clicks[-1] if clicks else (0, 0)
-    [answer] = model.answer([session], [item], k=10)
-    model.learn([session], [item])
+    [answer] = model.recommend_after([session], [item], k=10)
+    model.learn_many([session], [item])
     assert model.test([session], [item], k=10).recommended[0] == answer
 
 
@@ -155,7 +155,7 @@ def test_sessions_and_items_least_recently_clicked_are_dropped(rival: str, click
         sessions = [*(other for other in sessions if other != session), session][-3:]
         items = [*(other for other in items if other != item), item][-5:]
         assert len(items) <= 5
-    assert model.catalogue == len(items)
+    assert model.n_items == len(items)
 
 
 @pytest.mark.parametrize("rival", TIGHT)
@@ -168,7 +168,7 @@ def test_memory_is_bounded_however_long_the_stream(rival: str) -> None:
 
     def learn() -> None:
         sessions = draw.integers(10_000, size=1500).tolist()
-        model.learn(np.repeat(sessions, 2).tolist(), draw.integers(12, size=3000).tolist())
+        model.learn_many(np.repeat(sessions, 2).tolist(), draw.integers(12, size=3000).tolist())
 
     learn()
     first = sizes()
@@ -181,13 +181,15 @@ def test_an_item_that_left_comes_back_without_evidence(rival: str) -> None:
     slowly = {"half_life": 1000} if "half_life" in TIGHT[rival] else {}
     model = make(rival, max_items=3, max_sessions=100, **slowly)
     for session in range(20):
-        model.learn([session] * 2, ["camera", "tripod"])
+        model.learn_many([session] * 2, ["camera", "tripod"])
     assert model.recommend(["camera"], k=3)[0][1] > 0
-    model.learn(["camera session"], ["camera"])
-    model.learn(["x", "y"], ["hat", "coat"])  # The tripod leaves.
+    model.learn_many(["camera session"], ["camera"])
+    model.learn_many(["x", "y"], ["hat", "coat"])  # The tripod leaves.
     assert model.recommend(["tripod"]) == []
-    model.learn(["camera session", "new"], ["camera", "tripod"])  # And the hat, for its return.
-    [best] = model.answer(["camera session"], ["camera"], k=3)
+    model.learn_many(
+        ["camera session", "new"], ["camera", "tripod"]
+    )  # And the hat, for its return.
+    [best] = model.recommend_after(["camera session"], ["camera"], k=3)
     assert {item for item, _ in best} == {"camera", "tripod", "coat"}
     scores = dict(best)
     if rival in ("popularity", "session-popularity", "context-tree"):
@@ -200,7 +202,7 @@ def test_an_item_that_left_comes_back_without_evidence(rival: str) -> None:
 @pytest.mark.parametrize("rival", TIGHT)
 def test_a_forgotten_session_begins_anew(rival: str) -> None:
     model = make(rival)
-    model.learn(["a", "b"], [1, 2])
+    model.learn_many(["a", "b"], [1, 2])
     model.forget(["a", "never seen"])
     assert model.test(["a", "b"], [1, 2]).scored.tolist() == [False, True]
 
@@ -209,7 +211,7 @@ def test_a_forgotten_session_begins_anew(rival: str) -> None:
 def test_of_what_is_not_known_nothing_is_recommended(rival: str) -> None:
     model = make(rival)
     assert model.recommend([]) == model.recommend(["shoes"]) == []
-    model.learn(["a"], ["shoes"])
+    model.learn_many(["a"], ["shoes"])
     assert model.recommend(["hat"]) == []
     assert [item for item, _ in model.recommend(["hat", "shoes"], k=3)] == ["shoes"]
 

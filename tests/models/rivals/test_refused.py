@@ -141,11 +141,11 @@ def test_times_are_taken_and_asking_with_them_changes_nothing(name: str) -> None
     sessions, items = stream(96)
     times = np.arange(96) * 7.0
     model, other = make(name), make(name)
-    model.learn(sessions[:48], items[:48], times=times[:48])
-    other.learn(sessions[:48], items[:48], -math.inf, list(times[:48]))
+    model.learn_many(sessions[:48], items[:48], times=times[:48])
+    other.learn_many(sessions[:48], items[:48], -math.inf, list(times[:48]))
     before = model.state()
     model.test(sessions[48:], items[48:], 3, times[48:])
-    model.answer(sessions[48:], items[48:], 3, times[48:])
+    model.recommend_after(sessions[48:], items[48:], 3, times[48:])
     same(model.state(), before)
     for each in (model, other):
         each.test_then_learn(sessions[48:], items[48:], 3, -math.inf, times[48:])
@@ -156,7 +156,7 @@ def test_times_are_taken_and_asking_with_them_changes_nothing(name: str) -> None
 @every_model
 def test_more_may_be_asked_for_than_there_are_items(name: str) -> None:
     model = taught(name)
-    assert len(model.recommend([1], 10**30)) <= model.catalogue
+    assert len(model.recommend([1], 10**30)) <= model.n_items
     assert model.test(["s1"], [1], 10**30).recommended == model.test(["s1"], [1], 100).recommended
 
 
@@ -164,7 +164,7 @@ def test_more_may_be_asked_for_than_there_are_items(name: str) -> None:
 def test_a_batch_of_nothing_is_no_fault(name: str) -> None:
     model = taught(name)
     assert len(model.test_then_learn([], []).ranks) == 0
-    assert model.answer([], []) == []
+    assert model.recommend_after([], []) == []
 
 
 def test_no_model_has_a_public_method_without_the_checks() -> None:
@@ -252,12 +252,12 @@ def test_numbers_that_compiled_loops_go_by_are_checked_when_restored(array: str,
 
 def test_options_that_do_not_fit_the_machine_are_refused_by_name() -> None:
     kinds: dict[str, Any] = dict(RIVALS)
-    for options in ({"hidden": 10**9}, {"window": 10**12}, {"negatives": 10**12}):
+    for options in ({"hidden": 10**9}, {"window": 10**12}, {"n_negatives": 10**12}):
         (option,) = options
         with pytest.raises(ValueError, match=f"{option}=.* of memory at least"):
             kinds["gru4rec-lstm"](**options, device="cpu")
     assert network_alone({"hidden": 10**9}).hidden == 10**9
-    for name, option in (("sasrec", "size"), ("bpr-mf", "window"), ("fpmc", "negatives")):
+    for name, option in (("sasrec", "size"), ("bpr-mf", "window"), ("fpmc", "n_negatives")):
         with pytest.raises(ValueError, match=f"{option}=.* of memory at least"):
             kinds[name](**{option: 10**12}, device="cpu")
     with pytest.raises(ValueError, match=r"kept=.* of memory at least"):

@@ -11,7 +11,7 @@ import pytest
 
 from nextclick.stream.cli.app import main
 
-SMALL = ["--model", "hidden=8", "--model", "negatives=16", "--device", "cpu"]
+SMALL = ["--model", "hidden=8", "--model", "n_negatives=16", "--device", "cpu"]
 
 
 def call(*arguments: str | Path) -> int:

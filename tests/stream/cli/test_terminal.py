@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nextclick.stream.cli import app as cli
 from nextclick.stream.cli import terminal
-from nextclick.stream.cli.terminal import complain, console, printable, show, tell
+from nextclick.stream.cli.terminal import complain, console, notify, printable, show
 from tests.stream.cli.test_app import call
 
 ODD = [
@@ -32,7 +32,7 @@ def test_ids_paths_and_messages_are_printed_as_they_are(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show(text)
-    tell(text)
+    notify(text)
     complain(text)
     shown = capsys.readouterr()
     assert shown.out == f"{text}\n"
@@ -135,7 +135,7 @@ def test_ids_come_back_from_a_model_as_they_went_in(
     log.parent.mkdir()
     rows = [f"s,{item},{n}\n" for n, item in enumerate(items * 2)]
     log.write_text("session_id,item_id,timestamp\n" + "".join(rows))
-    small = ["--model", "hidden=8", "--model", "negatives=16", "--device", "cpu"]
+    small = ["--model", "hidden=8", "--model", "n_negatives=16", "--device", "cpu"]
     folder = tmp_path / "[dir]" / "s"
     assert call("run", log, *small, "--snapshots", folder, "--json", tmp_path / ":x:.json") == 0
     shown = capsys.readouterr().out

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe, Recommender
-from nextclick.models import Tested as Outcome
+from nextclick.models import BatchResult as Outcome
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.stream.comparison.arena import SAMPLE, Arena, state_bytes
 from nextclick.stream.comparison.slices import SLICES, slice_names
 from nextclick.stream.evaluation.drift import HitRateDrift
@@ -21,7 +21,9 @@ TIMED = ("score_ms", "learn_ms")
 
 
 def rivals() -> dict[str, Recommender]:
-    small = OnlineGRU4Rec(Recipe(hidden=8, negatives=8), seed=1, device="cpu", dtype="float64")
+    small = OnlineGRU4Rec(
+        GRU4RecConfig(hidden=8, n_negatives=8), seed=1, device="cpu", dtype="float64"
+    )
     return {"behind": Recent(worse=3), "recent": Recent(), "gru4rec": small}
 
 
@@ -69,7 +71,7 @@ def test_each_model_has_the_figures_that_it_has_alone() -> None:
         drift.update(hits, np.array(clicks), np.zeros(len(clicks)))
         alarms = [(alarm["clicks"], alarm["after"]) for alarm in drift.alarms]
         assert [(alarm["clicks"], alarm["after"]) for alarm in found["drift"]] == alarms
-        assert found["catalogue"] == model.catalogue
+        assert found["catalogue"] == model.n_items
         assert found["memory_mb"] == state_bytes(model.state()) / 1e6
     assert result["scored"] == len(ranks)
 
@@ -179,7 +181,7 @@ def test_coverage_and_popularity_are_those_of_the_lists_of_one_batch_in_sixteen(
         for session, item in own:
             if session in seen:
                 best.append([each for each, _ in plain.recommend([], 5)])
-            plain.learn([session], [item])
+            plain.learn_many([session], [item])
             seen.add(session)
         counts.update(item for _, item in own)
         if looked.asked[batch]:
@@ -240,17 +242,17 @@ def test_it_answers_as_its_first_model_and_asking_changes_nothing() -> None:
     sessions, items = stream(200)
     arena, alone = Arena(rivals(), KS), Recent(worse=3)
     drive(arena, sessions, items)
-    alone.learn(sessions, items)
+    alone.learn_many(sessions, items)
     before = untimed(arena.results())
     assert arena.recommend([1], 3) == alone.recommend([1], 3)
-    assert arena.answer([1, 2], [3, 4], 3) == alone.answer([1, 2], [3, 4], 3)
+    assert arena.recommend_after([1, 2], [3, 4], 3) == alone.recommend_after([1, 2], [3, 4], 3)
     assert arena.test([1], [3]).ranks.tolist() == alone.test([1], [3]).ranks.tolist()
     assert untimed(arena.results()) == before
 
 
 def test_what_is_learned_unscored_counts_as_past() -> None:
     arena = Arena(rivals(), KS)
-    arena.learn([1, 2], [5, 6])
+    arena.learn_many([1, 2], [5, 6])
     tested = arena.test_then_learn([1], [6])
     assert tested.scored.tolist() == [True]
     assert arena.results()["slices"]["target"]["rare"] == 1
@@ -263,7 +265,7 @@ def test_a_refused_batch_reaches_no_model_and_no_figure(sessions: Any, items: An
     arena, untouched = Arena(rivals(), KS), Arena(rivals(), KS)
     for each in (arena, untouched):
         drive(each, *stream(60))
-    for method in (arena.test_then_learn, arena.learn, arena.test, arena.answer):
+    for method in (arena.test_then_learn, arena.learn_many, arena.test, arena.recommend_after):
         with pytest.raises((TypeError, ValueError), match="sessions"):
             method(sessions, items)
     for each in (arena, untouched):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.models.rivals import RIVALS
 from nextclick.stream import CompareConfig, RunConfig, compare, run
 from nextclick.stream.config.options import ConfigError
@@ -46,7 +46,9 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
 def test_it_finds_what_a_run_finds() -> None:
     spec = "sim:clicks=3000,items=100"
     result = compare(spec, configuration())
-    alone = run(spec, RunConfig(model=Recipe(hidden=8, negatives=16), device="cpu", batch=32))
+    alone = run(
+        spec, RunConfig(model=GRU4RecConfig(hidden=8, n_negatives=16), device="cpu", batch=32)
+    )
     for figure in ("recall@20", "mrr@20", "ndcg@20", "unseen"):
         assert result["models"]["gru4rec"][figure] == alone[figure]
     for count in ("clicks", "learned", "first", "late", "scored", "live_sessions"):
@@ -103,9 +105,9 @@ def test_a_run_and_a_comparison_do_not_go_on_from_each_other(tmp_path: Path) -> 
     spec = "sim:clicks=200,items=50"
     ours, others = str(tmp_path / "compare"), str(tmp_path / "run")
     compare(spec, configuration(snapshots=ours))
-    run(spec, RunConfig(model=Recipe(**SMALL), device="cpu", snapshots=others))
+    run(spec, RunConfig(model=GRU4RecConfig(**SMALL), device="cpu", snapshots=others))
     with pytest.raises(ConfigError, match=r"are of nextclick compare.*--snapshots.*--fresh"):
-        run(spec, RunConfig(model=Recipe(**SMALL), device="cpu", snapshots=ours))
+        run(spec, RunConfig(model=GRU4RecConfig(**SMALL), device="cpu", snapshots=ours))
     with pytest.raises(ConfigError, match=r"are of nextclick run"):
         compare(spec, configuration(snapshots=others))
     with pytest.raises(SnapshotError, match="are of nextclick compare: give those of a"):

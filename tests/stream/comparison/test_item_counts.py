@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models.recommender import Id
-from nextclick.stream.comparison.item_counts import LOOK, POPULAR, RARE, Catalogue
+from nextclick.stream.comparison.item_counts import LOOK, POPULAR, RARE, ItemCounts
 
 
 @given(st.lists(st.integers(0, 12)))
 def test_it_tells_the_clicks_before_each_click(items: list[int]) -> None:
-    catalogue, counts = Catalogue(1, 100), Counter[int]()
+    catalogue, counts = ItemCounts(1, 100), Counter[int]()
     for item in items:
         assert catalogue.click(item) == counts[item]
         counts[item] += 1
@@ -25,7 +25,7 @@ def test_it_tells_the_clicks_before_each_click(items: list[int]) -> None:
 def test_it_stays_bounded_and_forgets_what_was_least_recently_clicked(
     items: list[int], most: int
 ) -> None:
-    catalogue = Catalogue(1, most)
+    catalogue = ItemCounts(1, most)
     latest: list[int] = []
     counts: dict[int, int] = {}
     for item in items:
@@ -39,7 +39,7 @@ def test_it_stays_bounded_and_forgets_what_was_least_recently_clicked(
 
 def test_popular_items_are_the_most_clicked_hundredth_as_of_the_last_look() -> None:
     draw = np.random.default_rng(1)
-    catalogue, counts = Catalogue(1, 10_000), Counter[int]()
+    catalogue, counts = ItemCounts(1, 10_000), Counter[int]()
     stream = (draw.zipf(1.3, size=5 * LOOK) % 3000).tolist()
     assert not catalogue.popular(10**9)
     for at, item in enumerate(stream, 1):
@@ -55,7 +55,7 @@ def test_popular_items_are_the_most_clicked_hundredth_as_of_the_last_look() -> N
 
 def test_coverage_and_popularity_against_plain_sums() -> None:
     draw = np.random.default_rng(2)
-    catalogue = Catalogue(2, 1000)
+    catalogue = ItemCounts(2, 1000)
     counts: Counter[int] = Counter()
     shown: list[set[int]] = [set(), set()]
     shares: list[list[float]] = [[], []]
@@ -75,7 +75,7 @@ def test_coverage_and_popularity_against_plain_sums() -> None:
 
 
 def test_an_item_that_made_room_is_no_longer_covered() -> None:
-    catalogue = Catalogue(1, 2)
+    catalogue = ItemCounts(1, 2)
     for item in ("a", "b"):
         catalogue.click(item)
     catalogue.show(0, [["a", "gone"]])
@@ -86,13 +86,13 @@ def test_an_item_that_made_room_is_no_longer_covered() -> None:
 
 @given(st.lists(st.integers(0, 40), max_size=300), st.integers(0, 300))
 def test_restored_it_goes_on_as_if_never_stopped(items: list[int], cut: int) -> None:
-    def go(catalogue: Catalogue, clicks: list[int]) -> None:
+    def go(catalogue: ItemCounts, clicks: list[int]) -> None:
         for item in clicks:
             catalogue.click(item)
             shown: list[Id] = [item, item // 2, 99]
             catalogue.show(item % 2, [shown])
 
-    whole, first, resumed = (Catalogue(2, 20) for _ in range(3))
+    whole, first, resumed = (ItemCounts(2, 20) for _ in range(3))
     go(whole, items)
     go(first, items[:cut])
     resumed.restore(first.state())

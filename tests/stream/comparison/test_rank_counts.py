@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nextclick.stream.comparison import rank_counts as module
-from nextclick.stream.comparison.rank_counts import MOST_BLOCKS, Tallies, figure_names, gains_of
+from nextclick.stream.comparison.rank_counts import MOST_BLOCKS, RankCounts, figure_names, gains_of
 from nextclick.stream.evaluation.metrics import MRR, NDCG, Recall, bins_of
 
 KS = [1, 5, 20]
@@ -20,9 +20,11 @@ def ranks_of(count: int, models: int, seed: int = 0) -> NDArray[np.int64]:
     return np.asarray(draw.integers(0, 40, size=(count, models)), np.int64)
 
 
-def filled(ranks: NDArray[np.int64], cuts: list[int] | None = None, ks: list[int] = KS) -> Tallies:
+def filled(
+    ranks: NDArray[np.int64], cuts: list[int] | None = None, ks: list[int] = KS
+) -> RankCounts:
     """Tallies of ranks, shape (clicks, models), given in batches that end at the cuts."""
-    tallies = Tallies(ranks.shape[1], ks)
+    tallies = RankCounts(ranks.shape[1], ks)
     bins = np.column_stack([bins_of(column, max(ks)) for column in ranks.T])
     clicks = 2 * np.arange(1, len(ranks) + 1)
     ends = [*sorted(cuts or []), len(ranks)]
@@ -93,13 +95,13 @@ def test_windows_follow_each_other_and_cover_the_stream(count: int) -> None:
 
 
 def test_without_a_clock_a_window_has_no_time() -> None:
-    tallies = Tallies(1, [1])
+    tallies = RankCounts(1, [1])
     tallies.update(np.array([[1]]), np.array([1]), -math.inf)
     assert tallies.windows()[0][0]["time"] is None
 
 
 def test_no_clicks_are_no_windows_and_figures_of_zero() -> None:
-    tallies = Tallies(2, KS)
+    tallies = RankCounts(2, KS)
     assert tallies.windows()[0] == []
     assert tallies.last_half()[0] == {"scored": 0, "after": 0}
     assert set(tallies.figures()[0].values()) == {0.0}

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.rivals import RIVALS
 from nextclick.stream.comparison.registry import check_names, make_models, names, options_of
 from nextclick.stream.config.options import ConfigError
@@ -27,7 +27,7 @@ def test_every_model_is_made_with_its_options_and_the_shared_bounds() -> None:
     assert isinstance(recent, Recent)
     assert recent.worse == 2
     assert isinstance(network, OnlineGRU4Rec)
-    assert (network.recipe.hidden, network.recipe.memory) == (8, 0)
+    assert (network.config.hidden, network.config.memory) == (8, 0)
 
 
 def test_the_shared_bounds_go_to_those_who_take_them() -> None:
@@ -48,7 +48,7 @@ def test_the_shared_bounds_go_to_those_who_take_them() -> None:
 @pytest.mark.parametrize("name", names())
 def test_every_model_there_is_can_be_made(name: str) -> None:
     (model,) = make_models({name: {}}, CONFIG).values()
-    assert model.catalogue == 0
+    assert model.n_items == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ class Studious(Recent):
 
 
 class Network(OnlineGRU4Rec):
-    """Passes it on to the recipe."""
+    """Passes it on to the configuration."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Network(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            msgspec.convert(options, Recipe),
+            msgspec.convert(options, GRU4RecConfig),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,
@@ -146,7 +146,7 @@ def test_options_arrive_wherever_they_are_passed_on_to(monkeypatch: pytest.Monke
     )
     assert (made["passing"].worse, made["passing"].better) == (2, 1.0)
     assert made["studious"].lesson == Lesson(3)
-    assert made["network"].recipe.window == 2
+    assert made["network"].config.window == 2
     for name, option, near in (
         ("passing", "wrose", "worse"),
         ("studious", "sice", "size"),

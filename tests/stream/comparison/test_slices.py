@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.stream.comparison.item_counts import LOOK, POPULAR, RARE, Catalogue
+from nextclick.stream.comparison.item_counts import LOOK, POPULAR, RARE, ItemCounts
 from nextclick.stream.comparison.slices import LABELS, REMEMBERED, SLICES, Slicer, slice_names
 
 
@@ -47,7 +47,7 @@ def test_kinds_against_a_count_of_every_click_before() -> None:
     count = 2500
     sessions = draw.integers(count // 12, size=count).tolist()
     items = (draw.zipf(1.25, size=count) % 400).tolist()
-    slicer = Slicer(Catalogue(1, 10_000))
+    slicer = Slicer(ItemCounts(1, 10_000))
     found = kinds(slicer, sessions, items)
     assert found == reference(sessions, items)
     seen = {kind for click in found if click for kind in click}
@@ -60,22 +60,22 @@ def test_stopped_anywhere_and_cut_in_any_batches_the_kinds_are_the_same(
     clicks: list[tuple[int, int]], cut: int
 ) -> None:
     sessions, items = [session for session, _ in clicks], [item for _, item in clicks]
-    first, resumed = Slicer(Catalogue(1, 100)), Slicer(Catalogue(1, 100))
+    first, resumed = Slicer(ItemCounts(1, 100)), Slicer(ItemCounts(1, 100))
     found = kinds(first, sessions[:cut], items[:cut])
-    resumed.catalogue.restore(first.catalogue.state())
+    resumed.n_items.restore(first.n_items.state())
     resumed.restore(first.state())
     assert found + kinds(resumed, sessions[cut:], items[cut:]) == reference(sessions, items)
 
 
 def test_a_session_that_has_ended_begins_anew() -> None:
-    slicer = Slicer(Catalogue(1, 100))
+    slicer = Slicer(ItemCounts(1, 100))
     assert kinds(slicer, [1, 1], [7, 7])[1] == ["second", "rare", "last"]
     slicer.forget([1, 2])
     assert kinds(slicer, [1, 1], [8, 7]) == [None, ["second", "rare", "none"]]
 
 
 def test_a_repetition_is_looked_for_among_the_latest_clicks_only() -> None:
-    slicer = Slicer(Catalogue(1, 1000))
+    slicer = Slicer(ItemCounts(1, 1000))
     items = [0, *range(1, REMEMBERED + 1), 0]
     assert kinds(slicer, [1] * len(items), items)[-1] == ["later", "rare", "none"]
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.options import (
     ConfigError,
-    Every,
+    Interval,
     build,
     check_keys,
     load_toml,
@@ -60,14 +60,14 @@ def test_no_duration_without_end(seconds: float) -> None:
 @pytest.mark.parametrize(
     ("text", "every"),
     [
-        ("60s", Every(seconds=60.0)),
-        ("5000clicks", Every(clicks=5000)),
-        ("5_000 clicks", Every(clicks=5000)),
-        ("1click", Every(clicks=1)),
-        (90, Every(seconds=90.0)),
+        ("60s", Interval(seconds=60.0)),
+        ("5000clicks", Interval(clicks=5000)),
+        ("5_000 clicks", Interval(clicks=5000)),
+        ("1click", Interval(clicks=1)),
+        (90, Interval(seconds=90.0)),
     ],
 )
-def test_how_often(text: str | float, every: Every) -> None:
+def test_how_often(text: str | float, every: Interval) -> None:
     assert parse_every(text, "--snapshot-every") == every
 
 
@@ -81,7 +81,9 @@ def test_flags_override_the_file_and_the_file_the_defaults(tmp_path: Path) -> No
     path = toml(tmp_path, 'batch = 64\ngap = "1h"\nseed = 3\n[model]\nhidden = 50\nrate = 1\n')
     flags = {"batch": 1, "seed": None, "model": {"hidden": 7, "rate": None}}
     config = build(RunConfig, merge(load_toml(path, RunConfig), flags))
-    assert config == RunConfig(batch=1, gap="1h", seed=3, model=Recipe(hidden=7, rate=1.0))
+    assert config == RunConfig(
+        batch=1, gap="1h", seed=3, model=GRU4RecConfig(hidden=7, learning_rate=1.0)
+    )
     assert config.window == RunConfig().window
 
 
@@ -99,7 +101,9 @@ def test_merging_changes_neither_side() -> None:
 
 
 def test_a_configuration_survives_json() -> None:
-    config = RunConfig(gap=60.5, user_column="visitor", device="cuda", model=Recipe(hidden=3))
+    config = RunConfig(
+        gap=60.5, user_column="visitor", device="cuda", model=GRU4RecConfig(hidden=3)
+    )
     given = msgspec.json.decode(msgspec.json.encode(config))
     assert build(RunConfig, given) == config
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream.evaluation.metrics import MRR, NDCG, RankingMetric, Recall, bins_of
 
 KINDS: list[type[RankingMetric]] = [Recall, MRR, NDCG]
@@ -34,9 +34,9 @@ def test_pairs_of_id_and_score_count_as_the_ids_do(
 
 
 def test_what_recommend_gives_can_be_counted_as_it_is() -> None:
-    model = OnlineGRU4Rec(Recipe(hidden=8), device="cpu")
+    model = OnlineGRU4Rec(GRU4RecConfig(hidden=8), device="cpu")
     for session in range(30):
-        model.learn([session] * 2, ["a", "b"])
+        model.learn_many([session] * 2, ["a", "b"])
     metric = Recall(1)
     metric.update("b", model.recommend(["a"], k=3))
     assert metric.get() == 1

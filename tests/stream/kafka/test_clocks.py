@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from tests.brokers import Broker, send
@@ -30,7 +30,7 @@ from tests.stream.monitoring.test_prometheus import read
 from tests.stream.test_runner import figures, write_log
 
 DAY = 86_400.0
-SMALL = Recipe(hidden=16, negatives=32)
+SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
 class Engine:

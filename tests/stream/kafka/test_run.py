@@ -18,7 +18,7 @@ from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from nextclick.connectors import KafkaAddress, LogSource, Replay, make_topic
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from nextclick.stream.snapshots.store import Snapshots
@@ -26,8 +26,8 @@ from tests.brokers import Broker, send
 from tests.stream.test_runner import figures, write_log
 from tests.topics import read_topic
 
-SMALL = Recipe(hidden=16, negatives=32)
-FLAGS = ["--model", "hidden=16", "--model", "negatives=32", "--device", "cpu"]
+SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
+FLAGS = ["--model", "hidden=16", "--model", "n_negatives=32", "--device", "cpu"]
 COMMAND = [sys.executable, "-m", "nextclick.stream", "run"]
 PATIENCE = 100.0
 """Seconds after which a test gives up waiting for what must come."""

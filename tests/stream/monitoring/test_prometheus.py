@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nextclick.stream.config.options import Every
+from nextclick.stream.config.options import Interval
 from nextclick.stream.engine import Engine
 from nextclick.stream.monitoring.prometheus import registry
 from nextclick.stream.phase_timer import BOUNDS, PHASES
@@ -55,7 +55,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Engine, Values]]:
     """An engine that has everything there is to tell, and what it tells after its run."""
     source = Lagging(clicks(300, late=0.1), rejects=1)
     snapshots = Snapshots(tmp_path)
-    made = engine(source, snapshots=snapshots, every=Every(clicks=100))
+    made = engine(source, snapshots=snapshots, every=Interval(clicks=100))
     page = registry(made)
     made.run()
     yield made, read(generate_latest(page).decode())

@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 import pytest
 
 from nextclick.connectors import KafkaAddress, KafkaSource
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.engine import Engine
@@ -51,7 +51,9 @@ def test_the_page_is_there_while_the_run_goes_on() -> None:
         with urllib.request.urlopen(address, timeout=10) as page:
             pages.append(read(page.read().decode()))
 
-    config = RunConfig(model=Recipe(hidden=8, negatives=8), metrics_port=0, batch=200, device="cpu")
+    config = RunConfig(
+        model=GRU4RecConfig(hidden=8, n_negatives=8), metrics_port=0, batch=200, device="cpu"
+    )
     run("sim:clicks=400", config, told.append, look)
     assert [page["nextclick_clicks_total", ()] for page in pages[:2]] == [200, 400]
     with pytest.raises(urllib.error.URLError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
@@ -28,7 +28,7 @@ def test_an_option_that_must_stay_is_named_as_it_is_typed() -> None:
 
 def test_the_model_can_be_kept_where_the_option_is_not_one_of_its_own() -> None:
     assert "--begin-from SNAPSHOT" in refusal(RunConfig(), RunConfig(partitions=[1]))
-    other = RunConfig(model=Recipe(hidden=8))
+    other = RunConfig(model=GRU4RecConfig(hidden=8))
     assert "--begin-from" not in refusal(RunConfig(), other)
     assert "start anew with --fresh" in refusal(RunConfig(), other)
     models: dict[str, dict[str, Any]] = {"popularity": {}}

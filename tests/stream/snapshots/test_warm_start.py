@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nextclick.connectors import SourceError
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.comparison.compare import compare
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.config.options import ConfigError
@@ -19,7 +19,7 @@ from nextclick.stream.runner import load_model, run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.stream.test_runner import figures, write_log
 
-SMALL = Recipe(hidden=16, negatives=32)
+SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
 def learned(folder: Path, **options: Any) -> Path:
@@ -69,7 +69,7 @@ def test_the_clicks_of_an_unfinished_batch_are_learned_too(tmp_path: Path) -> No
     history = learned(tmp_path)
     whole = load_model(history, print)
     result = run("sim:clicks=1", warm(history, snapshots=str(tmp_path / "new")))
-    assert result["catalogue"] >= whole.catalogue
+    assert result["catalogue"] >= whole.n_items
     before = whole.state()
     first = Snapshots(tmp_path / "new").paths()[-1]
     parts, about = Snapshots(tmp_path / "new").load(first)
@@ -122,10 +122,10 @@ def test_options_of_the_run_may_be_others_and_those_of_the_model_may_not(tmp_pat
     run("sim:clicks=200", warm(history, batch=7, window=50, max_sessions=300, lateness="1s"))
     run("sim:clicks=200", warm(history, model=SMALL))
     with pytest.raises(ConfigError, match=r"model\.hidden 16, not 32"):
-        run("sim:clicks=200", warm(history, model=Recipe(hidden=32)))
+        run("sim:clicks=200", warm(history, model=GRU4RecConfig(hidden=32)))
     # What a person has named counts, be it the default.
     with pytest.raises(ConfigError, match=r"model\.negatives 32, not"):
-        run("sim:clicks=200", warm(history), named={"negatives": Recipe().negatives})
+        run("sim:clicks=200", warm(history), named={"negatives": GRU4RecConfig().n_negatives})
     with pytest.raises(ConfigError, match=r"--max-items 10: .* knows"):
         run("sim:clicks=200", warm(history, max_items=10))
 

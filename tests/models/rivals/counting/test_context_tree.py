@@ -27,7 +27,7 @@ def test_it_ranks_by_the_mixture_of_all_contexts(
 def test_scores_are_probabilities_over_the_catalogue() -> None:
     model = ContextTree(depth=2)
     for session in range(20):
-        model.learn([session] * 3, ["shoes", "socks", "hat" if session % 2 else "coat"])
+        model.learn_many([session] * 3, ["shoes", "socks", "hat" if session % 2 else "coat"])
     scores = dict(model.recommend(["shoes", "socks"]))
     assert sum(scores.values()) == pytest.approx(1)
 
@@ -36,15 +36,15 @@ def test_the_longer_context_decides_where_it_knows_better() -> None:
     model = ContextTree(depth=2)
     for session in range(40):
         first, last = [("shoes", "laces"), ("feet", "towel")][session % 2]
-        model.learn([session] * 3, [first, "socks", last])
+        model.learn_many([session] * 3, [first, "socks", last])
     for first, last in [("shoes", "laces"), ("feet", "towel")]:
         assert model.recommend([first, "socks"], k=1)[0][0] == last
 
 
 def test_contexts_least_recently_met_are_dropped() -> None:
     model = ContextTree(depth=1, contexts=2)
-    model.learn(["a", "a"], ["shoes", "socks"])
-    model.learn(["b"] * 6, ["hat", "coat", "hat", "coat", "hat", "coat"])
+    model.learn_many(["a", "a"], ["shoes", "socks"])
+    model.learn_many(["b"] * 6, ["hat", "coat", "hat", "coat", "hat", "coat"])
     scores = dict(model.recommend(["shoes"]))
     assert scores["socks"] < scores["coat"]
 

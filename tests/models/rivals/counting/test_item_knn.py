@@ -28,8 +28,8 @@ def test_it_ranks_by_shared_sessions(
 def test_an_item_bought_with_everything_is_less_like_each() -> None:
     model = ItemKNN(alpha=0.5, shrink=0)
     for session in range(10):
-        model.learn([session] * 2, [f"item {session}", "bag"])
-    model.learn(["a"] * 3, ["shoes", "socks", "bag"])
+        model.learn_many([session] * 2, [f"item {session}", "bag"])
+    model.learn_many(["a"] * 3, ["shoes", "socks", "bag"])
     scores = dict(model.recommend(["shoes"]))
     assert scores["socks"] == pytest.approx(1 / 2**0.5)
     assert scores["bag"] == pytest.approx(1 / (2 * 11) ** 0.5)
@@ -37,7 +37,7 @@ def test_an_item_bought_with_everything_is_less_like_each() -> None:
 
 def test_an_item_clicked_again_is_like_itself() -> None:
     model = ItemKNN(alpha=0.5, shrink=0)
-    model.learn(["a"] * 5, ["shoes"] * 5)
-    assert dict(model.answer(["a"], ["shoes"])[0])["shoes"] == pytest.approx(5)
+    model.learn_many(["a"] * 5, ["shoes"] * 5)
+    assert dict(model.recommend_after(["a"], ["shoes"])[0])["shoes"] == pytest.approx(5)
     # A session of its own holds it once, and was not clicked again.
     assert dict(model.recommend(["shoes"]))["shoes"] == pytest.approx(2)

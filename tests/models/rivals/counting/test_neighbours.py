@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models.rivals.counting.stan import Stan
+from nextclick.models.rivals.counting.stan import STAN
 from nextclick.models.rivals.counting.vsknn import VSkNN
-from nextclick.models.rivals.counting.vstan import VStan
+from nextclick.models.rivals.counting.vstan import VSTAN
 from tests.models.rivals import plain
 
 bounds = st.fixed_dictionaries(
@@ -52,7 +52,7 @@ def test_v_sknn_ranks_by_the_nearest_sessions(
 
 @given(plain.histories, bounds)
 def test_stan_ranks_by_the_nearest_sessions(history: plain.History, bounds: dict[str, Any]) -> None:
-    plain.follow(Stan(**DECAYS, **bounds), history, stan_like(bounds))
+    plain.follow(STAN(**DECAYS, **bounds), history, stan_like(bounds))
 
 
 @given(plain.histories, bounds)
@@ -60,19 +60,19 @@ def test_vstan_ranks_by_the_nearest_sessions(
     history: plain.History, bounds: dict[str, Any]
 ) -> None:
     reference = stan_like(bounds, trust=lambda far: math.exp(-far / 0.8), idf=1.5)
-    plain.follow(VStan(share=0.8, idf=1.5, **DECAYS, **bounds), history, reference)
+    plain.follow(VSTAN(share=0.8, idf=1.5, **DECAYS, **bounds), history, reference)
 
 
 def test_one_session_is_evidence_enough_and_at_once() -> None:
     model = VSkNN()
-    model.learn(["a", "a"], ["camera", "tripod"])
+    model.learn_many(["a", "a"], ["camera", "tripod"])
     assert {item for item, score in model.recommend(["camera"]) if score} == {"camera", "tripod"}
 
 
 def test_the_session_s_own_items_count_by_how_lately_they_were_clicked() -> None:
     model = VSkNN()
-    model.learn(["a"] * 3, ["camera", "tripod", "hat"])
-    assert [item for item, _ in model.answer(["a"], ["camera"], k=3)[0]] == [
+    model.learn_many(["a"] * 3, ["camera", "tripod", "hat"])
+    assert [item for item, _ in model.recommend_after(["a"], ["camera"], k=3)[0]] == [
         "camera",
         "hat",
         "tripod",
@@ -81,23 +81,23 @@ def test_the_session_s_own_items_count_by_how_lately_they_were_clicked() -> None
 
 def test_without_own_clicks_only_others_are_asked() -> None:
     model = VSkNN(own=False)
-    model.learn(["a", "a"], ["camera", "tripod"])
-    assert model.answer(["a"], ["camera"], k=1)[0][0][1] == 0
+    model.learn_many(["a", "a"], ["camera", "tripod"])
+    assert model.recommend_after(["a"], ["camera"], k=1)[0][0][1] == 0
     assert model.recommend(["camera"], k=1)[0][1] > 0
 
 
 def test_a_session_that_was_pushed_out_comes_back_with_all_of_its_clicks() -> None:
     model = VSkNN(kept=2)
-    model.learn(["a", "b", "c"], ["camera", "hat", "coat"])
-    model.learn(["a"], ["tripod"])
+    model.learn_many(["a", "b", "c"], ["camera", "hat", "coat"])
+    model.learn_many(["a"], ["tripod"])
     scores = dict(model.recommend(["camera"]))
     assert scores["tripod"] > 0
     assert scores["hat"] == 0
 
 
 def test_an_item_that_decay_leaves_nothing_of_finds_no_session() -> None:
-    model = Stan(decay=1e-3)
-    model.learn(["a", "a", "b", "b"], ["camera", "tripod", "hat", "coat"])
+    model = STAN(decay=1e-3)
+    model.learn_many(["a", "a", "b", "b"], ["camera", "tripod", "hat", "coat"])
     found = {item for item, score in model.recommend(["camera", "hat"]) if score}
     assert found == {"camera", "hat", "coat"}
 
@@ -113,4 +113,4 @@ def test_bounds_below_one_are_refused(option: str) -> None:
 def test_a_decay_without_length_is_refused(option: str) -> None:
     options: dict[str, Any] = {option: 0}
     with pytest.raises(ValueError, match="more than 0"):
-        VStan(**options)
+        VSTAN(**options)

@@ -26,14 +26,14 @@ def test_a_markov_chain_is_rules_of_one_step(history: plain.History) -> None:
 
 def test_scores_are_in_clicks_made_now() -> None:
     model = Rules(steps=3, half_life=1e9)
-    model.learn(["a"] * 3, ["shoes", "socks", "hat"])
+    model.learn_many(["a"] * 3, ["shoes", "socks", "hat"])
     assert dict(model.recommend(["shoes"])) == pytest.approx({"socks": 1, "hat": 1 / 2, "shoes": 0})
 
 
 def test_a_new_rule_takes_the_place_of_the_weakest() -> None:
     model = Rules(steps=1, followers=2)
     for session, follower in enumerate(["socks", "socks", "hat", "coat"]):
-        model.learn([session, session], ["shoes", follower])
+        model.learn_many([session, session], ["shoes", follower])
     scores = dict(model.recommend(["shoes"]))
     assert scores["socks"] > scores["coat"] > 0
     assert scores["hat"] == 0
@@ -42,7 +42,7 @@ def test_a_new_rule_takes_the_place_of_the_weakest() -> None:
 def test_rules_outlive_a_renewal() -> None:
     model = Rules(steps=1, half_life=1)
     for _ in range(2000):
-        model.learn([1, 1], ["shoes", "socks"])
+        model.learn_many([1, 1], ["shoes", "socks"])
     # The last time two clicks ago, a quarter; and so on.
     assert dict(model.recommend(["shoes"]))["socks"] == pytest.approx(1 / 3)
 

@@ -24,8 +24,8 @@ def test_the_session_decides_and_popularity_between_equals(
 
 def test_one_click_in_the_session_outweighs_all_of_the_others() -> None:
     model = SessionPopularity(half_life=10_000)
-    model.learn(["others"] * 5000, ["shoes"] * 5000)
+    model.learn_many(["others"] * 5000, ["shoes"] * 5000)
     assert [item for item, _ in model.recommend(["shoes", "socks", "socks"])] == ["shoes"]
-    model.learn(["one", "one"], ["socks", "hat"])
-    best = model.answer(["one"], ["socks"], k=3)[0]
+    model.learn_many(["one", "one"], ["socks", "hat"])
+    best = model.recommend_after(["one"], ["socks"], k=3)[0]
     assert [item for item, _ in best] == ["socks", "hat", "shoes"]

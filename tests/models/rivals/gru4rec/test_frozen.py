@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.rivals.gru4rec.frozen import GRU4RecFrozen
 from tests.models.rivals.learned import drive, make, stream
 
 
 def online() -> OnlineGRU4Rec:
-    recipe = Recipe(hidden=8, window=4, negatives=16, memory=0)
-    return OnlineGRU4Rec(recipe, seed=1, device="cpu", dtype="float64")
+    config = GRU4RecConfig(hidden=8, window=4, n_negatives=16, memory=0)
+    return OnlineGRU4Rec(config, seed=1, device="cpu", dtype="float64")
 
 
 def test_until_the_warm_up_ends_it_is_the_online_model() -> None:
@@ -22,14 +22,14 @@ def test_until_the_warm_up_ends_it_is_the_online_model() -> None:
 def test_after_the_warm_up_nothing_learned_changes_and_no_item_enters() -> None:
     model = make("gru4rec-frozen", warm_up=100)
     drive(model, stream(112), 16)  # The batch in which the warm-up ends is learned whole.
-    before, catalogue = model.state(), model.catalogue
+    before, catalogue = model.state(), model.n_items
     drive(model, stream(64, seed=3, items=40), 16)
-    model.learn(["a", "a"], ["x", "x"])
+    model.learn_many(["a", "a"], ["x", "x"])
     after = model.state()
     for name, array in before.arrays.items():
         if name.startswith("model."):
             np.testing.assert_array_equal(array, after.arrays[name], err_msg=name)
-    assert model.catalogue == catalogue
+    assert model.n_items == catalogue
 
 
 def test_sessions_go_on_where_they_were_when_learning_ended() -> None:
@@ -71,7 +71,7 @@ def test_a_later_item_is_a_miss_and_a_step_without_an_embedding(batch: int) -> N
         elif row == 0:
             expected.append(0)
         else:
-            scores = table[1 : model.catalogue + 1] @ network.output(state)[0]
+            scores = table[1 : model.n_items + 1] @ network.output(state)[0]
             expected.append(int((scores >= scores[row - 1] - 1e-12).sum()))
         states[session] = network.step(table[row][None], state).detach()
     assert found == expected

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models.recommender import Id
-from nextclick.models.rivals.gru4rec.replay_buffer import KeptClicks
+from nextclick.models.rivals.gru4rec.replay_buffer import ReplayBuffer
 
 ITEMS = st.sampled_from([1, "1", 2, "x", "y"])
 BATCHES = st.lists(st.lists(st.tuples(st.integers(0, 5), ITEMS), max_size=7), max_size=20)
@@ -14,14 +14,14 @@ BATCHES = st.lists(st.lists(st.tuples(st.integers(0, 5), ITEMS), max_size=7), ma
 def test_the_latest_clicks_come_again_in_order(
     batches: list[list[tuple[int, Id]]], bound: int, size: int, restored: bool
 ) -> None:
-    kept = KeptClicks(bound)
+    kept = ReplayBuffer(bound)
     every: list[tuple[int, Id]] = []
     for batch in batches:
         kept.add([session for session, _ in batch], [item for _, item in batch])
         every += batch
         if restored:
             arrays, names = kept.state()
-            kept = KeptClicks(bound)
+            kept = ReplayBuffer(bound)
             kept.restore(arrays, names)
     again = list(kept.batches(size))
     latest = every[-bound:]
@@ -38,7 +38,7 @@ def test_the_latest_clicks_come_again_in_order(
 
 
 def test_names_of_items_long_gone_are_not_kept() -> None:
-    kept = KeptClicks(3)
+    kept = ReplayBuffer(3)
     for item in range(100):
         kept.add([0], [item])
     assert len(kept._names) <= 7

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from nextclick.models import OnlineGRU4Rec, Recipe
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from tests.models.rivals.learned import drive, make, stream
 
 
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_it_is_the_online_model_with_that_cell_and_no_memory(cell: str) -> None:
     name = f"gru4rec-{cell}"
-    model = make(name, rate=0.02, identity=4.0)
+    model = make(name, learning_rate=0.02, identity=4.0)
     assert isinstance(model, OnlineGRU4Rec)
-    recipe = Recipe(hidden=8, window=4, negatives=16, memory=0, cell=cell, rate=0.02, identity=4.0)  # type: ignore[arg-type]
-    plain = OnlineGRU4Rec(recipe, seed=1, device="cpu", dtype="float64")
-    assert model.recipe == recipe
+    options = {"hidden": 8, "window": 4, "n_negatives": 16, "learning_rate": 0.02, "identity": 4.0}
+    config = GRU4RecConfig(memory=0, cell=cell, **options)  # type: ignore[arg-type]
+    plain = OnlineGRU4Rec(config, seed=1, device="cpu", dtype="float64")
+    assert model.config == config
     clicks = stream(160)
     assert drive(model, clicks, 16) == drive(plain, clicks, 16)
 

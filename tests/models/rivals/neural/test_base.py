@@ -6,29 +6,29 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models.ranking import Births
-from nextclick.models.rivals.neural.base import Windowed
+from nextclick.models.ranking import NewItems
+from nextclick.models.rivals.neural.base import NeuralRival
 from tests.models.rivals.learned import ONLINE, WINDOWED, drive, make
 
 
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_new_item_starts_near_the_one_clicked_before_it(name: str) -> None:
-    model = make(name, item_spread=0.0, kinship=0.5)
-    assert isinstance(model, Windowed)
-    model.learn(["a", "b"], ["x", "y"])
+    model = make(name, item_spread=0.0, neighbour_init=0.5)
+    assert isinstance(model, NeuralRival)
+    model.learn_many(["a", "b"], ["x", "y"])
     x, y = model.vocabulary.rows_of(["x", "y"]).tolist()
     for table in (model.items.embedding, model.items.inputs):
         table.values[x] = torch.arange(1, 1 + model.length, dtype=torch.float64)
         table.values[y] = -1.0
     new: list[int | str] = ["p", "q", "r"]
-    windows = model.sessions.line_up(["a", "b", "c"])
+    windows = model.sessions.align_windows(["a", "b", "c"])
     rows, _ = model.vocabulary.admit(new)
-    births = torch.from_numpy(rows)
-    model._begin(windows, births, Births(births, torch.arange(3)))
+    new_items = torch.from_numpy(rows)
+    model._begin(windows, new_items, NewItems(new_items, torch.arange(3)))
     for table in (model.items.embedding, model.items.inputs):
-        torch.testing.assert_close(table.values[births[0]], 0.5 * table.values[x])
-        torch.testing.assert_close(table.values[births[1]], 0.5 * table.values[y])
-        assert not table.values[births[2]].any()
+        torch.testing.assert_close(table.values[new_items[0]], 0.5 * table.values[x])
+        torch.testing.assert_close(table.values[new_items[1]], 0.5 * table.values[y])
+        assert not table.values[new_items[2]].any()
 
 
 @pytest.mark.parametrize("name", ONLINE)
@@ -46,9 +46,9 @@ def test_on_random_items_recall_is_k_over_the_catalogue(name: str) -> None:
     ("options", "message"),
     [
         ({"size": 0}, "size must be at least 1, not 0"),
-        ({"negatives": -1}, "negatives must be 0 or more, not -1"),
-        ({"rate": 0.0}, "rate must be more than 0, not 0.0"),
-        ({"item_rate": float("nan")}, "item_rate must be more than 0, not nan"),
+        ({"n_negatives": -1}, "n_negatives must be 0 or more, not -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be more than 0, not 0.0"),
+        ({"item_learning_rate": float("nan")}, "item_learning_rate must be more than 0, not nan"),
         ({"loss": "hinge"}, "hinge"),
     ],
 )
@@ -59,4 +59,4 @@ def test_a_setting_out_of_its_range_is_told(options: dict[str, Any], message: st
 
 def test_a_batch_of_too_many_sessions_is_told() -> None:
     with pytest.raises(ValueError, match="raise max_sessions or lower the batch"):
-        make("sasrec", max_sessions=2).learn([1, 2, 3], ["x", "x", "x"])
+        make("sasrec", max_sessions=2).learn_many([1, 2, 3], ["x", "x", "x"])

@@ -76,7 +76,7 @@ def test_a_batch_is_learned_by_masks_at_the_end_and_by_gaps(
 
     def learn() -> None:
         model._draws.set_state(random)
-        model.learn(account.sessions, account.items)
+        model.learn_many(account.sessions, account.items)
 
     account.learn = learn  # type: ignore[method-assign]
     account.check_step(torch.stack([*queries, *gapped]), [*targets, *missing])

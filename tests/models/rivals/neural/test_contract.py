@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from nextclick.models.compute import snapshot_buffer as copies
 from nextclick.models.recommender import State
 from nextclick.models.rivals import RIVALS
-from nextclick.models.rivals.neural.base import Windowed
+from nextclick.models.rivals.neural.base import NeuralRival
 from tests.models.rivals.learned import ONLINE, SMALL, WINDOWED, drive, make, stream
 
 EVERY = sorted(SMALL)
@@ -37,7 +37,7 @@ def same(one: State, other: State) -> None:
 def test_a_rival_takes_the_common_options_and_has_defaults_for_the_others(name: str) -> None:
     rival = RIVALS[name](max_sessions=10, max_items=20, seed=3, device="cpu")  # type: ignore[call-arg]
     assert rival.name == name
-    assert rival.catalogue == 0
+    assert rival.n_items == 0
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -80,10 +80,10 @@ def test_scoring_and_answering_change_nothing(name: str) -> None:
     for start in range(0, 240, 16):
         sessions, items = clicks[0][start : start + 16], clicks[1][start : start + 16]
         time = start // 100 * 86_400.0
-        watched.learn([], [], time)  # Where a day ends it is trained anew, and then scored.
+        watched.learn_many([], [], time)  # Where a day ends it is trained anew, and then scored.
         before = watched.state()
         tested = watched.test([*sessions, "new", "new"], [*items, "x", "y"], k=3)
-        watched.answer([*sessions, "new"], [*items, "x"], k=3)
+        watched.recommend_after([*sessions, "new"], [*items, "x"], k=3)
         watched.recommend(items, k=3)
         same(watched.state(), before)
         learned = watched.test_then_learn(sessions, items, k=3, time=time)
@@ -100,7 +100,7 @@ def test_learning_alone_learns_the_same(name: str) -> None:
     drive(scoring, (sessions, items), 16)
     for start in range(0, 240, 16):
         part = slice(start, start + 16)
-        silent.learn(sessions[part], items[part], start // 100 * 86_400.0)
+        silent.learn_many(sessions[part], items[part], start // 100 * 86_400.0)
     same(scoring.state(), silent.state())
 
 
@@ -130,7 +130,7 @@ def test_the_catalogue_and_the_sessions_are_bounded(name: str) -> None:
         items: list[int | str] = draw.integers(1000, size=12).tolist()
         model.test_then_learn(sessions, items, 0, place * 40_000.0)
         if name != "gru4rec-retrained" or place > 5:
-            assert model.catalogue == 6
+            assert model.n_items == 6
         sizes.append(sum(a.size for n, a in model.state().arrays.items() if "kept" not in n))
     assert sizes[20:] == sizes[20:21] * 20
 
@@ -164,7 +164,7 @@ def test_a_session_is_read_as_of_just_before_each_click(name: str) -> None:
     drive(model, stream(320), 16)
     items: list[int | str] = [3, 1, 2, 2, 0, 1, 4]
     tested = model.test(["new"] * 7, items, k=20)
-    answers = model.answer(["new"] * 7, items, k=20)
+    answers = model.recommend_after(["new"] * 7, items, k=20)
     for place in range(1, 7):
         alone = dict(model.recommend(items[:place], k=20))
         for found in (tested.recommended[place], answers[place - 1]):
@@ -194,17 +194,17 @@ def test_items_never_seen_are_passed_over_when_recommending(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_ids_come_back_as_they_went_in(name: str) -> None:
     model = make(name)
-    model.learn([1] * 4, ["7", 7, "7", 7], 0.0)
-    model.learn([1] * 2, ["7", 7], 100_000.0)
+    model.learn_many([1] * 4, ["7", 7, "7", 7], 0.0)
+    model.learn_many([1] * 2, ["7", 7], 100_000.0)
     assert {item for item, _ in model.recommend(["7"], k=5)} == {"7", 7}
 
 
 @pytest.mark.parametrize("name", ONLINE)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_it_learns_what_follows_on_two_paths(name: str, loss: str) -> None:
-    model = make(name, loss=loss, negatives=8, window=3)
+    model = make(name, loss=loss, n_negatives=8, window=3)
     for session in range(100):
-        model.learn([f"{path} {session}" for path in ("ab", "cd") for _ in path], list("abcd"))
+        model.learn_many([f"{path} {session}" for path in ("ab", "cd") for _ in path], list("abcd"))
     for clicked, after in zip("ac", "bd", strict=True):
         assert model.recommend([clicked], k=1)[0][0] == after
 
@@ -212,9 +212,11 @@ def test_it_learns_what_follows_on_two_paths(name: str, loss: str) -> None:
 @pytest.mark.parametrize("name", ["sasrec", "bert4rec", "gru4rec-lstm", "gru4rec-rnn"])
 def test_it_learns_what_follows_where_two_paths_cross(name: str) -> None:
     """What comes after x depends on what came before it."""
-    model = make(name, negatives=8)
+    model = make(name, n_negatives=8)
     for session in range(200):
-        model.learn([f"{path} {session}" for path in ("wxy", "vxz") for _ in path], list("wxyvxz"))
+        model.learn_many(
+            [f"{path} {session}" for path in ("wxy", "vxz") for _ in path], list("wxyvxz")
+        )
     assert model.recommend(["w", "x"], k=1)[0][0] == "y"
     assert model.recommend(["v", "x"], k=1)[0][0] == "z"
 
@@ -222,15 +224,17 @@ def test_it_learns_what_follows_where_two_paths_cross(name: str) -> None:
 @pytest.mark.parametrize("name", WINDOWED)
 def test_an_item_that_has_left_is_still_a_step_of_its_session(name: str) -> None:
     model = make(name, max_items=3)
-    assert isinstance(model, Windowed)
-    model.learn(["a", "b", "b", "b"], ["x", "y", "z", "w"])
+    assert isinstance(model, NeuralRival)
+    model.learn_many(["a", "b", "b", "b"], ["x", "y", "z", "w"])
     assert "x" not in model.vocabulary.state()[0]["items"]
-    model.learn(["b"], ["v"])  # It gets the row of x.
+    model.learn_many(["b"], ["v"])  # It gets the row of x.
     tested = model.test(["a"], ["v"], k=5)
     assert tested.scored.tolist() == [True]
-    windows = model.sessions.line_up(["a"])
-    tracks, _ = model.sessions.tracks(windows, model.items.stamp(model._ship(np.array([1]))))
-    seen, there = model._windows_of(windows, tracks)
+    windows = model.sessions.align_windows(["a"])
+    histories, _ = model.sessions.histories(
+        windows, model.items.keys_of(model._to_device(np.array([1])))
+    )
+    seen, there = model._windows_of(windows, histories)
     assert seen.tolist() == [[0]]
     assert there.tolist() == [[True]]
 
@@ -238,7 +242,7 @@ def test_an_item_that_has_left_is_still_a_step_of_its_session(name: str) -> None
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_score_that_is_not_a_number_is_an_error_that_tells_what_to_do(name: str) -> None:
     model = make(name)
-    assert isinstance(model, Windowed)
+    assert isinstance(model, NeuralRival)
     drive(model, stream(64), 16)
     model.items.embedding.values[1:] = np.nan
     with pytest.raises(FloatingPointError, match=f"{name}: .* lower the rate"):

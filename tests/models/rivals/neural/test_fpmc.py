@@ -27,9 +27,9 @@ def test_a_batch_takes_adagrads_step_along_the_loss(options: dict[str, Any]) -> 
 
 
 def test_what_follows_an_item_need_not_come_before_it() -> None:
-    model = make("fpmc", negatives=8, item_spread=0.05)
+    model = make("fpmc", n_negatives=8, item_spread=0.05)
     for session in range(150):
-        model.learn([session] * 3, ["x", "y", "z"])
+        model.learn_many([session] * 3, ["x", "y", "z"])
     assert model.recommend(["x"], k=1)[0][0] == "y"
     assert model.recommend(["x", "y"], k=1)[0][0] == "z"
 
@@ -37,5 +37,5 @@ def test_what_follows_an_item_need_not_come_before_it() -> None:
 def test_an_item_is_first_read_as_it_is_scored() -> None:
     model = make("fpmc")
     assert isinstance(model, FPMC)
-    model.learn(["a", "b"], ["x", "y"])  # Two first clicks: nothing is learned yet.
+    model.learn_many(["a", "b"], ["x", "y"])  # Two first clicks: nothing is learned yet.
     torch.testing.assert_close(model.items.inputs.values, model.items.embedding.values)
