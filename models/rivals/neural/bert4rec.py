@@ -21,8 +21,8 @@ class BERT4RecSettings(Config, frozen=True, kw_only=True):
         Blocks of attention, and heads of each.
     masked
         Each click of a window is masked with this probability, to be learned from the others.
-    spread
-        Initial matrices are uniform in ±spread.
+    init_range
+        Initial matrices are uniform in ±init_range.
     gain
         How strongly a session at first foretells the items that the mask attends to.
     slope
@@ -30,12 +30,12 @@ class BERT4RecSettings(Config, frozen=True, kw_only=True):
 
     """
 
-    rate: float = 0.002
-    item_rate: float = 0.07
+    learning_rate: float = 0.002
+    item_learning_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
     masked: float = 0.2
-    spread: float = 0.05
+    init_range: float = 0.05
     gain: float = 1.0
     slope: float = 1.0
 
@@ -85,13 +85,13 @@ class Cloze(SessionEncoder):
         settings = self.settings
         for block in self.blocks:
             assert isinstance(block, Block)
-            block.attention.initialise(settings.spread, 1.0, settings.slope, generator)
+            block.attention.initialise(settings.init_range, 1.0, settings.slope, generator)
             block.between.initialise()
-            block.layers.initialise(settings.spread, generator)
+            block.layers.initialise(settings.init_range, generator)
             block.after.initialise()
         for vector in (self.places, self.mask, self.shift):
             vector.zero_()
-        uniform(self.project, settings.spread, generator)
+        uniform(self.project, settings.init_range, generator)
         self.project.diagonal().add_(settings.gain)
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:

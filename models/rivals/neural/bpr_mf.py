@@ -48,7 +48,7 @@ class BPRMFSettings(Config, frozen=True, kw_only=True):
 
     loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "bpr"
     window: int = 2
-    item_rate: float = 0.07
+    item_learning_rate: float = 0.07
     strength: float = 2.0
 
 

@@ -48,7 +48,7 @@ class FPMCSettings(Config, frozen=True, kw_only=True):
     """
 
     window: int = 2
-    item_rate: float = 0.07
+    item_learning_rate: float = 0.07
     taste: float = 1.0
     step: float = 1.0
 

@@ -18,8 +18,8 @@ class SASRecSettings(Config, frozen=True, kw_only=True):
     ----------
     blocks, heads
         Blocks of attention, and heads of each.
-    spread
-        Initial matrices are uniform in ±spread.
+    init_range
+        Initial matrices are uniform in ±init_range.
     gain
         The last norm's gain at first: how strongly a session then foretells its last item.
     slope
@@ -29,11 +29,11 @@ class SASRecSettings(Config, frozen=True, kw_only=True):
 
     """
 
-    rate: float = 0.002
-    item_rate: float = 0.07
+    learning_rate: float = 0.002
+    item_learning_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
-    spread: float = 0.05
+    init_range: float = 0.05
     gain: float = 0.4
     slope: float = 0.5
     identity: float = 0.5
@@ -79,10 +79,10 @@ class SelfAttentive(SessionEncoder):
             assert isinstance(block, Block)
             block.before.initialise()
             block.attention.initialise(
-                settings.spread, settings.identity, settings.slope, generator
+                settings.init_range, settings.identity, settings.slope, generator
             )
             block.between.initialise()
-            block.layers.initialise(settings.spread, generator)
+            block.layers.initialise(settings.init_range, generator)
         self.last.initialise(settings.gain)
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:

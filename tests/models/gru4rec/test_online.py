@@ -488,7 +488,7 @@ def test_learning_alone_finds_no_scores_that_nobody_asks_for(
     assert set(found) == set(taken)
 
 
-@pytest.mark.parametrize("worth", [0, 1 << 60], ids=["thread", "scores-alone"])
+@pytest.mark.parametrize("parallel", [0, 1 << 60], ids=["thread", "scores-alone"])
 @pytest.mark.parametrize("part", ["_slide", "_forward", "_race", "_report", "trainer.gradients"])
 def test_a_batch_that_fails_has_never_been(
     part: str, parallel: int, monkeypatch: pytest.MonkeyPatch
