@@ -93,7 +93,7 @@ def test_a_wheel_runs_in_an_empty_folder_without_the_repository(
     fresh, empty = tmp_path / "fresh", tmp_path / "empty"
     subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
     python = fresh / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)]
     subprocess.run(install, check=True)
     # The libraries are those of this environment: a path in a .pth file brings no other .pth file
     # of its folder with it, so not the repository either.
