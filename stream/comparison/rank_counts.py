@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nextclick.models import State
 
-from ..evaluation.metrics import mrr, ndcg, recall
+from ..evaluation.metrics import METRICS
 
 MOST_BLOCKS = 1024
 """Blocks kept. When one more would begin, neighbours are merged and blocks are twice as long."""
@@ -21,8 +21,6 @@ MOST_WINDOWS = 100
 
 LEAST_WINDOW = 100
 """Scored clicks in a point of a curve: fewer would show chance."""
-
-METRICS = {"recall": recall, "mrr": mrr, "ndcg": ndcg}
 
 
 def figure_names(ks: Sequence[int]) -> list[str]:
@@ -40,10 +38,10 @@ def figure_names(ks: Sequence[int]) -> list[str]:
 def figures_of(counts: NDArray[np.int64], ks: Sequence[int]) -> dict[str, float]:
     """Give every figure for clicks per bin of `bins_of`, shape (largest k + 2,)."""
     found = {}
-    for metric, of in METRICS.items():
+    for name, metric in METRICS.items():
         for k in ks:
             cut = np.append(counts[: k + 1], counts[k + 1 :].sum())
-            found[f"{metric}@{k}"] = of(cut)
+            found[f"{name}@{k}"] = metric.value_of(cut)
     return found
 
 
@@ -64,12 +62,14 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
         figures.
 
     """
-    ranks = np.arange(1, max(ks) + 1)
-    at_rank = {"recall": np.ones(len(ranks)), "mrr": 1 / ranks, "ndcg": 1 / np.log2(1 + ranks)}
-    gains = np.zeros((counts.shape[-1], 3 * len(ks)))
-    for column, name in enumerate(figure_names(ks)):
-        metric, _, k = name.partition("@")
-        gains[1 : int(k) + 1, column] = at_rank[metric][: int(k)]
+    at_rank = {
+        name: [metric.gain(1, rank) for rank in range(1, max(ks) + 1)]
+        for name, metric in METRICS.items()
+    }
+    gains = np.zeros((counts.shape[-1], len(METRICS) * len(ks)))
+    for column, figure in enumerate(figure_names(ks)):
+        name, _, k = figure.partition("@")
+        gains[1 : int(k) + 1, column] = at_rank[name][: int(k)]
     return np.asarray(counts @ gains, np.float64)
 
 
@@ -178,7 +178,7 @@ class RankCounts:
         blocks = max(math.ceil(used / MOST_WINDOWS), math.ceil(LEAST_WINDOW / self.span))
         starts = np.arange(0, used, blocks)
         if not len(starts):
-            return [], np.zeros((0, self._counts.shape[1], 3 * len(self.ks)))
+            return [], np.zeros((0, self._counts.shape[1], len(METRICS) * len(self.ks)))
         counts = np.add.reduceat(self._counts[:used], starts, axis=0)
         scored = counts[:, 0].sum(axis=-1)
         ends = np.minimum(starts + blocks, used) - 1

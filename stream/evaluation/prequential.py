@@ -11,10 +11,13 @@ from nextclick.models.recommender import State
 
 from ..contracts import whole
 from .drift import HitRateDrift
-from .metrics import bins_of, mrr, ndcg, recall
+from .metrics import METRICS, bins_of
 
 MOST_WINDOWS = 2000
 """Windows kept. When one more would close, neighbours are merged and windows are twice as long."""
+
+IN_WINDOWS = ("recall", "mrr")
+"""The metrics of each consecutive window, of `METRICS`: there may be thousands of windows."""
 
 
 class Prequential:
@@ -248,17 +251,12 @@ class Prequential:
         return np.asarray(faded * self.fading ** len(bins) + late, np.float64)
 
     def _figures(self, counts: NDArray[Any]) -> dict[str, float]:
-        return {
-            f"recall@{self.k}": recall(counts),
-            f"mrr@{self.k}": mrr(counts),
-            f"ndcg@{self.k}": ndcg(counts),
-        }
+        return {f"{name}@{self.k}": metric.value_of(counts) for name, metric in METRICS.items()}
 
     def _window(self, counts: NDArray[np.int64], clicks: int, time: float) -> dict[str, Any]:
         return {
             "clicks": clicks,
             "time": time,
             "scored": int(counts.sum()),
-            f"recall@{self.k}": recall(counts),
-            f"mrr@{self.k}": mrr(counts),
+            **{f"{name}@{self.k}": METRICS[name].value_of(counts) for name in IN_WINDOWS},
         }
