@@ -38,8 +38,9 @@ setup: .venv/dependencies
 	@echo "$(SOURCES)" > .venv/sources
 	@touch $@
 
+# Two workers: one has all the tests that use a Kafka broker, and mostly waits.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-noida: setup
 	NEXTCLICK_TEST_KAFKA=noida $(BIN)/python -m pytest -m 'broker and not slow'

@@ -48,7 +48,7 @@ def test_tasks_are_begun_before_their_results_are_asked_for(
     monkeypatch.setattr(aside, "cores", lambda: 2)
     begun = threading.Event()
     results = Worker(CPU).submit([begun.set])
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert list(results) == [None]
 
 
@@ -60,7 +60,7 @@ def test_the_asker_does_what_is_not_begun_the_last_first(monkeypatch: pytest.Mon
     def first() -> int:
         begun.set()
         # Only the asker can do the last one meanwhile.
-        assert last_done.wait(10)
+        assert last_done.wait(60)
         return 0
 
     def last() -> int:
@@ -69,7 +69,7 @@ def test_the_asker_does_what_is_not_begun_the_last_first(monkeypatch: pytest.Mon
         return 16
 
     results = Worker(CPU).submit([first, *tasks(4, done)[1:], last])
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert list(results) == [0, 1, 4, 9, 16]
     assert done[0] == (4, threading.current_thread().name)
 
