@@ -139,6 +139,16 @@ def test_a_topic_gives_the_figures_of_its_log(
     assert {partition for partition, _ in places} == set(range(partitions))
 
 
+def kill_after_a_snapshot(arguments: list[str], folder: Path, seconds: float) -> None:
+    """Run an engine, and kill it so many seconds after its first snapshot."""
+    before = snapshots_in(folder)
+    with engine_process(*arguments) as process:
+        until(lambda: snapshots_in(folder) - before, process)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
 def kill_while_it_streams(
     tmp_path: Path, broker: Broker, topic: str, clicks: int, seconds: float, kills: int
 ) -> None:
@@ -165,12 +175,7 @@ def kill_while_it_streams(
         replaying: Future[None] = pool.submit(replay, broker, topic, log, seconds, held)
         try:
             for _ in range(kills):
-                before = snapshots_in(folder)
-                with engine_process(*arguments) as process:
-                    until(lambda before=before: snapshots_in(folder) - before, process)
-                    time.sleep(draw.uniform(0.0, 1.5))
-                    process.send_signal(signal.SIGKILL)
-                    assert process.wait() == -signal.SIGKILL
+                kill_after_a_snapshot(arguments, folder, draw.uniform(0.0, 1.5))
                 held.allowed += part
         finally:
             held.allowed = math.inf
