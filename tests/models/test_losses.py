@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import Recipe
+from nextclick.models import GRU4RecConfig
 from nextclick.models.losses import (
     LOSSES,
     binary_cross_entropy,
@@ -215,7 +215,7 @@ def test_label_smoothing_without_masked_columns_is_torch_s() -> None:
 
 
 def test_losses_are_called_alike_and_each_is_an_option() -> None:
-    (option,) = (field for field in msgspec.structs.fields(Recipe) if field.name == "loss")
+    (option,) = (field for field in msgspec.structs.fields(GRU4RecConfig) if field.name == "loss")
     assert {*LOSSES, "full-cross-entropy"} == set(get_args(option.type))
     values = {loss(*draw(4, 6, 9, 5), 2.0).item() for loss in LOSSES.values()}
     assert len(values) == len(LOSSES)
