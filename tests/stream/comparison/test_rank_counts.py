@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nextclick.stream.comparison import rank_counts as module
 from nextclick.stream.comparison.rank_counts import MOST_BLOCKS, Tallies, figure_names, gains_of
-from nextclick.stream.evaluation.metrics import MRR, NDCG, Recall, bins_of
+from nextclick.stream.evaluation.metrics import METRICS, MRR, Recall, bins_of
 
 KS = [1, 5, 20]
 
@@ -35,7 +35,7 @@ def test_figures_are_those_of_the_metrics() -> None:
     ranks = ranks_of(3000, 2)
     found = filled(ranks).figures()
     for model in range(2):
-        for name, kind in (("recall", Recall), ("mrr", MRR), ("ndcg", NDCG)):
+        for name, kind in METRICS.items():
             for k in KS:
                 metric = kind(k)
                 metric.update_many(ranks[:, model])
