@@ -158,6 +158,21 @@ def imported(path: Path) -> Iterator[Path]:
                     break
 
 
+@pytest.mark.parametrize(
+    ("file", "target"),
+    [
+        ("models/rivals/counting/markov.py", "models/rivals/counting/rules.py"),
+        ("models/rivals/counting/rules.py", "models/recommender.py"),
+        ("stream/__main__.py", "stream/signals.py"),
+        ("stream/__main__.py", "stream/cli/app.py"),  # Inside a function.
+        ("stream/engine.py", "connectors/__init__.py"),
+        ("stream/evaluation/metrics.py", "models/argument_checks.py"),
+    ],
+)
+def test_an_import_is_found_wherever_it_stands(file: str, target: str) -> None:
+    assert ROOT / target in set(imported(ROOT / file))
+
+
 def folder_of(path: Path) -> str:
     return path.parent.relative_to(ROOT).as_posix()
 

@@ -28,8 +28,8 @@ def figure_names(ks: Sequence[int]) -> list[str]:
 
     Examples
     --------
-    >>> figure_names([1, 20])
-    ['recall@1', 'recall@20', 'mrr@1', 'mrr@20', 'ndcg@1', 'ndcg@20']
+    >>> figure_names([1, 20])[:4]
+    ['recall@1', 'recall@20', 'mrr@1', 'mrr@20']
 
     """
     return [f"{metric}@{k}" for metric in METRICS for k in ks]

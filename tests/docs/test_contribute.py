@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "contribute").glob("*.md"))
 ROOMS = ("connectors", "models", "stream")
 BLOCK = re.compile(r"^```(python|diff|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -81,6 +81,7 @@ def test_the_commands_of_a_how_to_do_what_they_say(page: Path, copy: Path) -> No
         (installed / path.name).symlink_to(path)
     for room in ROOMS:
         (installed / room).symlink_to(copy / room)
+    environment = {"PYTHONPATH": str(installed.parent), "PYTEST_ADDOPTS": "--timeout 1200"}
     python, nextclick = shlex.quote(sys.executable), f"{shlex.quote(sys.executable)} -m nextclick"
     for command in commands:
         if command.startswith("make "):
@@ -90,7 +91,7 @@ def test_the_commands_of_a_how_to_do_what_they_say(page: Path, copy: Path) -> No
             command.replace(".venv/bin/nextclick", nextclick),
             shell=True,
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(installed.parent)},
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             check=False,

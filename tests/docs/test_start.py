@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "guide" / "start.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "start.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMANDS = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
 
