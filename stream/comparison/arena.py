@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.models import BatchResult, Recommender, State
-from nextclick.models.base import CheckedModel
+from nextclick.models.base import CheckedModel, Request
 from nextclick.models.recommender import Id
 
 from ..contracts import check_part
@@ -86,18 +86,7 @@ class Arena(CheckedModel):
         """How many items the first model knows."""
         return self.first.n_items
 
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
+    def _run(self, request: Request) -> BatchResult:
         """Have every model score a batch and learn it; only the first, where nothing is learned.
 
         Raises
@@ -108,13 +97,19 @@ class Arena(CheckedModel):
             A model has scored other clicks than those that have a predecessor.
 
         """
-        if not learn:
+        sessions, items, k = request.sessions, request.items, request.k
+        time, times = request.time, request.times
+        if request.after:
+            result = BatchResult.empty(len(items))
+            result.recommended = self.first.recommend_after(sessions, items, k, times)
+            return result
+        if not request.learn:
             return self.first.test(sessions, items, k, times)
-        if not test:
+        if not request.test:
             self._slicer.take(sessions, items)
             for model in self.models.values():
                 model.learn_many(sessions, items, time, times)
-            return BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+            return BatchResult.empty(len(items))
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
@@ -158,11 +153,6 @@ class Arena(CheckedModel):
         hits = (bins > 0) & (bins <= max(self.ks))
         for own, drift in zip(hits.T, self._drift, strict=True):
             drift.update(own, clicks, np.full(len(clicks), time))
-
-    def _answer(
-        self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
-    ) -> list[list[tuple[Id, float]]]:
-        return self.first.recommend_after(sessions, items, k, times)
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.first.recommend(items, k)
