@@ -29,6 +29,7 @@ from .evaluation.prequential import Prequential
 from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .output_files import check_writable, figures_json, write_all
+from .provenance import provenance
 from .report.run_page import report_page
 from .sessions.sessionizer import Sessionizer
 from .signals import on_stop
@@ -222,6 +223,7 @@ def run_model(
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
+            "provenance": provenance(config.device),
             "config": public,
         }
 

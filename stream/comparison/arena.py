@@ -231,15 +231,16 @@ class Arena(CheckedModel):
         Returns
         -------
         dict
-            ``models``, the best first; ``figures``, their names; ``windows`` and ``last_half``,
-            where these lie in the stream; ``slices``, how many scored clicks are of each kind;
-            ``differences``, see `Difference`, and how they were found, ``bootstrap``; ``lists``,
-            how many recommendations were looked at.
+            ``models``, the best first; ``figures``, their names; ``windows``, ``growing`` and
+            ``last_half``, where these lie in the stream; ``slices``, how many scored clicks are of
+            each kind; ``differences``, see `Difference`, and how they were found, ``bootstrap``;
+            ``lists``, how many recommendations were looked at.
 
         """
         names = figure_names(self.ks)
         where, half = self._tallies.last_half()
         windows, curves = self._tallies.windows()
+        growing, early = self._tallies.growing()
         coverage, popularity = self._items.coverage(), self._items.popularity()
         whole = self._tallies.figures()
         found: dict[str, dict[str, Any]] = {}
@@ -250,6 +251,7 @@ class Arena(CheckedModel):
                 "last_half": half[at],
                 "slices": self._slices_of(at),
                 "windows": dict(zip(names, curves[:, at].T.tolist(), strict=True)),
+                "growing": dict(zip(names, early[:, at].T.tolist(), strict=True)),
                 "drift": [
                     {**alarm, "time": alarm["time"] if math.isfinite(alarm["time"]) else None}
                     for alarm in self._drift[at].alarms
@@ -271,11 +273,9 @@ class Arena(CheckedModel):
             "scored": self._tallies.scored,
             "models": {name: found[name] for name in order},
             "windows": windows,
+            "growing": growing,
             "last_half": where,
-            "slices": {
-                line: {kind: int(self._kind(line, kind)[0].sum()) for kind in kinds}
-                for line, kinds in SLICES.items()
-            },
+            "slices": self._slice_counts(),
             "lists": self._lists,
             "differences": [{**asdict(each), "real": each.real} for each in apart],
             "bootstrap": {
@@ -288,6 +288,12 @@ class Arena(CheckedModel):
     def _kind(self, line: str, kind: str) -> NDArray[np.int64]:
         """Give the clicks per rank of one kind, shape (models, largest k + 2)."""
         return np.asarray(self._sliced[slice_names().index((line, kind))])
+
+    def _slice_counts(self) -> dict[str, dict[str, int]]:
+        return {
+            line: {kind: int(self._kind(line, kind)[0].sum()) for kind in kinds}
+            for line, kinds in SLICES.items()
+        }
 
     def _slices_of(self, model: int) -> dict[str, dict[str, dict[str, float]]]:
         return {

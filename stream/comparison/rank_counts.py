@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nextclick.models import State
 
+from ..evaluation.growing_windows import window_end
 from ..evaluation.metrics import METRICS
 
 MOST_BLOCKS = 1024
@@ -174,14 +175,37 @@ class RankCounts:
             Shape (windows, models, figures), in the order of `figure_names`.
 
         """
-        used = self._used
-        blocks = max(math.ceil(used / MOST_WINDOWS), math.ceil(LEAST_WINDOW / self.span))
-        starts = np.arange(0, used, blocks)
+        return self._between(np.arange(0, self._used, self._window_blocks))
+
+    def growing(self) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+        """Return the same for the beginning of the stream, in windows that are short at first.
+
+        Each is a sixteenth as long as the stream before it, and at least 32 scored clicks or a
+        block. They end with the sixteenth window of `windows`, or with the stream.
+        """
+        longest = self._window_blocks * self.span
+        starts, end = [0], window_end(0, longest)
+        while end is not None:
+            starts.append(math.ceil(end / self.span))
+            end = window_end(starts[-1] * self.span, longest)
+        last = min(starts[-1], self._used)
+        return self._between(np.array([start for start in starts if start < last], np.int64), last)
+
+    @property
+    def _window_blocks(self) -> int:
+        """Blocks in a window."""
+        return max(math.ceil(self._used / MOST_WINDOWS), math.ceil(LEAST_WINDOW / self.span))
+
+    def _between(
+        self, starts: NDArray[np.int64], end: int | None = None
+    ) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+        """Return the windows that begin with these blocks, up to a block."""
+        used = self._used if end is None else end
         if not len(starts):
             return [], np.zeros((0, self._counts.shape[1], len(METRICS) * len(self.ks)))
         counts = np.add.reduceat(self._counts[:used], starts, axis=0)
         scored = counts[:, 0].sum(axis=-1)
-        ends = np.minimum(starts + blocks, used) - 1
+        ends = np.append(starts[1:], used) - 1
         times = self._times[ends]
         windows = [
             {"clicks": clicks, "time": time if math.isfinite(time) else None, "scored": count}
