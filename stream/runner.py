@@ -19,8 +19,9 @@ from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.compute.device import cores
 
+from .config.declaration import flag
 from .config.model_factory import fitting, make_model
-from .config.options import ConfigError, build, flag
+from .config.options import ConfigError, build
 from .config.run import RunConfig, StreamConfig
 from .delivery import SINKS
 from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
