@@ -15,7 +15,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 
 # A strict editable install links file by file: edits show at once, but after a file is added or
 # removed the links must be made anew.
-SOURCES := $(sort $(shell find connectors models stream -type f ! -name '*.pyc'))
+SOURCES := $(sort $(shell find connectors models package stream -type f ! -name '*.pyc'))
 
 .PHONY: setup test test-noida slow soak golden bench lint format demo clean
 
@@ -38,8 +38,9 @@ setup: .venv/dependencies
 	@echo "$(SOURCES)" > .venv/sources
 	@touch $@
 
+# Two workers: one has all the tests that use a Kafka broker, and mostly waits.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-noida: setup
 	NEXTCLICK_TEST_KAFKA=noida $(BIN)/python -m pytest -m 'broker and not slow'
@@ -76,4 +77,4 @@ demo: setup
 clean:
 	rm -rf build demo bench nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f .venv/sources
-	find connectors models stream tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find connectors models package stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

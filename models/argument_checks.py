@@ -1,4 +1,4 @@
-"""What enters a model from outside, brought into one form or refused, before anything changes."""
+"""Conversion and checks of the arguments of a model's public methods."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def id_list(values: Iterable[Any], name: str, *, ordered: bool = True) -> list[I
 
 
 def _plain(values: list[Any]) -> bool:
-    """Whether all values are plain, usable ids: the quick way for what the engine gives."""
+    """Whether all values are plain, usable ids: the fast path for what the engine passes."""
     kinds = set(map(type, values))
     if kinds == {str}:
         return _plain_texts(values)
@@ -90,7 +90,7 @@ def _plain_numbers(whole: list[int]) -> bool:
 
 
 def _values_of(values: Any) -> Iterable[Any]:
-    """Return the values of a sequence of some kind, to be gone through from the first on."""
+    """Return the values of any kind of sequence, from the first on."""
     for method in _TO_LISTS:
         if callable(convert := getattr(values, method, None)):
             found: list[Any] = convert()
@@ -177,7 +177,7 @@ def _checked_text(text: str, name: str) -> str:
 
 
 def as_whole(value: Any) -> int | None:
-    """Return a whole number of any library as Python's; None for what is none, and for truths."""
+    """Return a whole number of any library as Python's; None for anything else, and for bools."""
     if type(value) is int:
         return value
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
@@ -191,7 +191,7 @@ def as_whole(value: Any) -> int | None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number of any library; truths and lengths of time are none."""
+    """Whether a value is a number of any library; bools and time deltas are none."""
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).startswith("timedelta"):
         return False
     return isinstance(value, numbers.Real)
@@ -221,7 +221,7 @@ def at_least(value: Any, name: str, least: int) -> int:
     Raises
     ------
     TypeError
-        It is no whole number; a truth is none.
+        It is no whole number; a bool is none.
     ValueError
         It is less.
 

@@ -1,10 +1,11 @@
-"""What every model has in common: its public methods, and the checks that stand before them."""
+"""What every model has in common: its public methods, and the checks before them."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +15,45 @@ from .argument_checks import at_least, click_lists, click_times, event_time, id_
 from .recommender import BatchResult, Id, State
 
 
-class CheckedModel(ABC):
-    """The methods of a `Recommender`, each of which checks what it is given before anything else.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A batch of n clicks, checked, and what a model is to do with it.
 
-    A model of its own kind inherits from this and writes the private methods. These get plain
-    lists of texts and whole numbers, of one length, and an array of times or None, so compiled
-    loops need no checks; and an argument that is refused has changed nothing.
+    Parameters
+    ----------
+    sessions, items
+        n of each, in stream order.
+    k
+        Number of items to recommend for each scored click.
+    time
+        How far event time has come, in epoch seconds; minus infinity where that is not known.
+    times
+        float64 (n,): when each click was, in epoch seconds, NaN where that is not known. None: no
+        time is known.
+    test, learn
+        Whether the clicks are scored, and whether they are learned. Without `learn` nothing
+        changes.
+    after
+        Recommend after each click, not before it; nothing is learned then.
+
+    """
+
+    sessions: list[Id]
+    items: list[Id]
+    k: int = 0
+    time: float = -math.inf
+    times: NDArray[np.float64] | None = None
+    test: bool = False
+    learn: bool = False
+    after: bool = False
+
+
+class CheckedModel(ABC):
+    """The methods of a `Recommender`, each of which checks its arguments before anything else.
+
+    A model inherits from this and implements the private methods. These get plain lists of texts
+    and whole numbers, of one length, and an array of times or None, so compiled loops need no
+    checks; and a refused argument has changed nothing.
     """
 
     name: str
@@ -66,9 +100,10 @@ class CheckedModel(ABC):
             A score is not a number: the learning has diverged.
 
         """
-        batch = self._batch(sessions, items)
-        asked, now = at_least(k, "k", 0), event_time(time)
-        return self._run(*batch, asked, now, click_times(times, batch[1]), test=True, learn=True)
+        names = self._checked(sessions, items)
+        k, time = at_least(k, "k", 0), event_time(time)
+        checked_times = click_times(times, names[1])
+        return self._run(Request(*names, k, time, checked_times, test=True, learn=True))
 
     def test(
         self,
@@ -78,9 +113,9 @@ class CheckedModel(ABC):
         times: Iterable[float | None] | None = None,
     ) -> BatchResult:
         """Score like `test_then_learn` and change nothing."""
-        batch = self._batch(sessions, items)
-        asked, moments = at_least(k, "k", 0), click_times(times, batch[1])
-        return self._run(*batch, asked, -math.inf, moments, test=True, learn=False)
+        names = self._checked(sessions, items)
+        k, checked_times = at_least(k, "k", 0), click_times(times, names[1])
+        return self._run(Request(*names, k, times=checked_times, test=True))
 
     def learn_many(
         self,
@@ -90,18 +125,18 @@ class CheckedModel(ABC):
         times: Iterable[float | None] | None = None,
     ) -> None:
         """Learn a batch without scoring it."""
-        batch = self._batch(sessions, items)
-        moments = click_times(times, batch[1])
-        self._run(*batch, 0, event_time(time), moments, test=False, learn=True)
+        names = self._checked(sessions, items)
+        checked_times, time = click_times(times, names[1]), event_time(time)
+        self._run(Request(*names, 0, time, checked_times, learn=True))
 
-    def _batch(self, sessions: Iterable[Id], items: Iterable[Id]) -> tuple[list[Id], list[Id]]:
-        batch = click_lists(sessions, items)
-        count, most = len(batch[1]), self.largest_batch
+    def _checked(self, sessions: Iterable[Id], items: Iterable[Id]) -> tuple[list[Id], list[Id]]:
+        names = click_lists(sessions, items)
+        count, most = len(names[1]), self.largest_batch
         if most is not None and count > most:
             raise ValueError(
                 f"a batch of {count:,} clicks is too large: {self.name} takes {most:,} at most"
             )
-        return batch
+        return names
 
     def learn_one(self, session: Id, item: Id, time: float = -math.inf) -> None:
         """Learn one click.
@@ -126,8 +161,9 @@ class CheckedModel(ABC):
         times: Iterable[float | None] | None = None,
     ) -> list[list[tuple[Id, float]]]:
         """Return the k best next items, with their scores, after each click; change nothing."""
-        batch = self._batch(sessions, items)
-        return self._answer(*batch, at_least(k, "k", 1), click_times(times, batch[1]))
+        names = self._checked(sessions, items)
+        k, checked_times = at_least(k, "k", 1), click_times(times, names[1])
+        return self._run(Request(*names, k, times=checked_times, test=True, after=True)).recommended
 
     def recommend(self, items: Iterable[Id], k: int = 20) -> list[tuple[Id, float]]:
         """Return the k best next items for a session of these clicks; change nothing.
@@ -135,7 +171,7 @@ class CheckedModel(ABC):
         Parameters
         ----------
         items
-            The session so far, oldest first; items that are not known are passed over.
+            The session so far, oldest first; unknown items are ignored.
         k
             At most this many are returned.
 
@@ -152,11 +188,11 @@ class CheckedModel(ABC):
         return self._knows(one_id(item, "item"))
 
     def forget(self, sessions: Iterable[Id]) -> None:
-        """Drop sessions that have ended; those that are not known are passed over."""
+        """Drop sessions that have ended; unknown ones are ignored."""
         self._forget(id_list(sessions, "sessions", ordered=False))
 
     def restore(self, state: State) -> None:
-        """Take back a state that `state` returned, by a model of the same options.
+        """Restore a state that `state` of a model of the same options returned.
 
         Raises
         ------
@@ -187,7 +223,7 @@ class CheckedModel(ABC):
         )
 
     def _check_form(self, state: State, own: State) -> None:
-        """Check that a state has the parts, types and shapes of this model's own."""
+        """Check that a state has the parts, types and shapes of this model's state."""
         for part, given, there in (
             ("value", state.values.keys(), own.values.keys()),
             ("array", state.arrays.keys(), own.arrays.keys()),
@@ -222,35 +258,18 @@ class CheckedModel(ABC):
 
     @abstractmethod
     def _restore(self, state: State) -> None:
-        """Take back a state whose form has been checked; raise ValueError if it is damaged."""
+        """Restore a state whose form has been checked; raise ValueError if it is damaged."""
 
     @abstractmethod
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
-        """Test the batch, learn it, or both; `after`: find what is best after each click."""
-
-    def _answer(
-        self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
-    ) -> list[list[tuple[Id, float]]]:
-        time = -math.inf
-        found = self._run(sessions, items, k, time, times, test=True, learn=False, after=True)
-        return found.recommended
+    def _run(self, request: Request) -> BatchResult:
+        """Test the batch, learn it, or both."""
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         known = [item for item in items if self._knows(item)]
         # A session of its own, whatever the others are called.
         session: Any = object()
-        return self._answer([session] * len(known), known, k, None)[-1] if known else []
+        request = Request([session] * len(known), known, k, test=True, after=True)
+        return self._run(request).recommended[-1] if known else []
 
     @abstractmethod
     def _knows(self, item: Id) -> bool:
@@ -262,12 +281,12 @@ class CheckedModel(ABC):
 
 
 def fits(fact: bool, what: str) -> None:
-    """Refuse a state of which something does not hold.
+    """Check a fact that holds of every whole state.
 
     Raises
     ------
     ValueError
-        It does not.
+        It does not hold.
 
     """
     if not fact:

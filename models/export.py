@@ -1,4 +1,4 @@
-"""A model handed on to be asked, not taught: its network, its catalogue and its step as ONNX."""
+"""Export of a model that only scores: its network, its catalogue, and one step as ONNX."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class About(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Parameters
     ----------
     format
-        `FORMAT`: tells this version's files from those of others.
+        `FORMAT`, the version of the files' format.
     config
         What the network is made of, and how it was taught.
     dtype
@@ -109,7 +109,7 @@ class Step(nn.Module):
 
 
 class ExportedModel:
-    """What `load_export` gives: a model that scores, and learns no more.
+    """What `load_export` returns: a model that scores, and learns no more.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ class ExportedModel:
 
     @torch.no_grad()
     def recommend(self, items: Iterable[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items, as `OnlineGRU4Rec.recommend` would.
+        """Return the k best next items, as `OnlineGRU4Rec.recommend` would.
 
         Parameters
         ----------
         items
-            The session so far, oldest first; items that are not known are passed over.
+            The session so far, oldest first; unknown items are ignored.
         k
             At most this many are given.
 
@@ -171,7 +171,7 @@ def export_model(model: OnlineGRU4Rec, folder: str | os.PathLike[str]) -> None:
     type. Weights of more than 2 GB lie beside it, in ``step.onnx.data``.
 
     A program in any language keeps a state for each session, zeros at first, and feeds it the row
-    of every click; clicks of items that ``model.json`` does not list are passed over.
+    of every click; clicks of items that ``model.json`` does not list are ignored.
 
     Parameters
     ----------
@@ -198,18 +198,18 @@ def export_model(model: OnlineGRU4Rec, folder: str | os.PathLike[str]) -> None:
             "pip install 'nextclick[onnx]'"
         ) from error
     folder = Path(folder).absolute()
-    aside = folder.with_name(f".tmp-{folder.name}")
+    temporary = folder.with_name(f".tmp-{folder.name}")
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ExportError(f"{folder} holds something already: empty it, or choose another")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        _write(model, aside)
-        aside.rename(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _write(model, temporary)
+        temporary.rename(folder)
     except (OSError, SafetensorError) as error:
         raise ExportError(f"cannot write an export to {folder}: {error}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_export(folder: str | os.PathLike[str]) -> ExportedModel:

@@ -1,4 +1,4 @@
-"""What a loss teaches: its gradient, by the scores and through them."""
+"""The gradient of a loss, by the scores and through them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .items.table import FEW_TERMS, Product, pick
 from .losses import LOSSES, repeated
 
 LossGradient = Callable[..., Tensor]
-"""Called like a loss, gives its gradient by the scores."""
+"""Called like a loss, returns its gradient by the scores."""
 
 
 class ScoreGradients(NamedTuple):
@@ -44,7 +44,7 @@ class ScoreGradients(NamedTuple):
 def score_candidates(
     items: ItemTable, outputs: Tensor, candidates: Tensor, loss_gradient: LossGradient, *given: Any
 ) -> ScoreGradients:
-    """Score candidates, and give the gradients of the scores' loss.
+    """Score candidates, and return the gradients of the scores' loss.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def score_candidates(
     candidates
         int64 (c,): their rows.
     loss_gradient
-        Gives the loss's gradient by the scores, (m, c), from these and what is `given`.
+        Returns the loss's gradient by the scores, (m, c), from these and what is `given`.
 
     """
     outputs = outputs.detach()
@@ -77,14 +77,14 @@ def score_candidates(
 
 
 def make_gradient(name: str, **options: float) -> LossGradient:
-    """Give the gradient of a loss over candidates, by its name and options."""
+    """Return the gradient of a loss over candidates, by its name and options."""
     if name == "cross-entropy" and not options.get("smoothing"):
         return partial(sampled_gradient, logq=options.get("logq", 1.0))
     return gradient_of(partial(LOSSES[name], **options))
 
 
 def gradient_of(loss: Callable[..., Tensor]) -> LossGradient:
-    """Give the gradient of a loss, as `torch.autograd` finds it.
+    """Return the gradient of a loss, as `torch.autograd` finds it.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def gradient_of(loss: Callable[..., Tensor]) -> LossGradient:
 def sampled_gradient(
     scores: Tensor, candidates: Tensor, expected: Tensor, floor: float = 1.0, *, logq: float = 1.0
 ) -> Tensor:
-    """Give the gradient of `sampled_cross_entropy`, written out; the parameters are its.
+    """Return the gradient of `sampled_cross_entropy`, written out; the parameters are its.
 
     ``(softmax_j(s_ij - logq · log q_j) - [i = j]) / m``. In place it takes half the time that
     `torch.autograd` does.
@@ -143,7 +143,7 @@ def _scores(
     bias: NDArray[Any],
     candidates: NDArray[np.int64],
 ) -> NDArray[Any]:
-    """Give the candidates' scores: (m, c)."""
+    """Return the candidates' scores: (m, c)."""
     scores = np.empty((len(outputs), len(candidates)), outputs.dtype)
     for column in range(len(candidates)):
         if column + AHEAD < len(candidates):
@@ -161,7 +161,7 @@ def _scores(
 def _by_output(
     by_score: NDArray[Any], embedding: NDArray[Any], candidates: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Give the gradient by the outputs: (m, size)."""
+    """Return the gradient by the outputs: (m, size)."""
     by_output = np.zeros((len(by_score), embedding.shape[1]), by_score.dtype)
     for column in range(len(candidates)):
         candidate = embedding[candidates[column]]

@@ -70,7 +70,7 @@ def sampled_cross_entropy(
 
 
 def repeated(scores: Tensor, candidates: Tensor) -> Tensor:
-    """Tell where a candidate repeats the row's target in another column: bool, as the scores."""
+    """Return where a candidate repeats the row's target in another column: bool, as the scores."""
     return (candidates[: len(scores), None] == candidates).fill_diagonal_(False)
 
 
@@ -120,7 +120,7 @@ def binary_cross_entropy(
     *,
     logq: float = 0.0,
 ) -> Tensor:
-    """Binary cross-entropy: tell of each candidate by itself whether it is the next click.
+    """Binary cross-entropy: whether each candidate, by itself, is the next click.
 
     ``mean_i [-log σ(s_ii) - 1/n_i Σ_j log(1 - σ(s_ij))]`` (Kang & McAuley, 2018, "Self-Attentive
     Sequential Recommendation", section III-E, who draw one negative). The mean over the negatives

@@ -22,23 +22,23 @@ class Optimizer(ABC):
     """How a parameter moves along its gradient, and what it remembers for that.
 
     A rule works in place and elementwise, or row by row: given some rows of a table with the same
-    rows of its memories it does what it would do to these rows alone. That is a *lazy* update:
+    rows of the state it does what it would do to these rows alone. That is a *lazy* update:
     rows without a gradient neither move nor forget.
     """
 
     @abstractmethod
     def state(self, value: Tensor) -> list[Tensor]:
-        """Give fresh memories for a parameter: zeros, with as many rows as it has."""
+        """Return the initial state of a parameter: zeros, with as many rows as it has."""
 
     @abstractmethod
-    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
-        """Move the parameter and its memories, in place."""
+    def step(self, value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
+        """Move the parameter and its state, in place."""
 
     def step_rows(
-        self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
+        self, value: Tensor, state: Sequence[Tensor], rows: Tensor, gradient: Tensor
     ) -> None:
         """Move only these distinct rows; the others are neither read nor written."""
-        tables = [value, *memories]
+        tables = [value, *state]
         moved, *remembered = (table.index_select(0, rows) for table in tables)
         self.step(moved, remembered, gradient)
         for table, part in zip(tables, (moved, *remembered), strict=True):
@@ -56,7 +56,7 @@ class Adagrad(Optimizer):
     rate
         Step size.
     by_row
-        One G for a whole row, of the mean of its g²: a table's memory shrinks to one number a row.
+        One G for a whole row, of the mean of its g²: a table's state shrinks to one number a row.
 
     """
 
@@ -65,12 +65,12 @@ class Adagrad(Optimizer):
         self.by_row = by_row
 
     def state(self, value: Tensor) -> list[Tensor]:
-        """Give G, zero."""
+        """Return G, zero."""
         return [torch.zeros_like(value[:, :1] if self.by_row and value.ndim > 1 else value)]
 
-    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+    def step(self, value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
-        (sums,) = memories
+        (sums,) = state
         if not self.by_row and on_host(value):
             number = value.numpy().dtype.type
             values, squares, slopes = (
@@ -85,15 +85,15 @@ class Adagrad(Optimizer):
         value.addcdiv_(gradient, (sums + EPSILON).sqrt_(), value=-self.rate)
 
     def step_rows(
-        self, value: Tensor, memories: Sequence[Tensor], rows: Tensor, gradient: Tensor
+        self, value: Tensor, state: Sequence[Tensor], rows: Tensor, gradient: Tensor
     ) -> None:
         """Move only these distinct rows, on a CPU in one pass over each."""
         if self.by_row or not on_host(value):
-            super().step_rows(value, memories, rows, gradient)
+            super().step_rows(value, state, rows, gradient)
         elif len(rows):
             number = value.numpy().dtype.type
             table, sums, slopes = (
-                of.view(len(of), -1).numpy() for of in (value, memories[0], gradient)
+                of.view(len(of), -1).numpy() for of in (value, state[0], gradient)
             )
             _step_rows(table, sums, rows.numpy(), slopes, number(self.rate), number(EPSILON))
 
@@ -143,12 +143,12 @@ class RMSprop(Optimizer):
         self.decay = decay
 
     def state(self, value: Tensor) -> list[Tensor]:
-        """Give G, zero."""
+        """Return G, zero."""
         return [torch.zeros_like(value)]
 
-    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+    def step(self, value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
-        (mean,) = memories
+        (mean,) = state
         mean.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
         value.addcdiv_(gradient, (mean + EPSILON).sqrt_(), value=-self.rate)
 
@@ -175,13 +175,13 @@ class Adam(Optimizer):
         self.second = second
 
     def state(self, value: Tensor) -> list[Tensor]:
-        """Give m, v and t, zero."""
+        """Return m, v and t, zero."""
         steps = value[:, :1] if value.ndim > 1 else value
         return [torch.zeros_like(value), torch.zeros_like(value), torch.zeros_like(steps)]
 
-    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+    def step(self, value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
-        mean, square, steps = memories
+        mean, square, steps = state
         steps.add_(1)
         mean.lerp_(gradient, 1 - self.first)
         square.mul_(self.second).addcmul_(gradient, gradient, value=1 - self.second)
@@ -208,12 +208,12 @@ class Momentum(Optimizer):
         self.momentum = momentum
 
     def state(self, value: Tensor) -> list[Tensor]:
-        """Give the velocity and the rule's own memories."""
+        """Return the velocity and the state of the rule beneath."""
         return [torch.zeros_like(value), *self.rule.state(value)]
 
-    def step(self, value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+    def step(self, value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
         """Take a step."""
-        velocity, *own = memories
+        velocity, *own = state
         velocity.mul_(self.momentum)
         self.rule.step(velocity, own, gradient)
         value.add_(velocity)

@@ -20,17 +20,17 @@ from .items.vocabulary import NO_ITEM
 from .score_blocks import ScoreBlocks
 
 BLOCK_SCORES = 1 << 24
-"""At most about this many scores (64 MiB in float32) are held at a time by each thread."""
+"""Scores that each thread holds at a time, at most about (64 MiB in float32)."""
 
 LEAST_CLICKS, MOST_CHUNKS = 96, 6
-"""Where two threads share the work, scores are found for at most so many chunks of clicks, of at
-least so many each, if memory allows."""
+"""Where two threads share the work, the clicks are cut into at most `MOST_CHUNKS` chunks of
+`LEAST_CLICKS` or more, if the scores fit."""
 
 WORTH_HALVING = 32
-"""So many clicks are ranked in two parts there, whose scores are found together."""
+"""A chunk of at least this many clicks is ranked in two parts there, with scores in common."""
 
 COUNTED = 1 << 20
-"""As far as float32 is counted in: it is exact up to 2 to the power of 24."""
+"""Largest count kept in float32, which is exact up to 2 to the power of 24."""
 
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
@@ -91,12 +91,12 @@ class CatalogueRanker:
         int64 (m,): row of the clicked item; `NO_ITEM` where it is not in the catalogue.
     clicks
         int64 (m,): place of the click in its batch.
-    generation
+    new_items
         The items first seen within the batch.
     width
-        How many other numbers a click needs in `parts`, where these are more than its scores.
+        Other numbers that a click needs while it is ranked, where these are more than its scores.
     shared
-        Two threads share the work.
+        Whether two threads share the work.
 
     Attributes
     ----------
@@ -105,8 +105,8 @@ class CatalogueRanker:
     unseen
         bool (m,): the target was not yet known.
     parts
-        Slices of the clicks, in order, so that memory stays bounded however large the catalogue,
-        and so that two threads can share the work.
+        Slices of the clicks, in order, so that RAM stays bounded however large the catalogue, and
+        two threads can share the work.
 
     """
 
@@ -132,45 +132,46 @@ class CatalogueRanker:
         chunks = MOST_CHUNKS if shared else 1
         self.parts: list[slice] = []
         # Of each part, by its start: the scores of its chunk, and where in these its own begin.
-        self._found: dict[int, tuple[ScoreBlocks, int]] = {}
+        self._blocks: dict[int, tuple[ScoreBlocks, int]] = {}
         for chunk in cut(slice(0, max(1, len(outputs))), chunks, LEAST_CLICKS, most):
             parts = cut(chunk, 2 if shared else 1, WORTH_HALVING // 2, most)
-            found = ScoreBlocks(outputs[chunk], embedding, bias, len(parts))
-            self._found |= {part.start: (found, part.start - chunk.start) for part in parts}
+            blocks = ScoreBlocks(outputs[chunk], embedding, bias, len(parts))
+            self._blocks |= {part.start: (blocks, part.start - chunk.start) for part in parts}
             self.parts += parts
         for part in self.parts if len(new_items.rows) else ():
             itself = targets[part, None] == new_items.rows
-            self.unseen[part] |= (self._unborn(part) & itself).any(dim=1)
+            self.unseen[part] |= (self._unknown(part) & itself).any(dim=1)
 
     @cached_property
     def items(self) -> Tensor:
         """int64 (m,): how many items were known."""
         least = self._bias.new_full((1, 1), torch.finfo(self._bias.dtype).min)
-        unborn = torch.cat([self._unborn(part).sum(dim=1) for part in self.parts])
-        return ranks_above(self._bias[None], least) - unborn
+        unknown = torch.cat([self._unknown(part).sum(dim=1) for part in self.parts])
+        return ranks_above(self._bias[None], least) - unknown
 
-    def _unborn(self, part: slice) -> Tensor:
+    def _unknown(self, part: slice) -> Tensor:
         """Bool (c, b): which of the batch's new items a part of the clicks comes before."""
         return self._clicks[part, None] <= self._new_items.clicks
 
-    def begin(self, aside: Worker) -> None:
-        """Begin to find the scores on another thread; who asks for them helps."""
-        aside.submit([self._found[part.start][0].compute for part in self.parts])
+    def begin(self, worker: Worker) -> None:
+        """Begin to compute the scores on another thread; whoever asks for them helps."""
+        for part in self.parts:
+            worker.submit(self._blocks[part.start][0].compute)
 
     def scores(self, part: slice) -> Tensor:
-        """Give the scores of all rows for a part of the clicks, once: (c, rows).
+        """Return the scores of all rows for a part of the clicks, once: (c, rows).
 
         Minus infinity where a row holds no item that is known before the click.
         """
-        found, first = self._found[part.start]
-        scores = found.read(slice(first, first + part.stop - part.start))
+        blocks, first = self._blocks[part.start]
+        scores = blocks.read(slice(first, first + part.stop - part.start))
         rows = self._new_items.rows
         if len(rows):
-            scores[:, rows] = scores[:, rows].masked_fill_(self._unborn(part), -torch.inf)
+            scores[:, rows] = scores[:, rows].masked_fill_(self._unknown(part), -torch.inf)
         return scores
 
     def rank(self, part: slice, k: int) -> Ranking:
-        """Rank some of the targets by score, and give the k best items."""
+        """Rank some of the targets by score, and return the k best items."""
         scores = self.scores(part)
         own = scores.gather(1, self.targets[part, None])
         # Products of other shapes round differently: what rounding cannot tell apart is equal.
@@ -185,7 +186,7 @@ class CatalogueRanker:
         return Ranking(ranks, best, values)
 
     def finish(self, rankings: Sequence[Ranking]) -> Ranking:
-        """Put the rankings of all parts together."""
+        """Join the rankings of all parts."""
         together = rankings[0]
         if len(rankings) > 1:
             together = Ranking(
@@ -199,7 +200,7 @@ class CatalogueRanker:
 
 
 def cut(whole: slice, parts: int, least: int, most: int) -> list[slice]:
-    """Cut a slice into at most so many equal parts of at least, and never more than, so many.
+    """Cut a slice into at most `parts` equal parts of at least `least`, and never more than `most`.
 
     Examples
     --------
@@ -225,12 +226,12 @@ def rank(
     k: int = 0,
 ) -> Ranking:
     """Rank each target among all items known before its click, with a `CatalogueRanker`."""
-    race = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
-    return race.finish([race.rank(part, k) for part in race.parts])
+    ranker = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
+    return ranker.finish([ranker.rank(part, k) for part in ranker.parts])
 
 
 def sizes(outputs: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Give the largest that each target's score could be: (m,)."""
+    """Return the largest that each target's score could be: (m,)."""
     if on_host(outputs):
         of = (outputs.numpy(), embedding.numpy(), bias.numpy(), targets.numpy())
         return torch.from_numpy(_sizes(*of))
@@ -255,7 +256,7 @@ def _sizes(
 
 
 def ranks_above(values: Tensor, least: Tensor) -> Tensor:
-    """Count each row's values that are at least as large as its bar.
+    """Count each row's values that are at least as large as its threshold.
 
     Parameters
     ----------
@@ -267,8 +268,8 @@ def ranks_above(values: Tensor, least: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        int64 (m,); -1 for a row that has no rank: a value, or its bar, is not a number, or a value
-        is infinite.
+        int64 (m,); -1 for a row that has no rank: a value, or its threshold, is not a number, or a
+        value is infinite.
 
     Examples
     --------
@@ -288,12 +289,12 @@ def _ranks_above(values: NDArray[Any], least: NDArray[Any]) -> NDArray[np.int64]
     # Counted in the values' own type, many at a time, and no further than it counts exactly.
     zero, one = values.dtype.type(0), values.dtype.type(1)
     for row in range(len(values)):
-        bar, rank = least[row], 0
-        odd = zero if bar <= np.inf else one
+        threshold, rank = least[row], 0
+        odd = zero if threshold <= np.inf else one
         for start in range(0, columns, COUNTED):
             above, part = zero, values[row, start : start + COUNTED]
             for at in range(len(part)):
-                above += one if part[at] >= bar else zero
+                above += one if part[at] >= threshold else zero
                 odd += zero if part[at] < np.inf else one
             rank += int(above)
         ranks[row] = rank if odd == zero else -1

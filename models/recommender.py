@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(slots=True)
 class BatchResult:
-    """How the clicks of one batch were foreseen, before any of them was learned.
+    """How well the clicks of one batch were predicted, before any of them was learned.
 
     Parameters
     ----------
@@ -44,6 +44,20 @@ class BatchResult:
     ranks: NDArray[np.int64]
     recommended: list[list[tuple[Id, float]]] = field(default_factory=list)
     learning: float = 0.0
+
+    @classmethod
+    def empty(cls, clicks: int, k: int = 0) -> BatchResult:
+        """Return the result of a batch of which nothing is scored yet.
+
+        Examples
+        --------
+        >>> result = BatchResult.empty(2, k=20)
+        >>> result.scored, result.recommended
+        (array([False, False]), [[], []])
+
+        """
+        ranks = np.zeros(clicks, np.int64)
+        return cls(np.zeros(clicks, np.bool_), ranks, [[] for _ in ranks] if k else [])
 
 
 @dataclass(slots=True)
@@ -67,8 +81,8 @@ class State:
 class Recommender(Protocol):
     """A model of the next click, tested and trained on a stream.
 
-    The engine gives plain lists. Who writes a model inherits from `CheckedModel`, which brings what
-    others give into that form.
+    The engine passes plain lists. A new model inherits from `CheckedModel`, which converts other
+    sequences to lists.
 
     Sessions are named like items, by texts or whole numbers. A session is known from its first
     click until it is forgotten or pushed out by the bound on live sessions.
@@ -92,9 +106,9 @@ class Recommender(Protocol):
         """Score every click of a batch that has a predecessor, then learn the batch.
 
         A click is scored with parameters that have seen nothing of this batch, and with the
-        catalogue and its session as they stood just before it. `time` tells how far event time
+        catalogue and its session as they stood just before it. `time` is how far event time
         has come, in epoch seconds, for what is forgotten after a time; `times`, when each click
-        was. A model that goes by no times passes over both.
+        was. A model that uses no times ignores both.
         """
         ...
 
@@ -117,11 +131,11 @@ class Recommender(Protocol):
     def recommend_after(
         self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
     ) -> list[list[tuple[Id, float]]]:
-        """Give the k best next items, with scores, after each click; change nothing."""
+        """Return the k best next items, with scores, after each click; change nothing."""
         ...
 
     def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
-        """Give the k best next items, with scores, for a session of these clicks."""
+        """Return the k best next items, with scores, for a session of these clicks."""
         ...
 
     def forget(self, sessions: Sequence[Id]) -> None:
@@ -133,7 +147,7 @@ class Recommender(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take back a state that `state` gave."""
+        """Restore a state that `state` returned."""
         ...
 
 
@@ -150,5 +164,5 @@ def prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def within(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what `prefixed` put together."""
+    """Return what `prefixed` was given: the arrays with a prefix, without it."""
     return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}

@@ -12,6 +12,7 @@ from river.reco.base import Ranker
 from torch import Tensor
 
 from .argument_checks import at_least, id_list, is_number, one_id
+from .gradient_model import diverged
 from .gru4rec.config import GRU4RecConfig
 from .gru4rec.online import OnlineGRU4Rec
 from .items.vocabulary import NO_ITEM
@@ -21,22 +22,22 @@ from .recommender import Id
 class NextClickRanker(Ranker):
     """`OnlineGRU4Rec` behind the interface of river's recommenders, click by click.
 
-    River's user is the session, its reward the click. A reward of nothing or less says that the
-    item was not clicked, which teaches a model of the next click nothing: it is passed over.
-    Context ``x`` is not looked at.
+    River's user is the session, its reward the click. A reward of 0 or less says that the item was
+    not clicked, which teaches a model of the next click nothing: it is ignored, and so is the
+    context ``x``.
 
-    River's own evaluation asks with one argument and teaches with two. Pairs of session and item
-    are then all that a data set needs: asked for a session alone, `predict_one` gives a ranked
-    list for metrics such as Recall, or None at a session's first click, which river leaves out.
+    River's own evaluation predicts with one argument and learns with two. So a data set of pairs of
+    session and item is enough: for a session alone, `predict_one` returns a ranked list for metrics
+    such as Recall, or None at a session's first click, which river leaves out.
 
     Parameters
     ----------
     k
-        How many items `predict_one` gives where it is asked for no item.
+        How many items `predict_one` returns where no item is given.
     max_sessions, max_items, seed, device, dtype
         As of `OnlineGRU4Rec`.
     **config
-        Options of `GRU4RecConfig` by name; `memory` has no part here.
+        Options of `GRU4RecConfig` by name; `memory` has no effect here.
 
     Raises
     ------
@@ -106,11 +107,11 @@ class NextClickRanker(Ranker):
         item
             The item.
         y
-            A number or a truth. More than 0: it was clicked. Else nothing is learned.
+            A number or a bool. More than 0: it was clicked. Else nothing is learned.
         x
-            Not looked at.
+            Ignored.
         time
-            When the click was, in epoch seconds of event time, for the config's `idle`; minus
+            When the click was, in epoch seconds of event time, for the config's `max_idle`; minus
             infinity where that is not known.
 
         Raises
@@ -129,7 +130,7 @@ class NextClickRanker(Ranker):
     def predict_one(
         self, user: Hashable, item: Hashable | None = None, x: dict[str, Any] | None = None
     ) -> Any:
-        """Give an item's score after the session's clicks so far.
+        """Return an item's score after the session's clicks so far.
 
         Parameters
         ----------
@@ -138,7 +139,7 @@ class NextClickRanker(Ranker):
         item
             The item; left out, the best items are asked for.
         x
-            Not looked at.
+            Ignored.
 
         Returns
         -------
@@ -171,7 +172,7 @@ class NextClickRanker(Ranker):
             Those to order. Equal ones, and at the end those that are not known, stay in the order
             in which they are given.
         x
-            Not looked at.
+            Ignored.
 
         """
         given = id_list(items, "items", ordered=False)
@@ -181,11 +182,10 @@ class NextClickRanker(Ranker):
 
     @torch.no_grad()
     def recommend(self, user: Hashable, k: int = 20) -> list[Hashable]:
-        """Give the k best of all known items after a session's clicks so far, best first."""
+        """Return the k best of all known items after a session's clicks so far, best first."""
         session, k = one_id(user, "user"), at_least(k, "k", 1)
         model = self._model
-        used = model.vocabulary.used
-        embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
+        embedding, bias = model.items.scoring(model.vocabulary.used)
         scores = checked(torch.addmm(bias, self._output(session), embedding.T)[0])
         best = torch.topk(scores, min(k, model.n_items))
         return [model.vocabulary.id_of(row) for row in best.indices.tolist()]
@@ -212,20 +212,18 @@ class NextClickRanker(Ranker):
         return output
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what `pickle` and `copy.deepcopy` keep: the model by its state."""
+        """Return what `pickle` and `copy.deepcopy` keep: the model by its state."""
         return {**self.__dict__, "_model": self._model.state()}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        """Take back what `__getstate__` gave."""
+        """Restore what `__getstate__` returned."""
         self.__dict__.update(kept)
         self._model = self._make()
         self._model.restore(kept["_model"])
 
 
 def checked(scores: Tensor) -> Tensor:
-    """Give scores back, if all of them are numbers."""
+    """Return scores; refuse those that are not numbers."""
     if torch.isnan(scores).any():
-        raise FloatingPointError(
-            "a score is not a number: the learning has diverged; lower the rate"
-        )
+        raise diverged()
     return scores

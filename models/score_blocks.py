@@ -1,4 +1,4 @@
-"""The scores of all items, found block by block by whoever has time."""
+"""The scores of all items, computed block by block by one thread or more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from .compute.device import on_host
 
 BLOCK_ROWS, FEW_OUTPUTS = 1024, 16
-"""Rows whose scores are found at a time on a CPU, where they are for more than a few outputs."""
+"""Rows of a block on a CPU; with at most `FEW_OUTPUTS` outputs there is one block."""
 
 
 class ScoreBlocks:
@@ -27,16 +27,16 @@ class ScoreBlocks:
         (m, hidden).
     embedding, bias
         (rows, hidden) and (rows,).
-    takers
-        How often the scores are taken: they are let go with the last time.
+    readers
+        How often `read` will be called: the scores are dropped with the last time.
 
     """
 
-    def __init__(self, outputs: Tensor, embedding: Tensor, bias: Tensor, takers: int = 1) -> None:
+    def __init__(self, outputs: Tensor, embedding: Tensor, bias: Tensor, readers: int = 1) -> None:
         self._outputs = outputs
         self._embedding = embedding
         self._bias = bias
-        self._takers = takers
+        self._readers = readers
         self._scores: Tensor | None = None
         rows = BLOCK_ROWS if on_host(outputs) and len(outputs) > FEW_OUTPUTS else len(bias)
         self._starts = iter(range(0, len(bias), rows))
@@ -47,16 +47,16 @@ class ScoreBlocks:
         self._done = threading.Event()
 
     def compute(self) -> None:
-        """Find scores until no block is left that nobody works on."""
+        """Compute scores until no block is left that no thread works on."""
         try:
             for start in self._starts:
-                self._find(slice(start, start + self._rows))
+                self._compute(slice(start, start + self._rows))
         except BaseException as failure:
             self._failure = failure
             self._done.set()
             raise
 
-    def _find(self, rows: slice) -> None:
+    def _compute(self, rows: slice) -> None:
         with self._lock:
             if self._scores is None:
                 self._scores = self._outputs.new_empty((len(self._outputs), len(self._bias)))
@@ -69,12 +69,12 @@ class ScoreBlocks:
                 self._done.set()
 
     def read(self, part: slice) -> Tensor:
-        """Give the scores for some of the outputs, (c, rows), once all are found.
+        """Return the scores for some of the outputs, (c, rows), once all are computed.
 
         Raises
         ------
         RuntimeError
-            Another thread failed to find some of them, or all takers have had theirs.
+            Another thread failed to compute some of them, or all readers have had theirs.
 
         """
         self.compute()
@@ -85,7 +85,7 @@ class ScoreBlocks:
             if self._scores is None:
                 raise RuntimeError("all of these scores have been taken")
             scores = self._scores[part]
-            self._takers -= 1
-            if not self._takers:
+            self._readers -= 1
+            if not self._readers:
                 self._scores = None
         return scores

@@ -19,7 +19,7 @@ from .windows import Id, Whole, Windows, align_windows
 class SessionStore:
     """The last K clicks of every live session, and the hidden state at the window's start.
 
-    Clicks are kept as stamped rows (see `ItemTable`), since an item may leave the catalogue
+    Clicks are kept as keys (see `ItemTable`), since an item may leave the catalogue
     before the session ends.
 
     Bounded: where a new session finds no room, the one least recently clicked is dropped.
@@ -27,7 +27,7 @@ class SessionStore:
     Parameters
     ----------
     window
-        K, how many clicks are kept a session.
+        K, the number of clicks kept of a session.
     width
         Size of a session's hidden state.
     bound
@@ -50,15 +50,15 @@ class SessionStore:
         self._states = torch.zeros((1, width), dtype=dtype, device=device)
 
     def __len__(self) -> int:
-        """Give the number of live sessions."""
+        """Return the number of live sessions."""
         return len(self._slots)
 
     def __iter__(self) -> Iterator[Id]:
-        """Give the live sessions, the least recently clicked first."""
+        """Return the live sessions, the least recently clicked first."""
         return iter(self._slots)
 
     def __contains__(self, session: object) -> bool:
-        """Tell whether a session is live."""
+        """Whether a session is live."""
         return session in self._slots
 
     def align_windows(self, sessions: Sequence[Id], after: bool = False) -> Windows:
@@ -90,7 +90,7 @@ class SessionStore:
             )
 
     def _find(self, sessions: Sequence[Id]) -> tuple[Whole, Whole]:
-        """Give the slots of sessions, -1 for those not live, and how many clicks are kept."""
+        """Return the slots of sessions, -1 for those not live, and how many clicks are kept."""
         slots = self._slots
         found = np.array([slots.get(session, -1) for session in sessions], np.int64)
         return found, self._kept[found]
@@ -100,15 +100,15 @@ class SessionStore:
         """The slots of the live sessions, from the least to the most recently clicked."""
         return np.fromiter(self._slots.values(), np.int64, len(self._slots))
 
-    def histories(self, windows: Windows, stamps: Tensor) -> tuple[Tensor, Tensor]:
-        """Gather the batch's tracks and the states that they start from.
+    def histories(self, windows: Windows, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather the batch's histories and the states that they start from.
 
         Parameters
         ----------
         windows
-            What `align_windows` gave.
-        stamps
-            int64 (n,), the clicked items' stamped rows, on the device.
+            What `align_windows` returned.
+        keys
+            int64 (n,), of the clicked items, on the device.
 
         Returns
         -------
@@ -119,24 +119,24 @@ class SessionStore:
             (u, width): hidden states before the stored clicks; zero for a new session.
 
         """
-        device = stamps.device
+        device = keys.device
         held = torch.from_numpy(windows.slots % len(self._kept)).to(device)
         clicks = torch.full(
             (len(held), windows.width - self.window), NO_ITEM, dtype=torch.int64, device=device
         )
         turn = torch.from_numpy(windows.turn).to(device)
-        clicks[torch.from_numpy(windows.group).to(device), turn] = stamps
+        clicks[torch.from_numpy(windows.group).to(device), turn] = keys
         return torch.cat([pick(self._windows, held), clicks], dim=1), pick(self._states, held)
 
     def advance(self, windows: Windows, histories: Tensor, states: Tensor) -> Whole:
-        """Keep the batch's sessions as they stand after it, and give their slots.
+        """Keep the batch's sessions as they stand after it, and return their slots.
 
         Parameters
         ----------
         windows, histories
-            What `align_windows` and `histories` gave.
+            What `align_windows` and `histories` returned.
         states
-            (u, width): hidden states before the last K clicks of each track.
+            (u, width): hidden states before the last K clicks of each history.
 
         """
         slots = np.empty_like(windows.latest)
@@ -151,7 +151,7 @@ class SessionStore:
         return slots
 
     def _touch(self, session: Id) -> int:
-        """Make a session the most recently clicked and give its slot."""
+        """Make a session the most recently clicked, and return its slot."""
         slot = self._slots.pop(session, None)
         if slot is None:
             if len(self._slots) >= self.bound:
@@ -176,7 +176,7 @@ class SessionStore:
         self._free.extend(range(new - 1, old - 1, -1))
 
     def forget(self, sessions: Iterable[Id]) -> None:
-        """Drop sessions; those that are not live are passed over."""
+        """Drop sessions; those that are not live are ignored."""
         for session in sessions:
             slot = self._slots.pop(session, None)
             if slot is not None:
@@ -199,7 +199,7 @@ class SessionStore:
         return list(self._slots), {"windows": windows, "states": states, "kept": kept}
 
     def restore(self, sessions: Sequence[Id], arrays: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         fits(
             all(len(array) == len(sessions) for array in arrays.values())
             and len(set(sessions)) == len(sessions)

@@ -1,4 +1,4 @@
-"""What the snapshot of a model with a network holds, and how it comes back."""
+"""What the snapshot of a model with a network holds, and how it is restored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sessions import SessionStore
 
 
 class Learned(Protocol):
-    """What such models have in common: the learner, and the rivals that read windows."""
+    """What such models have in common: the learner, and the neural rivals."""
 
     copies: SnapshotBuffer
     items: ItemTable
@@ -30,15 +30,15 @@ class Learned(Protocol):
     _draws: torch.Generator
 
 
-def save_state(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -> State:
+def save_state(model: Learned, network: nn.Module, optimizer_state: Sequence[Tensor]) -> State:
     """Copy all that a model's next click depends on.
 
     Parameters
     ----------
     model
         Its tables, sessions, counts and random numbers.
-    network, memories
-        Its network, and what the step rule remembers of the weights.
+    network, optimizer_state
+        Its network, and the optimizer's state of the weights.
 
     """
     copies = model.copies
@@ -48,7 +48,7 @@ def save_state(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -
     catalogue, by_item = model.vocabulary.state()
     tensors = {
         **{f"network.{name}": copies.copy(w) for name, w in network.named_parameters()},
-        **{f"memory.{place}": copies.copy(m) for place, m in enumerate(memories)},
+        **{f"memory.{place}": copies.copy(part) for place, part in enumerate(optimizer_state)},
         **prefixed("items.", model.items.state(model.vocabulary.used, copies)),
         **prefixed("sessions.", kept),
         **prefixed("popularity.", counts),
@@ -66,7 +66,7 @@ def save_state(model: Learned, network: nn.Module, memories: Sequence[Tensor]) -
 
 
 def _check(arrays: Arrays, values: dict[str, Any]) -> None:
-    """Check that the parts of a state belong together: compiled loops go by their numbers."""
+    """Check that the parts of a state fit together: compiled loops use them as indices."""
     catalogue = values["catalogue"]
     used = len(catalogue["items"])
     tables = [name for name in arrays if name.startswith(("items.", "catalogue."))]
@@ -86,22 +86,22 @@ def _check(arrays: Arrays, values: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def load_state(
-    model: Learned, network: nn.Module, memories: Sequence[Tensor], state: State
+    model: Learned, network: nn.Module, optimizer_state: Sequence[Tensor], state: State
 ) -> None:
-    """Give a model of the same configuration what `save_state` copied."""
+    """Restore what `save_state` copied, in a model of the same configuration."""
     arrays, values = state.arrays, state.values
     _check(arrays, values)
-    # Copies: nothing is shared with the state, whoever holds it.
+    # Copies: nothing is shared with the state.
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     for name, weight in network.named_parameters():
         weight.copy_(tensors[f"network.{name}"])
-    for place, memory in enumerate(memories):
-        memory.copy_(tensors[f"memory.{place}"])
+    for place, part in enumerate(optimizer_state):
+        part.copy_(tensors[f"memory.{place}"])
     model.items.restore(within("items.", tensors), values["born"])
     model.vocabulary.restore(values["catalogue"], within("catalogue.", arrays))
     model.sessions.restore(values["sessions"], within("sessions.", tensors))
     model.popularity.restore(within("popularity.", tensors), values["popularity"])
     model._initial.set_state(tensors["random.initial"])
     model._draws.set_state(tensors["random.draws"])
-    # Who goes on from a snapshot takes others.
+    # A model that continues from a snapshot takes others.
     model.copies.wanted = True

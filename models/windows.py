@@ -19,8 +19,8 @@ class Windows:
     """The windows of one batch: for each scored click, the clicks that come before it.
 
     Take one session of the batch, its last ``kept`` clicks from the store followed by its clicks
-    in this batch: its *track*. A click's window is the last ``size`` places of the track before
-    it. The tracks of all sessions are rows of one matrix of ``width = size + most`` columns, the
+    in this batch: its *history*. A click's window is the last ``size`` places of the history before
+    it. The histories of all sessions are rows of one matrix of ``width = size + most`` columns, the
     stored clicks right-aligned in the first ``size``.
 
     Parameters
@@ -39,12 +39,12 @@ class Windows:
         int64 (v,): the sessions whose stored window moves on, by falling number of clicks.
     move_counts
         How many of them move on by a first, second, … click: falling, v first.
-    passed
-        int64 (sum of slides,): flat places in the tracks' matrix of the clicks that fall out,
-        packed like `steps`.
-    leaves
+    moved_clicks
+        int64 (sum of move_counts,): flat places in the histories' matrix of the clicks that fall
+        out, packed like `steps`.
+    next_start
         int64 (u,): where the state is found from which each stored window starts after the batch:
-        among the u from which they start before it, followed by those after each of `passed`.
+        among the u from which they start before it, followed by those after each of `moved_clicks`.
     group
         int64 (n,): which of them each click belongs to.
     turn
@@ -54,17 +54,17 @@ class Windows:
     size
         K, the longest window.
     width
-        Columns of the tracks' matrix.
+        Columns of the histories' matrix.
     scored
         int64 (m,): the clicks that have a predecessor, by falling length of window, then in
         stream order.
     starts
-        int64 (m,): where the state before each scored window is found, as in `leaves`.
+        int64 (m,): where the state before each scored window is found, as in `next_start`.
     sizes
         How many windows have a first, second, … step: falling, m first.
     steps
-        int64 (sum of sizes,): flat places in the tracks' matrix, all first steps, then all second
-        steps, …, as a packed sequence wants them.
+        int64 (sum of sizes,): flat places in the histories' matrix, all first steps, then all
+        second steps, …, as a packed sequence wants them.
 
     """
 
@@ -101,8 +101,8 @@ def align_windows(
     sessions
         Session of each click, in stream order.
     find
-        Tells of some sessions which slots of the store they have, and how many clicks it holds of
-        each, at most `size`.
+        Returns the slots of some sessions in the store, and how many clicks it holds of each, at
+        most `size`.
     size
         K, the longest window.
     after
@@ -111,16 +111,14 @@ def align_windows(
     Examples
     --------
     >>> kept = {"a": 0, "b": 2}
-    >>> def find(of):
-    ...     return np.arange(len(of)), np.array([kept[one] for one in of])
-    >>> windows = align_windows(["a", "b", "a"], find, size=3)
+    >>> windows = align_windows(
+    ...     ["a", "b", "a"], lambda of: (np.arange(2), np.array([kept[one] for one in of])), size=3
+    ... )
     >>> windows.scored, windows.sizes
     (array([1, 2]), [2, 1])
 
     """
-    index: dict[Id, int] = {}
-    group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
-    unique = list(index)
+    unique, group = _grouped(sessions)
     slots, kept = find(unique)
     count, latest, turn = _turns(group, len(unique))
     width = size + int(count.max(initial=0))
@@ -129,34 +127,38 @@ def align_windows(
     lengths = np.minimum(held, size)
     scored, sizes, steps = _packed(lengths, group * width + ends + size - lengths)
     places, left = np.arange(len(unique)), np.maximum(0, kept + count - size)
-    moved_sessions, move_counts, moved_clicks = _packed(left, places * width + size - kept)
+    moved, move_counts, moved_clicks = _packed(left, places * width + size - kept)
     return Windows(
         sessions=unique,
         slots=slots,
         kept=kept,
         count=count,
         latest=latest,
-        moved_sessions=moved_sessions,
+        moved_sessions=moved,
         move_counts=move_counts.tolist(),
         moved_clicks=moved_clicks,
-        next_start=_states(places, left, moved_sessions, move_counts, len(unique)),
+        next_start=_states(places, left, moved, move_counts, len(unique)),
         group=group,
         turn=turn,
         ends=ends,
         size=size,
         width=width,
         scored=scored,
-        starts=_states(
-            group[scored], (held - lengths)[scored], moved_sessions, move_counts, len(unique)
-        ),
+        starts=_states(group[scored], (held - lengths)[scored], moved, move_counts, len(unique)),
         sizes=sizes.tolist(),
         steps=steps,
     )
 
 
+def _grouped(sessions: Sequence[Id]) -> tuple[list[Id], Whole]:
+    index: dict[Id, int] = {}
+    group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
+    return list(index), group
+
+
 @compiled
 def _turns(group: Whole, sessions: int) -> tuple[Whole, Whole, Whole]:
-    """Give each session's count of clicks, the sessions by their last click, and turns."""
+    """Return each session's count of clicks, the sessions by their last click, and turns."""
     count = np.zeros(sessions, np.int64)
     turn = np.empty(len(group), np.int64)
     for click in range(len(group)):
@@ -175,7 +177,7 @@ def _turns(group: Whole, sessions: int) -> tuple[Whole, Whole, Whole]:
 def _packed(lengths: Whole, first: Whole) -> tuple[Whole, Whole, Whole]:
     """Pack sequences of places, each of which begins at its first and goes on by ones.
 
-    Gives those that are not empty, by falling length, then in their order; how many have a first,
+    Returns those that are not empty, by falling length, then in their order; how many have a first,
     second, … step; and the places, all first steps, then all second steps, ….
     """
     longest = 0
@@ -206,7 +208,7 @@ def _packed(lengths: Whole, first: Whole) -> tuple[Whole, Whole, Whole]:
 def _states(
     sessions: Whole, moved_clicks: Whole, moved_sessions: Whole, move_counts: Whole, begun: int
 ) -> Whole:
-    """Give where the states of sessions are found once so many of their clicks have passed."""
+    """Return where the states of sessions are found once some of their clicks have fallen out."""
     place = np.zeros(begun, np.int64)
     for number in range(len(moved_sessions)):
         place[moved_sessions[number]] = number

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from nextclick import __version__
+
 from . import signals
 
 
 def main() -> None:
     """Run the command line; SIGTERM and Ctrl-C count from its first moment on."""
     signals.install()
+    if sys.argv[1:] == ["--version"]:  # Nobody waits seconds for libraries to hear a number.
+        print(f"nextclick {__version__}")
+        return
     try:
         from .cli.app import main as run
 

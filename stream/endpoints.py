@@ -1,4 +1,4 @@
-"""The doors of a run: its source, and where its records go."""
+"""The endpoints of a run: its source, and where its records go."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ from nextclick.connectors import (
     parse_address,
 )
 
-from .config.options import ConfigError, flag
-from .config.run import RunConfig, SourceOptions
+from .config.declaration import declared, flag
+from .config.options import ConfigError
+from .config.run import RunConfig
+from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
 from .engine import Engine
 
 USER_GAP = 1_800.0
 """Seconds that end a user's session where nothing else is said, as is the custom of the field."""
 
-FOR_TOPICS = ("partitions", "session_from", "time_from", "on_missing_offsets")
+FOR_TOPICS = [each for each in declared(SourceOptions).values() if each.option.topic]
 """Options that mean nothing where the source is no topic."""
 
 
 def is_topic(spec: str | None) -> bool:
-    """Tell whether a source or a sink is a topic."""
+    """Whether a source or a sink is a topic."""
     return spec is not None and spec.startswith("kafka://")
 
 
 def is_live(spec: str) -> bool:
-    """Tell whether a source may let clicks wait for others: a topic or a pipe."""
+    """Whether a source may let clicks wait for others: a topic or a pipe."""
     return is_topic(spec) or spec == "-"
 
 
-def open_configured_source(spec: str, options: SourceOptions) -> Source:
+def open_configured_source(spec: str, options: LogOptions) -> Source:
     """Open the source of a run.
 
     Raises
@@ -61,11 +63,11 @@ def open_configured_source(spec: str, options: SourceOptions) -> Source:
         keep_raw=getattr(options, "dead_letters", None) is not None,
     )
     if not is_topic(spec):
-        given = SourceOptions()
-        for option in FOR_TOPICS:
-            if getattr(options, option) != getattr(given, option):
-                raise ConfigError(f"{flag(option)} is for a topic, kafka://host:port/topic")
+        for each in FOR_TOPICS:
+            if getattr(options, each.name, each.default) != each.default:
+                raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
         return open_source(spec, form)
+    assert isinstance(options, SourceOptions)
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end that it could be read up to")
     return open_source(
@@ -171,5 +173,5 @@ def check_outputs(spec: str, config: RunConfig) -> None:
 
 
 def _place(spec: str) -> Path | str:
-    """Give what is the same for two names of one place."""
+    """Return what is the same for two names of one place."""
     return f"topic {parse_address(spec).topic}" if is_topic(spec) else Path(spec).resolve()

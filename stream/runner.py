@@ -19,8 +19,9 @@ from nextclick.connectors import KafkaLog, Source
 from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.compute.device import cores
 
+from .config.declaration import flag
 from .config.model_factory import fitting, make_model
-from .config.options import ConfigError, build, flag
+from .config.options import ConfigError, build
 from .config.run import RunConfig, StreamConfig
 from .delivery import SINKS
 from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
@@ -29,6 +30,7 @@ from .evaluation.prequential import Prequential
 from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .output_files import check_writable, figures_json, write_all
+from .provenance import provenance
 from .report.run_page import report_page
 from .sessions.sessionizer import Sessionizer
 from .signals import on_stop
@@ -222,6 +224,7 @@ def run_model(
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
+            "provenance": provenance(config.device),
             "config": public,
         }
 

@@ -19,7 +19,10 @@ from kafka.errors import KafkaError
 from tests.certificates import Certificates, make_certificates
 
 USER, PASSWORD = "clicks", "correct horse"
-PATIENCE = 60.0
+HELD_PORTS: list[socket.socket] = []
+"""What keeps the ports of this process from other runs of the tests."""
+
+PATIENCE = 120.0
 """Seconds that a broker may take to come up."""
 
 VARIABLE = "NEXTCLICK_TEST_KAFKA"
@@ -58,6 +61,7 @@ class Broker(ABC):
         self.sasl: str | None = None
         self.certificates: Certificates | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -83,6 +87,11 @@ class Broker(ABC):
     def name(self) -> str:
         """What it is and where, for messages."""
         return f"{self.kind} at {self.address}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
 
     def fault(self, seconds: float = 20.0) -> str | None:
         """Return in a sentence why the broker is of no more use; None while it serves.
@@ -119,15 +128,26 @@ class Broker(ABC):
     def pause(self) -> None:
         """Freeze the broker: its connections stay open and nobody answers."""
         assert self._process is not None
+        self._frozen = True
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Resume a frozen broker; do nothing where it does not run any more."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        """Resume a frozen broker and wait until it serves; do nothing where it is not frozen."""
+        if self._process is None or not self._frozen:
+            return
+        self._frozen = False
+        self._process.send_signal(signal.SIGCONT)
+        # Frozen for longer than a session may be, it loses its place, and that not at once.
+        time.sleep(0.5)
+        deadline = time.monotonic() + PATIENCE
+        while not self._frozen and self.runs and not serves(self.address):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
+        self._frozen = False
         if process is None:
             return
         process.send_signal(signal.SIGCONT)
@@ -224,10 +244,10 @@ class ApacheBroker(Broker):
             "transaction.state.log.num.partitions": "4",
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            # Groups without a delay, and back in 3 seconds instead of 11 after a kill.
+            # Groups without a delay.
             "group.initial.rebalance.delay.ms": "0",
-            "broker.session.timeout.ms": "2000",
-            "broker.heartbeat.interval.ms": "500",
+            # A transaction open for too long is aborted at once.
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
             # Deleted records are gone soon enough for a test.
             "log.retention.check.interval.ms": "500",
         }
@@ -270,19 +290,25 @@ class NoidaBroker(Broker):
 
 
 def free_port() -> int:
-    """Give a port that nothing listens on.
+    """Return a port that nothing listens on, and that no other run of the tests is given.
 
     Not one of those that the system gives to connections: while a broker is down, a client that
     tries its port could be given that very port to call from, and be connected to itself.
     """
     while True:
         port = random.SystemRandom().randrange(20_000, 30_000)
-        with socket.socket() as trial:
-            try:
+        # Brokers listen with TCP. The port of this number for UDP is held as long as the process
+        # lives, so that another process, which tries the same, takes a different number.
+        held = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            held.bind(("127.0.0.1", port))
+            with socket.socket() as trial:
                 trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            held.close()
+            continue
+        HELD_PORTS.append(held)
+        return port
 
 
 def serves(address: str) -> bool:

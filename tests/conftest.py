@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ torch.set_num_threads(1)
 
 NUMBERS = itertools.count(1)
 
-LEAVING = 40.0
+LEAVING = 60.0
 """Seconds that a client may take to leave brokers that do not answer."""
 
 
@@ -40,10 +41,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a broker, so that ``-m broker`` selects them."""
+    """Mark the tests that use a broker: ``-m broker`` selects them, one worker runs them all."""
     for item in items:
-        if {"suite_broker", "make_broker"} & set(getattr(item, "fixturenames", ())):
+        if {"suite_broker", "spare_broker", "make_broker"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+            item.add_marker(pytest.mark.xdist_group("broker"))
 
 
 @pytest.fixture(scope="session")
@@ -99,16 +101,24 @@ def secure_broker(broker: Broker) -> Broker:
     return broker
 
 
-@pytest.fixture
-def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Broker]]:
-    """Give what starts an Apache Kafka that a test may kill; options are the broker's."""
+@pytest.fixture(scope="session")
+def jars() -> Path:
+    """Return where Apache Kafka lies, for brokers besides that of the suite."""
     home = None if wanted_broker() == "noida" else kafka_home()
     if home is None:
         pytest.skip("needs Apache Kafka as jars: set KAFKA_HOME")
+    return home
+
+
+@pytest.fixture
+def make_broker(
+    jars: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Broker]]:
+    """Yield what starts an Apache Kafka of the test's own; options are the broker's."""
     started: list[Broker] = []
 
     def make(**options: Any) -> Broker:
-        broker = ApacheBroker(home, tmp_path_factory.mktemp("own-broker"), **options)
+        broker = ApacheBroker(jars, tmp_path_factory.mktemp("own-broker"), **options)
         started.append(broker)
         broker.start()
         return broker
@@ -118,10 +128,30 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         broker.kill()
 
 
+@pytest.fixture(scope="session")
+def spare_broker(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuiteBroker]:
+    """Yield what keeps an Apache Kafka for the tests that stop, kill or pause it."""
+    # Back in 3 seconds instead of 11 after a kill.
+    spare = SuiteBroker(
+        lambda: ApacheBroker(
+            jars,
+            tmp_path_factory.mktemp("spare-broker"),
+            broker_session_timeout_ms="2000",
+            broker_heartbeat_interval_ms="500",
+        )
+    )
+    yield spare
+    spare.stop()
+
+
 @pytest.fixture
-def apache_broker(make_broker: Callable[..., Broker]) -> Broker:
-    """Give an Apache Kafka of the test's own, which it may kill."""
-    return make_broker()
+def apache_broker(spare_broker: SuiteBroker) -> Iterator[Broker]:
+    """Yield an Apache Kafka that the test may stop, kill or pause; the next test gets it too."""
+    broker = spare_broker.get()
+    yield broker
+    broker.resume()
+    if not broker.runs:
+        spare_broker.drop()
 
 
 @pytest.fixture(autouse=True)

@@ -105,7 +105,7 @@ def test_tests_that_use_a_broker_are_marked(request: pytest.FixtureRequest, brok
 
 
 def test_a_wrong_wish_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/test_docs.py"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/docs/test_pages.py"]
     environment = {**os.environ, "KAFKA_HOME": str(tmp_path / "nowhere")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
+
+PATIENCE = 120.0
+"""Seconds that a broker may be without a place in its cluster."""
 
 
 def read_topic(address: str, topic: str) -> list[Any]:
-    """Read all committed records of a topic, partition by partition."""
+    """Read all committed records of a topic, partition by partition.
+
+    A broker that was frozen or killed may for a moment have no place in its cluster: that is
+    waited for.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _read(address, topic)
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def _read(address: str, topic: str) -> list[Any]:
     consumer = KafkaConsumer(
         bootstrap_servers=address,
         isolation_level="read_committed",

@@ -24,8 +24,8 @@ import typer
 
 from nextclick.connectors import LogSource
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
-from nextclick.stream.config.options import parse_assignments
 from nextclick.stream.config.run import RunConfig
+from nextclick.stream.config.texts import parse_assignments
 
 LOGS = ("yoochoose", "deskdrop", "trivago")
 

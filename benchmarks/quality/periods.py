@@ -21,8 +21,9 @@ from benchmarks.quality.tables import header, percent, row
 from nextclick.connectors import LogSource
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute.device import cores
-from nextclick.stream.config.options import build, parse_assignments
+from nextclick.stream.config.options import build
 from nextclick.stream.config.run import RunConfig
+from nextclick.stream.config.texts import parse_assignments
 
 YOOCHOOSE = Path(__file__).parents[3] / "shared" / "data" / "yoochoose.csv.gz"
 

@@ -114,16 +114,16 @@ class Averaged(OnlineGRU4Rec):
         self._keep = keep
         self._mean = torch.zeros_like(self.items.embedding.values)
 
-    def _race(self, *arguments: Any) -> Any:
-        race = super()._race(*arguments)
+    def _ranker(self, *arguments: Any) -> Any:
+        ranker = super()._ranker(*arguments)
         rows = self.items.embedding.values
         fresh = torch.zeros_like(rows)
         fresh[: len(self._mean)] = self._mean
         begun = fresh.abs().sum(1, keepdim=True) > 0
         fresh = torch.where(begun, self._keep * fresh + (1 - self._keep) * rows, rows)
         self._mean = fresh
-        race._embedding = fresh[: self.vocabulary.used]
-        return race
+        ranker._embedding = fresh[: self.vocabulary.used]
+        return ranker
 
 
 TRIALS: dict[str, Callable[[int], OnlineGRU4Rec]] = {

@@ -23,7 +23,7 @@ import typer
 
 from nextclick.connectors import LogSource
 from nextclick.models.rivals import RIVALS
-from nextclick.stream.config.options import parse_assignments
+from nextclick.stream.config.texts import parse_assignments
 
 LOGS = ("yoochoose", "deskdrop", "trivago")
 

@@ -30,14 +30,14 @@ PLACES: dict[str, tuple[str, ...]] = {
     ),
     "sessions": ("nextclick.stream:Sessionizer.assign",),
     "forward": (
-        "nextclick.models:OnlineGRU4Rec._slide",
+        "nextclick.models:OnlineGRU4Rec._move_starts",
         "nextclick.models:OnlineGRU4Rec._forward",
     ),
     "rank": (
-        "nextclick.models.ranking:Race.rank",
+        "nextclick.models.ranking:CatalogueRanker.rank",
         "nextclick.models.gru4rec.online:mix",
     ),
-    "recall": ("nextclick.models.memory.memory:Memory.note",),
+    "recall": ("nextclick.models.memory.memory:Memory.lookup",),
     "loss": ("nextclick.models.gru4rec.trainer:Trainer.gradients",),
     "backward": ("torch.autograd:grad",),
     "update": ("nextclick.models.gru4rec.trainer:Trainer.update",),

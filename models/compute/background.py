@@ -1,9 +1,11 @@
-"""Work beside the main thread, where a core is free for it."""
+"""Work on a second thread, where a core is free for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -12,14 +14,50 @@ from .device import cores, on_host
 
 T = TypeVar("T")
 
+THREAD_NAME = "nextclick-worker"
+
+
+class Task(Future[T]):
+    """A future that is computed by its worker, or by whoever asks for the result before that.
+
+    Parameters
+    ----------
+    function
+        What computes the result.
+
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        super().__init__()
+        self._function = function
+        self._begun = threading.Lock()
+
+    def run(self) -> bool:
+        """Compute the result, unless that has begun or was cancelled; return whether it was done.
+
+        An error is kept for `result`.
+        """
+        if not self._begun.acquire(blocking=False) or not self.set_running_or_notify_cancel():
+            return False
+        try:
+            self.set_result(self._function())
+        except BaseException as error:
+            self.set_exception(error)
+        return True
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the result: compute it here where that has not begun, else wait for it."""
+        self.run()
+        return super().result(timeout)
+
 
 class Worker:
-    """Begins tasks on a thread of its own, ahead of when their results are asked for.
+    """Computes on a thread of its own what will be asked for later.
 
     Only for few and large operations: those of two threads run side by side, but each time one
     ends its thread waits for the interpreter, so many small ones on both are slower than on one.
     A GPU queues its work by itself, and where there are fewer than twice as many cores as torch has
-    threads another one only gets in the way: there each task is done when its result is asked for.
+    threads another one only gets in the way: there each result is computed when it is asked for.
 
     Parameters
     ----------
@@ -30,43 +68,44 @@ class Worker:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._thread = ThreadPoolExecutor(1, "aside")
+        self._thread = ThreadPoolExecutor(1, THREAD_NAME)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what `pickle` and `copy.deepcopy` keep: not the thread, which waits for work."""
+        """Return what `pickle` and `copy.deepcopy` keep: not the thread, which waits for work."""
         return {"_device": self._device}
 
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        """Take back what `__getstate__` gave, with a thread of its own."""
-        self._device = kept["_device"]
-        self._thread = ThreadPoolExecutor(1, "aside")
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` returned, with a new thread."""
+        self.__init__(state["_device"])  # type: ignore[misc]
 
-    def submit(self, tasks: Sequence[Callable[[], T]], parallel: bool = True) -> Iterator[T]:
-        """Begin tasks, and give their results one by one, in order.
-
-        Whoever asks for the first result does what has not been begun by then, the last task first.
+    def submit(self, function: Callable[..., T], *arguments: Any, parallel: bool = True) -> Task[T]:
+        """Begin to compute a result.
 
         Parameters
         ----------
-        tasks
-            What to do.
-        worth
-            Whether they are worth a thread; if not, each is done when its result is asked for.
+        function, arguments
+            What to compute.
+        parallel
+            Whether it is worth another thread; if not, it is computed when it is asked for.
 
         """
+        task = Task(partial(function, *arguments))
         spare = cores() >= 2 * torch.get_num_threads()
-        if not parallel or not on_host(self._device) or not spare:
-            return (task() for task in tasks)
-        return self._results(tasks, [self._thread.submit(task) for task in tasks])
+        if parallel and spare and on_host(self._device):
+            self._thread.submit(task.run)
+        return task
 
     def wait(self) -> None:
-        """Wait until all that was begun is done."""
-        self._thread.submit(lambda: None).result()
+        """Wait until nothing is being computed on the other thread, and nothing is left to be."""
+        self._thread.submit(int).result()
 
-    def _results(self, tasks: Sequence[Callable[[], T]], futures: list[Future[T]]) -> Iterator[T]:
-        own = []
-        while futures and futures[-1].cancel():
-            futures.pop()
-            own.append(tasks[len(futures)]())
-        yield from (future.result() for future in futures)
-        yield from reversed(own)
+
+def gather(tasks: Sequence[Task[T]]) -> list[T]:
+    """Return the results of tasks that a worker began in this order.
+
+    The worker goes from the first task on; here those not yet begun are computed from the last on.
+    """
+    for task in reversed(tasks):
+        if not task.run():
+            break
+    return [task.result() for task in tasks]

@@ -28,13 +28,13 @@ def choose_device(device: str) -> torch.device:
 
 
 def on_host(where: Tensor | torch.device) -> bool:
-    """Tell whether arrays lie where compiled loops can reach them; else torch does their work."""
+    """Whether arrays lie where compiled loops can reach them; elsewhere torch does their work."""
     device = where if isinstance(where, torch.device) else where.device
     return device.type == "cpu"
 
 
 def cores() -> int:
-    """Give the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -84,7 +84,7 @@ def _forgive(made: Any) -> None:
 
 
 def _sources() -> str:
-    """Tell the state of all files of `models`."""
+    """Return a digest of all source files of `models`."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(file.read_bytes())

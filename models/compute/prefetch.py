@@ -11,14 +11,14 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 AHEAD = 3
-"""A row is worth being fetched so many rows before the loop comes to it."""
+"""A row is fetched this many rows before the loop comes to it."""
 
 LINE = 64
-"""Bytes that a cache holds together."""
+"""Bytes of a cache line."""
 
 
 def _fetch(typing: Any, table: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
-    """Emit the code of `fetch`."""
+    """Emit the code of `prefetch_row`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(table)(context, builder, arguments[0])
@@ -37,7 +37,7 @@ def _fetch(typing: Any, table: Any, row: Any) -> tuple[Any, Callable[..., Any]]:
 
 
 prefetch_row = cast(Callable[[NDArray[Any], int], None], intrinsic(_fetch))
-"""Have a row of a table brought into the cache, while the compiled loop that calls this goes on.
+"""Fetch a row of a table into the cache, while the compiled loop that calls this goes on.
 
 A processor foresees what a loop reads from one place on, not rows here and there.
 """

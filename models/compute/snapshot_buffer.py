@@ -1,4 +1,4 @@
-"""Copies of large arrays for snapshots, into memory that was made ready for them."""
+"""Copies of large arrays for snapshots, into RAM that was prepared for them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ ALIGNED, PAGE = 16, 4096
 """Bytes: a copy begins at a multiple of the first; a machine gives out at least the second."""
 
 LARGE = 1 << 20
-"""Bytes from which on it pays to have memory ready."""
+"""Bytes from which on preparing RAM pays."""
 
 LEAST_AHEAD, AHEAD = 1.1, 1.25
-"""More is made ready where less than the first is, times what is needed, and then the second."""
+"""Where less than the first, times what is needed, is ready, the second is prepared."""
 
 
 class SnapshotBuffer:
     """Copies what a model's state holds, while the stream waits for it.
 
-    Memory that a process touches for the first time costs several times as much as copying into
-    it. So the copies of a state lie in one piece of memory, which is used again as soon as nobody
-    holds any of them, and what the next state will need of it is touched ahead, by a thread of its
-    own. A copy is its holder's: it changes no more.
+    Pages that a process touches for the first time cost several times as much as copying into
+    them. So the copies of a state share one buffer, which is reused as soon as nobody refers to any
+    of them, and the pages that the next state will need are touched in advance, by another thread.
+    A copy never changes.
 
     Attributes
     ----------
     wanted
-        States are asked for: memory is made ready for them.
+        Whether states are asked for, and so prepared for.
 
     Examples
     --------
     >>> copies = SnapshotBuffer()
     >>> copies.begin()
-    >>> copies.of(torch.tensor([10, 20, 30]), np.array([2, 0]))
+    >>> copies.copy(torch.tensor([10, 20, 30]), np.array([2, 0]))
     tensor([30, 10])
 
     """
@@ -54,31 +54,31 @@ class SnapshotBuffer:
         # How far the state reaches in it, and how far it has been touched.
         self._used = self._ready = 0
         # All that the state takes; what was expected then, and what is by now.
-        self._taken = self._foreseen = self._expected = 0
+        self._taken = self._planned = self._expected = 0
         self._toucher: threading.Thread | None = None
 
     def __reduce__(self) -> tuple[type[SnapshotBuffer], tuple[()]]:
-        """Leave the memory behind when pickled or copied."""
+        """Leave the buffer behind when pickled or copied."""
         return SnapshotBuffer, ()
 
     def prepare(self, size: int) -> None:
-        """Make memory ready for a state of about so many bytes, if any is wanted.
+        """Prepare for a state of about `size` bytes, if any is wanted.
 
-        What the last state took beyond what was expected of it is added.
+        What the last state took beyond its expected size is added.
         """
         self._expected = size
-        need = size + max(0, self._taken - self._foreseen)
+        need = size + max(0, self._taken - self._planned)
         if not self.wanted or need < LARGE or LEAST_AHEAD * need <= self._ready:
             return
         if self._toucher and self._toucher.is_alive():
             return
         end = int(AHEAD * need)
-        # Where there is no memory or thread for it, the copy takes longer, and that is all.
+        # Without RAM or a thread for it the copy takes longer, and that is all.
         with suppress(MemoryError, RuntimeError):
             if end > len(self._piece[0]):
                 self._renew(2 * end)
             untouched = self._piece[0][self._ready : end]
-            toucher = threading.Thread(target=_touch, args=(untouched,), name="room")
+            toucher = threading.Thread(target=_touch, args=(untouched,), name="nextclick-pages")
             toucher.start()
             self._toucher, self._ready = toucher, end
 
@@ -91,7 +91,7 @@ class SnapshotBuffer:
         size = len(self._piece[0])
         if _holders(self._piece) > UNHELD or size < self._taken:
             self._renew(max(size, 2 * self._taken))
-        self._foreseen = self._expected
+        self._planned = self._expected
         self._used = self._taken = 0
 
     def copy(self, tensor: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
@@ -106,7 +106,7 @@ class SnapshotBuffer:
         return copy.copy_(tensor.index_select(0, places))
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Give a tensor on the host to be filled with what else the state holds."""
+        """Return an empty tensor on the host for something else that the state holds."""
         size = math.prod(shape) * dtype.itemsize
         begin, end = self._used, self._used + -(-size // ALIGNED) * ALIGNED
         self._taken += end - begin
@@ -120,7 +120,7 @@ class SnapshotBuffer:
         return torch.from_numpy(self._piece[0][begin : begin + size].view(kind).reshape(shape))
 
     def _renew(self, size: int) -> None:
-        """Take another piece; the one before stays with those who hold copies in it."""
+        """Take another buffer; the last one stays with those who refer to copies in it."""
         self._piece[0] = np.empty(size, np.uint8)
         self._ready = 0
 
@@ -130,9 +130,9 @@ def _touch(part: NDArray[np.uint8]) -> None:
 
 
 def _holders(piece: list[NDArray[np.uint8]]) -> int:
-    """Count who refers to a piece: every copy in it does, and every view of one."""
+    """Count the references to a buffer: every copy in it has one, and every view of a copy."""
     return sys.getrefcount(piece[0])
 
 
 UNHELD = _holders([np.empty(0, np.uint8)])
-"""What is counted where no copy lies: another number in another version of Python."""
+"""The count without any copy: another number in another version of Python."""

@@ -49,13 +49,13 @@ class Cell(nn.Module):
         return self.states * self.hidden
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Give ``W x + b`` for inputs of shape (…, inputs): the part that knows no state."""
+        """Return ``W x + b`` for inputs of shape (…, inputs): the part that knows no state."""
         if self.weight_x is None:
             return inputs + self.bias
         return nn.functional.linear(inputs, self.weight_x, self.bias)
 
     def output(self, state: Tensor) -> Tensor:
-        """Give the output of states (…, width): (…, hidden)."""
+        """Return the output of states (…, width): (…, hidden)."""
         return state[..., : self.hidden]
 
     @torch.no_grad()

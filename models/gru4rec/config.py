@@ -58,9 +58,9 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     alpha
         Negatives are drawn by popularity to this power; 0: uniformly.
     half_life
-        After so many further clicks a click counts half as popularity, so that negatives are what
-        is clicked lately; 0: it counts for ever. Negatives are drawn from a table that is made anew
-        every 1,024 clicks, and so lags behind where the half-life is shorter.
+        Number of further clicks after which a click counts half as popularity, so that negatives
+        are recently clicked items; 0: it counts for ever. Negatives are drawn from a table that is
+        made anew every 1,024 clicks, and so lags behind where the half-life is shorter.
     loss
         ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
         ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
@@ -99,8 +99,8 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         on top of its random one: whoever clicks that item may like this one too.
 
     memory
-        How many of the latest clicks are kept in sight, as evidence beside the network's forecast,
-        see `Memory`; 0: the network alone.
+        Number of latest clicks that are evidence beside the network's prediction, see `Memory`;
+        0: the network alone.
     memory_rate
         Step size for the weights of that evidence.
     memory_boost
@@ -166,6 +166,11 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def layers(self) -> list[int]:
         """Sizes of the hidden states, one a layer."""
         return self.hidden if isinstance(self.hidden, list) else [self.hidden]
+
+    @property
+    def output_size(self) -> int:
+        """Size of the network's output, and of the embeddings that it is multiplied by."""
+        return [*self.layers, *self.feed_forward][-1]
 
     def __post_init__(self) -> None:
         """Check types and ranges."""

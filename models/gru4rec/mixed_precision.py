@@ -19,7 +19,7 @@ KEPT = {
 
 A number in bfloat16 has eight binary digits: a step of learning of less than 0.2 % of a weight
 would leave it as it is, and items whose scores are near each other would tie. So only the network
-itself is computed in bfloat16. Its weights, what the step rule remembers, the states, the item
+itself is computed in bfloat16. Its weights, the optimizer's state, the states, the item
 tables and all scores stay in float32.
 """
 

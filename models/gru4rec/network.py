@@ -132,7 +132,7 @@ class GRU4Rec(nn.Module):
         return outputs
 
     def states(self, inputs: Tensor, sizes: list[int], start: Tensor) -> Tensor:
-        """Give the states after every step of packed windows, as `forward` takes them: (t, width).
+        """Return the states after every step of windows, packed as for `forward`: (t, width).
 
         Nothing is dropped.
         """
@@ -151,7 +151,7 @@ class GRU4Rec(nn.Module):
         return torch.cat(new, dim=1)
 
     def output(self, state: Tensor) -> Tensor:
-        """Give what scores items from states: (n, width) to (n, size)."""
+        """Return what scores items from states: (n, width) to (n, size)."""
         outputs: Tensor = self.top(self.cells[-1].output(state[:, -self.widths[-1] :]))
         return outputs
 
@@ -179,7 +179,7 @@ def run(cell: Cell, inputs: Tensor, sizes: list[int], state: Tensor) -> Tensor:
 
 
 def last_steps(sizes: list[int]) -> Tensor:
-    """Give where each packed sequence ends.
+    """Return where each packed sequence ends.
 
     Examples
     --------

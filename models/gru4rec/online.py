@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import partial
+from concurrent.futures import wait
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..argument_checks import at_least, seed_of
-from ..base import CheckedModel, fits
-from ..compute.background import Worker
+from ..base import Request, fits
+from ..batch import Batch
+from ..compute.background import Worker, gather
 from ..compute.device import choose_device
-from ..compute.snapshot_buffer import SnapshotBuffer
+from ..gradient_model import GradientModel, record
 from ..items.item_table import SHIFT, ItemTable
-from ..items.popularity import LARGEST_BATCH, Popularity
+from ..items.popularity import Popularity
 from ..items.table import pick
 from ..items.vocabulary import Vocabulary
-from ..memory.history import SPECIAL, microseconds
-from ..memory.memory import Lookup, Memory
+from ..memory.history import Clicks
+from ..memory.layout import SPECIAL, microseconds
+from ..memory.memory import Memory
 from ..memory.mixture import mix
 from ..optim import make_rule
-from ..ranking import CatalogueRanker, NewItems, Ranking
-from ..recommender import BatchResult, Id, State, prefixed, within
+from ..ranking import CatalogueRanker, Ranking
+from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
-from ..windows import Windows
-from .batch import Batch
 from .cells import GATES
 from .config import GRU4RecConfig
 from .mixed_precision import Precision
@@ -39,15 +37,38 @@ from .network import GRU4Rec
 from .size_check import check_room, needs_of
 from .trainer import Gradients, Trainer
 
-WORTH_A_THREAD = 1 << 17
-"""With fewer scores in a batch they are ranked sooner than another thread has begun."""
+PARALLEL_RANKING = 1 << 17
+"""A batch with fewer scores is ranked sooner than another thread has begun."""
 
-WORTH_A_PRODUCT = 1 << 13
-"""With fewer scores in a batch not even the scores alone, without their ranking, are worth one."""
+PARALLEL_SCORES = 1 << 13
+"""With fewer scores, another thread is not even worth it for the scores without their ranking."""
 
 
-class OnlineGRU4Rec(CheckedModel):
-    """GRU4Rec that learns from clicks it sees once, in the order in which they come.
+@dataclass(slots=True)
+class Outputs:
+    """The network's outputs for a batch, with what their gradient needs.
+
+    Parameters
+    ----------
+    steps
+        int64 (sum of sizes,): the rows of the windows' clicks, packed.
+    starts
+        (m, width): the state before each scored window.
+    inputs
+        (sum of sizes, inputs): the clicks' embeddings, a leaf of the graph.
+    outputs
+        (m, size): the output before each scored click.
+
+    """
+
+    steps: Tensor
+    starts: Tensor
+    inputs: Tensor
+    outputs: Tensor
+
+
+class OnlineGRU4Rec(GradientModel):
+    """GRU4Rec that learns from each click of a stream once, in their order.
 
     Every batch is scored with the parameters as they stood before it, over the whole catalogue as
     it stood before each click, and then learned: one forward pass serves both. Gradients flow
@@ -57,12 +78,12 @@ class OnlineGRU4Rec(CheckedModel):
     Parameters
     ----------
     config
-        What the model is made of and how it learns; the defaults where it is not given.
+        Architecture, training and memory; the defaults where it is not given.
     max_sessions, max_items
         At most this many live sessions, and items in the catalogue after a batch; those least
         recently clicked are dropped.
     seed
-        Of initial weights and negatives.
+        Random seed of initial weights and negatives.
     device
         ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
     dtype
@@ -81,7 +102,6 @@ class OnlineGRU4Rec(CheckedModel):
     """
 
     name = "gru4rec"
-    largest_batch = LARGEST_BATCH
     FIXED = ("network.", "memory.", "random.", "recall.weights", "recall.sums", "recall.totals")
 
     def __init__(
@@ -97,19 +117,31 @@ class OnlineGRU4Rec(CheckedModel):
         self.config = config = GRU4RecConfig() if config is None else config
         if not isinstance(config, GRU4RecConfig):
             raise TypeError(f"config must be a GRU4RecConfig, not {config!r:.80}")
-        self.device = choose_device(device)
-        check_room(needs_of(config, 8 if dtype == "float64" else 4), self.device)
-        max_sessions = at_least(max_sessions, "max_sessions", 1)
-        max_items = at_least(max_items, "max_items", 1)
-        seed = seed_of(seed)
-        self._initial = torch.Generator().manual_seed(seed)
-        self._draws = torch.Generator().manual_seed(seed + 1)
-        sizes = config.layers
-        top = [*sizes, *config.feed_forward][-1]
-        reads = {"tied": top, "separate": sizes[0], "one-hot": None}[config.embedding]
-        self.network = GRU4Rec(
-            reads,
-            sizes,
+        host_or_gpu = choose_device(device)
+        check_room(needs_of(config, 8 if dtype == "float64" else 4), host_or_gpu)
+        super().__init__(max_sessions, max_items, seed, host_or_gpu)
+        self.network = self._make_network()
+        self.precision = Precision(self.network, dtype)
+        self.dtype = self.precision.kept
+        self.network.to(self.device, self.dtype)
+        self.items = self._make_items()
+        self.vocabulary = Vocabulary(config.min_count, self.max_items)
+        self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
+        self.trainer = Trainer(config, self.network, self.items, self.popularity)
+        self.sessions = SessionStore(
+            config.window, self.network.width, self.max_sessions, self.device, self.dtype
+        )
+        self.memory: Memory | None = None
+        if config.memory:
+            self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, self.seed)
+        self._worker = Worker(self.device)
+
+    def _make_network(self) -> GRU4Rec:
+        config = self.config
+        reads = {"tied": config.output_size, "separate": config.layers[0], "one-hot": None}
+        network = GRU4Rec(
+            reads[config.embedding],
+            config.layers,
             cell=config.cell,
             reset=config.reset,
             feed_forward=config.feed_forward,
@@ -117,238 +149,100 @@ class OnlineGRU4Rec(CheckedModel):
             input_dropout=config.input_dropout,
             dropout=config.dropout,
         )
-        self.network.initialise(
+        network.initialise(
             config.init_range, config.identity, config.update_gate_bias, self._initial
         )
-        self.precision = Precision(self.network, dtype)
-        self.dtype = self.precision.kept
-        self.network.to(self.device, self.dtype)
-        own = {
-            "tied": None,
-            "separate": sizes[0],
-            "one-hot": GATES[config.cell] * sizes[0],
-        }
-        self.items = ItemTable(
-            top,
-            own[config.embedding],
+        return network
+
+    def _make_items(self) -> ItemTable:
+        config = self.config
+        first = config.layers[0]
+        inputs = {"tied": None, "separate": first, "one-hot": GATES[config.cell] * first}
+        return ItemTable(
+            config.output_size,
+            inputs[config.embedding],
             config.item_spread,
             make_rule(config.optimizer, config.item_learning_rate, config.momentum),
             self.device,
             self.dtype,
             self._initial,
         )
-        self._worker = Worker(self.device)
-        self.copies = SnapshotBuffer()
-        self.vocabulary = Vocabulary(config.min_count, max_items)
-        self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
-        self.trainer = Trainer(config, self.network, self.items, self.popularity)
-        self.sessions = SessionStore(
-            config.window, self.network.width, max_sessions, self.device, self.dtype
-        )
-        self.memory: Memory | None = None
-        if config.memory:
-            self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, seed)
 
-    @property
-    def n_items(self) -> int:
-        """How many items are known."""
-        return len(self.vocabulary)
-
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
-        """Test the batch, learn it, or both; `after`: give what is best after each click."""
-        batch = self._admit(sessions, items, times, after)
+    def _run(self, request: Request) -> BatchResult:
+        """Test the batch, learn it, or both."""
+        batch = self._admit(request)
         try:
-            gradients = self._score(batch, k, test=test, learn=learn, after=after)
+            gradients = self._score(batch)
         except BaseException:
             self._worker.wait()
             self._rollback(batch)
             raise
-        if learn:
-            self._learn(batch, gradients, items, time)
+        if request.learn:
+            self._learn(batch, gradients)
         else:
             self._rollback(batch)
-        return batch.tested
+        return batch.result
 
-    def _admit(
-        self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
-        times: NDArray[np.float64] | None,
-        after: bool,
-    ) -> Batch:
-        """Line a batch up, let its new items in, and begin to look up its evidence."""
-        windows = self.sessions.align_windows(sessions, after)
-        before = self.vocabulary.used, self.items.n_generations
-        random = self._initial.get_state(), self._draws.get_state()
-        placed, new = self.vocabulary.admit(items)
-        parallel = len(windows.scored) * self.vocabulary.used >= WORTH_A_THREAD
-        noting: Iterator[None] = iter(())
-        kept: list[Lookup] = []
+    def _admit(self, request: Request) -> Batch:
+        """Find the windows of a batch, add its new items, and begin to look up its evidence."""
+        batch = super()._admit(request)
+        windows, vocabulary = batch.windows, self.vocabulary
+        batch.parallel = len(windows.scored) * vocabulary.used >= PARALLEL_RANKING
         if self.memory:
-            admissions = self.vocabulary.admissions
-            stamped = placed + (admissions[placed] << SHIFT)
-            of = windows.group, windows.slots, stamped, windows.scored
-            note = partial(self.memory.lookup, *of, admissions, microseconds(times, len(items)))
-            noting = self._worker.submit([lambda: kept.append(note(after=after))], parallel)
-        rows = self._to_device(placed)
-        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
-        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        return Batch(
-            windows, placed, new, rows, new_items, parallel, noting, kept, tested, before, random
-        )
-
-    def _score(
-        self, batch: Batch, k: int, *, test: bool, learn: bool, after: bool
-    ) -> Gradients | None:
-        """Rank a batch's scored clicks and find what they teach; no parameter moves."""
-        windows, new_items, tested = batch.windows, batch.new_items, batch.tested
-        tested.recommended = [[] for _ in tested.ranks] if k else []
-        if batch.new.any():
-            self.items.draw(new_items.rows, self.vocabulary.used)
-        batch.histories, states = self.sessions.histories(windows, self.items.keys_of(batch.rows))
-        if batch.new.any():
-            self._take_after(new_items, windows, batch.histories)
-        # Where something is left out in training, training has a pass of its own.
-        with torch.set_grad_enabled(learn and not self.network.random):
-            starts, batch.ends = self._slide(windows, batch.histories, states)
-            steps, inputs, outputs = self._forward(windows, batch.histories, starts)
-        noted = batch.lookup()
-        if not len(windows.scored):
-            return None
-        scored = self._to_device(windows.scored)
-        targets = pick(batch.rows, scored) if not after else torch.zeros_like(scored)
-        # After its click an item that it brought into the catalogue is known.
-        if test or noted:
-            race = self._race(outputs.detach(), targets, scored + after, new_items, batch.parallel)
-            if not batch.parallel and len(targets) * self.vocabulary.used >= WORTH_A_PRODUCT:
-                race.begin(self._worker)
-        if self.memory and noted:
-            told = partial(mix, self.memory, noted.evidence, race, k=k, learn=learn)
-            mixing = self._worker.submit(
-                [partial(told, part) for part in race.parts], batch.parallel
+            admissions = vocabulary.admissions
+            clicks = Clicks(
+                windows.slots,
+                windows.group,
+                batch.placed + (admissions[batch.placed] << SHIFT),
+                microseconds(request.times, len(request.items)),
+                windows.scored,
+                request.after,
             )
-        elif test:
-            ranking = [partial(race.rank, part, k) for part in race.parts]
-            rankings = self._worker.submit(ranking, batch.parallel)
-        known = np.flatnonzero(batch.placed[windows.scored])
-        gradients = None
-        if learn and len(known):
-            began = perf_counter()
-            if self.network.random:
-                inputs.requires_grad_()
-                outputs = self.precision.run("forward", inputs, windows.sizes, starts, self._draws)
-            if len(known) < len(targets):
-                outputs, targets = outputs[self._to_device(known)], targets[self._to_device(known)]
-            gradients = self.trainer.gradients(steps, inputs, outputs, targets, self.vocabulary)
-            tested.learning = perf_counter() - began
-        if self.memory and noted:
-            mixed = list(mixing)
-            batch.gradient = np.sum([gradient for _, gradient in mixed], axis=0)
-            rankings = iter([ranking for ranking, _ in mixed])
-        if test or noted:
-            self._report(race.finish(list(rankings)), windows.scored, tested)
+            batch.evidence = self._worker.submit(
+                self.memory.lookup, clicks, admissions, parallel=batch.parallel
+            )
+        return batch
+
+    def _score(self, batch: Batch) -> Gradients | None:
+        """Rank a batch's scored clicks and compute what they teach; no parameter moves."""
+        request = batch.request
+        states = self._gather_histories(batch)
+        # With dropout, training has a forward pass of its own.
+        with torch.set_grad_enabled(request.learn and not self.network.random):
+            forward = self._forward(batch, states)
+        if not len(batch.windows.scored):
+            if batch.evidence:
+                batch.evidence.result()
+            return None
+        targets = self._targets(batch)
+        ranker, tasks = None, []
+        if request.test or self.memory:
+            ranker = self._ranker(batch, forward.outputs.detach(), targets)
+            tasks = [
+                self._worker.submit(self._rank, batch, ranker, part, parallel=batch.parallel)
+                for part in ranker.parts
+            ]
+        gradients = self._gradients(batch, forward, targets) if request.learn else None
+        if ranker:
+            parts = gather(tasks)
+            if self.memory:
+                batch.memory_gradient = np.sum([gradient for _, gradient in parts], axis=0)
+            ranking = ranker.finish([ranking for ranking, _ in parts])
+            record(batch.result, ranking, batch.windows.scored, self.vocabulary)
         return gradients
 
-    def _learn(
-        self, batch: Batch, gradients: Gradients | None, items: Sequence[Id], time: float
-    ) -> None:
-        """Learn a batch, and keep its sessions as they stand after it."""
-        began = perf_counter()
-        if gradients:
-            self.trainer.update(gradients)
-        slots = self.sessions.advance(batch.windows, batch.histories, batch.ends)
-        noted = batch.lookup()
-        if self.memory and noted:
-            self.memory.commit(noted, slots)
-            known = int((batch.tested.ranks > 0).sum())
-            if known:
-                self.memory.step(batch.gradient / known)
-        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
-        self.popularity.learn(clicked, self.vocabulary.used)
-        self.vocabulary.touch(items, time)
-        self._end(
-            self.vocabulary.evict(
-                time - self.config.max_idle if self.config.max_idle else -math.inf
-            )
-        )
-        self.copies.prepare(
-            self.items.size(self.vocabulary.used)
-            + self.sessions.size
-            + (self.memory.size if self.memory else 0)
-        )
-        batch.tested.learning += perf_counter() - began
-
-    def _rollback(self, batch: Batch) -> None:
-        """Let a batch never have been."""
-        used, n_generations = batch.before
-        noted = batch.lookup()
-        if self.memory and noted:
-            self.memory.rollback(noted)
-        self.vocabulary.withdraw(batch.placed[batch.new].tolist(), used)
-        self.items.clear(batch.new_items.rows[batch.new_items.rows < len(self.items.generation)])
-        self.items.n_generations = n_generations
-        for generator, state in zip((self._initial, self._draws), batch.random, strict=True):
-            generator.set_state(state)
-
-    @torch.no_grad()
-    def _take_after(self, new_items: NewItems, windows: Windows, histories: Tensor) -> None:
-        """Let each new item start near the one clicked before it."""
-        clicks = new_items.clicks
-        group, turn = self._to_device(windows.group)[clicks], self._to_device(windows.turn)[clicks]
-        # Row 0, where a session begins with the new item, is zero.
-        neighbour = self.items.rows_of(histories[group, turn + windows.size - 1])
-        for table in dict.fromkeys([self.items.embedding, self.items.inputs]):
-            table.values[new_items.rows] += self.config.neighbour_init * table.values[neighbour]
-
-    def _end(self, evicted: list[int]) -> None:
-        """Let items leave the catalogue: nothing of them is left for those that get their rows."""
-        if evicted:
-            rows = self._to_device(np.array(evicted))
-            self.items.clear(rows)
-            self.popularity.forget(rows)
-
-    def _forward(
-        self, windows: Windows, histories: Tensor, starts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the network over the windows of a batch.
-
-        Returns
-        -------
-        steps
-            int64 (sum of sizes,): the rows of the windows' clicks, packed.
-        inputs
-            (sum of sizes, inputs): their embeddings, a leaf of the graph.
-        outputs
-            (m, size): the output before each scored click.
-
-        """
+    def _forward(self, batch: Batch, states: Tensor) -> Outputs:
+        """Run the network over the windows of a batch, from the states before the histories."""
+        windows, histories = batch.windows, batch.histories
+        starts, batch.ends = self._move_starts(batch, states)
         steps = self.items.rows_of(pick(histories.view(-1), self._to_device(windows.steps)))
         inputs = pick(self.items.inputs.values, steps)
         inputs.requires_grad_(torch.is_grad_enabled())
-        return steps, inputs, self.precision.run("forward", inputs, windows.sizes, starts)
-
-    def _race(
-        self, outputs: Tensor, targets: Tensor, clicks: Tensor, new_items: NewItems, shared: bool
-    ) -> CatalogueRanker:
-        """Line up the targets of a batch to be ranked."""
-        used = self.vocabulary.used
-        embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
-        width = SPECIAL if self.memory else 0
-        return CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items, width, shared)
+        outputs = self.precision.run("forward", inputs, windows.sizes, starts)
+        return Outputs(steps, starts, inputs, outputs)
 
     @torch.no_grad()
-    def _slide(self, windows: Windows, histories: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def _move_starts(self, batch: Batch, states: Tensor) -> tuple[Tensor, Tensor]:
         """Move the windows' starts over the clicks that fall out of them.
 
         Returns
@@ -356,9 +250,10 @@ class OnlineGRU4Rec(CheckedModel):
         starts
             (m, width): the state before each scored window.
         ends
-            (u, width): the state before the last K clicks of each track.
+            (u, width): the state before the last K clicks of each history.
 
         """
+        windows, histories = batch.windows, batch.histories
         if windows.move_counts:
             clicked = self.items.rows_of(
                 pick(histories.view(-1), self._to_device(windows.moved_clicks))
@@ -367,43 +262,98 @@ class OnlineGRU4Rec(CheckedModel):
             moved = pick(states, self._to_device(windows.moved_sessions))
             after = self.precision.run("states", inputs, windows.move_counts, moved)
             states = torch.cat([states, after])
-        return pick(states, self._to_device(windows.starts)), pick(
-            states, self._to_device(windows.next_start)
+        starts = pick(states, self._to_device(windows.starts))
+        return starts, pick(states, self._to_device(windows.next_start))
+
+    def _targets(self, batch: Batch) -> Tensor:
+        """Return the rows of the scored clicks' items; of none, after the clicks."""
+        scored = self._to_device(batch.windows.scored)
+        return torch.zeros_like(scored) if batch.request.after else pick(batch.rows, scored)
+
+    def _ranker(self, batch: Batch, outputs: Tensor, targets: Tensor) -> CatalogueRanker:
+        """Return the ranker of a batch's targets; begin to compute its scores."""
+        used = self.vocabulary.used
+        # After its click an item that it added to the catalogue is known.
+        clicks = self._to_device(batch.windows.scored) + batch.request.after
+        width = SPECIAL if self.memory else 0
+        ranker = CatalogueRanker(
+            outputs,
+            *self.items.scoring(used),
+            targets,
+            clicks,
+            batch.new_items,
+            width,
+            batch.parallel,
         )
+        if not batch.parallel and len(targets) * used >= PARALLEL_SCORES:
+            ranker.begin(self._worker)
+        return ranker
 
-    def _report(self, ranking: Ranking, scored: NDArray[np.int64], tested: BatchResult) -> None:
-        ranks = ranking.ranks.cpu().numpy()
-        if (ranks < 0).any():
-            raise FloatingPointError(
-                "a score is not a number: the learning has diverged; lower the rate"
+    def _rank(
+        self, batch: Batch, ranker: CatalogueRanker, part: slice
+    ) -> tuple[Ranking, NDArray[np.float64]]:
+        """Rank some of a batch's targets; return what they teach the memory, too."""
+        request = batch.request
+        if self.memory and batch.evidence:
+            evidence = batch.evidence.result()
+            return mix(self.memory, evidence, ranker, part, request.k, request.learn)
+        return ranker.rank(part, request.k), batch.memory_gradient
+
+    def _gradients(self, batch: Batch, forward: Outputs, targets: Tensor) -> Gradients | None:
+        """Return what the scored clicks teach the network and the items; None for nothing."""
+        windows = batch.windows
+        known = np.flatnonzero(batch.placed[windows.scored])
+        if not len(known):
+            return None
+        began = perf_counter()
+        inputs, outputs = forward.inputs, forward.outputs
+        if self.network.random:
+            inputs.requires_grad_()
+            outputs = self.precision.run(
+                "forward", inputs, windows.sizes, forward.starts, self._draws
             )
-        tested.scored[scored] = True
-        tested.ranks[scored] = ranks
-        if ranking.best.shape[1]:
-            for place, best, scores in zip(
-                scored.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
-            ):
-                tested.recommended[place] = self._named(best, scores)
+        if len(known) < len(targets):
+            outputs, targets = outputs[self._to_device(known)], targets[self._to_device(known)]
+        gradients = self.trainer.gradients(forward.steps, inputs, outputs, targets, self.vocabulary)
+        batch.result.learning = perf_counter() - began
+        return gradients
 
-    def _named(self, rows: list[int], scores: list[float]) -> list[tuple[Id, float]]:
-        return [
-            (self.vocabulary.id_of(row), score)
-            for row, score in zip(rows, scores, strict=True)
-            if score > -np.inf and not (self.memory and score < 0)
-        ]
+    def _learn(self, batch: Batch, gradients: Gradients | None) -> None:
+        """Learn a batch, and keep its sessions as they stand after it."""
+        began = perf_counter()
+        request, vocabulary = batch.request, self.vocabulary
+        if gradients:
+            self.trainer.update(gradients)
+        slots = self.sessions.advance(batch.windows, batch.histories, batch.ends)
+        if self.memory:
+            self.memory.commit(slots)
+            known = int((batch.result.ranks > 0).sum())
+            if known:
+                self.memory.step(batch.memory_gradient / known)
+        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
+        self.popularity.learn(clicked, vocabulary.used)
+        vocabulary.touch(request.items, request.time)
+        max_idle = self.config.max_idle
+        self._evict(vocabulary.evict(request.time - max_idle if max_idle else -math.inf))
+        memory_size = self.memory.size if self.memory else 0
+        self.copies.prepare(self.items.size(vocabulary.used) + self.sessions.size + memory_size)
+        batch.result.learning += perf_counter() - began
 
-    def _to_device(self, array: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+    def _rollback(self, batch: Batch) -> None:
+        """Undo all that a batch has changed before it was learned."""
+        if self.memory and batch.evidence and not batch.evidence.cancel():
+            # Whatever came of it: an interrupt may have cut it off after it changed the memory.
+            wait([batch.evidence])
+            self.memory.rollback()
+        super()._rollback(batch)
 
-    def _knows(self, item: Id) -> bool:
-        return item in self.vocabulary
-
-    def _forget(self, sessions: list[Id]) -> None:
-        self.sessions.forget(sessions)
+    @property
+    def _neighbour_init(self) -> float:
+        return self.config.neighbour_init
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        state = save_state(self, self.network, self.trainer.memories)
+        state = save_state(self, self.network, self.trainer.optimizer_state)
         if self.memory:
             used = self.vocabulary.used
             recall = self.memory.state(self.sessions.held, used, self.copies)
@@ -416,11 +366,10 @@ class OnlineGRU4Rec(CheckedModel):
         return State(state.arrays | self.memory.upgraded(state.arrays, "recall."), state.values)
 
     def _restore(self, state: State) -> None:
-        load_state(self, self.network, self.trainer.memories, state)
+        load_state(self, self.network, self.trainer.optimizer_state, state)
         if self.memory:
             recall = within("recall.", state.arrays)
-            fits(len(recall["items"]) <= self.vocabulary.used, "the memory's rows and the items")
-            fits(
-                len(recall["places"]) == len(self.sessions), "the memory's places and the sessions"
-            )
+            rows, places = len(recall["items"]), len(recall["places"])
+            fits(rows <= self.vocabulary.used, "the memory's rows and the items")
+            fits(places == len(self.sessions), "the memory's places and the sessions")
             self.memory.restore(recall)

@@ -20,7 +20,7 @@ from ..compute.device import on_host
 from ..compute.jit import summing
 
 FEW_STEPS = 12
-"""Up to so many steps of windows on a CPU are worked through in compiled loops."""
+"""Compiled loops work through at most this many steps of windows on a CPU."""
 
 
 class PackedGRU(torch.autograd.Function):
@@ -114,7 +114,7 @@ class PackedGRU(torch.autograd.Function):
 
 
 def in_loops(inputs: Tensor) -> bool:
-    """Tell whether packed inputs are few enough, and of a type, for the compiled loops."""
+    """Whether packed inputs are few enough, and of a type, for the compiled loops."""
     return on_host(inputs) and len(inputs) <= FEW_STEPS and inputs.dtype != torch.bfloat16
 
 
@@ -134,7 +134,7 @@ def _forward(
     weight_h: NDArray[Any],
     bias: NDArray[Any],
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Give gates, states before each step, what the reset keeps of these, and states after it."""
+    """Return gates, states before each step, what the reset keeps of these, and states after it."""
     count, hidden = len(inputs), start.shape[1]
     gates = np.empty((count, 3 * hidden), bias.dtype)
     before, kept, states = (

@@ -17,13 +17,13 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 """Where Linux says how much a container may take."""
 
 FIRST_ROWS = 1024
-"""Tables of items and sessions begin with so many rows."""
+"""Rows that tables of items and sessions start with."""
 
 LOGGED_CLICK = 32
-"""Bytes of a click that the memory of the latest clicks keeps in sight."""
+"""Bytes of a click that the memory keeps."""
 
 WEIGHT = 3
-"""Numbers that a weight takes: itself, its gradient, and what the step rule remembers of it."""
+"""Numbers that a weight takes: itself, its gradient, and the optimizer's state of it."""
 
 
 def check_room(needs: Mapping[str, int], device: torch.device) -> None:
@@ -90,13 +90,13 @@ def needs_of(config: GRU4RecConfig, width: int) -> dict[str, int]:
         f"feed_forward={config.feed_forward}": WEIGHT * width * _products(layers),
         f"hidden={config.hidden}": WEIGHT * width * cells,
         f"window={config.window}": window_needs(config.window),
-        f"negatives={config.n_negatives}": negatives_need(config.n_negatives, top, width),
+        f"n_negatives={config.n_negatives}": negatives_need(config.n_negatives, top, width),
     }
     return needs | {f"memory={config.memory}": LOGGED_CLICK * config.memory}
 
 
 def window_needs(window: int) -> int:
-    """Return how many bytes the clicks of the first sessions take, with so many of each."""
+    """Return how many bytes the clicks of the first sessions take."""
     return FIRST_ROWS * 8 * window
 
 

@@ -1,4 +1,4 @@
-"""The training step: what a batch teaches, and the step it makes the parameters take."""
+"""The training step: the gradients of a batch, and the optimizer's step along them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from .network import GRU4Rec
 
 
 class Gradients(NamedTuple):
-    """What one batch teaches.
+    """The gradients of one batch's loss.
 
     Parameters
     ----------
     network
-        Of each of the network's parameters.
+        By each of the network's parameters.
     items
-        For each item table its distinct touched rows, int64 (u,), and their gradients, (u, …).
+        For each item table its distinct touched rows, int64 (u,), and the gradients by these,
+        (u, …).
 
     """
 
@@ -41,11 +42,11 @@ class Trainer:
     Parameters
     ----------
     config
-        Loss, negatives, step rules and their sizes.
+        Loss, negatives, optimizers and step sizes.
     network, items
         What is trained.
     popularity
-        Where negatives come from.
+        Samples the negatives.
 
     """
 
@@ -55,15 +56,15 @@ class Trainer:
         self.config = config
         self.items = items
         self.popularity = popularity
-        self.loss_gradient = slopes_by(config)
+        self.loss_gradient = loss_gradient_of(config)
         self.rule = make_rule(config.optimizer, config.learning_rate, config.momentum)
         self._weights = list(network.parameters())
-        self._memories = [self.rule.state(weight.detach()) for weight in self._weights]
+        self._state = [self.rule.state(weight.detach()) for weight in self._weights]
 
     @property
-    def memories(self) -> list[Tensor]:
-        """What the step rule remembers of the network's weights."""
-        return [memory for memories in self._memories for memory in memories]
+    def optimizer_state(self) -> list[Tensor]:
+        """The optimizer's state of the network's weights."""
+        return [part for state in self._state for part in state]
 
     def gradients(
         self,
@@ -73,7 +74,7 @@ class Trainer:
         targets: Tensor,
         vocabulary: Vocabulary,
     ) -> Gradients:
-        """Find what the scored clicks of a batch teach; changes no parameter.
+        """Return the gradients of the scored clicks' loss; change no parameter.
 
         Parameters
         ----------
@@ -99,40 +100,40 @@ class Trainer:
             expected = self.popularity.expected(candidates, len(negatives), len(targets))
             # A rare item counts as expected no less often than the average one: see the loss.
             given = (candidates, expected, len(candidates) / len(vocabulary))
-        taught = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
-        *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
-        read, scored = (steps, embedded), (candidates, taught.embedding)
+        by_score = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
+        *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], by_score.outputs)
+        read, scored = (steps, embedded), (candidates, by_score.embedding)
         if items.tied:
             touched = [(items.embedding, *items.embedding.sum(read, scored))]
         else:
             touched = [(items.inputs, *items.inputs.sum(read))]
             touched += [(items.embedding, *items.embedding.sum(scored))]
         if self.config.bias:
-            touched += [(items.bias, *items.bias.sum((candidates, taught.scores.sum(dim=0))))]
+            touched += [(items.bias, *items.bias.sum((candidates, by_score.scores.sum(dim=0))))]
         if self.config.clip:
             clip([*dense, *(gradient for _, _, gradient in touched)], self.config.clip)
         return Gradients(tuple(dense), touched)
 
     @torch.no_grad()
     def update(self, gradients: Gradients) -> None:
-        """Take one step: the network whole, the item tables on the touched rows only."""
-        for weight, memories, gradient in zip(
-            self._weights, self._memories, gradients.network, strict=True
+        """Take one step: the whole network, the item tables on the touched rows only."""
+        for weight, state, gradient in zip(
+            self._weights, self._state, gradients.network, strict=True
         ):
-            self.rule.step(weight, memories, gradient)
+            self.rule.step(weight, state, gradient)
         for table, rows, gradient in gradients.items:
             table.step(rows, gradient)
 
 
-def slopes_by(config: GRU4RecConfig) -> LossGradient:
-    """Give the gradient of the config's loss, with its options."""
+def loss_gradient_of(config: GRU4RecConfig) -> LossGradient:
+    """Return the gradient of the config's loss, with its options."""
     if config.loss == "full-cross-entropy":
         return gradient_of(partial(cross_entropy, smoothing=config.smoothing))
     return make_gradient(config.loss, **options_of(config))
 
 
 def options_of(config: GRU4RecConfig) -> dict[str, float]:
-    """Give the options of the config's loss over candidates."""
+    """Return the options of the config's loss over candidates."""
     options: dict[str, dict[str, float]] = {
         "cross-entropy": {"logq": config.logq, "smoothing": config.smoothing},
         "binary-cross-entropy": {"logq": config.logq},

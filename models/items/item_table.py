@@ -19,7 +19,7 @@ from .vocabulary import NO_ITEM
 
 SHIFT = 31
 ROWS = 1 << SHIFT
-"""No table has so many rows: a stamp is ``generation · ROWS + row``."""
+"""No table has that many rows: a key is ``generation · ROWS + row``."""
 
 
 class ItemTable:
@@ -29,8 +29,8 @@ class ItemTable:
     of every row not given to an item.
 
     Rows are used again when items leave the catalogue. Whoever keeps rows for long keeps them
-    *stamped*, with the number of births so far when the item got the row: a stamp from before
-    the row's last birth then stands for no item, not for the new one.
+    as *keys*, with the row's generation: how many items had been given a row when its item was. A
+    key of an earlier generation then stands for no item, not for the new one.
 
     Parameters
     ----------
@@ -103,19 +103,23 @@ class ItemTable:
         self.generation[rows] = 0
         self.ended += len(rows)
 
+    def scoring(self, used: int) -> tuple[Tensor, Tensor]:
+        """Return what scores the first `used` rows: (used, size) embeddings, and (used,) biases."""
+        return self.embedding.values[:used], self.bias.values[:used]
+
     def keys_of(self, rows: Tensor) -> Tensor:
-        """Stamp rows for keeping."""
+        """Return the keys of rows, see above."""
         if on_host(rows):
             return torch.from_numpy(_keys_of(rows.numpy(), self.generation.numpy()))
         return pick(self.generation, rows) * ROWS + rows
 
-    def rows_of(self, stamps: Tensor) -> Tensor:
-        """Give the rows of stamps, `NO_ITEM` for items that have left since."""
-        if on_host(stamps):
-            found = _rows_of(stamps.reshape(-1).numpy(), self.generation.numpy())
-            return torch.from_numpy(found).view(stamps.shape)
-        rows = stamps & (ROWS - 1)
-        return rows.masked_fill_(pick(self.generation, rows) != stamps >> SHIFT, NO_ITEM)
+    def rows_of(self, keys: Tensor) -> Tensor:
+        """Return the rows of keys, `NO_ITEM` for items that have left since."""
+        if on_host(keys):
+            found = _rows_of(keys.reshape(-1).numpy(), self.generation.numpy())
+            return torch.from_numpy(found).view(keys.shape)
+        rows = keys & (ROWS - 1)
+        return rows.masked_fill_(pick(self.generation, rows) != keys >> SHIFT, NO_ITEM)
 
     def size(self, used: int) -> int:
         """How many bytes `state` copies."""
@@ -135,7 +139,7 @@ class ItemTable:
         return {**arrays, "births": copies.copy(self.generation[:used])}
 
     def restore(self, arrays: dict[str, Tensor], n_generations: int) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self.n_generations = n_generations
         for name, table in self._tables.items():
             table.restore(within(f"{name}.", arrays))
@@ -146,16 +150,16 @@ class ItemTable:
 
 @compiled
 def _keys_of(rows: NDArray[np.int64], generation: NDArray[np.int64]) -> NDArray[np.int64]:
-    stamps = np.empty_like(rows)
+    keys = np.empty_like(rows)
     for at in range(len(rows)):
-        stamps[at] = generation[rows[at]] * ROWS + rows[at]
-    return stamps
+        keys[at] = generation[rows[at]] * ROWS + rows[at]
+    return keys
 
 
 @compiled
-def _rows_of(stamps: NDArray[np.int64], generation: NDArray[np.int64]) -> NDArray[np.int64]:
-    rows = np.empty_like(stamps)
-    for at in range(len(stamps)):
-        row = stamps[at] & (ROWS - 1)
-        rows[at] = row if generation[row] == stamps[at] >> SHIFT else NO_ITEM
+def _rows_of(keys: NDArray[np.int64], generation: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = np.empty_like(keys)
+    for at in range(len(keys)):
+        row = keys[at] & (ROWS - 1)
+        rows[at] = row if generation[row] == keys[at] >> SHIFT else NO_ITEM
     return rows

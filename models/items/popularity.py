@@ -42,7 +42,7 @@ class Popularity:
     alpha
         1 draws by popularity, 0 uniformly.
     items
-        The item tables: they tell which item a row held when the table was made.
+        The item tables, whose keys tell which item a row held when the table was made.
     generator
         Source of the random numbers, on the CPU, so that all devices draw the same.
     half_life
@@ -105,7 +105,7 @@ class Popularity:
             self._guide = self._guide[:0]
 
     def _increments(self, clicks: int) -> Tensor:
-        """Let so many clicks go by, and give what each of them adds to a count."""
+        """Advance the clock by some clicks; return what each of them adds to a count."""
         if not self.half_life:
             self.mass += clicks
             return self._counts.new_ones(clicks)
@@ -124,7 +124,7 @@ class Popularity:
         self._counts[rows] = 0
 
     def counts(self, rows: Tensor) -> Tensor:
-        """Tell what the clicks on rows count today: float64, as many; 0 for rows never counted."""
+        """Return what the clicks on rows count today, in float64; 0 for rows never counted."""
         # No item is never counted.
         counted = rows.masked_fill(rows >= len(self._counts), NO_ITEM)
         return pick(self._counts, counted) * math.exp2(-self._age)
@@ -144,7 +144,7 @@ class Popularity:
         return self._items.rows_of(pick(self._stamps, places))
 
     def _places(self, draws: Tensor) -> Tensor:
-        """Give for each draw of [0, 1) the first place beyond that share of the table's sum."""
+        """Return for each draw of [0, 1) the first place beyond that share of the table's sum."""
         table = self._table.numpy() if on_host(draws) else None
         if table is None or not table[-1]:
             draws = draws * self._table[-1]
@@ -155,7 +155,7 @@ class Popularity:
         return torch.from_numpy(_look_up(table, self._guide, draws.numpy()))
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
-        """Tell how often rows are expected among the candidates.
+        """Return how often rows are expected among the candidates.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class Popularity:
         return arrays, values
 
     def restore(self, arrays: dict[str, Tensor], values: dict[str, float]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         device = self._counts.device
         self._counts = arrays["counts"].to(device).clone()
         self._table = arrays["table"].to(device).clone()
@@ -216,7 +216,7 @@ class Popularity:
 
 @compiled
 def _make_guide(table: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Give for each of as many equal parts of the table's range the place to look from.
+    """Return for each of as many equal parts of the table's range the place to look from.
 
     Chen and Asau, 1974, "On Generating Random Variates from an Empirical Distribution": so a draw
     reads about two places, where halving the table reads one far from the other many times.
@@ -234,7 +234,7 @@ def _make_guide(table: NDArray[np.float64]) -> NDArray[np.int32]:
 def _look_up(
     table: NDArray[np.float64], guide: NDArray[np.int32], draws: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Give what ``searchsorted`` gives from the right, the last place at most."""
+    """Return what ``searchsorted`` returns from the right, the last place at most."""
     size = len(table)
     places = np.empty(len(draws), np.int64)
     for number in range(len(draws)):

@@ -1,4 +1,4 @@
-"""A table that grows by rows, with the step rule's memory of each row."""
+"""A table that grows by rows, with the optimizer's state of each row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..optim import Optimizer
 from .vocabulary import NO_ITEM
 
 FEW_TERMS = 3
-"""A product of up to so many terms is not worth being written out on a CPU before it is summed."""
+"""A product of at most this many terms is summed on a CPU without being written out first."""
 
 
 class Product(NamedTuple):
@@ -57,12 +57,12 @@ class Table:
         self.rule = rule
         shape = (1, size) if size else (1,)
         self.values = torch.full(shape, empty, dtype=dtype, device=device)
-        self.memories = rule.state(self.values)
+        self.optimizer_state = rule.state(self.values)
         # Where a row stands among those that are being summed; -1 between calls.
         self._slots = np.full(1, -1, np.int32)
 
     def reserve(self, rows: int) -> None:
-        """Make room for at least so many rows."""
+        """Make room for at least this many rows."""
         old = len(self.values)
         if rows <= old:
             return
@@ -70,17 +70,17 @@ class Table:
             (max(1024, 2 * old, rows), *self.values.shape[1:]), self.empty
         )
         values[:old] = self.values
-        memories = self.rule.state(values)
-        for new, memory in zip(memories, self.memories, strict=True):
-            new[:old] = memory
-        self.values, self.memories = values, memories
+        state = self.rule.state(values)
+        for new, part in zip(state, self.optimizer_state, strict=True):
+            new[:old] = part
+        self.values, self.optimizer_state = values, state
         self._slots = np.full(len(values), -1, np.int32)
 
     def begin(self, rows: Tensor, values: Tensor | float) -> None:
         """Begin rows: nothing of what they held before is left."""
         self.values[rows] = values
-        for memory in self.memories:
-            memory[rows] = 0
+        for part in self.optimizer_state:
+            part[rows] = 0
 
     def sum(self, *found: tuple[Tensor, Tensor | Product]) -> tuple[Tensor, Tensor]:
         """Sum gradients by row: a rule must see the sum of a row's gradients, not each of them.
@@ -125,36 +125,36 @@ class Table:
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
         """Move distinct rows along their gradients; the others are neither read nor written."""
-        self.rule.step_rows(self.values, self.memories, rows, gradient)
+        self.rule.step_rows(self.values, self.optimizer_state, rows, gradient)
 
     @property
     def row_size(self) -> int:
         """How many bytes a row takes, with what the rule remembers of it."""
-        return sum(of[0].nbytes for of in (self.values, *self.memories))
+        return sum(of[0].nbytes for of in (self.values, *self.optimizer_state))
 
     def state(self, used: int, copies: SnapshotBuffer) -> dict[str, Tensor]:
         """Copy the first `used` rows."""
-        memories = {f"memory.{n}": memory for n, memory in enumerate(self.memories)}
-        tensors = {"values": self.values, **memories}
+        state = {f"memory.{n}": part for n, part in enumerate(self.optimizer_state)}
+        tensors = {"values": self.values, **state}
         return {name: copies.copy(tensor[:used]) for name, tensor in tensors.items()}
 
     def restore(self, arrays: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         used = len(arrays["values"])
         self.reserve(used)
         self.values[used:] = self.empty
         self.values[:used] = arrays["values"].to(self.values)
-        for number, memory in enumerate(self.memories):
-            memory[:used] = arrays[f"memory.{number}"].to(memory)
+        for number, part in enumerate(self.optimizer_state):
+            part[:used] = arrays[f"memory.{number}"].to(part)
 
 
 def multiplied(gradient: Tensor | Product) -> Tensor:
-    """Give the gradient, multiplied if it has not been."""
+    """Return the gradient, multiplied if it has not been."""
     return gradient.left.T @ gradient.right if isinstance(gradient, Product) else gradient
 
 
 def pick(column: Tensor, rows: Tensor) -> Tensor:
-    """Give rows by their numbers, in whatever shape: ``column[rows]``, but four times faster.
+    """Return rows by their numbers, in whatever shape: ``column[rows]``, but four times faster.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def sum_sorted(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
 def _distinct(
     rows: NDArray[np.int64], slots: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the distinct rows but `NO_ITEM`, and which of them each is; -1 for `NO_ITEM`.
+    """Return the distinct rows but `NO_ITEM`, and which of them each is; -1 for `NO_ITEM`.
 
     `slots` has a place for every row, -1 before and after.
     """

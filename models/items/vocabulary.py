@@ -25,7 +25,7 @@ class Vocabulary:
 
     Parameters
     ----------
-    sightings
+    min_count
         An item enters the catalogue at its click of this number.
     bound
         At most this many items are kept, and at most as many are counted that have not entered.
@@ -43,8 +43,8 @@ class Vocabulary:
 
     """
 
-    def __init__(self, sightings: int = 1, bound: int = 1_000_000) -> None:
-        self.sightings = sightings
+    def __init__(self, min_count: int = 1, bound: int = 1_000_000) -> None:
+        self.min_count = min_count
         self.bound = bound
         # From the least to the most recently clicked.
         self._rows: OrderedDict[Id, int] = OrderedDict()
@@ -59,10 +59,10 @@ class Vocabulary:
         self._admissions = np.zeros(1024, np.int64)
         self._admitted = 0
         # Clicks of items that have not entered, least recently clicked first.
-        self._sighted: OrderedDict[Id, int] = OrderedDict()
+        self._counts: OrderedDict[Id, int] = OrderedDict()
 
     def __len__(self) -> int:
-        """Give the number of items known."""
+        """Return the number of items known."""
         return len(self._rows)
 
     def __contains__(self, item: object) -> bool:
@@ -75,7 +75,7 @@ class Vocabulary:
         return len(self._ids)
 
     def id_of(self, row: int) -> Id:
-        """Give the item of a row."""
+        """Return the item of a row."""
         item = self._ids[row]
         if item is None:
             raise KeyError(f"row {row} holds no item")
@@ -106,15 +106,15 @@ class Vocabulary:
         found = list(map(known.get, items))
         new = np.zeros(len(items), dtype=np.bool_)
         if None in found:
-            sighted: dict[Id, int] = {}
+            counts: dict[Id, int] = {}
             for place, row in enumerate(found):
                 if row is not None:
                     continue
                 item = items[place]
                 row = known.get(item)
-                if row is None and self.sightings > 1:
-                    sighted[item] = sighted.get(item, self._sighted.get(item, 0)) + 1
-                    if sighted[item] < self.sightings:
+                if row is None and self.min_count > 1:
+                    counts[item] = counts.get(item, self._counts.get(item, 0)) + 1
+                    if counts[item] < self.min_count:
                         row = NO_ITEM
                 if row is None:
                     row = known[item] = self._give(item)
@@ -168,11 +168,11 @@ class Vocabulary:
                 self._rows.move_to_end(item)
                 self._clicks += 1
                 self._times[row], self._touched[row] = time, self._clicks
-                self._sighted.pop(item, None)
+                self._counts.pop(item, None)
             else:
-                self._sighted[item] = self._sighted.pop(item, 0) + 1
-                if len(self._sighted) > self.bound:
-                    self._sighted.popitem(last=False)
+                self._counts[item] = self._counts.pop(item, 0) + 1
+                if len(self._counts) > self.bound:
+                    self._counts.popitem(last=False)
 
     def evict(self, before: float = -math.inf) -> list[int]:
         """Drop items least recently clicked: beyond the bound, or before an event time.
@@ -205,13 +205,13 @@ class Vocabulary:
             "free": self._free.copy(),
             "admitted": self._admitted,
             "clicks": self._clicks,
-            "sighted": list(self._sighted.items()),
+            "sighted": list(self._counts.items()),
         }
         times, touched = np.array(self._times), np.array(self._touched)
         return values, {"lives": self.admissions.copy(), "times": times, "touched": touched}
 
     def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self._ids = list(values["items"])
         live = np.flatnonzero(arrays["lives"])
         touched = arrays["touched"][live]
@@ -225,4 +225,4 @@ class Vocabulary:
         self._admissions = np.zeros(max(1024, 2 * self.used), np.int64)
         self._admissions[: self.used] = arrays["lives"]
         self._admitted, self._clicks = values["admitted"], values["clicks"]
-        self._sighted = OrderedDict((item, count) for item, count in values["sighted"])
+        self._counts = OrderedDict((item, count) for item, count in values["sighted"])

@@ -1,4 +1,4 @@
-"""How much more likely each item with evidence is than the mixture says, learned: compiled."""
+"""How much more likely each item with evidence is than by the mixture, learned: compiled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute.jit import compiled, summing
-from .history import ITEM_FACTS, SPECIAL
+from .layout import ITEM_FACTS, SPECIAL
 
 Single = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ AFTER_SHARE            share of the like weight that is from clicks after, not b
 EARLIER_SHARE          share of it that is from items before the session's last
 RECENT_SAYS            .5 ln(100 p_recent)
 IS_RECENT              1 where it is among the stream's latest clicks
-ITEM_FACT, ...         ln(1 + each of `moments.ITEM_FACTS`), times .5, .3, .3, .2, .2
+ITEM_FACT, ...         ln(1 + each of the `ITEM_FACTS`), times .5, .3, .3, .2, .2
 DIRECT_VOTES           ln(1 + clicks on it directly after the session's last item)
 VOTES                  ln(1 + pieces of like evidence for it)
 OWN_SAYS               .5 ln p_own
@@ -60,7 +60,7 @@ GROUPS = 3
 HIDDEN = 16
 
 TOGETHER = 4
-"""So many features or hidden units are gone through at once; their numbers are multiples of it."""
+"""Features or hidden units that a loop takes at once; their numbers are multiples of it."""
 
 LEAK = np.float32(0.05)
 """The slope of the hidden layer's rectifier below zero."""
@@ -105,7 +105,7 @@ BOOST_WEIGHTS, DIRECT_WEIGHTS = ENDS[-1], ENDS[0]
 
 
 def initial_boost(seed: int) -> Single:
-    """Return the weights that a model begins with: no boost, and random hidden features."""
+    """Return the weights that a model starts with: no boost, and random hidden features."""
     draw = np.random.default_rng(seed)
     vector = np.zeros(BOOST_WEIGHTS, np.float32)
     weights = Boost.of(vector)
@@ -114,7 +114,7 @@ def initial_boost(seed: int) -> Single:
     return vector
 
 
-class Boosted(NamedTuple):
+class BoostedItems(NamedTuple):
     """The items of one moment that have a boost, group after group.
 
     Parameters
@@ -127,10 +127,10 @@ class Boosted(NamedTuple):
         (FEATURES, SPECIAL) and (HIDDEN, SPECIAL): f and h.
     moment
         (MOMENT_FEATURES,): c.
-    factor, pull
+    factor, slope
         (SPECIAL,): exp b, and the gradient by b.
     bits
-        int32 (SPECIAL,): room for `_logarithms`.
+        int32 (SPECIAL,): room for `logarithms`.
 
     """
 
@@ -140,14 +140,14 @@ class Boosted(NamedTuple):
     hidden: Single
     moment: Single
     factor: Single
-    pull: Single
+    slope: Single
     bits: NDArray[np.int32]
 
 
 @compiled
-def no_boost() -> Boosted:
+def no_boost() -> BoostedItems:
     """Return room for the boosted items of one moment at a time."""
-    return Boosted(
+    return BoostedItems(
         np.empty(SPECIAL, np.int64),
         np.zeros(GROUPS, np.int64),
         np.ones((FEATURES, SPECIAL), np.float32),
@@ -160,59 +160,59 @@ def no_boost() -> Boosted:
 
 
 @summing
-def compute_boost(weights: Boost, of: Boosted) -> None:
+def compute_boost(weights: Boost, items: BoostedItems) -> None:
     """Fill in `hidden` and `factor` from the features.
 
     ``h = lrelu(A f + C c)``, ``b = w f + v h`` by the item's group, and ``factor = exp b``.
     """
-    count = of.ends[GROUPS - 1]
+    count = items.ends[GROUPS - 1]
     for unit in range(HIDDEN):
-        row, start = of.hidden[unit], np.float32(0)
+        row, start = items.hidden[unit], np.float32(0)
         for at in range(MOMENT_FEATURES):
-            start += weights.moment[unit, at] * of.moment[at]
+            start += weights.moment[unit, at] * items.moment[at]
         row[:count] = start
         for first in range(0, FEATURES, TOGETHER):
-            _add_rows(row, weights.features[unit], of.features, first, 0, count)
+            _add_rows(row, weights.features[unit], items.features, first, 0, count)
         for at in range(count):
             row[at] = row[at] if row[at] > 0 else LEAK * row[at]
-    of.factor[:count] = 0
+    items.factor[:count] = 0
     begin = 0
     for group in range(GROUPS):
-        end = of.ends[group]
+        end = items.ends[group]
         for first in range(0, FEATURES, TOGETHER):
-            _add_rows(of.factor, weights.direct[group], of.features, first, begin, end)
+            _add_rows(items.factor, weights.direct[group], items.features, first, begin, end)
         for first in range(0, HIDDEN, TOGETHER):
-            _add_rows(of.factor, weights.hidden[group], of.hidden, first, begin, end)
+            _add_rows(items.factor, weights.hidden[group], items.hidden, first, begin, end)
         begin = end
     for at in range(count):
-        of.factor[at] = np.exp(min(max(of.factor[at], -LARGEST), LARGEST))
+        items.factor[at] = np.exp(min(max(items.factor[at], -LARGEST), LARGEST))
 
 
 @summing
-def learn_boost(weights: Boost, of: Boosted, own: bool, gradient: Boost) -> None:
-    """Add the gradient by the weights, given `pull`, that by the boosts of the clicked kind."""
+def learn_boost(weights: Boost, items: BoostedItems, own: bool, gradient: Boost) -> None:
+    """Add the gradient by the weights, given `slope`, that by the boosts of the clicked kind."""
     chosen = range(OWN_GROUP, OWN_GROUP + 1) if own else range(OWN_GROUP + 1, GROUPS)
-    begin = 0 if own else of.ends[OWN_GROUP]
+    begin = 0 if own else items.ends[OWN_GROUP]
     start = begin
     for group in chosen:
-        end = of.ends[group]
+        end = items.ends[group]
         for first in range(0, FEATURES, TOGETHER):
-            _add_products(gradient.direct[group], of.pull, of.features, first, start, end)
+            _add_products(gradient.direct[group], items.slope, items.features, first, start, end)
         for first in range(0, HIDDEN, TOGETHER):
-            _add_products(gradient.hidden[group], of.pull, of.hidden, first, start, end)
+            _add_products(gradient.hidden[group], items.slope, items.hidden, first, start, end)
         start = end
     for unit in range(HIDDEN):
-        row, total = of.hidden[unit], np.float32(0)
+        row, total = items.hidden[unit], np.float32(0)
         start = begin
         for group in chosen:
-            end = of.ends[group]
+            end = items.ends[group]
             weight = weights.hidden[group, unit]
-            total += _through_rectifier(row[start:end], of.pull[start:end], weight)
+            total += _through_rectifier(row[start:end], items.slope[start:end], weight)
             start = end
         for first in range(0, FEATURES, TOGETHER):
-            _add_products(gradient.features[unit], row, of.features, first, begin, start)
+            _add_products(gradient.features[unit], row, items.features, first, begin, start)
         for at in range(MOMENT_FEATURES):
-            gradient.moment[unit, at] += total * of.moment[at]
+            gradient.moment[unit, at] += total * items.moment[at]
 
 
 @summing
@@ -249,11 +249,11 @@ def _add_products(into: Single, by: Single, rows: Single, first: int, begin: int
 
 
 @summing
-def _through_rectifier(row: Single, pull: Single, weight: np.float32) -> np.float32:
+def _through_rectifier(row: Single, slope: Single, weight: np.float32) -> np.float32:
     """Replace hidden values by the gradient by what goes into the rectifier; return its sum."""
     total = np.float32(0)
     for at in range(len(row)):
-        row[at] = pull[at] * weight * (np.float32(1) if row[at] > 0 else LEAK)
+        row[at] = slope[at] * weight * (np.float32(1) if row[at] > 0 else LEAK)
         total += row[at]
     return total
 

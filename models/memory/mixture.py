@@ -1,4 +1,4 @@
-"""The forecast of network and memory together: its ranks, and what it teaches."""
+"""The prediction of network and memory together: its ranks, and what it teaches."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..compute.device import on_host
-from ..compute.jit import compiled
 from ..items.vocabulary import NO_ITEM
 from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
 from .boost import Boost
-from .history import Whole
-from .memory import Evidence, Memory
-from .mixture_kernel import Real, Weighed, weigh
+from .evidence import Evidence
+from .layout import Real
+from .memory import Memory
+from .mixture_kernel import Evaluation, Predictions, evaluate_mixture
+from .special_items import padded, probabilities
+from .weights import Parameters, cut
 
 
 def mix(
-    memory: Memory, evidence: Evidence, race: CatalogueRanker, part: slice, k: int, learn: bool
+    memory: Memory,
+    evidence: Evidence,
+    ranker: CatalogueRanker,
+    part: slice,
+    k: int,
+    learn: bool,
 ) -> tuple[Ranking, Real]:
     """Rank some of a batch's targets by the mixture.
 
@@ -30,12 +36,12 @@ def mix(
         What weighs the evidence.
     evidence
         For all m clicks.
-    race
+    ranker
         The targets.
     part
         Which c of them.
     k
-        How many best items to give.
+        Number of best items to return.
     learn
         Whether the gradient is wanted.
 
@@ -47,33 +53,35 @@ def mix(
         Of −Σ log p(target) over the known ones, shaped like `Memory.vector`; zero if not wanted.
 
     """
-    network, absent = forecast(race, part, k)
-    known = (~race.unseen[part]).cpu().numpy() if learn else np.zeros(len(network), np.bool_)
+    network, absent = network_probabilities(ranker, part, k)
+    known = (~ranker.unseen[part]).cpu().numpy() if learn else np.zeros(len(network), np.bool_)
     # The softmax adds rounding of its own.
-    slack = SLACK * torch.finfo(network.dtype).eps * (race.size[part] + 1)
+    slack = SLACK * torch.finfo(network.dtype).eps * (ranker.size[part] + 1)
     mixture = Mixture(memory, evidence.of(part), network, known, slack)
-    return mixture.ranking(race.items[part], absent, k), mixture.gradient
+    return mixture.ranking(ranker.items[part], absent, k), mixture.gradient
 
 
-def forecast(race: CatalogueRanker, part: slice, k: int) -> tuple[Tensor, Tensor | None]:
-    """Give the network's probabilities for some of the clicks: (c, rows).
+def network_probabilities(
+    ranker: CatalogueRanker, part: slice, k: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return the network's probabilities for some of the clicks: (c, rows).
 
     For lists of k best items also where no item is known: bool (c, rows).
     """
-    scores = race.scores(part)
+    scores = ranker.scores(part)
     absent = scores == -torch.inf if k else None
     # Before the first item there is none to share the probability among: no item has it all.
-    scores[:, NO_ITEM].masked_fill_(race.items[part] == 0, 0)
+    scores[:, NO_ITEM].masked_fill_(ranker.items[part] == 0, 0)
     # In place: twice the catalogue's scores would not fit the cache.
     return torch.softmax(scores, dim=1, out=scores), absent
 
 
 class Mixture:
-    """The forecast for c clicks; the equations stand at `Memory`.
+    """The prediction for c clicks; the equations stand at `Memory`.
 
-    Only the *special* items are worked out one by one: those that evidence speaks for, the
-    session's own, and the target. All others come in the order of the network's softmax, times one
-    factor a click.
+    Only the *special* items are computed one by one: those that evidence speaks for, the session's
+    own, and the target. All others come in the order of the network's softmax, times one factor a
+    click.
 
     Parameters
     ----------
@@ -105,36 +113,25 @@ class Mixture:
     ) -> None:
         self._network = network
         self._evidence = evidence
-        network_says = probabilities(network, evidence)
-        count = len(evidence.spans)
-        weights, boost = memory.cut(memory.vector.numpy())
+        special = probabilities(network, evidence)
+        highest = _real(network.amax(dim=1))
+        self._evaluation = evaluation = _no_evaluation(evidence, special.dtype)
         self.gradient = np.zeros(len(memory.vector))
-        gradient, boost_gradient = memory.cut(self.gradient)
-        self._weighed = Weighed(
-            np.full(len(network_says), -1.0),
-            np.zeros(count),
-            np.zeros(count),
-            np.zeros(count, network_says.dtype),
-            np.zeros(count, np.int64),
-        )
+        weights, boost = cut(memory.vector.numpy())
+        gradient, boost_gradient = cut(self.gradient)
         single = boost_gradient.astype(np.float32)
-        weigh(
-            weights,
-            Boost.of(boost.astype(np.float32)),
+        evaluate_mixture(
+            Parameters(weights, Boost.of(boost.astype(np.float32))),
             memory.boosted,
             evidence,
-            network_says,
-            network.amax(dim=1).cpu().numpy().astype(np.float64),
-            known,
-            slack.cpu().numpy().astype(np.float64),
-            self._weighed,
-            gradient,
-            Boost.of(single),
+            Predictions(special, highest, known, _real(slack)),
+            evaluation,
+            Parameters(gradient, Boost.of(single)),
         )
         boost_gradient[:] = single
 
     def ranking(self, items: Tensor, absent: Tensor | None, k: int) -> Ranking:
-        """Rank the targets, and give the k best items and their probabilities.
+        """Rank the targets, and return the k best items and their probabilities.
 
         Parameters
         ----------
@@ -143,87 +140,51 @@ class Mixture:
         absent
             bool (c, rows): where no item is known; needed for lists only.
         k
-            How many best items to give.
+            Number of best items to return.
 
         """
-        network, weighed = self._network, self._weighed
-        device = network.device
-        target, better = (
-            torch.from_numpy(of).to(device) for of in (weighed.target, weighed.n_above)
+        network, evaluation = self._network, self._evaluation
+        target_prob, n_above, threshold = (
+            torch.from_numpy(of).to(network.device)
+            for of in (evaluation.target_prob, evaluation.n_above, evaluation.threshold)
         )
-        thresholds = torch.from_numpy(weighed.threshold).to(device)[:, None]
-        ranks = ranks_above(network, thresholds) + better
+        ranks = ranks_above(network, threshold[:, None]) + n_above
         # Where the probability is too small for a number, all items tie with it.
-        ranks = torch.where(target == 0, items, ranks).minimum(items)
-        ranks.masked_fill_(target.isnan(), -1)
+        ranks = torch.where(target_prob == 0, items, ranks).minimum(items)
+        ranks.masked_fill_(target_prob.isnan(), -1)
         if absent is None:
             # New ones: a view would keep all the probabilities.
             none = (len(network), 0)
             return Ranking(ranks, ranks.new_empty(none), network.new_empty(none))
-        found = _side_by_side(self._evidence.spans, self._evidence.rows, weighed.final)
-        special = torch.from_numpy(found[0]).to(device)
-        k = min(k, network.shape[1])
-        final, factor = (
-            torch.from_numpy(of).to(network) for of in (found[1], weighed.network_scale[:, None])
-        )
-        rest = (network * factor).masked_fill_(absent, -1)
+        return Ranking(ranks, *self._best(absent, min(k, network.shape[1])))
+
+    def _best(self, absent: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return the rows of the k best items and their probabilities: (c, k)."""
+        network = self._network
+        rows, probs = padded(self._evidence, self._evaluation.final)
+        special, final = torch.from_numpy(rows).to(network.device), torch.from_numpy(probs)
+        final = final.to(network)
+        scale = torch.from_numpy(self._evaluation.network_scale[:, None]).to(network)
+        rest = (network * scale).masked_fill_(absent, -1)
         values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
         # A target that is not known yet is nothing to recommend.
         final.masked_fill_(absent.gather(1, special), -1)
         values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
-        return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
+        best = torch.cat([best, special], dim=1).gather(1, order)
+        # Where fewer than k items are known.
+        return best, values.masked_fill_(values < 0, -torch.inf)
 
 
-def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
-    """Return the network's probability of each special item of some clicks, on the host.
-
-    Parameters
-    ----------
-    network
-        (c, rows): the network's probabilities.
-    evidence
-        For these c clicks.
-
-    Returns
-    -------
-    ndarray
-        (distinct,): where the evidence is of other clicks, anything.
-
-    """
-    if evidence.rows.max(initial=NO_ITEM) >= network.shape[1]:
-        raise IndexError("evidence for a row that the catalogue does not have")
-    if on_host(network):
-        return _probabilities(network.numpy(), evidence.spans, evidence.rows)
-    begins, ends = evidence.spans[:, 0], evidence.spans[:, 1]
-    clicks = np.repeat(np.arange(len(begins)), ends - begins)
-    places = [np.arange(begin, end) for begin, end in evidence.spans.tolist()]
-    at = np.concatenate(places) if places else np.zeros(0, np.int64)
-    where = torch.from_numpy(clicks), torch.from_numpy(evidence.rows[at].astype(np.int64))
-    values = network[tuple(of.to(network.device) for of in where)].cpu().numpy()
-    says = np.zeros(len(evidence.rows), values.dtype)
-    says[at] = values
-    return says
+def _real(values: Tensor) -> Real:
+    return values.cpu().numpy().astype(np.float64)
 
 
-@compiled
-def _probabilities(network: NDArray[Any], spans: Whole, rows: NDArray[np.int32]) -> NDArray[Any]:
-    says = np.empty(len(rows), network.dtype)
-    for click in range(len(spans)):
-        for at in range(spans[click, 0], spans[click, 1]):
-            says[at] = network[click, rows[at]]
-    return says
-
-
-def _side_by_side(
-    spans: Whole, rows: NDArray[np.int32], values: NDArray[np.float64]
-) -> tuple[Whole, NDArray[np.float64]]:
-    """Return each click's rows and values, (c, most), filled up with row 0 and -1."""
-    counts = spans[:, 1] - spans[:, 0]
-    at = np.arange(max(1, counts.max(initial=0)))
-    inside = at < counts[:, None]
-    places = np.where(inside, spans[:, :1] + at, 0)
-    if not len(rows):
-        return np.zeros(places.shape, np.int64), np.full(places.shape, -1.0)
-    return np.where(inside, rows[places], NO_ITEM).astype(np.int64), np.where(
-        inside, values[places], -1.0
+def _no_evaluation(evidence: Evidence, dtype: np.dtype[Any]) -> Evaluation:
+    clicks = len(evidence.spans)
+    return Evaluation(
+        np.full(len(evidence.rows), -1.0),
+        np.zeros(clicks),
+        np.zeros(clicks),
+        np.zeros(clicks, dtype),
+        np.zeros(clicks, np.int64),
     )

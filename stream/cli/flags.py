@@ -1,196 +1,201 @@
-"""The flags that the commands which go through a stream have in common."""
+"""Commands made of declared options: their flags, their help, and where each option comes from."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
-from ..config.options import ConfigError
+from nextclick.connectors import SinkError, SourceError
 
+from ..config.declaration import Declared, choices, declared, option
+from ..config.environment import from_environment, near_misses, with_variables
+from ..config.options import ConfigError, Options, build, load_toml, merge
+from ..config.texts import parse_assignments, read_text
+from ..snapshots.store import SnapshotError
+from .help import UsageError
+from .terminal import notify
 
-def option(panel: str, help: str, *names: str) -> Any:  # noqa: A002
-    """Make a flag that takes a value, on a panel of the help."""
-    return typer.Option(*names, help=help, rich_help_panel=panel)
+Given = dict[str, Any]
 
-
-def number(panel: str, help: str, *names: str) -> Any:  # noqa: A002
-    """Make a flag that takes a whole number, on a panel of the help."""
-    return typer.Option(
-        *names, help=help, rich_help_panel=panel, parser=read_number, metavar="INTEGER"
-    )
-
-
-def read_number(text: str) -> Any:
-    """Read a whole number; what is none stays as it is, to be refused as it is in a TOML file.
-
-    Examples
-    --------
-    >>> read_number("64"), read_number("many")
-    (64, 'many')
-
-    """
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def switch(panel: str, help: str, name: str) -> Any:  # noqa: A002
-    """Make a flag that takes none."""
-    # Without the metavar typer would show it as one that takes a value.
-    return typer.Option(name, help=help, rich_help_panel=panel, metavar="")
-
-
-SOURCE, TOPIC, MODEL = "The source", "The source, where it is a topic", "Sessions and model"
-SNAPSHOTS, OUTPUT = "Snapshots", "What goes out"
-
+VARIABLES: set[str] = set()
+"""The environment variables of all commands."""
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A log (delimited text, JSON Lines or Parquet; gzip or zstd), "
+        help="A log (delimited text, JSON Lines or Parquet; plain, gzip or zstd), "
         "kafka://host:port/topic, - for JSON Lines on standard input, or "
         "sim:clicks=60000,seed=1 for the simulated shop."
     ),
 ]
-Config = Annotated[Path | None, typer.Option(help="Options from a TOML file; flags override them.")]
-Format = Annotated[
-    str | None,
-    option(SOURCE, "A published data set: yoochoose, diginetica, retailrocket, recbole."),
-]
-SessionColumn = Annotated[
-    str | None,
-    option(
-        SOURCE, "Column of the session's id, by name or place (1, 2, …). \\[default: session_id]"
-    ),
-]
-UserColumn = Annotated[
-    str | None,
-    option(SOURCE, "Column of the user's id, by name or place: sessions are cut by --gap."),
-]
-ItemColumn = Annotated[
-    str | None, option(SOURCE, "Column of the item's id, by name or place. \\[default: item_id]")
-]
-TimeColumn = Annotated[
-    str | None, option(SOURCE, "Column of the time, by name or place. \\[default: timestamp]")
-]
-TimeUnit = Annotated[str | None, option(SOURCE, "Unit of times given as numbers: s, ms, us or ns.")]
-Sort = Annotated[bool, switch(SOURCE, "Read the whole log and sort it by time first.", "--sort")]
-MaxClicks = Annotated[int | None, number(SOURCE, "Stop after so many clicks in all.")]
-UntilEnd = Annotated[bool, switch(TOPIC, "Stop at the topic's end as it is now.", "--until-end")]
-Partitions = Annotated[str | None, option(TOPIC, "Read these only, such as 0,2. \\[default: all]")]
-SessionFrom = Annotated[
-    str | None,
-    option(TOPIC, "The session's id is a field or the record's key. \\[default: field]"),
-]
-TimeFrom = Annotated[
-    str | None,
-    option(TOPIC, "The time is a field or the record's timestamp. \\[default: field]"),
-]
-Idle = Annotated[
-    str | None,
-    option(
-        TOPIC,
-        "How long a click of a live topic waits for earlier ones of other partitions. "
-        "\\[default: 200ms]",
-    ),
-]
-OnMissingOffsets = Annotated[
-    str | None,
-    option(
-        TOPIC,
-        "Where to go on when the records at the position are gone: earliest or "
-        "latest. \\[default: stop]",
-    ),
-]
-Group = Annotated[
-    str | None,
-    option(TOPIC, "The group that offsets are committed to. \\[default: nextclick]"),
-]
-Gap = Annotated[
-    str | None,
-    option(MODEL, "Inactivity that ends a session. \\[default: 30m for users, else 1d]"),
-]
-Lateness = Annotated[
-    str | None,
-    option(MODEL, "How much older than its session a click may be. \\[default: 60s]"),
-]
-MaxAhead = Annotated[
-    str | None,
-    option(MODEL, "How far a click may be ahead of the stream. \\[default: 30d]"),
-]
-MaxSessions = Annotated[int | None, number(MODEL, "Bound on live sessions. \\[default: 100000]")]
-MaxItems = Annotated[int | None, number(MODEL, "Bound on the catalogue. \\[default: 1000000]")]
-Batch = Annotated[int | None, number(MODEL, "Clicks tested and learned at once. \\[default: 64]")]
-Device = Annotated[str | None, option(MODEL, "auto, cpu or cuda. \\[default: auto]")]
-Seed = Annotated[int | None, number(MODEL, "Of all that is random. \\[default: 0]")]
-Snapshots = Annotated[
-    str | None, option(SNAPSHOTS, "Folder for them; a run goes on from those it holds.")
-]
-SnapshotEvery = Annotated[
-    str | None, option(SNAPSHOTS, 'Such as "60s" or "5000clicks". \\[default: 60s]')
-]
-KeepSnapshots = Annotated[
-    int | None, number(SNAPSHOTS, "How many of the newest stay. \\[default: 3]")
-]
-Fresh = Annotated[bool, switch(SNAPSHOTS, "Start anew, though there are snapshots.", "--fresh")]
-Json = Annotated[str | None, option(OUTPUT, "File for the figures, as a JSON object.")]
-Report = Annotated[str | None, option(OUTPUT, "File for the page with the curves (.html).")]
-DeadLetters = Annotated[
-    str | None,
-    option(
-        OUTPUT,
-        "File (JSON Lines) or kafka://host:port/topic for the records that cannot be used.",
-    ),
-]
 
 
-def given(values: dict[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
-    """Give the flags that were given, of a command's arguments.
+class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The option of a command that reads the others from a file too."""
+
+    config: Annotated[
+        str | None,
+        option(
+            "TOML file with options; environment variables (NEXTCLICK_BATCH=64) override it, and "
+            "flags override both.",
+            basic=True,
+            value="FILE",
+            file=False,
+        ),
+    ] = None
+
+
+def command(
+    struct: type[Options],
+    *own: type[Options],
+    lay: Callable[[Given, Given], Given] = merge,
+    shared: type[Options] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command whose options are those that structs declare.
+
+    Flags override environment variables, these override the TOML file, and this the defaults.
 
     Parameters
     ----------
-    values
-        All arguments by name.
-    without
-        Those that are read otherwise.
+    struct
+        What the command takes as ``config``.
+    own
+        Options of the command line only; the command takes those given as ``given``.
+    lay
+        Lays the options of one origin over those of the origins below.
+    shared
+        A file may be shared with a command that has these options; they are passed over.
+
+    """
+    options = {each.name: each for kind in (struct, *own) for each in declared(kind).values()}
+    VARIABLES.update(each.variable for each in options.values())
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        taken = inspect.signature(function, eval_str=True).parameters
+        arguments = [each for name, each in taken.items() if name not in ("config", "given")]
+
+        @functools.wraps(function)
+        def run(context: typer.Context, **values: Any) -> None:
+            passed = {each.name: values.pop(each.name) for each in arguments}
+            from_variables: Given = {}
+            try:
+                flags = _flags(options, values)
+                from_variables = from_environment(options.values())
+                for sentence in near_misses(VARIABLES):
+                    notify(sentence)
+                path = {**from_variables, **flags}.get("config")
+                kinds = [struct, *own, *([shared] if shared else [])]
+                file = load_toml(path, *kinds) if path is not None else {}
+                file = {name: value for name, value in file.items() if name in options}
+                given = lay(lay(lay({}, file), from_variables), flags)
+                _check_required(context, options, given)
+                fields = struct.__struct_fields__
+                config = build(struct, {name: given[name] for name in given if name in fields})
+                if "given" in taken:
+                    passed["given"] = given
+                function(**passed, config=config)
+            except (ConfigError, SourceError, SinkError, SnapshotError) as error:
+                unset = [options[name] for name in from_variables if name not in flags]
+                error.args = (with_variables(str(error), unset), *error.args[1:])
+                raise
+
+        parameters = [inspect.Parameter("context", _KEYWORD, annotation=typer.Context)]
+        parameters += [each.replace(kind=_KEYWORD) for each in arguments]
+        parameters += _parameters(list(options.values()))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+_KEYWORD: Any = inspect.Parameter.KEYWORD_ONLY
+
+
+def _parameters(options: list[Declared]) -> list[inspect.Parameter]:
+    """Return a command's parameters for its options, as typer reads them: most used first."""
+    found = []
+    for each in sorted(options, key=lambda each: (not each.option.basic, each.name != "config")):
+        if not each.option.flag:
+            continue
+        annotation: Any = Annotated[_type(each), _typer_option(each)]  # type: ignore[valid-type]
+        default = False if each.shape == "switch" else None
+        found.append(inspect.Parameter(each.name, _KEYWORD, default=default, annotation=annotation))
+        if each.shape == "switch":  # To override what a file or the environment says.
+            off = typer.Option(f"--no-{each.flag[2:]}", help="", hidden=True)
+            found.append(
+                inspect.Parameter(
+                    f"no_{each.name}", _KEYWORD, default=False, annotation=Annotated[bool, off]
+                )
+            )
+    return found
+
+
+def _type(declared: Declared) -> Any:
+    if declared.shape == "switch":
+        return bool
+    return list[str] | None if _repeated(declared) else str | None
+
+
+def _repeated(declared: Declared) -> bool:
+    return declared.shape == "table" and declared.option.read is None
+
+
+def _typer_option(declared: Declared) -> Any:
+    names = (*declared.option.names, declared.flag)
+    return typer.Option(
+        *names,
+        help=help_text(declared),
+        rich_help_panel=None if declared.option.basic else declared.option.panel or None,
+        # Without one typer would show a switch as an option that takes a value.
+        metavar=declared.shown_value,
+        autocompletion=_completion(choices(declared.kind)),
+    )
+
+
+def _completion(values: tuple[Any, ...]) -> Callable[[str], list[str]] | None:
+    if not values:
+        return None
+    return lambda incomplete: [each for each in values if each.startswith(incomplete)]
+
+
+def help_text(declared: Declared) -> str:
+    """Return an option's help with its default.
 
     Examples
     --------
-    >>> given({"batch": 32, "seed": None, "fresh": False, "model": []}, without=("model",))
-    {'batch': 32}
+    >>> from ..config.run import RunConfig
+    >>> help_text(declared(RunConfig)["batch"])
+    'Clicks tested and learned at once. [default: 64]'
 
     """
-    flags = {
-        name: value
-        for name, value in values.items()
-        # A flag that was not given is no wish for the contrary.
-        if name not in (*without, "source", "config", "partitions")
-        and value is not None
-        and value is not False
-    }
-    if values.get("partitions") is not None:
-        flags["partitions"] = parse_numbers(values["partitions"], "--partitions")
+    if declared.required:
+        return f"{declared.option.help} [required]"
+    default = declared.shown_default
+    return f"{declared.option.help} [default: {default}]" if default else declared.option.help
+
+
+def _flags(options: Mapping[str, Declared], values: Mapping[str, Any]) -> Given:
+    """Return the options that flags give; one that was not given is no wish for the contrary."""
+    flags: Given = {}
+    for name, each in options.items():
+        value = values.get(name)
+        if each.shape == "switch":
+            if value or values.get(f"no_{name}"):
+                flags[name] = bool(value)
+        elif _repeated(each):
+            if value:
+                flags[name] = parse_assignments(value, each.flag)
+        elif value is not None:
+            flags[name] = read_text(value, each, each.flag)
     return flags
 
 
-def parse_numbers(text: str, option: str) -> list[int]:
-    """Read whole numbers with commas between them, and put them in order, each once.
-
-    Raises
-    ------
-    ConfigError
-        They are no numbers.
-
-    Examples
-    --------
-    >>> parse_numbers("2, 0", "--partitions")
-    [0, 2]
-
-    """
-    try:
-        return sorted({int(number) for number in text.split(",")})
-    except ValueError:
-        raise ConfigError(f"{option} {text!r}: write numbers with commas, such as 1,5") from None
+def _check_required(context: Any, options: Mapping[str, Declared], given: Given) -> None:
+    for name, each in options.items():
+        if each.required and name not in given:
+            raise UsageError(f"Missing option '{each.flag}'.", ctx=context)

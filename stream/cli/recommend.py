@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ..config.options import ConfigError
+from ..config.declaration import option
+from ..config.options import ConfigError, Options
+from ..config.run import MOST_RECOMMENDED
 from ..runner import load_model
+from .flags import command
 from .terminal import notify, show
 
-Folder = Annotated[Path, typer.Option("--snapshots", help="The folder with the snapshots.")]
+
+class RecommendConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of recommendations for one session."""
+
+    snapshots: Annotated[str, option("Folder with the snapshots.", value="FOLDER")]
+    session: Annotated[str, option('Session so far, oldest click first: "item,item".')]
+    k: Annotated[int, option("Items to recommend.", ge=1, le=MOST_RECOMMENDED, names=("-k",))] = 20
 
 
-def recommend(
-    snapshots: Folder,
-    session: Annotated[str, typer.Option(help='The session so far, oldest first: "item,item".')],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items.")] = 20,
-) -> None:
+@command(RecommendConfig)
+def recommend(config: RecommendConfig) -> None:
     """Recommend the next items of a session, from the newest snapshot."""
-    model = load_model(snapshots, notify)
+    model = load_model(config.snapshots, notify)
     try:
-        items = [item.strip() for item in next(csv.reader([session], strict=True), [])]
+        items = [item.strip() for item in next(csv.reader([config.session], strict=True), [])]
     except csv.Error as error:
         raise ConfigError(f"--session cannot be read as item,item: {error}") from error
     known: list[str | int] = []
@@ -35,12 +38,12 @@ def recommend(
             known.append(found)
     if not known:
         raise ConfigError("--session names no item that is known, so there is nothing to go by")
-    for place, (best, score) in enumerate(model.recommend(known, k), start=1):
+    for place, (best, score) in enumerate(model.recommend(known, config.k), start=1):
         show(f"{place:4}  {best}  {score:.4f}")
 
 
 def _readings(item: str) -> list[str | int]:
-    """Give what an id typed on the command line can mean: a text, or a whole number."""
+    """Return what an id typed on the command line can mean: a text, or a whole number."""
     try:
         return [item, int(item)]
     except ValueError:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,86 +24,22 @@ from nextclick.connectors import (
     parse_address,
 )
 
-from ..config.options import ConfigError, build, load_toml, merge
-from ..config.run import RunConfig, SourceOptions
+from ..config.declaration import option
+from ..config.options import ConfigError
+from ..config.run import RunConfig
+from ..config.source import MOST_PARTITIONS, LogOptions
 from ..endpoints import is_topic, open_configured_source
 from ..monitoring.unusable_records import Unusable
 from ..signals import on_stop
 from .exit_codes import NO_CLICKS
+from .flags import FileOptions, command
 from .terminal import errors, notify, show
 
 LOG_SECONDS = 10.0
 """Seconds between two lines of progress where no terminal is there to renew one."""
 
 
-def replay_command(
-    log: Annotated[
-        str,
-        typer.Argument(
-            help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), or "
-            "sim:clicks=60000,seed=1 for the simulated shop."
-        ),
-    ],
-    to: Annotated[str, typer.Option(help="The topic, kafka://host:port/topic.")],
-    speed: Annotated[
-        str, typer.Option(help="1x is the log's own pace, 60x sixty times that; max is flat out.")
-    ] = "max",
-    make_topic: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Make the topic, with so many partitions; it keeps its records for good."
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="A TOML file with the same options, and with the table [kafka]."),
-    ] = None,
-    format: Annotated[  # noqa: A002
-        str | None,
-        typer.Option(help="A published data set: yoochoose, diginetica, retailrocket, recbole."),
-    ] = None,
-    session_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the session's id, by name or place. \\[default: session_id]"),
-    ] = None,
-    user_column: Annotated[
-        str | None, typer.Option(help="Column of the user's id, where there are no sessions.")
-    ] = None,
-    item_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the item's id, by name or place. \\[default: item_id]"),
-    ] = None,
-    time_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the time, by name or place. \\[default: timestamp]"),
-    ] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(help="Unit of times given as numbers: s, ms, us or ns.")
-    ] = None,
-    sort: Annotated[
-        bool,
-        # Without the metavar typer would show it as one that takes a value.
-        typer.Option("--sort", help="Read the whole log and sort it by time first.", metavar=""),
-    ] = False,
-) -> None:
-    """Publish a log to a Kafka topic, keyed by session, with its own times.
-
-    Ended at any moment and run again, it goes on where it was.
-    """
-    flags: dict[str, Any] = {
-        name: value
-        for name, value in locals().items()
-        if name in SourceOptions.__struct_fields__ and value not in (None, False)
-    }
-    given = merge(load_toml(config, RunConfig) if config else {}, flags)
-    options = build(
-        SourceOptions,
-        {key: value for key, value in given.items() if key in SourceOptions.__struct_fields__},
-    )
-    replay(log, parse_address(to), options, parse_speed(speed), make_topic)
-
-
-def parse_speed(text: str) -> float | None:
+def parse_speed(text: str, typed: str = "--speed") -> float | None:
     """Read how many times faster than the log's own pace; None is flat out.
 
     Raises
@@ -122,14 +57,54 @@ def parse_speed(text: str) -> float | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text)
     if match is None or float(match[1]) == 0:
-        raise ConfigError(f"--speed {text!r}: write for instance 1x, 60x or max")
+        raise ConfigError(f"{typed} {text!r}: write for instance 1x, 60x or max")
     return float(match[1])
+
+
+class ReplayConfig(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a replay: how the log is read, and where it goes."""
+
+    to: Annotated[str, option("Topic, kafka://host:port/topic.", value="TOPIC")]
+    speed: Annotated[
+        str,
+        option(
+            "How fast: 1x is the log's own pace, 60x sixty times that; max does not wait.",
+            value="SPEED",
+            parse=parse_speed,
+        ),
+    ] = "max"
+    make_topic: Annotated[
+        int | None,
+        option(
+            "Make the topic with this many partitions; it keeps its records for good.",
+            ge=1,
+            le=MOST_PARTITIONS,
+        ),
+    ] = None
+
+
+@command(ReplayConfig, FileOptions, shared=RunConfig)
+def replay_command(
+    log: Annotated[
+        str,
+        typer.Argument(
+            help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), or "
+            "sim:clicks=60000,seed=1 for the simulated shop."
+        ),
+    ],
+    config: ReplayConfig,
+) -> None:
+    """Publish a log to a Kafka topic, keyed by session, with its own times.
+
+    Ended at any moment and run again, it goes on where it was.
+    """
+    replay(log, parse_address(config.to), config, parse_speed(config.speed), config.make_topic)
 
 
 def replay(
     log: str,
     address: KafkaAddress,
-    options: SourceOptions,
+    options: LogOptions,
     speed: float | None = None,
     partitions: int | None = None,
 ) -> None:

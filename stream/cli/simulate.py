@@ -7,25 +7,32 @@ import gzip
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from nextclick.connectors import open_source
 
-from ..config.options import ConfigError
+from ..config.declaration import option
+from ..config.options import ConfigError, Options, parse_name
+from ..config.run import LARGEST_SEED
 from ..output_files import cannot_write
+from .flags import command
 from .terminal import show
 
 
-def simulate(
-    clicks: Annotated[int, typer.Option(min=1, help="How many.")],
-    out: Annotated[Path, typer.Option(help="A .csv or .csv.gz file.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
-    items: Annotated[int, typer.Option(min=2, help="Items on sale at a time.")] = 2000,
-) -> None:
+class SimulateConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a log of the simulated shop."""
+
+    clicks: Annotated[int, option("Clicks to write.", ge=1)]
+    out: Annotated[str, option("A .csv or .csv.gz file.", value="FILE", parse=parse_name)]
+    seed: Annotated[int, option("Random seed.", ge=0, le=LARGEST_SEED)] = 0
+    items: Annotated[int, option("Items on sale at a time.", ge=2)] = 2000
+
+
+@command(SimulateConfig)
+def simulate(config: SimulateConfig) -> None:
     """Write a log of the simulated shop."""
+    out = Path(config.out)
     if not out.name.endswith((".csv", ".csv.gz")):
         raise ConfigError(f"--out {out}: name a .csv or .csv.gz file")
-    shop = open_source(f"sim:clicks={clicks},items={items},seed={seed}")
+    shop = open_source(f"sim:clicks={config.clicks},items={config.items},seed={config.seed}")
     opened = gzip.open if out.suffix == ".gz" else open
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -38,4 +45,4 @@ def simulate(
                 )
     except OSError as error:
         raise cannot_write("--out", out, error) from error
-    show(f"{clicks:,} clicks in {out}")
+    show(f"{config.clicks:,} clicks in {out}")

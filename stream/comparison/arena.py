@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.models import BatchResult, Recommender, State
-from nextclick.models.base import CheckedModel
+from nextclick.models.base import CheckedModel, Request
 from nextclick.models.recommender import Id
 
 from ..contracts import check_part
@@ -86,18 +86,7 @@ class Arena(CheckedModel):
         """How many items the first model knows."""
         return self.first.n_items
 
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
+    def _run(self, request: Request) -> BatchResult:
         """Have every model score a batch and learn it; only the first, where nothing is learned.
 
         Raises
@@ -108,13 +97,19 @@ class Arena(CheckedModel):
             A model has scored other clicks than those that have a predecessor.
 
         """
-        if not learn:
+        sessions, items, k = request.sessions, request.items, request.k
+        time, times = request.time, request.times
+        if request.after:
+            result = BatchResult.empty(len(items))
+            result.recommended = self.first.recommend_after(sessions, items, k, times)
+            return result
+        if not request.learn:
             return self.first.test(sessions, items, k, times)
-        if not test:
+        if not request.test:
             self._slicer.take(sessions, items)
             for model in self.models.values():
                 model.learn_many(sessions, items, time, times)
-            return BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
+            return BatchResult.empty(len(items))
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
@@ -158,11 +153,6 @@ class Arena(CheckedModel):
         hits = (bins > 0) & (bins <= max(self.ks))
         for own, drift in zip(hits.T, self._drift, strict=True):
             drift.update(own, clicks, np.full(len(clicks), time))
-
-    def _answer(
-        self, sessions: list[Id], items: list[Id], k: int, times: NDArray[np.float64] | None
-    ) -> list[list[tuple[Id, float]]]:
-        return self.first.recommend_after(sessions, items, k, times)
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.first.recommend(items, k)
@@ -241,15 +231,16 @@ class Arena(CheckedModel):
         Returns
         -------
         dict
-            ``models``, the best first; ``figures``, their names; ``windows`` and ``last_half``,
-            where these lie in the stream; ``slices``, how many scored clicks are of each kind;
-            ``differences``, see `Difference`, and how they were found, ``bootstrap``; ``lists``,
-            how many recommendations were looked at.
+            ``models``, the best first; ``figures``, their names; ``windows``, ``growing`` and
+            ``last_half``, where these lie in the stream; ``slices``, how many scored clicks are of
+            each kind; ``differences``, see `Difference`, and how they were found, ``bootstrap``;
+            ``lists``, how many recommendations were looked at.
 
         """
         names = figure_names(self.ks)
         where, half = self._tallies.last_half()
         windows, curves = self._tallies.windows()
+        growing, early = self._tallies.growing()
         coverage, popularity = self._items.coverage(), self._items.popularity()
         whole = self._tallies.figures()
         found: dict[str, dict[str, Any]] = {}
@@ -260,6 +251,7 @@ class Arena(CheckedModel):
                 "last_half": half[at],
                 "slices": self._slices_of(at),
                 "windows": dict(zip(names, curves[:, at].T.tolist(), strict=True)),
+                "growing": dict(zip(names, early[:, at].T.tolist(), strict=True)),
                 "drift": [
                     {**alarm, "time": alarm["time"] if math.isfinite(alarm["time"]) else None}
                     for alarm in self._drift[at].alarms
@@ -281,11 +273,9 @@ class Arena(CheckedModel):
             "scored": self._tallies.scored,
             "models": {name: found[name] for name in order},
             "windows": windows,
+            "growing": growing,
             "last_half": where,
-            "slices": {
-                line: {kind: int(self._kind(line, kind)[0].sum()) for kind in kinds}
-                for line, kinds in SLICES.items()
-            },
+            "slices": self._slice_counts(),
             "lists": self._lists,
             "differences": [{**asdict(each), "real": each.real} for each in apart],
             "bootstrap": {
@@ -298,6 +288,12 @@ class Arena(CheckedModel):
     def _kind(self, line: str, kind: str) -> NDArray[np.int64]:
         """Give the clicks per rank of one kind, shape (models, largest k + 2)."""
         return np.asarray(self._sliced[slice_names().index((line, kind))])
+
+    def _slice_counts(self) -> dict[str, dict[str, int]]:
+        return {
+            line: {kind: int(self._kind(line, kind)[0].sum()) for kind in kinds}
+            for line, kinds in SLICES.items()
+        }
 
     def _slices_of(self, model: int) -> dict[str, dict[str, dict[str, float]]]:
         return {

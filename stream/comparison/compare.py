@@ -26,6 +26,7 @@ OF_THE_RUN = (
     "seconds",
     "clicks_per_second",
     "peak_memory_mb",
+    "provenance",
     "config",
 )
 """What a comparison tells of its way through the stream, see docs/guide/metrics.md."""

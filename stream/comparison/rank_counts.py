@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nextclick.models import State
 
-from ..evaluation.metrics import mrr, ndcg, recall
+from ..evaluation.growing_windows import window_end
+from ..evaluation.metrics import METRICS
 
 MOST_BLOCKS = 1024
 """Blocks kept. When one more would begin, neighbours are merged and blocks are twice as long."""
@@ -22,16 +23,14 @@ MOST_WINDOWS = 100
 LEAST_WINDOW = 100
 """Scored clicks in a point of a curve: fewer would show chance."""
 
-METRICS = {"recall": recall, "mrr": mrr, "ndcg": ndcg}
-
 
 def figure_names(ks: Sequence[int]) -> list[str]:
     """Give the names of all figures at these numbers of recommendations.
 
     Examples
     --------
-    >>> figure_names([1, 20])
-    ['recall@1', 'recall@20', 'mrr@1', 'mrr@20', 'ndcg@1', 'ndcg@20']
+    >>> figure_names([1, 20])[:4]
+    ['recall@1', 'recall@20', 'mrr@1', 'mrr@20']
 
     """
     return [f"{metric}@{k}" for metric in METRICS for k in ks]
@@ -40,10 +39,10 @@ def figure_names(ks: Sequence[int]) -> list[str]:
 def figures_of(counts: NDArray[np.int64], ks: Sequence[int]) -> dict[str, float]:
     """Give every figure for clicks per bin of `bins_of`, shape (largest k + 2,)."""
     found = {}
-    for metric, of in METRICS.items():
+    for name, metric in METRICS.items():
         for k in ks:
             cut = np.append(counts[: k + 1], counts[k + 1 :].sum())
-            found[f"{metric}@{k}"] = of(cut)
+            found[f"{name}@{k}"] = metric.value_of(cut)
     return found
 
 
@@ -64,12 +63,14 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
         figures.
 
     """
-    ranks = np.arange(1, max(ks) + 1)
-    at_rank = {"recall": np.ones(len(ranks)), "mrr": 1 / ranks, "ndcg": 1 / np.log2(1 + ranks)}
-    gains = np.zeros((counts.shape[-1], 3 * len(ks)))
-    for column, name in enumerate(figure_names(ks)):
-        metric, _, k = name.partition("@")
-        gains[1 : int(k) + 1, column] = at_rank[metric][: int(k)]
+    at_rank = {
+        name: [metric.gain(1, rank) for rank in range(1, max(ks) + 1)]
+        for name, metric in METRICS.items()
+    }
+    gains = np.zeros((counts.shape[-1], len(METRICS) * len(ks)))
+    for column, figure in enumerate(figure_names(ks)):
+        name, _, k = figure.partition("@")
+        gains[1 : int(k) + 1, column] = at_rank[name][: int(k)]
     return np.asarray(counts @ gains, np.float64)
 
 
@@ -174,14 +175,37 @@ class RankCounts:
             Shape (windows, models, figures), in the order of `figure_names`.
 
         """
-        used = self._used
-        blocks = max(math.ceil(used / MOST_WINDOWS), math.ceil(LEAST_WINDOW / self.span))
-        starts = np.arange(0, used, blocks)
+        return self._between(np.arange(0, self._used, self._window_blocks))
+
+    def growing(self) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+        """Return the same for the beginning of the stream, in windows that are short at first.
+
+        Each is a sixteenth as long as the stream before it, and at least 32 scored clicks or a
+        block. They end with the sixteenth window of `windows`, or with the stream.
+        """
+        longest = self._window_blocks * self.span
+        starts, end = [0], window_end(0, longest)
+        while end is not None:
+            starts.append(math.ceil(end / self.span))
+            end = window_end(starts[-1] * self.span, longest)
+        last = min(starts[-1], self._used)
+        return self._between(np.array([start for start in starts if start < last], np.int64), last)
+
+    @property
+    def _window_blocks(self) -> int:
+        """Blocks in a window."""
+        return max(math.ceil(self._used / MOST_WINDOWS), math.ceil(LEAST_WINDOW / self.span))
+
+    def _between(
+        self, starts: NDArray[np.int64], end: int | None = None
+    ) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+        """Return the windows that begin with these blocks, up to a block."""
+        used = self._used if end is None else end
         if not len(starts):
-            return [], np.zeros((0, self._counts.shape[1], 3 * len(self.ks)))
+            return [], np.zeros((0, self._counts.shape[1], len(METRICS) * len(self.ks)))
         counts = np.add.reduceat(self._counts[:used], starts, axis=0)
         scored = counts[:, 0].sum(axis=-1)
-        ends = np.minimum(starts + blocks, used) - 1
+        ends = np.append(starts[1:], used) - 1
         times = self._times[ends]
         windows = [
             {"clicks": clicks, "time": time if math.isfinite(time) else None, "scored": count}

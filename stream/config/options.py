@@ -1,4 +1,4 @@
-"""How options are read: from a TOML file and from flags, checked, with errors that name them."""
+"""How options are checked, wherever they come from, with errors that name them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .values import bounds, listed, plain, shown
+from nextclick.models.gru4rec.config import FORMER_NAMES
+
+from .declaration import bare, choices, flag, option_in
+from .values import listed, plain, shown
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -37,24 +40,12 @@ class Interval(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> parse_every("5000clicks", "--snapshot-every")
-    Every(seconds=None, clicks=5000)
+    Interval(seconds=None, clicks=5000)
 
     """
 
     seconds: float | None = None
     clicks: int | None = None
-
-
-def flag(field: str) -> str:
-    """Give an option's name as it is typed.
-
-    Examples
-    --------
-    >>> flag("snapshot_every")
-    '--snapshot-every'
-
-    """
-    return "--" + field.replace("_", "-")
 
 
 def parse_duration(duration: str | float, option: str) -> float:
@@ -95,8 +86,23 @@ def parse_duration(duration: str | float, option: str) -> float:
     return seconds
 
 
-def check_named(path: str | None, option: str) -> None:
-    """Check that an option that is given names something: an empty variable of a shell does not.
+def parse_positive(duration: str | float, option: str) -> float:
+    """Read a duration that is longer than 0, in seconds.
+
+    Raises
+    ------
+    ConfigError
+        It is no duration, or 0.
+
+    """
+    seconds = parse_duration(duration, option)
+    if seconds <= 0:
+        raise ConfigError(f"{option} must be longer than 0, not {duration}")
+    return seconds
+
+
+def parse_name(path: str, option: str) -> str:
+    """Return a name that is one: a variable of a shell that is not set gives none.
 
     Raises
     ------
@@ -104,12 +110,11 @@ def check_named(path: str | None, option: str) -> None:
         It is empty, or holds a character that no name may have.
 
     """
-    if path is None:
-        return
     if not path.strip():
         raise ConfigError(f"{option} is empty: give a name, or leave the option out")
     if "\0" in path:
         raise ConfigError(f"{option} {path!r} holds a null character, which no name may have")
+    return path
 
 
 def parse_every(every: str | float, option: str) -> Interval:
@@ -174,17 +179,19 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             remedy = f"is it {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
+            if FORMER_NAMES.get(key) in known:
+                remedy = f"it is now called {FORMER_NAMES[key]!r}"
             raise ConfigError(f"{where}: there is no option {key!r}; {remedy}")
 
 
-def load_toml(path: str | os.PathLike[str], struct: type[msgspec.Struct]) -> dict[str, Any]:
+def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> dict[str, Any]:
     """Read the options that a TOML file gives.
 
     Parameters
     ----------
     path
         The file.
-    struct
+    structs
         What the options are for, such as `RunConfig`; a field that is a struct itself is a
         table of the file.
 
@@ -205,7 +212,7 @@ def load_toml(path: str | os.PathLike[str], struct: type[msgspec.Struct]) -> dic
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
         raise ConfigError(f"{path} is no TOML file: {error}") from error
-    return _checked(given, struct, str(path))
+    return _checked(given, structs, str(path))
 
 
 def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -247,7 +254,7 @@ def build(struct: type[S], given: Mapping[str, Any]) -> S:
 
     """  # noqa: E501
     try:
-        return msgspec.convert(_checked(given, struct, "the options"), struct)
+        return msgspec.convert(_checked(given, [struct], "the options"), struct)
     except msgspec.ValidationError as error:
         # The model's own check of a range: "window must be at least 1 - at `$.model`".
         raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
@@ -272,7 +279,7 @@ class Options(
 ):
     """What configurations are made of: names, types and bounds are checked wherever they are from.
 
-    The bounds of a number are part of its type, see `Between`.
+    Each field is declared with an `Option` in its type, and nowhere else.
 
     Examples
     --------
@@ -291,69 +298,101 @@ class Options(
     def __post_init__(self) -> None:
         """Check the bounds, and the types too: `msgspec.structs.replace` comes only here."""
         for field in msgspec.structs.fields(self):
-            limits, value = bounds(field.type), getattr(self, field.name)
-            _value(field.name, value, field.type, "the options")
-            if limits is None or value is None:
-                continue
-            for number in value if isinstance(value, list) else [value]:
-                if fault := limits.fault(number):
-                    raise ConfigError(f"{flag(field.name)} must be {fault}, not {shown(number)}")
+            given = getattr(self, field.name)
+            check_type(given, field.type, f"the options: {field.name!r}")
+            value = checked(given, field.type, flag(field.name))
+            if value is not given:
+                msgspec.structs.force_setattr(self, field.name, value)
 
 
-def parse_assignments(texts: Iterable[str], option: str) -> dict[str, Any]:
-    """Read options given as ``name=value``, each value as TOML has it; a bare word is a text.
+def checked(value: Any, kind: Any, typed: str) -> Any:
+    """Check a value of the right type as its declaration asks for, and return it as it is kept.
+
+    Parameters
+    ----------
+    value
+        The value; None where the option was not given.
+    kind
+        The type, with the declaration in it.
+    typed
+        The option's name, for the message.
 
     Raises
     ------
     ConfigError
-        One has no name or no value.
+        It is out of bounds, or cannot be read.
+
+    """
+    option = option_in(kind)
+    if option is None or value is None:
+        return value
+    if value == [] and option.ge is not None:
+        raise ConfigError(f"{typed} must give at least one number")
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and (fault := option.fault(number)):
+            raise ConfigError(f"{typed} must be {fault}, not {shown(number)}")
+    if option.parse is not None:
+        option.parse(value, typed)
+    return value if option.normalise is None else option.normalise(value)
+
+
+def check_type(value: Any, kind: Any, place: str, table: str = "") -> Any:
+    """Check the type of an option's value, and return the value in plain form.
+
+    Parameters
+    ----------
+    value
+        The value.
+    kind
+        The type; for a struct, the options in a table are checked.
+    place
+        The option, for the message.
+    table
+        The table, for a message on an option in it.
+
+    Raises
+    ------
+    ConfigError
+        It is of another type.
 
     Examples
     --------
-    >>> parse_assignments(["hidden=200", "reset=after"], "--model")
-    {'hidden': 200, 'reset': 'after'}
+    >>> check_type("many", int, "NEXTCLICK_BATCH")
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: NEXTCLICK_BATCH: expected int, got str ('many')
 
     """
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value):
-            raise ConfigError(f"{option} {text!r}: write name=value, for instance hidden=200")
-        try:
-            values[name] = tomllib.loads(f"value = {value}")["value"]
-        except (ValueError, RecursionError):  # No TOML, or a number that Python does not read.
-            values[name] = value
-    return values
-
-
-def _checked(given: Mapping[str, Any], struct: type[msgspec.Struct], where: str) -> dict[str, Any]:
-    """Check the names and types of options, those in tables too, and return them in plain form."""
-    wanted = {field.name: field.type for field in msgspec.structs.fields(struct)}
-    check_keys(given, wanted, where)
-    return {name: _value(name, value, wanted[name], where) for name, value in given.items()}
-
-
-def _value(name: str, given: Any, kind: Any, where: str) -> Any:
-    """Check the type of one option, and return it in plain form."""
-    value = plain(given)
-    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _checked(value, kind, f"{where}, table [{name}]")
+    value, struct = plain(value), bare(kind)
+    is_struct = isinstance(struct, type) and issubclass(struct, msgspec.Struct)
+    if is_struct and isinstance(value, dict):
+        return _checked(value, [struct], table or place)
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        if choices := _choices(kind):
-            problem = f"expected one of {listed(choices)}, got {shown(value)}"
+        if among := choices(kind):
+            problem = f"expected one of {listed(among)}, got {shown(value)}"
         else:
             # "Expected `int | null`, got `str`", where TOML has no null; its object is a table.
             words = str(error).replace("`", "").replace(" | null", "").replace("object", "table")
             words = words.replace("int | str", "str or int")
             problem = f"{words[0].lower()}{words[1:]} ({shown(value)})"
-        raise ConfigError(f"{where}: {name!r}: {problem}") from error
+        raise ConfigError(f"{place}: {problem}") from error
     return value
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """Return the values that a type has where it has only some."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return next((found for part in get_args(kind) if (found := _choices(part))), ())
+def _checked(
+    given: Mapping[str, Any], structs: Iterable[type[msgspec.Struct]], where: str
+) -> dict[str, Any]:
+    """Check the names and types of options, those in tables too, and return them in plain form."""
+    wanted = {
+        field.name: field.type
+        for each in structs
+        for field in msgspec.structs.fields(each)
+        if (declaration := option_in(field.type)) is None or declaration.file
+    }
+    check_keys(given, wanted, where)
+    return {
+        name: check_type(value, wanted[name], f"{where}: {name!r}", f"{where}, table [{name}]")
+        for name, value in given.items()
+    }

@@ -1,58 +1,15 @@
-"""Values of options, from Python, TOML and flags: one form, bounds, and how they look."""
+"""Values of options, from Python, TOML and flags: their one form, and how messages show them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 import numpy as np
 
 SHOWN = 80
 """Characters of a wrong value that a message shows at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """The least and the most that a number may be; written into an option's type.
-
-    Examples
-    --------
-    >>> Between(1, 10).fault(0), Between(1, 10).fault(2000), Between(1, 10).fault(3)
-    ('at least 1', 'at most 10', None)
-
-    """
-
-    least: int
-    most: int
-
-    def fault(self, value: int) -> str | None:
-        """Return what a number must be where it is out of bounds, else None."""
-        if value < self.least:
-            return f"at least {self.least:,}"
-        return f"at most {self.most:,}" if value > self.most else None
-
-
-Count = Annotated[int, Between(1, 1_000_000_000)]
-"""How many of something are held, read or kept."""
-
-Seed = Annotated[int, Between(0, (1 << 63) - 2)]
-"""What random numbers begin with: torch takes no larger one."""
-
-
-def bounds(kind: Any) -> Between | None:
-    """Return the bounds that are written into a type.
-
-    Examples
-    --------
-    >>> bounds(Annotated[int, Between(1, 5)] | None), bounds(str)
-    (Between(least=1, most=5), None)
-
-    """
-    if get_origin(kind) is Annotated:
-        return next((each for each in get_args(kind) if isinstance(each, Between)), None)
-    return next((found for part in get_args(kind) if (found := bounds(part)) is not None), None)
 
 
 def plain(value: Any) -> Any:
@@ -92,7 +49,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def listed(values: Iterable[Any]) -> str:
+def listed(values: Iterable[Any], separator: str = ", ") -> str:
     """Return values with commas between them.
 
     Examples
@@ -101,4 +58,4 @@ def listed(values: Iterable[Any]) -> str:
     'auto, cpu'
 
     """
-    return ", ".join(map(str, values))
+    return separator.join(map(str, values))

@@ -96,35 +96,10 @@ def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
     return bins
 
 
-def recall(counts: NDArray[Any]) -> float:
-    """Give the share of clicks whose item came among the k first.
-
-    Parameters
-    ----------
-    counts
-        Clicks per bin of `bins_of`, shape (k + 2,); whole numbers or faded ones.
-
-    """
-    total = float(counts.sum())
-    return math.fsum(counts[1:-1].tolist()) / total if total else 0.0
-
-
-def mrr(counts: NDArray[Any]) -> float:
-    """Give the mean of 1 / rank, which is 0 beyond k; counts as in `recall`."""
-    total = float(counts.sum())
-    gains = (count / rank for rank, count in enumerate(counts[1:-1].tolist(), 1))
-    return math.fsum(gains) / total if total else 0.0
-
-
-def ndcg(counts: NDArray[Any]) -> float:
-    """Give the mean of 1 / log2(1 + rank), which is 0 beyond k; counts as in `recall`."""
-    total = float(counts.sum())
-    gains = (count / math.log2(1 + rank) for rank, count in enumerate(counts[1:-1].tolist(), 1))
-    return math.fsum(gains) / total if total else 0.0
-
-
 class RankingMetric(Metric):
-    """What the metrics of a ranked list share: counts per rank, as a river metric.
+    """Mean gain of a click by the rank of its item, as a river metric: the base of all here.
+
+    A metric is its `gain`; add it to `METRICS` to have it among the figures of every run.
 
     Parameters
     ----------
@@ -191,8 +166,8 @@ class RankingMetric(Metric):
         self._counts += np.bincount(bins, minlength=self.k + 2)
 
     def get(self) -> float:
-        """Give the metric's value; 0.0 where nothing was counted."""
-        return self._value(self._counts)
+        """Return the metric's value; 0.0 where nothing was counted."""
+        return self.value_of(self._counts)
 
     @property
     def name(self) -> str:
@@ -232,8 +207,22 @@ class RankingMetric(Metric):
 
     @staticmethod
     @abstractmethod
-    def _value(counts: NDArray[Any]) -> float:
-        """Give the value for clicks per bin."""
+    def gain(count: float, rank: int) -> float:
+        """Return what a number of clicks whose items came at this rank, 1 to k, add to the sum."""
+
+    @classmethod
+    def value_of(cls, counts: NDArray[Any]) -> float:
+        """Return the value for clicks per bin; beyond k, and for unseen items, the gain is 0.
+
+        Parameters
+        ----------
+        counts
+            Clicks per bin of `bins_of`, shape (k + 2,); whole numbers or faded ones.
+
+        """
+        total = float(counts.sum())
+        gains = (cls.gain(count, rank) for rank, count in enumerate(counts[1:-1].tolist(), 1))
+        return math.fsum(gains) / total if total else 0.0
 
 
 class Recall(RankingMetric):
@@ -265,7 +254,10 @@ class Recall(RankingMetric):
 
     """
 
-    _value = staticmethod(recall)
+    @staticmethod
+    def gain(count: float, rank: int) -> float:
+        """Return 1 for each hit."""
+        return count
 
 
 class MRR(RankingMetric):
@@ -289,7 +281,10 @@ class MRR(RankingMetric):
 
     """
 
-    _value = staticmethod(mrr)
+    @staticmethod
+    def gain(count: float, rank: int) -> float:
+        """Return 1 / rank for each hit."""
+        return count / rank
 
 
 class NDCG(RankingMetric):
@@ -317,4 +312,11 @@ class NDCG(RankingMetric):
 
     """
 
-    _value = staticmethod(ndcg)
+    @staticmethod
+    def gain(count: float, rank: int) -> float:
+        """Return 1 / log2(1 + rank) for each hit."""
+        return count / math.log2(1 + rank)
+
+
+METRICS: dict[str, type[RankingMetric]] = {"recall": Recall, "mrr": MRR, "ndcg": NDCG}
+"""The metrics of every run and comparison, by their names in the results."""

@@ -11,10 +11,14 @@ from nextclick.models.recommender import State
 
 from ..contracts import whole
 from .drift import HitRateDrift
-from .metrics import bins_of, mrr, ndcg, recall
+from .growing_windows import GrowingWindows
+from .metrics import METRICS, bins_of
 
 MOST_WINDOWS = 2000
 """Windows kept. When one more would close, neighbours are merged and windows are twice as long."""
+
+IN_WINDOWS = ("recall", "mrr")
+"""The metrics of each consecutive window, of `METRICS`: there may be thousands of windows."""
 
 
 class Prequential:
@@ -60,6 +64,7 @@ class Prequential:
         self.fading = fading
         self.drift = HitRateDrift()
         bins = k + 2
+        self._growing = GrowingWindows(bins, window)
         self._scored = 0
         self._last = (0, 0.0)  # where and when the latest scored click was
         # Bins of the latest clicks. Click number n of the scored ones lies at n % window, so the
@@ -105,6 +110,7 @@ class Prequential:
         if not len(bins):
             return
         self.drift.update((bins > 0) & (bins <= self.k), at, when)
+        self._growing.update(bins, at, when, self._scored)
         start = 0
         while start < len(bins):
             place = self._scored % self.window
@@ -136,8 +142,9 @@ class Prequential:
             ``seen``, the same three without the unseen clicks; ``windows``, consecutive and
             without overlap, each ``{clicks, time, scored, recall@k, mrr@k}`` where ``clicks`` and
             ``time`` are the place in the stream and the event time of its last click (the last
-            window may be part full: see ``scored``); ``sliding`` and ``fading``, three figures
-            each; ``drift``, the alarms of `HitRateDrift`. A figure over no clicks is 0.0.
+            window may be part full: see ``scored``); ``growing``, the same of the stream's
+            beginning, short at first, see `GrowingWindows`; ``sliding`` and ``fading``, three
+            figures each; ``drift``, the alarms of `HitRateDrift`. A figure over no clicks is 0.0.
 
         """
         tail = self._count(self._open_ring())
@@ -159,6 +166,7 @@ class Prequential:
             **self._figures(counts),
             "seen": self._figures(seen),
             "windows": windows,
+            "growing": [self._window(*window) for window in self._growing],
             "sliding": self.sliding(),
             "fading": self.fading_figures(),
             "drift": [dict(alarm) for alarm in self.drift.alarms],
@@ -175,6 +183,7 @@ class Prequential:
                 "window_counts": counts,
                 "window_clicks": np.array(self._window_clicks, np.int64),
                 "window_times": np.array(self._window_times, np.float64),
+                **self._growing.arrays(),
             },
             values={
                 "k": self.k,
@@ -210,6 +219,7 @@ class Prequential:
         self._window_counts = list(arrays["window_counts"].astype(np.int64))
         self._window_clicks = arrays["window_clicks"].tolist()
         self._window_times = arrays["window_times"].tolist()
+        self._growing.restore(arrays)
         self._scored, self._span, self._rings = values["scored"], values["span"], values["rings"]
         self._last = values["last"][0], float(values["last"][1])
         self.drift.restore(values["drift"])
@@ -248,17 +258,12 @@ class Prequential:
         return np.asarray(faded * self.fading ** len(bins) + late, np.float64)
 
     def _figures(self, counts: NDArray[Any]) -> dict[str, float]:
-        return {
-            f"recall@{self.k}": recall(counts),
-            f"mrr@{self.k}": mrr(counts),
-            f"ndcg@{self.k}": ndcg(counts),
-        }
+        return {f"{name}@{self.k}": metric.value_of(counts) for name, metric in METRICS.items()}
 
     def _window(self, counts: NDArray[np.int64], clicks: int, time: float) -> dict[str, Any]:
         return {
             "clicks": clicks,
             "time": time,
             "scored": int(counts.sum()),
-            f"recall@{self.k}": recall(counts),
-            f"mrr@{self.k}": mrr(counts),
+            **{f"{name}@{self.k}": METRICS[name].value_of(counts) for name in IN_WINDOWS},
         }

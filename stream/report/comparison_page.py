@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from ..comparison.config import CompareConfig
 from ..comparison.slices import LABELS, SLICES
 from ..output_files import write_whole
-from .run_page import moment, title
-from .script import SCRIPT
-from .style import COLOURS, DASHES, STYLE
+from .curves import Curves, chart_data, join, split_alarms
+from .page import differing, moment, number, origin, render, title
+from .static_chart import Curve, curves_svg
 
 _COSTS = (
     ("coverage", "coverage", "{:.1%}"),
@@ -35,7 +37,7 @@ def write_comparison(path: str | os.PathLike[str], result: Mapping[str, Any]) ->
     path
         The HTML file; its folder is made where it is missing.
     result
-        What `compare` gave. Names in it may hold anything: they are escaped.
+        What `compare` returned. Names in it may hold anything: they are escaped.
 
     Raises
     ------
@@ -48,8 +50,59 @@ def write_comparison(path: str | os.PathLike[str], result: Mapping[str, Any]) ->
 
 def comparison_page(result: Mapping[str, Any]) -> bytes:
     """Return the page that `write_comparison` writes."""
-    # A file's name may hold bytes that are no text; the page shows them with backslashes.
-    return "\n".join(_page(result)).encode("utf-8", "backslashreplace")
+    source, names = str(result["source"]), list(result["models"])
+    name = source.rpartition("/")[2]
+    most = f"recall@{max(result['k'])}"
+    chosen = result["figures"].index(most)
+    curves = comparison_curves(result)
+    alarms = [split_alarms(found["drift"]) for found in result["models"].values()]
+    asked = {key: value for key, value in result["config"].items() if key not in _NO_FIGURE}
+    facts = {
+        "source": source,
+        "name": name,
+        "origin": origin(result),
+        "models": names,
+        "scored": result["scored"],
+        "usable": result["usable"],
+        "heads": _heads(most),
+        "standings": _standings(result, most),
+        "certainty": _certainty(result["bootstrap"]),
+        "lists": result["lists"],
+        "most": max(result["k"]),
+        "figures": result["figures"],
+        "chosen": chosen,
+        "picture": _picture(curves, names, chosen),
+        "slices": _slices(result),
+        "alarm_heads": ["model", "at click", "hit rate", "began after", "event time"],
+        "drift": _alarm_rows(names, [drift for _, drift in alarms]),
+        "warm_up": _alarm_rows(names, [warm_up for warm_up, _ in alarms]),
+        "command": f"nextclick compare {shlex.quote(source)} --config compare.toml",
+        "toml": toml_of({**_changed(asked), "models": asked["models"]}),
+        "toml_whole": toml_of(asked),
+        "data": {
+            "title": name,
+            "chart": chart_data(
+                curves,
+                names,
+                [title(figure) for figure in result["figures"]],
+                [drift for _, drift in alarms],
+                comparable=True,
+            ),
+            **_tables(result),
+        },
+    }
+    return render("comparison.html.j2", facts)
+
+
+def comparison_curves(result: Mapping[str, Any]) -> Curves:
+    """Return the curves of a comparison, figure by figure those of all models."""
+    windows, growing = result["windows"], result.get("growing", [])
+    models = result["models"].values()
+
+    def of(key: str) -> list[list[float]]:
+        return [found[key][figure] for figure in result["figures"] for found in models]
+
+    return join(windows, of("windows"), growing, of("growing") if growing else ())
 
 
 def toml_of(config: Mapping[str, Any]) -> str:
@@ -74,7 +127,7 @@ def toml_of(config: Mapping[str, Any]) -> str:
     for name, own in tables.items():
         lines += ["", f"[{name}]"]
         lines += [f"{json.dumps(key)} = {_value(value)}" for key, value in own.items()]
-    return "\n".join(lines)
+    return "\n".join(lines).lstrip("\n")
 
 
 def _value(value: Any) -> str:
@@ -86,226 +139,115 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _page(result: Mapping[str, Any]) -> Iterator[str]:
-    source, models = str(result["source"]), list(result["models"])
-    name = source.rpartition("/")[2]
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    # Says it to the browser too: nothing is fetched.
-    yield (
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-    )
-    yield f"<title>{len(models)} models: {escape(name)}</title>"
-    yield f"<style>{STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>{len(models)} models on {escape(name)}</h1>"
-    yield f'<p class="faint">{escape(source)}</p>' if name != source else ""
-    yield (
-        f'<p class="faint">Every model scored each of {result["scored"]:,} clicks before it '
-        f"learned it; {result['usable']:,} clicks were read. Figures are over all scored clicks, "
-        "an item never seen before being a miss.</p>"
-    )
-    yield from _standings(result)
-    yield "<noscript><p>The curves and the tables below them need JavaScript.</p></noscript>"
-    yield '<div class="bar"><label>Figure <select id="figure">'
-    most = f"recall@{max(result['k'])}"
-    for figure in result["figures"]:
-        chosen = " selected" if figure == most else ""
-        yield f"<option{chosen}>{title(figure)}</option>"
-    yield '</select></label><span class="faint">of the curves and tables below</span></div>'
-    yield from _curves(result)
-    yield from _slices(result)
-    yield from _apart(result)
-    yield from _alarms(result)
-    yield "<h2>What reproduces it</h2>"
-    yield f"<pre>nextclick compare {escape(shlex.quote(source))} --config compare.toml</pre>"
-    yield "<p>with this <code>compare.toml</code>:</p>"
-    asked = {key: value for key, value in result["config"].items() if key not in _NO_FIGURE}
-    yield f"<pre>{escape(toml_of(asked))}</pre>"
-    # The only way out of a script element is a "<", and JSON can do without it.
-    data = json.dumps(_data(result), separators=(",", ":")).replace("<", "\\u003c")
-    yield f'<script id="data" type="application/json">{data}</script>'
-    yield f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not at their defaults; `k` in any case, since figures show it."""
+    defaults = CompareConfig(models={"popularity": {}}).public()
+    return differing(config, {key: value for key, value in defaults.items() if key != "k"})
 
 
-def _standings(result: Mapping[str, Any]) -> Iterator[str]:
-    most = max(result["k"])
-    shown = [f"{metric}@{most}" for metric in ("recall", "mrr", "ndcg")]
+def _heads(most: str) -> list[str]:
+    k = most.partition("@")[2]
+    shown = [title(f"{metric}@{k}") for metric in ("recall", "mrr", "ndcg")]
+    return [*shown, f"{shown[0]}, last half", *(head for _, head, _ in _COSTS)]
+
+
+def _standings(result: Mapping[str, Any], most: str) -> list[dict[str, Any]]:
+    k = most.partition("@")[2]
     first = next(iter(result["models"]))
     apart = {
         (each["other"], each["figure"]): each
         for each in result["differences"]
         if each["model"] == first
     }
-    yield "<h2>Standings</h2>"
-    heads = [*(title(figure) for figure in shown), f"{title(shown[0])}, last half"]
-    heads += [head for _, head, _ in _COSTS]
-    yield '<div class="scroll"><table><thead><tr><th>model</th>'
-    yield "".join(f"<th>{head}</th>" for head in heads) + "</tr></thead><tbody>"
+    rows = []
     for name, found in result["models"].items():
-        yield f'<tr><th scope="row">{escape(name)}</th>'
-        for figure in shown:
-            yield f"<td>{found[figure]:.4f}{_behind(apart.get((name, figure)))}</td>"
-        yield f"<td>{found['last_half'][shown[0]]:.4f}</td>"
-        for key, _, form in _COSTS:
-            yield f"<td>{form.format(found[key])}</td>"
-        yield "</tr>"
-    yield "</tbody></table></div>"
-    boot = result["bootstrap"]
-    if boot["draws"]:
-        sure = (
-            "Below each figure stands its difference from the first row with half the width of "
-            "its 95 % interval, in bold where that excludes 0: a block bootstrap of "
-            f"{boot['draws']:,} draws over {boot['blocks']:,} blocks of {boot['block_clicks']:,} "
-            "scored clicks."
-        )
-    else:
-        sure = "There are too few clicks to say which differences are real."
-    yield (
-        f'<p class="faint">{sure} Coverage and popularity are those of {result["lists"]:,} lists '
-        f"of {most}: the share of the items that was recommended at all, and the mean share of all "
-        "clicks that a recommended item had.</p>"
-    )
+        cells: list[dict[str, Any]] = []
+        for figure in (f"{metric}@{k}" for metric in ("recall", "mrr", "ndcg")):
+            each = apart.get((name, figure))
+            behind, real = ("", False) if each is None else (_behind(each), each["real"])
+            cells.append({"value": f"{found[figure]:.4f}", "behind": behind, "real": real})
+        plain = [f"{found['last_half'][most]:.4f}"]
+        plain += [form.format(found[key]) for key, _, form in _COSTS]
+        cells += [{"value": value, "behind": "", "real": False} for value in plain]
+        rows.append({"name": name, "cells": cells})
+    return rows
 
 
-def _behind(apart: Mapping[str, Any] | None) -> str:
-    """Write below a figure its difference from the first row's."""
-    if apart is None:
-        return ""
+def _behind(apart: Mapping[str, Any]) -> str:
+    """Return a figure's difference from the first row's, with half the width of its interval."""
     sign = "−" if apart["difference"] > 0 else "+"
     text = f"{sign}{abs(apart['difference']):.4f}"
     if apart["low"] is not None:
         text += f" ± {(apart['high'] - apart['low']) / 2:.4f}"
-    return f"<small{' class=real' if apart['real'] else ''}>{text}</small>"
+    return text
 
 
-def _curves(result: Mapping[str, Any]) -> Iterator[str]:
-    yield '<h2><span class="picked"></span> along the stream</h2>'
-    yield '<div id="plot"></div>'
-    yield (
-        '<p class="wide"><button type="button" id="whole" disabled>Whole stream</button> '
-        '<button type="button" id="all">All</button> <button type="button" id="none">None</button> '
-        '<span class="faint" id="where"></span></p><div id="legend">'
-    )
-    for number, name in enumerate(result["models"]):
-        colour, dash = _look(number)
-        yield (
-            '<button type="button" aria-pressed="true"><svg width="28" height="8">'
-            f'<line x1="0" x2="28" y1="4" y2="4" stroke="{colour}" stroke-width="3" '
-            f'stroke-dasharray="{dash}"/></svg><span>{escape(name)}</span><b></b></button>'
-        )
-    yield (
-        '</div><p class="faint">Point at the curves to read a window in the legend, press a name '
-        "to hide its curve, drag to zoom. Triangles are drift alarms, on a rise or a fall of the "
-        "hit rate.</p>"
+def _certainty(bootstrap: Mapping[str, Any]) -> str:
+    if not bootstrap["draws"]:
+        return "There are too few clicks to say which differences are real."
+    return (
+        "Below each figure stands its difference from the first row with half the width of "
+        "its 95 % interval, in bold where that excludes 0: a block bootstrap of "
+        f"{bootstrap['draws']:,} draws over {bootstrap['blocks']:,} blocks of "
+        f"{bootstrap['block_clicks']:,} scored clicks."
     )
 
 
-def _slices(result: Mapping[str, Any]) -> Iterator[str]:
-    yield '<h2><span class="picked"></span> by kind of click</h2>'
-    yield '<div class="scroll"><table id="slices"><thead><tr><th></th>'
-    for line, kinds in SLICES.items():
-        yield f'<th colspan="{len(kinds)}" scope="colgroup" class="first">{LABELS[line]}</th>'
-    yield "</tr><tr><th>model</th>"
+def _picture(curves: Curves, names: Sequence[str], figure: int) -> str:
+    own = curves.values.reshape(-1, len(names), len(curves.clicks))[figure].tolist()
+    return curves_svg([Curve(name, curves.clicks, ys) for name, ys in zip(names, own, strict=True)])
+
+
+def _slices(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     scored = max(1, result["scored"])
-    for line, kinds in SLICES.items():
-        for kind in kinds:
-            share = result["slices"][line][kind] / scored
-            first = ' class="first"' if kind == kinds[0] else ""
-            yield f"<th{first}>{LABELS[kind]}<br><span class=faint>{share:.1%}</span></th>"
-    yield "</tr></thead><tbody>"
-    cells = "".join(
-        '<td class="first"></td>' + "<td></td>" * (len(kinds) - 1) for kinds in SLICES.values()
-    )
-    for name in result["models"]:
-        yield f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
-    yield "</tbody></table></div>"
-    yield (
-        '<p class="faint">Below each kind stands its share of the scored clicks. The deeper the '
-        "blue, the nearer to the best of the column.</p>"
-    )
+    return [
+        {
+            "label": LABELS[line],
+            "kinds": [
+                {"label": LABELS[kind], "share": f"{result['slices'][line][kind] / scored:.1%}"}
+                for kind in kinds
+            ],
+        }
+        for line, kinds in SLICES.items()
+    ]
 
 
-def _apart(result: Mapping[str, Any]) -> Iterator[str]:
-    models = list(result["models"])
-    yield '<h2>Differences in <span class="picked"></span></h2>'
-    yield '<div class="scroll"><table id="apart"><thead><tr><th>row less column</th>'
-    yield (
-        "".join(f"<th>{number + 1}</th>" for number in range(len(models))) + "</tr></thead><tbody>"
-    )
-    for row, name in enumerate(models):
-        yield f'<tr><th scope="row">{row + 1} {escape(name)}</th>'
-        for column in range(len(models)):
-            if row == column:
-                yield "<td></td>"
-            else:
-                pair, turn = f"{min(row, column)}-{max(row, column)}", 1 if row < column else -1
-                yield f'<td data-pair="{pair}" data-turn="{turn}"></td>'
-        yield "</tr>"
-    yield "</tbody></table></div>"
-    yield (
-        '<p class="faint">Green: the row’s model is ahead, red: behind, and chance alone would not '
-        "explain it. Grey: the 95 % interval holds 0. Point at a cell, or tap it, for its "
-        'interval. <b id="interval"></b></p>'
-    )
-
-
-def _alarms(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "<h2>Drift alarms</h2>"
+def _alarm_rows(
+    names: Sequence[str], alarms: Sequence[Sequence[Mapping[str, Any]]]
+) -> list[list[str]]:
     rows = [
         (alarm["clicks"], name, alarm)
-        for name, found in result["models"].items()
-        for alarm in found["drift"]
+        for name, own in zip(names, alarms, strict=True)
+        for alarm in own
     ]
-    if not rows:
-        yield '<p class="faint">None: no model’s hit rate changed for long.</p>'
-        return
-    yield f"<details><summary>{len(rows):,} changes of a hit rate</summary>"
-    yield '<div class="scroll"><table><thead><tr><th>model</th><th>at click</th><th>hit rate</th>'
-    yield "<th>began after</th><th>event time</th></tr></thead><tbody>"
-    for clicks, name, alarm in sorted(rows, key=lambda row: row[:2]):
-        when = "–" if alarm["time"] is None else moment(alarm["time"])
-        yield (
-            f'<tr><th scope="row">{escape(name)}</th><td>{clicks:,}</td>'
-            f"<td>{alarm['before']:.3f} → {alarm['after']:.3f}</td>"
-            f"<td>{alarm['since']:,}</td><td>{when}</td></tr>"
-        )
-    yield "</tbody></table></div></details>"
+    return [
+        [
+            name,
+            number(clicks),
+            f"{alarm['before']:.3f} → {alarm['after']:.3f}",
+            number(alarm["since"]),
+            moment(alarm["time"]),
+        ]
+        for clicks, name, alarm in sorted(rows, key=lambda row: row[:2])
+    ]
 
 
-def _data(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the script draws: models, figures and kinds by their places."""
+def _tables(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the script fills the tables with: models, figures and kinds by their places."""
     figures, order = result["figures"], list(result["models"])
-    models = []
-    for number, (name, found) in enumerate(result["models"].items()):
-        colour, dash = _look(number)
-        models.append(
-            {
-                "name": name,
-                "colour": colour,
-                "dash": dash,
-                "windows": [_rounded(found["windows"][figure]) for figure in figures],
-                "slices": [
-                    _rounded([found["slices"][line][kind][figure] for figure in figures])
-                    for line, kinds in SLICES.items()
-                    for kind in kinds
-                ],
-                "drift": found["drift"],
-            }
-        )
+    kinds = [(line, kind) for line, kinds in SLICES.items() for kind in kinds]
     apart: dict[str, list[Any]] = {}
     for each in result["differences"]:
         pair = f"{order.index(each['model'])}-{order.index(each['other'])}"
         apart.setdefault(pair, []).append([each["difference"], each["low"], each["high"]])
-    counts = [result["slices"][line][kind] for line, kinds in SLICES.items() for kind in kinds]
-    return {"models": models, "windows": result["windows"], "slices": counts, "apart": apart}
-
-
-def _rounded(values: list[float]) -> list[float]:
-    return [round(value, 5) for value in values]
-
-
-def _look(number: int) -> tuple[str, str]:
-    """Give a model's colour and dashes; after twelve colours the dashes differ."""
-    turn, place = divmod(number, len(COLOURS))
-    return COLOURS[place], DASHES[(place + turn) % len(DASHES)]
+    return {
+        "models": [
+            [
+                np.round([found["slices"][line][kind][figure] for figure in figures], 5).tolist()
+                for line, kind in kinds
+            ]
+            for found in result["models"].values()
+        ],
+        "slices": [result["slices"][line][kind] for line, kind in kinds],
+        "differences": apart,
+    }

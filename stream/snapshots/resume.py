@@ -9,37 +9,14 @@ from typing import Any
 from nextclick.connectors import BEGIN_FROM
 from nextclick.models import State
 
-from ..config.options import ConfigError, flag, parse_duration
+from ..config.declaration import declared
+from ..config.options import ConfigError
 from ..config.run import RunConfig
 from .store import Snapshots
 
-FIXED = (
-    "session_column",
-    "user_column",
-    "item_column",
-    "time_column",
-    "time_unit",
-    "format",
-    "sort",
-    "partitions",
-    "session_from",
-    "time_from",
-    "gap",
-    "lateness",
-    "max_ahead",
-    "max_sessions",
-    "max_items",
-    "batch",
-    "seed",
-    "window",
-)
+FIXED = {each.flag: each for each in declared(RunConfig).values() if each.option.fixed}
 """Options that a figure depends on, besides the model's: a run cannot go on with others than it
 was begun with."""
-
-DEFAULTS = RunConfig().public()
-
-DURATIONS = ("--gap", "--lateness", "--max-ahead")
-"""Those of them that can be written in several ways."""
 
 
 def load_state(
@@ -103,7 +80,7 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
     before, after = _fixed(then), _fixed(now)
     for option, new in after.items():
         old = before.get(option)
-        if old == new or (option in DURATIONS and _seconds(old, option) == _seconds(new, option)):
+        if _same(option, old, new):
             continue
         # A comparison begins from no snapshot, and with one the model keeps its options.
         own = "models" in now or option.startswith("model.")
@@ -115,9 +92,9 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
 
 
 def _fixed(config: dict[str, Any]) -> dict[str, Any]:
-    """Give the options that a figure depends on, with the names that they are typed by."""
+    """Return the options that a figure depends on, with the names that they are typed by."""
     # A run that was begun before an option was there has its default.
-    options = {flag(option): config.get(option, DEFAULTS.get(option)) for option in FIXED}
+    options = {flag: config.get(each.name, each.default) for flag, each in FIXED.items()}
     options |= {f"model.{option}": value for option, value in config.get("model", {}).items()}
     if "models" in config:
         # A comparison: the figures hold what is asked for from their first click on.
@@ -136,5 +113,9 @@ def _typed(option: str, value: Any) -> str:
     return f"with {option} {typed}"
 
 
-def _seconds(duration: str | float | None, option: str) -> float | None:
-    return None if duration is None else parse_duration(duration, option)
+def _same(option: str, old: Any, new: Any) -> bool:
+    """Whether two values of an option are the same, however they are written: 1h is 60m."""
+    parse = FIXED[option].option.parse if option in FIXED else None
+    if old == new or parse is None or old is None or new is None:
+        return bool(old == new)
+    return bool(parse(old, option) == parse(new, option))

@@ -17,7 +17,7 @@ DIGITS = 16
 
 UNSTEADY = {
     *("seconds", "clicks_per_second", "peak_memory_mb", "score_ms", "learn_ms", "memory_mb"),
-    *("phases", "timed", "to", "saved", "versions"),
+    *("phases", "timed", "to", "saved", "versions", "provenance"),
 }
 """Names of times, sizes in memory, paths and versions, wherever they stand."""
 

@@ -165,7 +165,7 @@ def test_every_other_reward_is_one_click(reward: float) -> None:
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda ranker: pickle.loads(pickle.dumps(ranker))])
 def test_a_copy_goes_on_as_the_original_and_apart_from_it(how: Any) -> None:
     pairs = stream(160)
-    ranker, straight = taught(pairs[:80], sightings=2), taught(pairs, sightings=2)
+    ranker, straight = taught(pairs[:80], min_count=2), taught(pairs, min_count=2)
     before = pickle.dumps(ranker)
     copied = how(ranker)
     for session, item in pairs[80:]:
@@ -183,9 +183,9 @@ def test_sessions_and_items_stay_in_their_bounds() -> None:
 def test_a_score_that_is_not_a_number_is_an_error() -> None:
     ranker = taught(stream(60))
     ranker._model.items.embedding.values[:] = float("nan")
-    with pytest.raises(FloatingPointError, match="diverged; lower the rate"):
+    with pytest.raises(FloatingPointError, match="diverged; lower learning_rate"):
         ranker.predict_one(1, "i1")
-    with pytest.raises(FloatingPointError, match="diverged; lower the rate"):
+    with pytest.raises(FloatingPointError, match="diverged; lower learning_rate"):
         ranker.predict_one(1)
 
 

@@ -43,14 +43,14 @@ def test_who_takes_the_scores_waits_for_a_block_that_another_thread_works_on(
     def slow(*arguments: Any, **named: Any) -> torch.Tensor:
         if threading.current_thread() is not threading.main_thread():
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return plain(*arguments, **named)
 
     monkeypatch.setattr(torch, "addmm", slow)
     found = ScoreBlocks(outputs, embedding, bias)
     helper = threading.Thread(target=found.compute)
     helper.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     threading.Timer(0.1, go_on.set).start()
     torch.testing.assert_close(found.read(slice(0, 20)), outputs @ embedding.T + bias)
     helper.join()
@@ -62,7 +62,7 @@ def test_what_stops_one_thread_stops_the_other(monkeypatch: pytest.MonkeyPatch) 
 
     def broken(*_: Any, **__: Any) -> torch.Tensor:
         if threading.current_thread() is main:
-            assert helped.wait(10)
+            assert helped.wait(60)
             return outputs
         raise MemoryError("no room")
 

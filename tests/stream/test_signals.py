@@ -111,7 +111,7 @@ def test_a_run_on_a_silent_pipe_ends_in_good_order(tmp_path: Path, number: signa
     child.stdin.flush()
     until(lambda: clicks_saved(folder) == 1, child)
     child.send_signal(number)
-    assert child.wait(60) == 0
+    assert child.wait(120) == 0
     child.communicate()
     assert clicks_saved(folder) == 1
 
@@ -147,5 +147,5 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path, number: signal.Signa
     while child.stdout.readline() != b"ending\n":
         assert child.poll() is None
     child.send_signal(number)
-    assert child.wait(30) == 128 + number
+    assert child.wait(120) == 128 + number
     child.communicate()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...argument_checks import at_least
-from ...base import CheckedModel, fits, within_bounds
+from ...base import CheckedModel, Request, fits, within_bounds
 from ...recommender import Arrays, BatchResult, Id, State, prefixed, within
 from ..tables.lru_table import ROW, LRUTable
 from ..tables.undo_log import UndoLog
@@ -53,7 +53,7 @@ class Evidence(NamedTuple):
     scores: NDArray[np.float64]
 
     def of(self, row: int) -> float:
-        """Give the score of one item."""
+        """Return the score of one item."""
         if self.rows is None:
             return float(self.scores[row]) if row < len(self.scores) else 0.0
         found = (self.rows == row).nonzero()[0]
@@ -108,7 +108,7 @@ class CountingModel(CheckedModel):
 
     @abstractmethod
     def score(self, session: Session) -> Evidence:
-        """Give the evidence on the session's next click; change nothing."""
+        """Return the evidence on the session's next click; change nothing."""
 
     @abstractmethod
     def count(self, session: Session, row: int) -> None:
@@ -116,10 +116,10 @@ class CountingModel(CheckedModel):
 
     @abstractmethod
     def drop(self, row: int) -> None:
-        """Let go what is known of an item that leaves the catalogue."""
+        """Drop what is known of an item that leaves the catalogue."""
 
     def begin(self, row: int) -> None:
-        """Make ready for a new session that gets this row."""
+        """Prepare for a new session that gets this row."""
 
     @abstractmethod
     def parts(self) -> Arrays:
@@ -127,49 +127,36 @@ class CountingModel(CheckedModel):
 
     @abstractmethod
     def take(self, arrays: Arrays) -> None:
-        """Take back what `parts` gave."""
+        """Restore what `parts` returned."""
 
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
+    def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both. The clock of these models counts clicks, not time."""
-        if learn:
-            return self._go(sessions, items, k, test=test)
+        if request.learn:
+            return self._test_and_learn(request)
         self.journal.begin()
         try:
-            return self._go(sessions, items, k, test=not after, after=after)
+            return self._test_and_learn(request)
         finally:
             self.journal.undo()
 
-    def _go(
-        self, sessions: list[Id], items: list[Id], k: int, *, test: bool, after: bool = False
-    ) -> BatchResult:
-        """Learn the clicks one by one; find ranks before each, or what is best after each."""
-        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        tested.recommended = [[] for _ in items] if k else []
-        for place, (name, item) in enumerate(zip(sessions, items, strict=True)):
+    def _test_and_learn(self, request: Request) -> BatchResult:
+        """Learn the clicks one by one; rank each before that, or recommend after it."""
+        k = request.k
+        result = BatchResult.empty(len(request.items), k)
+        for place, (name, item) in enumerate(zip(request.sessions, request.items, strict=True)):
             session = self._live(name)
-            if test and session.row:
+            if request.test and not request.after and session.row:
                 evidence = self.score(session)
-                tested.scored[place] = True
-                tested.ranks[place] = self._rank(evidence, self.items.get(item))
+                result.scored[place] = True
+                result.ranks[place] = self._rank(evidence, self.items.get(item))
                 if k:
-                    tested.recommended[place] = self._best(evidence, k)
+                    result.recommended[place] = self._best(evidence, k)
             began = clock.perf_counter()
             self._learn(name, item, session)
-            tested.learning += clock.perf_counter() - began
-            if after:
-                tested.recommended[place] = self._best(self.score(self._live(name)), k)
-        return tested
+            result.learning += clock.perf_counter() - began
+            if request.after:
+                result.recommended[place] = self._best(self.score(self._live(name)), k)
+        return result
 
     def _knows(self, item: Id) -> bool:
         return bool(self.items.get(item))
@@ -180,7 +167,7 @@ class CountingModel(CheckedModel):
                 self.sessions.drop(row)
 
     def _live(self, name: Id) -> Session:
-        """Give a session as it stands; row 0 where it is not known."""
+        """Return a session as it stands; row 0 where it is not known."""
         row = self.sessions.get(name)
         return Session(row, self.items.rows_of(self._windows[row]))
 

@@ -40,15 +40,15 @@ class ContextTree(CountingModel):
     depth
         The longest context, in clicks.
     prior
-        How many clicks the shorter contexts' forecast is worth in a longer one's.
+        How many clicks the shorter contexts' prediction is worth in a longer one's.
     trust
         The weight that a new context begins with.
     half_life
         In clicks of the stream.
     contexts
-        At most so many are kept; those least recently met are dropped.
+        Number of contexts kept; those least recently met are dropped.
     followers
-        So many items are counted a context; a new one takes the place of the rarest.
+        Number of items counted a context; a new one takes the place of the rarest.
     options
         See `CountingModel`.
 
@@ -85,7 +85,7 @@ class ContextTree(CountingModel):
         self._total = 0.0
 
     def _path(self, session: Session) -> list[int]:
-        """Give the rows of the session's contexts, the shortest first."""
+        """Return the rows of the session's contexts, the shortest first."""
         path, stamp = [], 0
         for click in reversed(session.clicks):
             context = self._contexts.get((stamp, int(self.items.stamps[click])))
@@ -96,47 +96,47 @@ class ContextTree(CountingModel):
         return path
 
     def score(self, session: Session) -> Evidence:
-        """Give the mixture's probabilities."""
-        worth = self.decay.worth(self.clicks)
+        """Return the mixture's probabilities."""
+        unit = self.decay.weight(self.clicks)
         counts = self._clicks.arrays["counts"][: self.items.used]
         path = self._path(session)
         weights = self._known.arrays["weights"][path]
         totals = self._known.arrays["totals"][path]
-        shares = weights / (totals + self.prior * worth)
+        shares = weights / (totals + self.prior * unit)
         # What each length leaves to the shorter ones, and the longer ones leave to it.
         left = np.append(np.cumprod((1 - shares * totals)[::-1])[::-1], 1.0)
-        root = left[0] / (self._total + self.prior * worth)
+        root = left[0] / (self._total + self.prior * unit)
         scores = counts * root
         for context, share in zip(path, left[1:] * shares, strict=True):
             keys = self._next.get(context)
             alive = self.items.alive(keys)
             scores[keys[alive] & ROW] += share * self._next.get(context, "weights")[alive]
-        scores[counts > 0] += root * self.prior * worth / max(1, len(self.items))
+        scores[counts > 0] += root * self.prior * unit / max(1, len(self.items))
         return Evidence(None, scores)
 
     def count(self, session: Session, row: int) -> None:
-        """Let the contexts learn whom to trust, then count."""
+        """Update the contexts' trust in their predictions, then count."""
         if self.decay.renews(self.clicks):
             self._renew()
-        worth = self.decay.worth(self.clicks)
-        prior = self.prior * worth
+        unit = self.decay.weight(self.clicks)
+        prior = self.prior * unit
         stamp = int(self.items.stamps[row])
         self._clicks.reach(self.items.used)
         counts = self._clicks.arrays["counts"]
         mixed = (float(counts[row]) + prior / len(self.items)) / (self._total + prior)
-        self._clicks.put("counts", row, counts[row] + worth)
+        self._clicks.put("counts", row, counts[row] + unit)
         self.journal.note(setattr, self, "_total", self._total)
-        self._total += worth
+        self._total += unit
         path = self._meet(session)
         for context in path:
             weight = float(self._known.arrays["weights"][context])
             total = float(self._known.arrays["totals"][context])
-            told = (self._next.weight(context, stamp) + prior * mixed) / (total + prior)
-            mixed = weight * told + (1 - weight) * mixed
-            weight = min(max(weight * told / mixed, LEAST), 1 - LEAST)
+            prob = (self._next.weight(context, stamp) + prior * mixed) / (total + prior)
+            mixed = weight * prob + (1 - weight) * mixed
+            weight = min(max(weight * prob / mixed, LEAST), 1 - LEAST)
             self._known.put("weights", context, weight)
-            self._known.put("totals", context, total + worth)
-            self._next.add(context, stamp, worth)
+            self._known.put("totals", context, total + unit)
+            self._next.add(context, stamp, unit)
         # The longest first: a context stays as long as those that grow out of it.
         for context in reversed(path):
             self._contexts.touch(context)
@@ -151,7 +151,7 @@ class ContextTree(CountingModel):
         self._total *= smaller
 
     def _meet(self, session: Session) -> list[int]:
-        """Give the rows of the session's contexts, making those that are new."""
+        """Return the rows of the session's contexts, making those that are new."""
         path, above = [], 0
         for click in reversed(session.clicks):
             name = (above, int(self.items.stamps[click]))
@@ -172,7 +172,7 @@ class ContextTree(CountingModel):
         return path
 
     def drop(self, row: int) -> None:
-        """Let the item's clicks go; contexts and counts with it die with its stamp."""
+        """Drop the item's clicks; contexts and counts with it are void with its stamp."""
         self._clicks.clear(row)
 
     def parts(self) -> Arrays:
@@ -188,7 +188,7 @@ class ContextTree(CountingModel):
         }
 
     def take(self, arrays: Arrays) -> None:
-        """Take back what `parts` gave."""
+        """Restore what `parts` returned."""
         names = [tuple(name) for name in arrays["names"].tolist()]
         self._contexts.restore(names, within("contexts.", arrays))
         self._known.restore(within("known.", arrays))

@@ -31,10 +31,10 @@ class ItemKNN(CountingModel):
     decay
         The item before the session's last counts so much less, and so on.
     neighbours
-        So many items are kept an item; a new one takes the place of the one that shares the
+        Number of items kept an item; a new one takes the place of the one that shares the
         fewest sessions.
     window
-        So many different items of a session are paired, and asked.
+        Number of different items of a session that are paired, and score others.
     options
         See `CountingModel`.
 
@@ -100,7 +100,7 @@ class ItemKNN(CountingModel):
         self._holders.put("sessions", row, self._holders.arrays["sessions"][row] + 1)
 
     def drop(self, row: int) -> None:
-        """Let the item's pairs go; those that others have of it die with its stamp."""
+        """Drop the item's pairs; those that others have of it are void with its stamp."""
         self._pairs.clear(row)
         self._holders.clear(row)
 
@@ -112,6 +112,6 @@ class ItemKNN(CountingModel):
         }
 
     def take(self, arrays: Arrays) -> None:
-        """Take back what `parts` gave."""
+        """Restore what `parts` returned."""
         self._pairs.restore(within("pairs.", arrays))
         self._holders.restore(within("holders.", arrays))

@@ -19,7 +19,7 @@ class Markov(Rules):
     half_life
         In clicks of the stream.
     followers
-        So many successors are kept an item; a new one takes the place of the rarest.
+        Number of successors kept an item; a new one takes the place of the rarest.
     options
         See `CountingModel`.
 

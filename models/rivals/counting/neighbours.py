@@ -46,13 +46,13 @@ class Neighbours(CountingModel):
     Parameters
     ----------
     neighbours
-        So many nearest sessions are asked.
+        Number of nearest sessions that score items.
     sample
-        They are sought among so many most recently clicked sessions that share an item.
+        Number of most recently clicked sessions that share an item, among which these are sought.
     kept
-        So many sessions are remembered.
+        Number of sessions remembered.
     window
-        So many items of a session.
+        Number of items kept of a session.
     own
         Whether the session itself is asked too: what it has clicked may be clicked again. Where
         nothing fades with `distance`, its items count by their importance.
@@ -74,7 +74,7 @@ class Neighbours(CountingModel):
         sample: int,
         kept: int,
         window: int,
-        own: bool,
+        own: bool = True,
         idf: float,
         **options: Any,
     ) -> None:
@@ -106,14 +106,14 @@ class Neighbours(CountingModel):
 
     @abstractmethod
     def importance(self, count: int) -> list[float]:
-        """Give what each of a session's items is worth, the last one first; more than 0."""
+        """Return the importance of each of a session's items, the last one first; more than 0."""
 
     @abstractmethod
     def trust(self, count: int) -> Floats:
-        """Give how much a neighbour counts whose last shared item is this, the last one first."""
+        """Return how much a neighbour counts whose last shared item is this, the last one first."""
 
     def nearness(self, overlap: Floats, lengths: Integers, ages: Integers) -> Floats:
-        """Give how near sessions are.
+        """Return how near sessions are.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Neighbours(CountingModel):
         return Evidence(*self._adder.add(rows[alive], shares[alive]))
 
     def _place(self, session: Session) -> int:
-        """Give where in the ring a session itself stands; -1 where it is not remembered."""
+        """Return where in the ring a session itself stands; -1 where it is not remembered."""
         number = self._numbers[session.row]
         return number % self.kept if number > max(0, self._begun - self.kept) else -1
 
@@ -179,12 +179,12 @@ class Neighbours(CountingModel):
         """
         overlaps, found = self._overlaps, []
         importance = self.importance(len(session.clicks))
-        for row, worth in zip(reversed(session.clicks), importance, strict=True):
-            if worth == 0:  # So long ago that a float cannot tell it from nothing.
+        for row, weight in zip(reversed(session.clicks), importance, strict=True):
+            if weight == 0:  # So long ago that a float cannot tell it from nothing.
                 break
             holding = self._postings.get(row) % self.kept
             before = overlaps[holding]
-            overlaps[holding] = before + worth
+            overlaps[holding] = before + weight
             found.append(holding[before == 0])
         if not found:
             return NOTHING_FOUND
@@ -198,7 +198,7 @@ class Neighbours(CountingModel):
         return places, overlap, steps
 
     def _nearest(self, near: Floats, last: Integers) -> Integers:
-        """Give the places of the nearest, of equally near ones those clicked on last."""
+        """Return the places of the nearest, of equally near ones those clicked on last."""
         least = np.partition(near, -self.neighbours)[-self.neighbours]
         sure, even = (near > least).nonzero()[0], (near == least).nonzero()[0]
         room = self.neighbours - len(sure)
@@ -211,16 +211,16 @@ class Neighbours(CountingModel):
     def _weigh_own(
         self, session: Session, places: Integers, rows: Integers, shares: Floats
     ) -> None:
-        """Let each of the session's own items count by its importance, the last one most."""
+        """Weight each of the session's own items by its importance, the last one most."""
         own = (places == self._place(session)).nonzero()[0]
         importance = self.importance(len(session.clicks))
-        worth = dict(zip(reversed(session.clicks), importance, strict=True))
-        shares[own] *= [worth.get(row, 0.0) for row in rows[own].tolist()]
+        weights = dict(zip(reversed(session.clicks), importance, strict=True))
+        shares[own] *= [weights.get(row, 0.0) for row in rows[own].tolist()]
 
     def _distances(
         self, session: Session, rows: Integers, who: Integers, column: Integers
     ) -> Integers:
-        """Give how far each item stands from the last one that its neighbour shares."""
+        """Return how far each item stands from the last one that its neighbour shares."""
         shared = self._adder.among(rows, session.clicks)
         # Of several values for one place numpy keeps the last: that of the last shared item.
         latest = np.zeros(who[-1] + 1, np.int64)
@@ -229,7 +229,7 @@ class Neighbours(CountingModel):
         return distances
 
     def begin(self, row: int) -> None:
-        """Know no number of a new session."""
+        """Clear the number in a new session's row."""
         self._numbers.extend([0] * (row + 1 - len(self._numbers)))
         self.journal.place(self._numbers, row, 0)
 
@@ -243,7 +243,7 @@ class Neighbours(CountingModel):
         self._write(number, row)
 
     def _enter(self, row: int) -> int:
-        """Give a live session a number, and the place of the session that began longest ago."""
+        """Return a live session a number, and the place of the session that began longest ago."""
         self.journal.note(setattr, self, "_begun", self._begun)
         self._begun += 1
         place = self._begun % self.kept
@@ -287,7 +287,7 @@ class Neighbours(CountingModel):
                 self._postings.remove(row, int(found[0]))
 
     def drop(self, row: int) -> None:
-        """Let the item's sessions go; in the sessions it dies with its stamp."""
+        """Drop the item's sessions; in the sessions it is void with its stamp."""
         self._postings.clear(row)
         self._holders.clear(row)
 
@@ -304,7 +304,7 @@ class Neighbours(CountingModel):
         }
 
     def take(self, arrays: Arrays) -> None:
-        """Take back what `parts` gave."""
+        """Restore what `parts` returned."""
         for name, array in self._ring.items():
             kept = arrays[f"ring.{name}"]
             array[: len(kept)] = kept

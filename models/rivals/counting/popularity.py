@@ -44,7 +44,7 @@ class Popularity(CountingModel):
     def score(self, session: Session) -> Evidence:
         """Score all items alike for every session: by weight in units of a click made now."""
         weights = self._columns.arrays["weights"][: self.items.used]
-        return Evidence(None, weights / self.decay.worth(self.clicks))
+        return Evidence(None, weights / self.decay.weight(self.clicks))
 
     def count(self, session: Session, row: int) -> None:
         """Add a click's weight to the item's."""
@@ -52,10 +52,10 @@ class Popularity(CountingModel):
         weights = self._columns.arrays["weights"]
         if self.decay.renews(self.clicks):
             self._columns.put("weights", slice(None), weights * 2.0**-RENEWAL)
-        self._columns.put("weights", row, weights[row] + self.decay.worth(self.clicks))
+        self._columns.put("weights", row, weights[row] + self.decay.weight(self.clicks))
 
     def drop(self, row: int) -> None:
-        """Let the item's clicks go."""
+        """Drop the item's clicks."""
         self._columns.clear(row)
 
     def parts(self) -> Arrays:

@@ -25,7 +25,7 @@ class Rules(CountingModel):
     half_life
         In clicks of the stream.
     followers
-        So many rules are kept from an item; a new one takes the place of the weakest.
+        Number of rules kept from an item; a new one takes the place of the weakest.
     options
         See `CountingModel`.
 
@@ -44,26 +44,26 @@ class Rules(CountingModel):
         self._rules = TopCounts(self.journal, followers)
 
     def score(self, session: Session) -> Evidence:
-        """Give the rules from the session's last item."""
+        """Return the rules from the session's last item."""
         if not session.clicks:
             return NOTHING
         last = session.clicks[-1]
         keys = self._rules.get(last)
         alive = self.items.alive(keys)
         weights = self._rules.get(last, "weights")[alive]
-        return Evidence(keys[alive] & ROW, weights / self.decay.worth(self.clicks))
+        return Evidence(keys[alive] & ROW, weights / self.decay.weight(self.clicks))
 
     def count(self, session: Session, row: int) -> None:
         """Strengthen the rules from the session's last items to this one."""
         stamp = int(self.items.stamps[row])
         if self.decay.renews(self.clicks):
             self._rules.scale(2.0**-RENEWAL)
-        worth = self.decay.worth(self.clicks)
+        unit = self.decay.weight(self.clicks)
         for step, before in enumerate(reversed(session.clicks), 1):
-            self._rules.add(before, stamp, worth / step)
+            self._rules.add(before, stamp, unit / step)
 
     def drop(self, row: int) -> None:
-        """Let the rules from the item go; those to it die with its stamp."""
+        """Drop the rules from the item; those to it are void with its stamp."""
         self._rules.clear(row)
 
     def parts(self) -> Arrays:

@@ -20,7 +20,7 @@ class SessionPopularity(Popularity):
     Parameters
     ----------
     window
-        So many of a session's last clicks are counted.
+        Number of a session's last clicks that are counted.
     half_life, options
         See `Popularity`.
 

@@ -17,7 +17,7 @@ class STAN(Neighbours):
     Session-based Recommendations* (2019). The session's items count less towards its beginning
     (λ1); a neighbour, by its cosine with them, less the longer ago it was (λ2); and its items less
     the farther they are in it from the last one that it shares (λ3). Each decay is exp(−x/λ). Time
-    is told in clicks of the stream.
+    is counted in clicks of the stream.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class STAN(Neighbours):
         λ2, in clicks of the stream.
     distance
         λ3, in items of the neighbour.
-    neighbours, sample, kept, window, own, idf, options
+    neighbours, sample, kept, window, idf, options
         See `Neighbours`.
 
     """
@@ -44,7 +44,6 @@ class STAN(Neighbours):
         sample: int = 1000,
         kept: int = 100_000,
         window: int = 20,
-        own: bool = True,
         idf: float = 0,
         **options: Any,
     ) -> None:
@@ -53,7 +52,6 @@ class STAN(Neighbours):
             sample=sample,
             kept=kept,
             window=window,
-            own=own,
             idf=idf,
             **options,
         )
@@ -68,7 +66,7 @@ class STAN(Neighbours):
         return [math.exp(-place / self.decay) for place in range(count)]
 
     def nearness(self, overlap: Floats, lengths: Integers, ages: Integers) -> Floats:
-        """Give the cosine, but for the session's own length, and less for older sessions."""
+        """Return the cosine, but for the session's own length, and less for older sessions."""
         nearness: Floats = overlap / np.sqrt(lengths) * np.exp(ages / -self.age)
         return nearness
 

@@ -32,7 +32,6 @@ class VSkNN(Neighbours):
         sample: int = 1000,
         kept: int = 100_000,
         window: int = 20,
-        own: bool = True,
         idf: float = 5,
         **options: Any,
     ) -> None:
@@ -41,7 +40,6 @@ class VSkNN(Neighbours):
             sample=sample,
             kept=kept,
             window=window,
-            own=own,
             idf=idf,
             **options,
         )

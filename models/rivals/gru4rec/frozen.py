@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...argument_checks import at_least
-from ...base import CheckedModel
+from ...base import CheckedModel, Request
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.popularity import LARGEST_BATCH
 from ...recommender import BatchResult, Id, State, prefixed, within
@@ -17,7 +14,7 @@ from .variants import network_alone
 
 
 class GRU4RecFrozen(CheckedModel):
-    """A GRU4Rec as it is put to work in most places: learned once, then only used.
+    """A GRU4Rec as it is used in most places: trained once, then only applied.
 
     It is `OnlineGRU4Rec`, without the memory of the latest clicks, until `warm_up` clicks are
     learned. After that no parameter changes and no item enters: items that are new then are misses,
@@ -74,27 +71,14 @@ class GRU4RecFrozen(CheckedModel):
         """How many items are known."""
         return self.model.n_items
 
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
+    def _run(self, request: Request) -> BatchResult:
         """Score and learn while warming up; after that, score and follow the sessions."""
         if self.served:
-            return self.served.score(sessions, items, k, test=test, follow=learn, after=after)
-        tested = self.model._run(
-            sessions, items, k, time, times, test=test, learn=learn, after=after
-        )
-        if learn:
-            self._count(len(items))
-        return tested
+            return self.served.score(request)
+        result = self.model._run(request)
+        if request.learn:
+            self._count(len(request.items))
+        return result
 
     def _count(self, clicks: int) -> None:
         self.learned += clicks

@@ -1,8 +1,7 @@
-"""A GRU4Rec that has stopped learning, at work: it only follows the sessions."""
+"""A GRU4Rec that has stopped learning: it scores, and follows the sessions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...base import Request
 from ...compute.snapshot_buffer import SnapshotBuffer
+from ...gradient_model import record
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.vocabulary import NO_ITEM
-from ...ranking import NewItems, rank
+from ...ranking import NewItems, Ranking, rank
 from ...recommender import Arrays, BatchResult, Id
 from ...sessions import SessionStore
+from ...windows import Windows
 
 
 class FrozenGRU4Rec:
@@ -42,13 +44,13 @@ class FrozenGRU4Rec:
 
     @torch.no_grad()
     def take_over(self, names: Mapping[Id, Id]) -> None:
-        """Go on with sessions where the model has come to with them, and drop them there.
+        """Continue the model's sessions from their present states, and drop them in the model.
 
         Parameters
         ----------
         names
-            What the model calls each session, by what it is called here; least recently clicked
-            first. A session that the model does not hold goes on from the state of a new one.
+            The model's name of each session, by its name here; least recently clicked first. A
+            session that the model does not hold starts from the state of a new one.
 
         """
         model = self.model
@@ -75,58 +77,34 @@ class FrozenGRU4Rec:
         self.sessions.forget(sessions)
 
     @torch.no_grad()
-    def score(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        *,
-        test: bool,
-        follow: bool,
-        after: bool = False,
-    ) -> BatchResult:
-        """Score every click of a batch that has a predecessor, move the sessions on, or both.
+    def score(self, request: Request) -> BatchResult:
+        """Score every click of a batch that has a predecessor.
 
-        Parameters
-        ----------
-        sessions, items
-            n of each, in stream order.
-        k
-            How many items to recommend.
-        test, follow
-            Whether the clicks are scored, and whether the sessions move on.
-        after
-            Find what is best after each click, not before it.
-
+        Where the request is to learn, follow the sessions; nothing else changes.
         """
-        windows = self.sessions.align_windows(sessions, after)
-        rows = self._to_device(self.model.vocabulary.rows_of(items))
+        windows = self.sessions.align_windows(request.sessions, request.after)
+        rows = self._to_device(self.model.vocabulary.rows_of(request.items))
         histories, states = self.sessions.histories(windows, torch.zeros_like(rows))
-        found, ends = self._run(windows.group, windows.turn, rows, states, after)
-        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        tested.recommended = [[] for _ in items] if k else []
-        if test and len(windows.scored):
-            self._rank(found, rows, windows.scored, k, tested)
-        if follow:
+        found, ends = self._states(windows, rows, states, request.after)
+        result = BatchResult.empty(len(request.items), request.k)
+        if request.test and len(windows.scored):
+            ranking = self._rank(found, rows, windows.scored, request.k)
+            record(result, ranking, windows.scored, self.model.vocabulary)
+        if request.learn:
             self.sessions.advance(windows, histories, ends)
-        return tested
+        return result
 
-    def _run(
-        self,
-        group: NDArray[np.int64],
-        turn: NDArray[np.int64],
-        rows: Tensor,
-        states: Tensor,
-        after: bool,
+    def _states(
+        self, windows: Windows, rows: Tensor, states: Tensor, after: bool
     ) -> tuple[Tensor, Tensor]:
-        """Give the state before (or after) each click, and each session's state after the batch.
+        """Return the state before (or after) each click, and each session's after the batch.
 
         All first clicks of sessions are a step, then all second ones, and so on.
         """
         found = states.new_empty((len(rows), states.shape[1]))
-        for step in range(int(turn.max(initial=-1)) + 1):
-            clicks = np.flatnonzero(turn == step)
-            places, owners = self._to_device(clicks), self._to_device(group[clicks])
+        for step in range(int(windows.turn.max(initial=-1)) + 1):
+            clicks = np.flatnonzero(windows.turn == step)
+            places, owners = self._to_device(clicks), self._to_device(windows.group[clicks])
             moved = self._moved(rows[places], states[owners])
             found[places] = moved if after else states[owners]
             states = states.index_copy(0, owners, moved)
@@ -135,31 +113,13 @@ class FrozenGRU4Rec:
     def _moved(self, rows: Tensor, states: Tensor) -> Tensor:
         return self.model.network.step(self.model.items.inputs.values[rows], states)
 
-    def _rank(
-        self, states: Tensor, rows: Tensor, scored: NDArray[np.int64], k: int, tested: BatchResult
-    ) -> None:
+    def _rank(self, states: Tensor, rows: Tensor, scored: NDArray[np.int64], k: int) -> Ranking:
         model = self.model
-        used = model.vocabulary.used
         places = self._to_device(scored)
-        ranking = rank(
-            model.network.output(states[places]),
-            model.items.embedding.values[:used],
-            model.items.bias.values[:used],
-            rows[places],
-            places,
-            NewItems(rows[:0], rows[:0]),
-            k,
-        )
-        tested.scored[scored], tested.ranks[scored] = True, ranking.ranks.cpu().numpy()
-        if k:
-            for place, best, scores in zip(
-                scored.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
-            ):
-                tested.recommended[place] = [
-                    (model.vocabulary.id_of(row), score)
-                    for row, score in zip(best, scores, strict=True)
-                    if score > -math.inf
-                ]
+        outputs = model.network.output(states[places])
+        scoring = model.items.scoring(model.vocabulary.used)
+        nothing_new = NewItems(rows[:0], rows[:0])
+        return rank(outputs, *scoring, rows[places], places, nothing_new, k)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.model.device)
@@ -170,6 +130,6 @@ class FrozenGRU4Rec:
         return sessions, {name: array.numpy() for name, array in kept.items()}
 
     def restore(self, sessions: Sequence[Id], kept: Arrays) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         arrays = {name: torch.from_numpy(array.copy()) for name, array in kept.items()}
         self.sessions.restore(sessions, arrays)

@@ -16,7 +16,7 @@ class ReplayBuffer:
     Parameters
     ----------
     bound
-        So many clicks are kept. Room is taken for up to twice as many, so that the oldest are
+        Number of clicks kept. Room is taken for up to twice as many, so that the oldest are
         dropped in bulk.
 
     Examples
@@ -37,7 +37,7 @@ class ReplayBuffer:
         self._names: list[Id] = []
 
     def __len__(self) -> int:
-        """Give the number of clicks kept."""
+        """Return the number of clicks kept."""
         return min(self._count, self.bound)
 
     def add(self, sessions: Sequence[int], items: Sequence[Id]) -> None:
@@ -69,7 +69,7 @@ class ReplayBuffer:
         self._codes = {name: code for code, name in enumerate(self._names)}
 
     def batches(self, size: int) -> Iterator[tuple[list[int], list[Id]]]:
-        """Give the clicks again, oldest first, in batches."""
+        """Return the clicks again, oldest first, in batches."""
         for start in range(self._count - len(self), self._count, size):
             part = slice(start, min(start + size, self._count))
             codes = self._items[part].tolist()
@@ -81,7 +81,7 @@ class ReplayBuffer:
         return {"sessions": self._sessions.copy(), "items": self._items.copy()}, list(self._names)
 
     def restore(self, arrays: Arrays, names: Sequence[Id]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self._sessions, self._items = arrays["sessions"].copy(), arrays["items"].copy()
         self._count = len(self._items)
         self._names = list(names)

@@ -7,11 +7,8 @@ import time as clock
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...argument_checks import at_least
-from ...base import CheckedModel
+from ...base import CheckedModel, Request
 from ...compute.device import HOST
 from ...gru4rec.online import OnlineGRU4Rec
 from ...gru4rec.size_check import check_room
@@ -28,7 +25,7 @@ MONDAY = 4 * DAY
 
 
 class GRU4RecRetrained(CheckedModel):
-    """The usual practice: retrain from scratch on what is logged, and serve that until the next.
+    """The usual practice: retrain from scratch on the logged clicks, and serve that until the next.
 
     When a day (or week, from Monday, UTC) of event time has ended, a new `OnlineGRU4Rec`, without
     the memory of the latest clicks, learns the clicks kept so far. In between no parameter changes
@@ -41,7 +38,7 @@ class GRU4RecRetrained(CheckedModel):
     every
         ``"day"`` or ``"week"``.
     keep
-        The latest so many clicks are learned from.
+        Number of latest clicks to train on.
     epochs
         How often each training goes over them.
     batch
@@ -108,31 +105,20 @@ class GRU4RecRetrained(CheckedModel):
         """How many items are known."""
         return self.model.n_items
 
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
+    def _run(self, request: Request) -> BatchResult:
         """Train anew if a period has ended, score the batch, and keep it for the next training."""
-        if not learn:
-            return self.served.score(sessions, items, k, test=test, follow=False, after=after)
-        self.served.sessions.check_room(len(set(sessions)))
+        if not request.learn:
+            return self.served.score(request)
+        self.served.sessions.check_room(len(set(request.sessions)))
         began = clock.perf_counter()
-        self._look_at(time)
-        numbers = self._number(sessions)
+        self._train_if_due(request.time)
+        numbers = self._number(request.sessions)
         trained = clock.perf_counter()
-        tested = self.served.score(sessions, items, k, test=test, follow=True)
+        result = self.served.score(request)
         scored = clock.perf_counter()
-        self._keep(numbers, items)
-        tested.learning = trained - began + clock.perf_counter() - scored
-        return tested
+        self._keep(numbers, request.items)
+        result.learning = trained - began + clock.perf_counter() - scored
+        return result
 
     def _knows(self, item: Id) -> bool:
         return item in self.model.vocabulary
@@ -145,8 +131,8 @@ class GRU4RecRetrained(CheckedModel):
         for session in sessions:
             self._numbers.pop(session, None)
 
-    def _look_at(self, time: float) -> None:
-        """Train if a period has ended since it was last looked at."""
+    def _train_if_due(self, time: float) -> None:
+        """Train if a period has ended since the last call."""
         if not math.isfinite(time):
             return
         period = math.floor((time - MONDAY) / SECONDS[self.every])
@@ -167,7 +153,7 @@ class GRU4RecRetrained(CheckedModel):
         self.served.take_over({session: self._numbers[session] for session in live})
 
     def _number(self, sessions: Sequence[Id]) -> list[int]:
-        """Give the sessions' numbers, new ones to those that are not live."""
+        """Return the sessions' numbers; those that are not live get new ones."""
         for session in dict.fromkeys(sessions):
             if session not in self.served.sessions:
                 self._numbers[session] = self._sessions

@@ -1,8 +1,7 @@
-"""What the rivals share that read a session's last clicks: tables, sessions, ranks, steps."""
+"""What the rivals share that encode a session's last clicks by a network."""
 
 from __future__ import annotations
 
-import math
 import time as clock
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -10,20 +9,20 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ...argument_checks import at_least, seed_of
-from ...base import CheckedModel
+from ...base import Request
+from ...batch import Batch
 from ...compute.device import choose_device
-from ...compute.snapshot_buffer import SnapshotBuffer
+from ...gradient_model import GradientModel, record
 from ...gru4rec.size_check import check_room
 from ...items.item_table import ItemTable
-from ...items.popularity import LARGEST_BATCH, Popularity
+from ...items.popularity import Popularity
+from ...items.table import pick
 from ...items.vocabulary import Vocabulary
 from ...optim import make_rule
-from ...ranking import NewItems, rank
-from ...recommender import BatchResult, Id, State
+from ...ranking import rank
+from ...recommender import BatchResult, State
 from ...sessions import SessionStore
 from ...state import load_state, save_state
 from ...windows import Windows
@@ -32,12 +31,11 @@ from .encoder import SessionEncoder
 from .trainer import Trainer
 
 
-class NeuralRival(CheckedModel):
-    """A model that scores items by a product with a vector read from a session's last clicks.
+class NeuralRival(GradientModel):
+    """A model that scores items by a product with a vector that encodes a session's last clicks.
 
-    Batches are scored with the parameters from before them and then learned by one Adagrad step, as
-    `OnlineGRU4Rec` does it; a session's input is its last K clicks as of just before the scored
-    one.
+    Like `OnlineGRU4Rec` it scores a batch with the parameters from before it, and then learns it by
+    one Adagrad step. A session's input is its last K clicks just before the scored one.
 
     Parameters
     ----------
@@ -45,13 +43,13 @@ class NeuralRival(CheckedModel):
         At most this many live sessions, and items in the catalogue after a batch; those least
         recently clicked are dropped.
     seed
-        Of initial weights and negatives.
+        Random seed of initial weights and negatives.
     device
         ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
     dtype
         ``"float32"`` or ``"float64"``.
     options
-        Settings of the rival, by name.
+        The rival's options, by name.
 
     Raises
     ------
@@ -60,13 +58,11 @@ class NeuralRival(CheckedModel):
 
     """
 
-    name: str
     FIXED = ("network.", "memory.", "random.")
-    largest_batch = LARGEST_BATCH
     options: ClassVar[type[Config]]
     tied: ClassVar[bool] = True
-    """Whether sessions are read by the vectors that items are scored by. If not, by a table of
-    their own, whose vectors start as copies of these: a session at first foretells its items."""
+    """Whether the encoder reads the vectors that items are scored by. If not, it reads a table of
+    its own, whose vectors start as copies of these: a session at first predicts its items."""
 
     def __init__(
         self,
@@ -80,124 +76,91 @@ class NeuralRival(CheckedModel):
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
-        self.settings = settings = msgspec.convert(options, self.options)
-        self.device = choose_device(device)
+        self.config = config = msgspec.convert(options, self.options)
         self.dtype: torch.dtype = getattr(torch, dtype)
-        check_room(settings.needs(self.dtype.itemsize), self.device)
-        max_sessions = at_least(max_sessions, "max_sessions", 1)
-        max_items = at_least(max_items, "max_items", 1)
-        seed = seed_of(seed)
-        self._initial = torch.Generator().manual_seed(seed)
-        self._draws = torch.Generator().manual_seed(seed + 1)
-        self.reader = self.make_reader()
-        self.reader.initialise(self._initial)
-        self.reader.to(self.device, self.dtype)
-        length = self.length
+        host_or_gpu = choose_device(device)
+        check_room(config.needs(self.dtype.itemsize), host_or_gpu)
+        super().__init__(max_sessions, max_items, seed, host_or_gpu)
+        self.encoder = self.make_encoder()
+        self.encoder.initialise(self._initial)
+        self.encoder.to(self.device, self.dtype)
         self.items = ItemTable(
-            length,
-            None if self.tied else length,
-            settings.item_spread,
-            make_rule("adagrad", settings.item_learning_rate),
+            self.length,
+            None if self.tied else self.length,
+            config.item_spread,
+            make_rule("adagrad", config.item_learning_rate),
             self.device,
             self.dtype,
             self._initial,
         )
-        self.vocabulary = Vocabulary(1, max_items)
-        self.copies = SnapshotBuffer()
-        self.popularity = Popularity(settings.alpha, self.items, self._draws)
-        self.sessions = SessionStore(settings.window, 0, max_sessions, self.device, self.dtype)
-        self.lesson = Trainer(settings, self.reader, self.items, self.popularity)
+        self.vocabulary = Vocabulary(1, self.max_items)
+        self.popularity = Popularity(config.alpha, self.items, self._draws)
+        self.sessions = SessionStore(config.window, 0, self.max_sessions, self.device, self.dtype)
+        self.trainer = Trainer(config, self.encoder, self.items, self.popularity)
 
     @abstractmethod
-    def make_reader(self) -> SessionEncoder:
-        """Make what reads a session, by the settings."""
+    def make_encoder(self) -> SessionEncoder:
+        """Make the network, by the options."""
 
     @property
     def length(self) -> int:
-        """How many numbers an item's row has."""
-        return self.settings.size
+        """Length of an item's vector."""
+        return self.config.size
+
+    def _run(self, request: Request) -> BatchResult:
+        """Test the batch, learn it, or both."""
+        batch = self._admit(request)
+        try:
+            self._score_and_step(batch)
+        except BaseException:
+            self._rollback(batch)
+            raise
+        began = clock.perf_counter()
+        if request.learn:
+            self.sessions.advance(batch.windows, batch.histories, batch.ends)
+            self.popularity.learn(batch.rows, self.vocabulary.used)
+            self.vocabulary.touch(request.items)
+            self._evict(self.vocabulary.evict())
+        else:
+            self._rollback(batch)
+        batch.result.learning += clock.perf_counter() - began
+        return batch.result
+
+    def _score_and_step(self, batch: Batch) -> None:
+        """Rank a batch's scored clicks, and take the step that they teach."""
+        request, windows = batch.request, batch.windows
+        batch.ends = self._gather_histories(batch)
+        if not len(windows.scored):
+            return
+        targets = pick(batch.rows, self._to_device(windows.scored))
+        seen, there = self._windows_of(windows, batch.histories)
+        clicks = torch.cat([seen, targets[:, None]], dim=1)
+        with torch.set_grad_enabled(request.learn):
+            inputs = self.items.inputs.values[clicks].requires_grad_(request.learn)
+            outputs = self.encoder(inputs[:, :-1], there)
+        if request.test:
+            self._rank(batch, outputs.detach(), targets)
+        began = clock.perf_counter()
+        if request.learn:
+            outputs, learned = self.examples(clicks, there, inputs, outputs)
+            self.trainer.step(clicks, inputs, outputs, learned, self.n_items)
+        batch.result.learning = clock.perf_counter() - began
+
+    def _initialise_from(self, rows: Tensor, neighbours: Tensor) -> None:
+        """Set new items' vectors to the drawn ones, moved towards those of the items before."""
+        drawn = self.items.embedding.values[rows]
+        for table in dict.fromkeys([self.items.embedding, self.items.inputs]):
+            table.values[rows] = drawn + self._neighbour_init * table.values[neighbours]
 
     @property
-    def n_items(self) -> int:
-        """How many items are known."""
-        return len(self.vocabulary)
-
-    def _run(
-        self,
-        sessions: list[Id],
-        items: list[Id],
-        k: int,
-        time: float,
-        times: NDArray[np.float64] | None,
-        *,
-        test: bool,
-        learn: bool,
-        after: bool = False,
-    ) -> BatchResult:
-        """Test the batch, learn it, or both; `after`: give what is best after each click."""
-        windows = self.sessions.align_windows(sessions, after)
-        used, n_generations, random = (
-            self.vocabulary.used,
-            self.items.n_generations,
-            self._initial.get_state(),
-        )
-        placed, new = self.vocabulary.admit(items)
-        rows = self._to_device(placed)
-        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
-        histories, nothing = self._begin(windows, rows, new_items)
-        tested = BatchResult(np.zeros(len(items), np.bool_), np.zeros(len(items), np.int64))
-        tested.recommended = [[] for _ in items] if k else []
-        learning = 0.0
-        if len(windows.scored):
-            scored = self._to_device(windows.scored)
-            targets = rows[scored]
-            seen, there = self._windows_of(windows, histories)
-            clicks = torch.cat([seen, targets[:, None]], dim=1)
-            with torch.set_grad_enabled(learn):
-                inputs = self.items.inputs.values[clicks].requires_grad_(learn)
-                outputs = self.reader(inputs[:, :-1], there)
-            if test:
-                self._rank(outputs.detach(), targets, scored, new_items, k, after, tested)
-            began = clock.perf_counter()
-            if learn:
-                outputs, learned = self.lessons(clicks, there, inputs, outputs)
-                self.lesson.take(clicks, inputs, outputs, learned, self.n_items)
-            learning = clock.perf_counter() - began
-        began = clock.perf_counter()
-        if learn:
-            self.sessions.advance(windows, histories, nothing)
-            self.popularity.learn(rows, self.vocabulary.used)
-            self.vocabulary.touch(items)
-            self._end(self.vocabulary.evict())
-        else:
-            self.vocabulary.withdraw(placed[new].tolist(), used)
-            self.items.clear(new_items.rows)
-            self.items.n_generations = n_generations
-            self._initial.set_state(random)
-        tested.learning = learning + clock.perf_counter() - began
-        return tested
-
-    @torch.no_grad()
-    def _begin(self, windows: Windows, rows: Tensor, new_items: NewItems) -> tuple[Tensor, Tensor]:
-        """Begin the new items, each near the one clicked before it; give the batch's tracks."""
-        items = self.items
-        items.draw(new_items.rows, self.vocabulary.used)
-        histories, nothing = self.sessions.histories(windows, items.keys_of(rows))
-        group, turn = (self._to_device(a)[new_items.clicks] for a in (windows.group, windows.turn))
-        # Row 0, where a session begins with the new item, is zero.
-        neighbour = items.rows_of(histories[group, turn + windows.size - 1])
-        drawn = items.embedding.values[new_items.rows]
-        for table in dict.fromkeys([items.embedding, items.inputs]):
-            table.values[new_items.rows] = (
-                drawn + self.settings.neighbour_init * table.values[neighbour]
-            )
-        return histories, nothing
+    def _neighbour_init(self) -> float:
+        return self.config.neighbour_init
 
     def _windows_of(self, windows: Windows, histories: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rows of the clicks before each scored one, and which of these there are.
+        """Return the rows of the clicks before each scored one, and which of these exist.
 
         Both have shape (m, k), with k the longest window of the batch; a click whose item has left
-        the catalogue is there, as row 0.
+        the catalogue exists, as row 0.
         """
         longest = len(windows.sizes)
         group, ends = windows.group[windows.scored], windows.ends[windows.scored]
@@ -207,75 +170,37 @@ class NeuralRival(CheckedModel):
         seen = histories[self._to_device(group[:, None]), self._to_device(columns)]
         return self.items.rows_of(seen), self._to_device(-back <= lengths[:, None])
 
-    def lessons(
+    def examples(
         self, clicks: Tensor, there: Tensor, inputs: Tensor, outputs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Give the vectors that the batch is to be learned by, and the rows of their items.
+        """Return the vectors that the batch is learned by, and the rows of their items.
 
         Parameters
         ----------
         clicks
             int64 (m, k + 1): the rows of each scored click's window and, last, of the click.
         there
-            bool (m, k): which of the windows' clicks there are.
+            bool (m, k): which of the windows' clicks exist.
         inputs
-            (m, k + 1, length): what the reader reads of the clicks, a leaf of the graph.
+            (m, k + 1, length): the clicks' vectors, a leaf of the graph.
         outputs
-            (m, length): what the reader made of the windows.
+            (m, length): the encoder's outputs for the windows.
 
         """
         return outputs, clicks[:, -1]
 
     @torch.no_grad()
-    def _rank(
-        self,
-        outputs: Tensor,
-        targets: Tensor,
-        scored: Tensor,
-        new_items: NewItems,
-        k: int,
-        after: bool,
-        tested: BatchResult,
-    ) -> None:
-        used = self.vocabulary.used
-        embedding, bias = self.items.embedding.values[:used], self.items.bias.values[:used]
-        # After its click an item that it brought into the catalogue is known.
-        ranking = rank(outputs, embedding, bias, targets, scored + after, new_items, k)
-        ranks, places = ranking.ranks.cpu().numpy(), scored.cpu().numpy()
-        if (ranks < 0).any():
-            raise FloatingPointError(
-                f"{self.name}: a score is not a number: the learning has diverged; lower the rate"
-            )
-        tested.scored[places], tested.ranks[places] = True, ranks
-        if k:
-            for place, best, scores in zip(
-                places.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
-            ):
-                tested.recommended[place] = [
-                    (self.vocabulary.id_of(row), score)
-                    for row, score in zip(best, scores, strict=True)
-                    if score > -math.inf
-                ]
-
-    def _end(self, evicted: list[int]) -> None:
-        """Let items leave the catalogue: nothing of them is left for those that get their rows."""
-        if evicted:
-            rows = self._to_device(np.array(evicted))
-            self.items.clear(rows)
-            self.popularity.forget(rows)
-
-    def _to_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+    def _rank(self, batch: Batch, outputs: Tensor, targets: Tensor) -> None:
+        scored = batch.windows.scored
+        # After its click an item that it added to the catalogue is known.
+        clicks = self._to_device(scored) + batch.request.after
+        scoring = self.items.scoring(self.vocabulary.used)
+        ranking = rank(outputs, *scoring, targets, clicks, batch.new_items, batch.request.k)
+        record(batch.result, ranking, scored, self.vocabulary)
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        return save_state(self, self.reader, self.lesson.memories)
-
-    def _knows(self, item: Id) -> bool:
-        return item in self.vocabulary
-
-    def _forget(self, sessions: list[Id]) -> None:
-        self.sessions.forget(sessions)
+        return save_state(self, self.encoder, self.trainer.optimizer_state)
 
     def _restore(self, state: State) -> None:
-        load_state(self, self.reader, self.lesson.memories, state)
+        load_state(self, self.encoder, self.trainer.optimizer_state, state)

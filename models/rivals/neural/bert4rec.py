@@ -12,8 +12,8 @@ from .config import Config
 from .encoder import SessionEncoder
 
 
-class BERT4RecSettings(Config, frozen=True, kw_only=True):
-    """The settings of `BERT4Rec`: those of `Config`, and its own.
+class BERT4RecConfig(Config, frozen=True, kw_only=True):
+    """Options of `BERT4Rec`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class BERT4RecSettings(Config, frozen=True, kw_only=True):
         Blocks of attention, and heads of each.
     masked
         Each click of a window is masked with this probability, to be learned from the others.
-    spread
-        Initial matrices are uniform in ±spread.
+    init_range
+        Initial matrices are uniform in ±init_range.
     gain
         How strongly a session at first foretells the items that the mask attends to.
     slope
@@ -30,12 +30,12 @@ class BERT4RecSettings(Config, frozen=True, kw_only=True):
 
     """
 
-    rate: float = 0.002
-    item_rate: float = 0.07
+    learning_rate: float = 0.002
+    item_learning_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
     masked: float = 0.2
-    spread: float = 0.05
+    init_range: float = 0.05
     gain: float = 1.0
     slope: float = 1.0
 
@@ -67,35 +67,33 @@ class Block(nn.Module):
 class Cloze(SessionEncoder):
     """What BERT4Rec reads a window by: it fills gaps, and the next click is one at the end."""
 
-    def __init__(self, settings: BERT4RecSettings) -> None:
+    def __init__(self, config: BERT4RecConfig) -> None:
         super().__init__()
-        size, steps = settings.size, settings.window + 1
-        self.settings = settings
+        size, steps = config.size, config.window + 1
+        self.config = config
         self.places = nn.Parameter(torch.empty(steps, size))
         self.mask = nn.Parameter(torch.empty(size))
-        self.blocks = nn.ModuleList(
-            Block(size, settings.heads, steps) for _ in range(settings.blocks)
-        )
+        self.blocks = nn.ModuleList(Block(size, config.heads, steps) for _ in range(config.blocks))
         self.project = nn.Parameter(torch.empty(size, size))
         self.shift = nn.Parameter(torch.empty(size))
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights; the vectors of places and mask start at zero."""
-        settings = self.settings
+        config = self.config
         for block in self.blocks:
             assert isinstance(block, Block)
-            block.attention.initialise(settings.spread, 1.0, settings.slope, generator)
+            block.attention.initialise(config.init_range, 1.0, config.slope, generator)
             block.between.initialise()
-            block.layers.initialise(settings.spread, generator)
+            block.layers.initialise(config.init_range, generator)
             block.after.initialise()
         for vector in (self.places, self.mask, self.shift):
             vector.zero_()
-        uniform(self.project, settings.spread, generator)
-        self.project.diagonal().add_(settings.gain)
+        uniform(self.project, config.init_range, generator)
+        self.project.diagonal().add_(config.gain)
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        """Read windows with the mask after their end, see `Reader.forward`."""
+        """Read windows with the mask after their end, see `SessionEncoder.forward`."""
         end = torch.zeros_like(inputs[:, :1])
         last = torch.ones_like(there[:, :1])
         gaps = torch.cat([torch.zeros_like(there), last], dim=1)
@@ -104,7 +102,7 @@ class Cloze(SessionEncoder):
         ]
 
     def fill(self, inputs: Tensor, there: Tensor, gaps: Tensor, asked: int) -> Tensor:
-        """Give what is thought to stand at the last places of windows.
+        """Return the predicted vectors at the last places of windows.
 
         Parameters
         ----------
@@ -138,7 +136,7 @@ class BERT4Rec(NeuralRival):
     F. Sun et al., 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder
     Representations from Transformer": a session's last K items and a mask after them go through
     blocks of attention in both directions; what comes out at the mask, times an item's vector, is
-    the item's score. In training, clicks of a window are masked at random and foretold from those
+    the item's score. In training, clicks of a window are masked at random and predicted from those
     around them; as in the paper there are besides windows where just the last click is masked,
     which is what is asked in the end: here each window of a batch is learned in both ways. No
     window reaches past its batch, and a batch is learned after it has been scored.
@@ -147,22 +145,22 @@ class BERT4Rec(NeuralRival):
     """
 
     name = "bert4rec"
-    options = BERT4RecSettings
-    settings: BERT4RecSettings
-    reader: Cloze
+    options = BERT4RecConfig
+    config: BERT4RecConfig
+    encoder: Cloze
 
-    def make_reader(self) -> Cloze:
+    def make_encoder(self) -> Cloze:
         """Make the blocks."""
-        return Cloze(self.settings)
+        return Cloze(self.config)
 
-    def lessons(
+    def examples(
         self, clicks: Tensor, there: Tensor, inputs: Tensor, outputs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Give the scored clicks, and gaps in the windows that end with them."""
+        """Return the scored clicks, and gaps in the windows that end with them."""
         drawn = torch.rand(clicks.shape, generator=self._draws, dtype=torch.float64)
         there = torch.cat([there, torch.ones_like(there[:, :1])], dim=1)
-        gaps = (drawn.to(self.device) < self.settings.masked) & there & (clicks != NO_ITEM)
+        gaps = (drawn.to(self.device) < self.config.masked) & there & (clicks != NO_ITEM)
         if not gaps.any():
             return outputs, clicks[:, -1]
-        filled = self.reader.fill(inputs, there, gaps, clicks.shape[1])[gaps]
+        filled = self.encoder.fill(inputs, there, gaps, clicks.shape[1])[gaps]
         return torch.cat([outputs, filled]), torch.cat([clicks[:, -1], clicks[gaps]])

@@ -30,13 +30,13 @@ class Mean(SessionEncoder):
         """There is nothing to draw."""
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        """Give ``strength · mean_j v_j``; see `Reader.forward`."""
+        """Return ``strength · mean_j v_j``; see `SessionEncoder.forward`."""
         weights = there.to(inputs) / there.sum(dim=1, keepdim=True)
         return self.strength * torch.einsum("mk,mkn->mn", weights, inputs)
 
 
-class BPRMFSettings(Config, frozen=True, kw_only=True):
-    """The settings of `BPRMF`: those of `Config`, and its own.
+class BPRMFConfig(Config, frozen=True, kw_only=True):
+    """Options of `BPRMF`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class BPRMFSettings(Config, frozen=True, kw_only=True):
 
     loss: Literal["cross-entropy", "binary-cross-entropy", "bpr", "bpr-max"] = "bpr"
     window: int = 2
-    item_rate: float = 0.07
+    item_learning_rate: float = 0.07
     strength: float = 2.0
 
 
@@ -64,9 +64,9 @@ class BPRMF(NeuralRival):
     """
 
     name = "bpr-mf"
-    options = BPRMFSettings
-    settings: BPRMFSettings
+    options = BPRMFConfig
+    config: BPRMFConfig
 
-    def make_reader(self) -> Mean:
+    def make_encoder(self) -> Mean:
         """Make the mean."""
-        return Mean(self.settings.strength)
+        return Mean(self.config.strength)

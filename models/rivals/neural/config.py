@@ -1,4 +1,4 @@
-"""What the windowed rivals can be told."""
+"""The options of the neural rivals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...option_checks import check_fields
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every windowed rival can be told; each has defaults of its own.
+    """The options of every neural rival; each has defaults of its own.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ``"cross-entropy"``, ``"binary-cross-entropy"``, ``"bpr"`` or ``"bpr-max"``, over the
         batch's own items and the sampled ones, see `losses`.
     n_negatives, alpha
-        So many items are sampled a batch, by popularity to the power alpha.
+        Number of items sampled a batch, by popularity to the power alpha.
     logq
         How much of the correction for the sampling the cross-entropies make.
     learning_rate, item_learning_rate
@@ -71,7 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         needs = {
             f"size={size}": FIRST_ROWS * size * width,
             f"window={self.window}": window_needs(self.window),
-            f"negatives={self.n_negatives}": negatives_need(self.n_negatives, size, width),
+            f"n_negatives={self.n_negatives}": negatives_need(self.n_negatives, size, width),
         }
         if hasattr(self, "blocks"):
             # Four matrices of attention, and two that are four times as wide.

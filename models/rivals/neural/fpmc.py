@@ -29,15 +29,15 @@ class MeanAndLast(SessionEncoder):
         """There is nothing to draw."""
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        """Read windows, see `Reader.forward`."""
+        """Read windows, see `SessionEncoder.forward`."""
         half = inputs.shape[2] // 2
         weights = there.to(inputs) / there.sum(dim=1, keepdim=True)
         mean = torch.einsum("mk,mkn->mn", weights, inputs[:, :, :half])
         return torch.cat([self.taste * mean, self.step * inputs[:, -1, half:]], dim=1)
 
 
-class FPMCSettings(Config, frozen=True, kw_only=True):
-    """The settings of `FPMC`: those of `Config`, and its own.
+class FPMCConfig(Config, frozen=True, kw_only=True):
+    """Options of `FPMC`: those of `Config`, and its own.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class FPMCSettings(Config, frozen=True, kw_only=True):
     """
 
     window: int = 2
-    item_rate: float = 0.07
+    item_learning_rate: float = 0.07
     taste: float = 1.0
     step: float = 1.0
 
@@ -66,15 +66,15 @@ class FPMC(NeuralRival):
     """
 
     name = "fpmc"
-    options = FPMCSettings
-    settings: FPMCSettings
+    options = FPMCConfig
+    config: FPMCConfig
     tied = False
 
-    def make_reader(self) -> MeanAndLast:
+    def make_encoder(self) -> MeanAndLast:
         """Make what reads the session and its last item."""
-        return MeanAndLast(self.settings.taste, self.settings.step)
+        return MeanAndLast(self.config.taste, self.config.step)
 
     @property
     def length(self) -> int:
         """How many numbers an item's row has: twice the size of each of the two factors."""
-        return 2 * self.settings.size
+        return 2 * self.config.size

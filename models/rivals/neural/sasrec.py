@@ -11,15 +11,15 @@ from .config import Config
 from .encoder import SessionEncoder
 
 
-class SASRecSettings(Config, frozen=True, kw_only=True):
-    """The settings of `SASRec`: those of `Config`, and its own.
+class SASRecConfig(Config, frozen=True, kw_only=True):
+    """Options of `SASRec`: those of `Config`, and its own.
 
     Parameters
     ----------
     blocks, heads
         Blocks of attention, and heads of each.
-    spread
-        Initial matrices are uniform in ±spread.
+    init_range
+        Initial matrices are uniform in ±init_range.
     gain
         The last norm's gain at first: how strongly a session then foretells its last item.
     slope
@@ -29,11 +29,11 @@ class SASRecSettings(Config, frozen=True, kw_only=True):
 
     """
 
-    rate: float = 0.002
-    item_rate: float = 0.07
+    learning_rate: float = 0.002
+    item_learning_rate: float = 0.07
     blocks: int = 1
     heads: int = 1
-    spread: float = 0.05
+    init_range: float = 0.05
     gain: float = 0.4
     slope: float = 0.5
     identity: float = 0.5
@@ -60,33 +60,29 @@ class Block(nn.Module):
 class SelfAttentive(SessionEncoder):
     """What SASRec reads a window by."""
 
-    def __init__(self, settings: SASRecSettings) -> None:
+    def __init__(self, config: SASRecConfig) -> None:
         super().__init__()
-        size, steps = settings.size, settings.window
-        self.settings = settings
+        size, steps = config.size, config.window
+        self.config = config
         self.places = nn.Parameter(torch.empty(steps, size))
-        self.blocks = nn.ModuleList(
-            Block(size, settings.heads, steps) for _ in range(settings.blocks)
-        )
+        self.blocks = nn.ModuleList(Block(size, config.heads, steps) for _ in range(config.blocks))
         self.last = Norm(size)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights; the places' vectors start at zero."""
-        settings = self.settings
+        config = self.config
         self.places.zero_()
         for block in self.blocks:
             assert isinstance(block, Block)
             block.before.initialise()
-            block.attention.initialise(
-                settings.spread, settings.identity, settings.slope, generator
-            )
+            block.attention.initialise(config.init_range, config.identity, config.slope, generator)
             block.between.initialise()
-            block.layers.initialise(settings.spread, generator)
-        self.last.initialise(settings.gain)
+            block.layers.initialise(config.init_range, generator)
+        self.last.initialise(config.gain)
 
     def forward(self, inputs: Tensor, there: Tensor) -> Tensor:
-        """Read windows, see `Reader.forward`: the output at the last place."""
+        """Read windows, see `SessionEncoder.forward`: the output at the last place."""
         steps = inputs.shape[1]
         held = inputs + self.places[-steps:]
         causal = torch.ones(steps, steps, dtype=torch.bool, device=held.device).tril()
@@ -116,9 +112,9 @@ class SASRec(NeuralRival):
     """
 
     name = "sasrec"
-    options = SASRecSettings
-    settings: SASRecSettings
+    options = SASRecConfig
+    config: SASRecConfig
 
-    def make_reader(self) -> SelfAttentive:
+    def make_encoder(self) -> SelfAttentive:
         """Make the blocks."""
-        return SelfAttentive(self.settings)
+        return SelfAttentive(self.config)

@@ -1,4 +1,4 @@
-"""The training step of the windowed rivals: what a batch teaches, and the step taken for it."""
+"""The training step of the neural rivals: the gradients of a batch, and one Adagrad step."""
 
 from __future__ import annotations
 
@@ -17,74 +17,72 @@ CORRECTED = ("cross-entropy", "binary-cross-entropy")
 
 
 class Trainer:
-    """Trains a reader and the item tables on one batch at a time.
+    """Trains an encoder and the item tables on one batch at a time.
 
     Parameters
     ----------
-    settings
+    config
         Loss, negatives and step sizes.
-    reader, items
+    encoder, items
         What is trained.
     popularity
-        Where negatives come from.
+        Samples the negatives.
 
     """
 
     def __init__(
-        self, settings: Config, reader: SessionEncoder, items: ItemTable, popularity: Popularity
+        self, config: Config, encoder: SessionEncoder, items: ItemTable, popularity: Popularity
     ) -> None:
-        self.settings = settings
+        self.config = config
         self.items = items
         self.popularity = popularity
-        options = {"logq": settings.logq} if settings.loss in CORRECTED else {}
-        self._loss_gradient = make_gradient(settings.loss, **options)
-        self._rule = make_rule("adagrad", settings.learning_rate)
-        self._weights = list(reader.parameters())
-        self._memories = [self._rule.state(weight.detach()) for weight in self._weights]
+        options = {"logq": config.logq} if config.loss in CORRECTED else {}
+        self._loss_gradient = make_gradient(config.loss, **options)
+        self._rule = make_rule("adagrad", config.learning_rate)
+        self._weights = list(encoder.parameters())
+        self._state = [self._rule.state(weight.detach()) for weight in self._weights]
 
     @property
-    def memories(self) -> list[Tensor]:
-        """What the step rule remembers of the reader's weights."""
-        return [memory for memories in self._memories for memory in memories]
+    def optimizer_state(self) -> list[Tensor]:
+        """The optimizer's state of the encoder's weights."""
+        return [part for state in self._state for part in state]
 
-    def take(
-        self, clicks: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor, catalogue: int
+    def step(
+        self, clicks: Tensor, inputs: Tensor, outputs: Tensor, targets: Tensor, n_items: int
     ) -> None:
-        """Take one step: the reader whole, the item tables on the touched rows only.
+        """Take one step: the whole encoder, the item tables on the touched rows only.
 
         Parameters
         ----------
         clicks
-            int64 (m, k + 1): the rows of the clicks that were read.
+            int64 (m, k + 1): the rows of the encoded clicks.
         inputs
-            (m, k + 1, length): what was read of them, a leaf of the graph.
+            (m, k + 1, length): their vectors, a leaf of the graph.
         outputs
             (n, length): what was made of them.
         targets
             int64 (n,): the rows of the items that these should score highest.
-        catalogue
-            How many items are known.
+        n_items
+            Number of items in the catalogue.
 
         """
         items, popularity = self.items, self.popularity
-        negatives = popularity.sample(self.settings.n_negatives)
+        negatives = popularity.sample(self.config.n_negatives)
         candidates = torch.cat([targets, negatives])
         expected = popularity.expected(candidates, len(negatives), len(targets))
         # A rare item counts as expected no less often than the average one, as in `Trainer`.
-        given = candidates, expected, len(candidates) / catalogue
-        taught = score_candidates(items, outputs, candidates, self._loss_gradient, *given)
-        *weights, read = torch.autograd.grad(outputs, [*self._weights, inputs], taught.outputs)
+        given = candidates, expected, len(candidates) / n_items
+        gradients = score_candidates(items, outputs, candidates, self._loss_gradient, *given)
+        *weights, read = torch.autograd.grad(outputs, [*self._weights, inputs], gradients.outputs)
         read, rows = read.flatten(0, 1), clicks.flatten()
         if items.tied:
-            both = (rows, read), (candidates, taught.embedding)
+            both = (rows, read), (candidates, gradients.embedding)
             touched = [(items.embedding, *items.embedding.sum(*both))]
         else:
             touched = [(items.inputs, *items.inputs.sum((rows, read)))]
-            touched += [(items.embedding, *items.embedding.sum((candidates, taught.embedding)))]
+            touched += [(items.embedding, *items.embedding.sum((candidates, gradients.embedding)))]
         with torch.no_grad():
-            for weight, memories, gradient in zip(
-                self._weights, self._memories, weights, strict=True
-            ):
-                self._rule.step(weight, memories, gradient)
+            for weight, state, gradient in zip(self._weights, self._state, weights, strict=True):
+                self._rule.step(weight, state, gradient)
             for table, rows, gradient in touched:
                 table.step(rows, gradient)

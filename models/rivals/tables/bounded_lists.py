@@ -27,7 +27,7 @@ class BoundedLists:
     journal
         Keeps what was changed.
     bound
-        So many entries at most has a list.
+        Number of entries that a list may have.
     kinds
         The types of an entry's numbers by name; ``keys`` is int64.
 
@@ -43,7 +43,7 @@ class BoundedLists:
         self._spans: list[tuple[int, int, int]] = []
 
     def span(self, owner: int) -> tuple[int, int]:
-        """Give where a list begins in the arrays, and how long it is."""
+        """Return where a list begins in the arrays, and how long it is."""
         if owner >= len(self._spans):
             return 0, 0
         start, size, _ = self._spans[owner]
@@ -88,7 +88,7 @@ class BoundedLists:
             self._leave(start, room)
 
     def _move(self, start: int, size: int, room: int) -> tuple[int, int]:
-        """Give a list more room; give its new start and room."""
+        """Give a list more room; return its new start and room."""
         wider = min(self.bound, max(SHORTEST, 2 * room))
         free = self._free.setdefault(wider, [])
         if free:
@@ -122,7 +122,7 @@ class BoundedLists:
         }
 
     def restore(self, arrays: Arrays) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         sizes = arrays["sizes"]
         fits(
             within_bounds(sizes, 0, self.bound + 1)
@@ -144,7 +144,7 @@ class BoundedLists:
 
 
 def _doublings(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tell how often the shortest room is doubled until a list of so many entries fits."""
+    """Return how often the shortest room is doubled until a list of this length fits."""
     wanted = np.maximum(1, -(-sizes // SHORTEST))
     return np.ceil(np.log2(wanted)).astype(np.int64)
 
@@ -173,7 +173,7 @@ class TopCounts(BoundedLists):
             self.append(owner, keys=key, weights=weight)
 
     def weight(self, owner: int, key: int) -> float:
-        """Give the weight of a key, 0 where the owner has it not."""
+        """Return the weight of a key, 0 where the owner has it not."""
         return float(self.get(owner, "weights")[self.get(owner) == key].sum())
 
     def scale(self, factor: float) -> None:

@@ -28,7 +28,7 @@ class Columns:
         self.arrays: Arrays = {name: np.zeros(64, kind) for name, kind in kinds.items()}
 
     def reach(self, length: int) -> None:
-        """Grow to at least so many rows."""
+        """Grow to at least this many rows."""
         for name, array in self.arrays.items():
             if length > len(array):
                 longer = np.zeros(max(length, 2 * len(array)), array.dtype)
@@ -50,5 +50,5 @@ class Columns:
         return {name: array[:used].copy() for name, array in self.arrays.items()}
 
     def restore(self, arrays: Arrays) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self.arrays = {name: arrays[name].copy() for name in self.arrays}

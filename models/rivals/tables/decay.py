@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 RENEWAL = 512
-"""Weights are made smaller after so many half-lives, before they become too large for a float."""
+"""Half-lives after which weights are scaled down, before they become too large for a float."""
 
 
 class Decay:
-    """What a click is worth, half as much every `half_life` clicks after it.
+    """The weight of a click, half as much every `half_life` clicks after it.
 
     New evidence is given more weight instead of old evidence less (forward decay: G. Cormode,
     V. Shkapenyuk, D. Srivastava and B. Xu, *Forward Decay*, 2009), so a click costs the same
@@ -21,7 +21,7 @@ class Decay:
     Examples
     --------
     >>> decay = Decay(half_life=10)
-    >>> decay.worth(0), decay.worth(10), decay.worth(20)
+    >>> decay.weight(0), decay.weight(10), decay.weight(20)
     (1.0, 2.0, 4.0)
 
     """
@@ -31,10 +31,10 @@ class Decay:
             raise ValueError("half_life is at least 1 click")
         self.half_life = half_life
 
-    def worth(self, clicks: int) -> float:
-        """Give the weight of a click before which so many have been learned."""
+    def weight(self, clicks: int) -> float:
+        """Return the weight of a click that comes after `clicks` others."""
         return float(2.0 ** (clicks / self.half_life % RENEWAL))
 
     def renews(self, clicks: int) -> bool:
-        """Tell whether all weights are to be made smaller by 2^RENEWAL before this click."""
-        return self.worth(clicks) < self.worth(clicks - 1)
+        """Whether all weights are to be made smaller by 2^RENEWAL before this click."""
+        return self.weight(clicks) < self.weight(clicks - 1)

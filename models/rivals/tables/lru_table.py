@@ -16,7 +16,7 @@ SPAN = 1 << 32
 """A stamp is this times the number of an admission, plus the row."""
 
 ROW = SPAN - 1
-"""The bits of a stamp that tell the row."""
+"""The bits of a stamp that hold the row."""
 
 
 class LRUTable:
@@ -31,7 +31,7 @@ class LRUTable:
     Parameters
     ----------
     bound
-        So many may be kept; it is on the owner to drop the oldest beyond it.
+        Number of ids that may be kept; the owner drops the oldest beyond it.
     journal
         Keeps what was changed.
 
@@ -55,7 +55,7 @@ class LRUTable:
         self.stamps: NDArray[np.int64] = np.zeros(1024, np.int64)
 
     def __len__(self) -> int:
-        """Give how many there are."""
+        """Return how many there are."""
         return len(self._rows)
 
     @property
@@ -69,11 +69,11 @@ class LRUTable:
         return self._newer[0]
 
     def get(self, id_: Hashable) -> int:
-        """Give the row of an id; 0 for none."""
+        """Return the row of an id; 0 for none."""
         return self._rows.get(id_, 0)
 
     def id_of(self, row: int) -> Any:
-        """Give what has a row."""
+        """Return what has a row."""
         return self._ids[row]
 
     def newest(self) -> Iterator[int]:
@@ -84,17 +84,17 @@ class LRUTable:
             row = self._older[row]
 
     def alive(self, stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which stamps' stays still last."""
+        """Return which stamps still stand for the id in their row."""
         alive: NDArray[np.bool_] = self.stamps[stamps & ROW] == stamps
         return alive
 
     def rows_of(self, stamps: tuple[int, ...]) -> list[int]:
-        """Give the rows of those stamps whose stays still last."""
+        """Return the rows of those stamps that still stand for the id in their row."""
         owners = self.stamps
         return [stamp & ROW for stamp in stamps if owners[stamp & ROW] == stamp]
 
     def add(self, id_: Hashable) -> int:
-        """Give a new id a row, as the most recently clicked."""
+        """Return a new id a row, as the most recently clicked."""
         if self._free:
             row = self._free.pop()
             self._ids[row] = id_
@@ -122,7 +122,7 @@ class LRUTable:
             self._journal.note(self._untouch, row, older)
 
     def drop(self, row: int) -> None:
-        """Let a row's id go."""
+        """Remove a row's id."""
         id_, stamp, older = self._ids[row], int(self.stamps[row]), self._unlink(row)
         del self._rows[id_]
         self._ids[row] = None
@@ -174,7 +174,7 @@ class LRUTable:
         return [self._ids[row] for row in rows.tolist()], arrays
 
     def restore(self, ids: list[Any], arrays: Arrays) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self._born, used = arrays["born"].tolist()
         given, free = arrays["rows"], arrays["free"]
         fits(

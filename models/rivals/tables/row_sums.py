@@ -32,7 +32,7 @@ class RowSums:
     def add(
         self, rows: NDArray[np.int64], numbers: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Give each of the rows once, with the sum of its numbers."""
+        """Return each of the rows once, with the sum of its numbers."""
         self._reach(rows)
         np.add.at(self._sums, rows, numbers)
         order = np.arange(len(rows))
@@ -43,7 +43,7 @@ class RowSums:
         return once, sums
 
     def among(self, rows: NDArray[np.int64], chosen: list[int]) -> NDArray[np.bool_]:
-        """Tell which of the rows are among the chosen ones."""
+        """Return which of the rows are among the chosen ones."""
         self._reach(rows)
         self._reach(np.array(chosen))
         self._marks[chosen] = 1

@@ -41,7 +41,7 @@ class UndoLog:
             undo(*arguments)
 
     def note(self, undo: Callable[..., object], *arguments: Any) -> None:
-        """Tell how to take back what is done next or was just done."""
+        """Log how to undo what is done next or was just done."""
         if self._undoings is not None:
             self._undoings.append((undo, arguments))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -22,7 +23,8 @@ def fill(broker: Broker, topic: str, partitions: int = 1, batches: int = 6, size
     make_topic(broker.address, topic, partitions)
     for start in range(0, batches * size * partitions, size * partitions):
         numbers = range(start, start + size * partitions)
-        send(broker.address, topic, [record(n, n % partitions) for n in numbers], linger_ms=200)
+        # All in one batch: what is sent is flushed, and waits for no more than that.
+        send(broker.address, topic, [record(n, n % partitions) for n in numbers], linger_ms=5000)
 
 
 def read_until_error(opened: Any) -> tuple[list[Any], Position, str]:
@@ -106,12 +108,13 @@ def test_other_partitions_are_read_as_far_as_their_order_reaches(
 
 
 def test_a_batch_that_does_not_know_its_own_length_is_passed_all_the_same(
-    apache_broker: Broker, topic: str
+    make_broker: Callable[..., Broker], topic: str
 ) -> None:
-    fill(apache_broker, topic)
+    broker = make_broker()
+    fill(broker, topic)
     # The broker reads such a file as long as it runs, and does not start with it.
-    Segment(apache_broker, topic).flip(5, DELTA)
-    address = apache_broker.address
+    Segment(broker, topic).flip(5, DELTA)
+    address = broker.address
     with closing(source(address, topic, on_missing_offsets="earliest", until_end=False)) as opened:
         assert take(opened, 50) == list(range(50))
         send(address, topic, [record(60)])

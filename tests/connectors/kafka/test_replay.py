@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -208,10 +207,8 @@ def test_a_killed_replay_goes_on_without_gaps_or_doubles(
     assert published(read_topic(broker.address, topic)) == clicks
 
 
-def test_a_broker_killed_meanwhile_loses_nothing(
-    make_broker: Callable[..., Broker], topic: str
-) -> None:
-    broker = make_broker()
+def test_a_broker_killed_meanwhile_loses_nothing(apache_broker: Broker, topic: str) -> None:
+    broker = apache_broker
     make_topic(broker.address, topic, 3)
     clicks = shop(12_000)
     reached, go_on = threading.Event(), threading.Event()

@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -257,9 +256,9 @@ def test_each_record_is_seen_once_wherever_the_process_is_killed(
 
 
 def test_a_broker_killed_meanwhile_loses_and_doubles_nothing(
-    make_broker: Callable[..., Broker], topic: str
+    apache_broker: Broker, topic: str
 ) -> None:
-    broker = make_broker()
+    broker = apache_broker
     topics = (f"{topic}-least", f"{topic}-exactly")
     for name in topics:
         make_topic(broker.address, name)
@@ -288,10 +287,10 @@ def test_a_broker_killed_meanwhile_loses_and_doubles_nothing(
 
 
 def test_a_broker_killed_before_a_transaction_is_waited_for(
-    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+    apache_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "WAITING_SECONDS", 1.0)
-    broker = make_broker()
+    broker = apache_broker
     make_topic(broker.address, topic)
     notes: list[str] = []
     waiting = threading.Event()
@@ -321,11 +320,11 @@ def test_a_broker_killed_before_a_transaction_is_waited_for(
 
 
 def test_what_is_not_acknowledged_is_bounded(
-    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+    apache_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "UNACKNOWLEDGED", 10_000)
     monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.5)
-    broker = make_broker()
+    broker = apache_broker
     make_topic(broker.address, topic)
     waited = threading.Semaphore(0)
     notes: list[str] = []
@@ -348,7 +347,7 @@ def test_what_is_not_acknowledged_is_bounded(
     assert thread.is_alive()
     assert sink._publisher._bytes < 10_000 + 200
     broker.resume()
-    thread.join(60)
+    thread.join(120)
     sink.close()
     assert numbers(broker, topic) == list(range(2000))
     # Each once, however long it took.
@@ -359,10 +358,10 @@ def test_what_is_not_acknowledged_is_bounded(
 
 
 def test_a_commit_that_waits_for_the_broker_says_so(
-    make_broker: Callable[..., Broker], topic: str, monkeypatch: pytest.MonkeyPatch
+    apache_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "WAITING_SECONDS", 0.2)
-    broker = make_broker()
+    broker = apache_broker
     make_topic(broker.address, topic)
     notes: list[str] = []
     at_last = publishing.Producer.flush

@@ -19,7 +19,7 @@ from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, make_topic, send
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 FORM = LogFormat(session="s", item="i", time="t")
 QUICK = {"bootstrap_timeout_ms": 1000, "metadata_max_age_ms": 500, "fetch_max_wait_ms": 50}
 

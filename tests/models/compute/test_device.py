@@ -19,13 +19,14 @@ from nextclick.models import (
 from nextclick.models import (
     score_blocks as products,
 )
-from nextclick.models.compute import background as aside
+from nextclick.models.compute import background
 from nextclick.models.compute import snapshot_buffer as copies
 from nextclick.models.gru4rec import online as learner
 from nextclick.models.gru4rec import packed_gru as packed
 from nextclick.models.items import item_table as items
 from nextclick.models.items import popularity as sampling
 from nextclick.models.items import table
+from nextclick.models.memory import special_items
 
 FORMS: list[dict[str, Any]] = [
     {},
@@ -87,11 +88,11 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
         monkeypatch.setattr(ranking, name, small)
     for name, small in {"BLOCK_ROWS": 8, "FEW_OUTPUTS": 2}.items():
         monkeypatch.setattr(products, name, small)
-    monkeypatch.setattr(learner, "WORTH_A_THREAD", 0)
-    monkeypatch.setattr(aside, "cores", lambda: 2 * torch.get_num_threads())
+    monkeypatch.setattr(learner, "PARALLEL_RANKING", 0)
+    monkeypatch.setattr(background, "cores", lambda: 2 * torch.get_num_threads())
     ranks, lists, state = driven(options, "cpu", "float64")
     for module in (
-        aside,
+        background,
         copies,
         items,
         optim,
@@ -100,6 +101,7 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
         ranking,
         sampling,
         loss_gradient,
+        special_items,
         table,
     ):
         monkeypatch.setattr(module, "on_host", lambda _: False)

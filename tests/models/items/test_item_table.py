@@ -40,7 +40,7 @@ def weights(items: ItemTable) -> dict[str, torch.Tensor]:
     return {
         f"table {number}, tensor {place}": tensor
         for number, part in enumerate(parts(items))
-        for place, tensor in enumerate([part.values, *part.memories])
+        for place, tensor in enumerate([part.values, *part.optimizer_state])
     }
 
 
@@ -74,7 +74,7 @@ def test_new_rows_are_uniform_with_no_bias_and_no_memory(inputs: int | None) -> 
         quarters = torch.histc(drawn, 4, -0.2, 0.2) / drawn.numel()
         assert (quarters - 0.25).abs().max() < 0.01
     assert not items.bias.values[1:2001].any()
-    assert not any(memory.any() for part in parts(items) for memory in part.memories)
+    assert not any(memory.any() for part in parts(items) for memory in part.optimizer_state)
     check_items(items, list(range(1, 2001)))
 
 

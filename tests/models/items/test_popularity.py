@@ -8,37 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
-from nextclick.models.items.item_table import ItemTable
 from nextclick.models.items.popularity import Popularity
 from nextclick.models.items.vocabulary import NO_ITEM
-from nextclick.models.optim import make_rule
-
-
-def catalogue(items: int = 50) -> ItemTable:
-    """Make a table with items in the rows from 1."""
-    generator = torch.Generator().manual_seed(0)
-    cpu = torch.device("cpu")
-    table = ItemTable(1, None, 0.2, make_rule("adagrad", 0.1), cpu, torch.float32, generator)
-    table.draw(torch.arange(1, items + 1), items + 1)
-    return table
-
-
-def popularity(
-    alpha: float, seed: int = 0, table: ItemTable | None = None, half_life: float = 0.0
-) -> Popularity:
-    generator = torch.Generator().manual_seed(seed)
-    return Popularity(alpha, table or catalogue(), generator, half_life)
-
-
-def learn(model: Popularity, rows: list[int], used: int = 0) -> None:
-    model.learn(torch.tensor(rows, dtype=torch.int64), used or max(rows) + 1)
-
-
-def clicks_of(counts: list[int]) -> list[int]:
-    """List row 1 as often as the first count says, row 2 as the second, …."""
-    return [row for row, count in enumerate(counts, start=1) for _ in range(count)]
+from tests.models.items.counted import catalogue, clicks_of, learn, leave, popularity
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.75, 1.0])
@@ -205,11 +178,6 @@ def test_a_restored_one_goes_on_to_the_last_bit(before: int, half_life: float) -
             assert torch.equal(unbroken.expected(asked, 9, 3), restored.expected(asked, 9, 3))
 
 
-def leave(model: Popularity, table: ItemTable, row: int) -> None:
-    table.clear(torch.tensor([row]))
-    model.forget(torch.tensor([row]))
-
-
 def test_an_item_that_has_left_is_drawn_as_no_item() -> None:
     table = catalogue()
     model = popularity(1.0, table=table)
@@ -256,123 +224,6 @@ def test_a_row_without_an_item_is_never_drawn(alpha: float) -> None:
     leave(model, table, 2)
     learn(model, [1, 3] * 600)
     assert set(model.sample(1000).tolist()) == {1, 3}
-
-
-@given(
-    st.lists(st.lists(st.integers(1, 8), max_size=40), min_size=1, max_size=8),
-    st.floats(1, 100),
-)
-def test_a_click_counts_half_after_a_half_life_of_further_clicks(
-    stream: list[list[int]], half_life: float
-) -> None:
-    model = popularity(0.75, half_life=half_life)
-    for rows in stream:
-        learn(model, rows, 9)
-    clicks = [row for rows in stream for row in rows]
-    counts = np.zeros(9)
-    for place, row in enumerate(clicks):
-        counts[row] += 0.5 ** ((len(clicks) - 1 - place) / half_life)
-    np.testing.assert_allclose(model.counts(torch.arange(9)).numpy(), counts, rtol=1e-9)
-    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
-    assert model.clicks == len(clicks)
-
-
-@pytest.mark.parametrize("batch", [1, 64, 5000])
-def test_decay_goes_on_for_however_many_half_lives(batch: int) -> None:
-    model = popularity(1.0, half_life=3.0)
-    rows = np.random.default_rng(0).integers(1, 5, size=20_000)
-    for start in range(0, len(rows), batch):
-        learn(model, rows[start : start + batch].tolist(), 5)
-    weights = 0.5 ** (np.arange(len(rows) - 1, -1, -1) / 3)
-    counts = np.bincount(rows, weights, minlength=5)
-    np.testing.assert_allclose(model.counts(torch.arange(5)).numpy(), counts, rtol=1e-9)
-    assert model.mass == pytest.approx(counts.sum(), rel=1e-9)
-    assert set(model.sample(200).tolist()) <= {1, 2, 3, 4}
-
-
-@pytest.mark.parametrize("alpha", [0.5, 1.0])
-def test_negatives_and_their_expectation_follow_the_decayed_clicks(alpha: float) -> None:
-    model = popularity(alpha, half_life=2048.0)
-    learn(model, clicks_of([6000, 3000, 0, 1000]), 5)
-    learn(model, clicks_of([0, 0, 2000, 48]), 5)
-    weights = 0.5 ** (np.arange(12_047, -1, -1) / 2048)
-    clicks = [*clicks_of([6000, 3000, 0, 1000]), *clicks_of([0, 0, 2000, 48])]
-    counts = np.bincount(clicks, weights, minlength=5)[1:]
-    shares = counts**alpha / (counts**alpha).sum()
-    drawn = np.bincount(model.sample(100_000).numpy(), minlength=5)[1:]
-    expected = 100_000 * shares
-    # Chi-square with three degrees of freedom: more than 21.1 comes once in ten thousand.
-    assert ((drawn - expected) ** 2 / expected).sum() < 21.1
-    found = model.expected(torch.arange(1, 5), 100, 10).numpy()
-    np.testing.assert_allclose(found, 100 * shares + 10 * counts / counts.sum(), rtol=1e-9)
-
-
-def test_without_a_half_life_old_clicks_count_like_new_ones() -> None:
-    model = popularity(1.0)
-    learn(model, clicks_of([2000, 0]), 3)
-    learn(model, clicks_of([0, 2000]), 3)
-    assert model.counts(torch.tensor([1, 2])).tolist() == [2000, 2000]
-
-
-def test_an_item_that_comes_back_starts_at_no_clicks_whatever_the_scale() -> None:
-    table = catalogue()
-    model = popularity(1.0, table=table, half_life=10.0)
-    learn(model, [1, 2] * 2000)
-    leave(model, table, 1)
-    assert model.counts(torch.tensor([1])).tolist() == [0]
-    table.draw(torch.tensor([1]), 51)
-    learn(model, [1])
-    assert model.counts(torch.tensor([1])).tolist() == [1]
-
-
-def candidates_of(config: GRU4RecConfig) -> list[list[int]]:
-    """Give the candidates of each of a learner's batches, the targets first."""
-    learner = OnlineGRU4Rec(config, device="cpu")
-    found = []
-    plain = learner.trainer.loss_gradient
-
-    def loss_gradient(
-        scores: torch.Tensor, candidates: torch.Tensor, *rest: object
-    ) -> torch.Tensor:
-        found.append(candidates.tolist())
-        return plain(scores, candidates, *rest)
-
-    learner.trainer.loss_gradient = loss_gradient
-    # Item n gets row n; half of the clicks are on item 1.
-    clicks = [*range(1, 21), *([1] * 20)]
-    for number in range(6):
-        learner.learn_many([f"{number}.{place}" for place in range(40)], clicks)
-    for _ in range(2):
-        learner.learn_many([f"5.{place}" for place in range(40)], clicks)
-    return found
-
-
-def test_without_negatives_the_batch_s_own_targets_are_all_the_candidates() -> None:
-    assert (
-        candidates_of(GRU4RecConfig(hidden=4, n_negatives=0)) == [[*range(1, 21), *([1] * 20)]] * 2
-    )
-
-
-@pytest.mark.parametrize(("alpha", "share"), [(0.0, 1 / 20), (1.0, 21 / 40)])
-def test_a_learner_draws_uniformly_or_by_popularity(alpha: float, share: float) -> None:
-    for candidates in candidates_of(GRU4RecConfig(hidden=4, n_negatives=4000, alpha=alpha)):
-        drawn = candidates[40:]
-        assert len(drawn) == 4000
-        assert set(drawn) == set(range(1, 21))
-        assert abs(drawn.count(1) - 4000 * share) < 6 * (4000 * share) ** 0.5
-
-
-def test_a_learner_with_a_half_life_draws_what_is_clicked_lately() -> None:
-    shares = {}
-    for half_life in (0.0, 500.0):
-        learner = OnlineGRU4Rec(
-            GRU4RecConfig(hidden=4, half_life=half_life, alpha=1.0), device="cpu"
-        )
-        learner.learn_many([f"a{place}" for place in range(2048)], ["old"] * 2048)
-        learner.learn_many([f"b{place}" for place in range(2048)], ["new"] * 2048)
-        shares[half_life] = learner.popularity.sample(4000).tolist().count(2) / 4000
-    assert abs(shares[0.0] - 0.5) < 0.05
-    assert shares[500.0] > 0.9
 
 
 @given(

@@ -20,7 +20,7 @@ def table(size: int = 3, rule: str = "adam", momentum: float = 0.8, empty: float
 
 
 def tensors(table: Table) -> list[Tensor]:
-    return [table.values, *table.memories]
+    return [table.values, *table.optimizer_state]
 
 
 def copy(table: Table) -> list[Tensor]:
@@ -43,7 +43,7 @@ def test_rows_never_begun_are_empty(size: int, empty: float) -> None:
     assert rows.values.shape == ((len(rows.values), size) if size else (len(rows.values),))
     assert len(rows.values) >= 30
     assert (rows.values == empty).all()
-    for memory in rows.memories:
+    for memory in rows.optimizer_state:
         assert len(memory) == len(rows.values)
         assert not memory.any()
 

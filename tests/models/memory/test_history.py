@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.items.item_table import SHIFT
-from nextclick.models.memory.history import (
+from nextclick.models.memory import history
+from nextclick.models.memory.evidence import Evidence
+from nextclick.models.memory.history import Clicks
+from nextclick.models.memory.layout import (
     AFTER,
     BEFORE,
     CLICK,
@@ -25,11 +30,12 @@ from nextclick.models.memory.history import (
     TARGET,
     microseconds,
 )
-from nextclick.models.memory.memory import WEIGHTS, Evidence, Lookup, Memory
+from nextclick.models.memory.memory import Memory
+from nextclick.models.memory.weights import WEIGHTS
 
 ITEMS = 7
 # Row 0, no item; the others were admitted in order.
-LIVES = np.arange(ITEMS + 1)
+ADMISSIONS = np.arange(ITEMS + 1)
 Click = tuple[int, int, float | None]
 """Session, row, and the time in seconds where it is known."""
 
@@ -49,33 +55,36 @@ def special(evidence: Evidence, moment: int) -> list[int]:
 
 
 class Reader:
-    """Notes batches of (session, row), each session in a slot of its own number."""
+    """Reads batches of (session, row, time), each session in a slot of its own number."""
 
     def __init__(self, bound: int = 1000) -> None:
         self.memory = Memory(bound, 0.1)
-        self.admissions = LIVES.copy()
+        self.admissions = ADMISSIONS.copy()
         self.live: set[int] = set()
 
-    def note(self, batch: list[Click], after: bool = False) -> tuple[Lookup, list[int]]:
+    def lookup(self, batch: list[Click], after: bool = False) -> Evidence:
         sessions = list(dict.fromkeys(session for session, _, _ in batch))
         rows = np.array([row for _, row, _ in batch], np.int64)
         times = [math.nan if time is None else time for _, _, time in batch]
-        noted = self.memory.lookup(
-            np.array([sessions.index(session) for session, _, _ in batch], np.int64),
-            np.array([one if one in self.live else -1 for one in sessions], np.int64),
-            rows + (self.admissions[rows] << SHIFT),
-            np.arange(len(batch)),
-            self.admissions,
-            microseconds(np.array(times), len(batch)),
-            after,
+        clicks = Clicks(
+            slots=np.array([one if one in self.live else -1 for one in sessions], np.int64),
+            group=np.array([sessions.index(session) for session, _, _ in batch], np.int64),
+            keys=rows + (self.admissions[rows] << SHIFT),
+            times=microseconds(np.array(times), len(batch)),
+            scored=np.arange(len(batch)),
+            after=after,
         )
-        return noted, sessions
+        return self.memory.lookup(clicks, self.admissions)
 
-    def read(self, batch: list[Click]) -> Lookup:
-        noted, sessions = self.note(batch)
-        self.memory.commit(noted, np.array(sessions, np.int64))
+    def read(self, batch: list[Click]) -> Evidence:
+        evidence = self.lookup(batch)
+        sessions = list(dict.fromkeys(session for session, _, _ in batch))
+        self.memory.commit(np.array(sessions, np.int64))
         self.live |= set(sessions)
-        return noted
+        return evidence
+
+    def state(self, sessions: Iterable[int]) -> dict[str, NDArray[Any]]:
+        return self.memory.state(np.array([*sessions], np.int64), ITEMS + 1, SnapshotBuffer())
 
 
 def log_odds(rate: float) -> float:
@@ -83,7 +92,7 @@ def log_odds(rate: float) -> float:
 
 
 class Plain:
-    """Reads clicks one by one into plain lists, and tells each moment from these."""
+    """Reads clicks one by one into plain lists, and derives each moment from these."""
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
@@ -149,7 +158,7 @@ class Plain:
         return range(max(0, len(self.log) - self.bound), len(self.log))
 
     def before(self, number: int, steps: int) -> list[int]:
-        """Give the clicks before one in its session, nearest first, up to one out of sight."""
+        """Return the clicks before one in its session, nearest first, up to one out of sight."""
         mine = [n for n in range(number) if self.log[n][0] == self.log[number][0]]
         found: list[int] = []
         for one in reversed(mine):
@@ -205,17 +214,16 @@ def test_each_moment_is_told_as_a_plain_reading_of_the_clicks_has_it(
 ) -> None:
     reader, plain = Reader(bound), Plain(bound)
     for batch in batches(stream, size):
-        noted = reader.read(batch)
+        told = reader.read(batch)
         for at, (session, item, time) in enumerate(batch):
             if plain.of(session):
                 rows, match = plain.evidence(session)
-                told = noted.evidence
                 found = special(told, at)
                 assert found[:EVIDENCE] == rows
                 assert found[LAST] == plain.of(session)[-1]
                 assert found[TARGET] == item
                 assert told.match[at].tolist() == match
-                assert told.facts[at].tolist() == pytest.approx(plain.facts(session))
+                assert told.session_features[at].tolist() == pytest.approx(plain.facts(session))
                 own = slice(*told.spans[at].tolist())
                 assert sorted(told.rows[own].tolist()) == sorted({*found} - {0})
                 for row, facts in zip(told.rows[own].tolist(), told.item_facts[own], strict=True):
@@ -229,13 +237,13 @@ def test_however_a_stream_is_cut_each_click_has_the_same_evidence(
     stream: list[Click], size: int, bound: int
 ) -> None:
     whole, cut = Reader(bound), Reader(bound)
-    expected = whole.read(stream).evidence
+    expected = whole.read(stream)
     at = 0
     for batch in batches(stream, size):
-        told = cut.read(batch).evidence
+        told = cut.read(batch)
         for own in range(len(batch)):
             assert special(told, own) == special(expected, at)
-            assert np.array_equal(told.facts[own], expected.facts[at])
+            assert np.array_equal(told.session_features[own], expected.session_features[at])
             assert np.array_equal(told.match[own], expected.match[at])
             of, of_whole = slice(*told.spans[own]), slice(*expected.spans[at])
             assert np.array_equal(told.item_facts[of], expected.item_facts[of_whole])
@@ -244,17 +252,43 @@ def test_however_a_stream_is_cut_each_click_has_the_same_evidence(
 
 @given(clicks, clicks, st.integers(1, 40))
 @settings(max_examples=60)
-def test_what_is_undone_was_never_there(
+def test_a_batch_that_is_rolled_back_has_never_been(
     stream: list[Click], tried: list[Click], bound: int
 ) -> None:
     reader = Reader(bound)
     reader.read(stream)
-    slots = np.array(sorted(reader.live), np.int64)
-    before = reader.memory.state(slots, ITEMS + 1, SnapshotBuffer())
-    reader.memory.rollback(reader.note(tried)[0])
-    after = reader.memory.state(slots, ITEMS + 1, SnapshotBuffer())
-    for name, column in before.items():
-        assert np.array_equal(column, after[name]), name
+    before = reader.state(sorted(reader.live))
+    reader.lookup(tried)
+    for _ in range(2):  # The second has nothing to undo.
+        reader.memory.rollback()
+        after = reader.state(sorted(reader.live))
+        for name, column in before.items():
+            assert np.array_equal(column, after[name]), name
+
+
+def test_an_interrupt_during_a_lookup_can_be_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    reader.read(at_no_time([(1, 5), (2, 6)]))
+    before = reader.state([1, 2])
+
+    def interrupted(*arguments: Any) -> None:
+        history.append_clicks(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nextclick.models.memory.memory.append_clicks", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader.lookup(at_no_time([(1, 6), (3, 5)]))
+    reader.memory.rollback()
+    for name, column in reader.state([1, 2]).items():
+        assert np.array_equal(column, before[name]), name
+
+
+def test_a_batch_is_committed_once() -> None:
+    reader = Reader()
+    reader.read(at_no_time([(1, 5)]))
+    with pytest.raises(RuntimeError, match="no batch has been looked up"):
+        reader.memory.commit(np.array([1]))
 
 
 @given(clicks, clicks, st.integers(1, 40))
@@ -264,39 +298,39 @@ def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], b
     # Restored, the live sessions' slots are 0, 1, ….
     stream = [*at_no_time([(0, 1), (1, 2), (2, 3), (3, 4)]), *stream]
     reader.read(stream)
-    other.memory.restore(reader.memory.state(np.arange(4), ITEMS + 1, SnapshotBuffer()))
+    other.memory.restore(reader.state(range(4)))
     other.live = reader.live
     told, again = reader.read(rest), other.read(rest)
     for part in Evidence._fields:
-        assert np.array_equal(getattr(told.evidence, part), getattr(again.evidence, part)), part
-    assert np.array_equal(told.places, again.places)
+        assert np.array_equal(getattr(told, part), getattr(again, part)), part
+    for name, column in reader.state(range(4)).items():
+        assert np.array_equal(column, other.state(range(4))[name]), name
 
 
 def test_a_repeat_is_counted_and_not_logged() -> None:
     reader = Reader()
-    noted = reader.read(at_no_time([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)]))
-    assert noted.places[:, CLICK].tolist() == [3, 1]
-    assert len(reader.memory.state(np.array([2, 3]), ITEMS + 1, SnapshotBuffer())["log"]) == 4
+    reader.read(at_no_time([(2, 1), (2, 1), (3, 1), (2, 1), (2, 2), (2, 1)]))
+    state = reader.state([2, 3])
+    assert state["places"][:, CLICK].tolist() == [3, 1]
+    assert len(state["log"]) == 4
 
 
-def test_after_tells_how_things_stand_when_the_click_is_there() -> None:
-    noted, _ = Reader().note(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
-    assert np.expm1(noted.evidence.facts[:, 3]).tolist() == pytest.approx([0, 1, 0])
-    assert [special(noted.evidence, at)[LAST] for at in range(3)] == [1, 1, 1]
+def test_evidence_after_a_click_counts_the_click() -> None:
+    told = Reader().lookup(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
+    assert np.expm1(told.session_features[:, 3]).tolist() == pytest.approx([0, 1, 0])
+    assert [special(told, at)[LAST] for at in range(3)] == [1, 1, 1]
 
 
 def test_an_item_that_has_left_is_no_evidence_and_its_row_is_counted_anew() -> None:
     reader = Reader()
     reader.read(at_no_time([(1, 5), (1, 5), (1, 5), (1, 6)]))
     reader.admissions[5] = 9
-    noted = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
-    assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(0)
+    told = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
+    assert math.expm1(told.session_features[1, 7]) == pytest.approx(0)
     # What the first item in the row led to is not evidence for the second.
-    assert not any(special(noted.evidence, 1)[:NEIGHBOUR_CLICKS])
+    assert not any(special(told, 1)[:NEIGHBOUR_CLICKS])
     # To the session it is no longer there.
-    assert (
-        5 not in special(noted.evidence, 2)[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1]
-    )
+    assert 5 not in special(told, 2)[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1]
 
 
 def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
@@ -305,8 +339,8 @@ def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_
     reader.admissions[5] = 9
     reader.read(at_no_time([(2, 5), (2, 5), (2, 5)]))
     reader.read(at_no_time([(1, 6)]))
-    noted = reader.read(at_no_time([(3, 5), (3, 6)]))
-    assert math.expm1(noted.evidence.facts[1, 7]) == pytest.approx(2)
+    told = reader.read(at_no_time([(3, 5), (3, 6)]))
+    assert math.expm1(told.session_features[1, 7]) == pytest.approx(2)
 
 
 def test_rates_stay_finite_however_many_clicks_agree() -> None:
@@ -314,14 +348,14 @@ def test_rates_stay_finite_however_many_clicks_agree() -> None:
     reader.read(at_no_time([(1, 5), (1, 5)]))
     reader.memory._totals[:2] = 10**12
     reader.memory._places[1, 2] = reader.memory._places[1, 4] = 10**12
-    assert np.isfinite(reader.read(at_no_time([(1, 5)])).evidence.facts).all()
+    assert np.isfinite(reader.read(at_no_time([(1, 5)])).session_features).all()
 
 
 def test_an_item_that_has_come_back_is_counted_anew() -> None:
     reader = Reader()
     reader.read([(1, 5, 10.0), (1, 5, 20.0), (1, 6, 30.0)])
     reader.admissions[5] = 9
-    told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)]).evidence
+    told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)])
     begin, _ = told.spans[2]
     place = told.place_of[2, LAST]
     assert told.item_facts[begin + place].tolist() == [1, 2, 2, 0, 0]
@@ -330,14 +364,14 @@ def test_an_item_that_has_come_back_is_counted_anew() -> None:
 def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
     reader, other = Reader(), Reader()
     reader.read(at_no_time([(0, 1), (0, 2), (0, 1)]))
-    state = reader.memory.state(np.array([0]), ITEMS + 1, SnapshotBuffer())
+    state = reader.state([0])
     state["items"], state["totals"] = state["items"][:, :4], state["totals"][:4]
     state["places"] = state["places"][:, :8]
     state["weights"], state["sums"] = state["weights"][:WEIGHTS], state["sums"][:WEIGHTS]
     assert set(other.memory.upgraded(state, "")) == set(state) - {"log", "own"}
     other.memory.restore(state | other.memory.upgraded(state, ""))
     other.live = reader.live
-    told, again = (one.read(at_no_time([(0, 2)])).evidence for one in (reader, other))
+    told, again = (one.read(at_no_time([(0, 2)])) for one in (reader, other))
     assert np.array_equal(told.place_of, again.place_of)
-    assert np.array_equal(told.facts, again.facts)
+    assert np.array_equal(told.session_features, again.session_features)
     assert again.item_facts.max() == 0

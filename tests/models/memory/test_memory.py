@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
-from nextclick.models.memory.history import RECENT
+from nextclick.models.memory.layout import RECENT
 
 Id = str | int
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextclick.models.memory.boost import BOOST_WEIGHTS, Boost
-from nextclick.models.memory.history import (
+from nextclick.models.memory.evidence import Evidence
+from nextclick.models.memory.layout import (
     AFTER,
     BEFORE,
     EARLIER_CLICKS,
@@ -28,8 +29,9 @@ from nextclick.models.memory.history import (
     SPECIAL,
     TARGET,
 )
-from nextclick.models.memory.memory import WEIGHTS, Evidence, Memory, Weights
-from nextclick.models.memory.mixture import Mixture, forecast
+from nextclick.models.memory.memory import Memory
+from nextclick.models.memory.mixture import Mixture, network_probabilities
+from nextclick.models.memory.weights import WEIGHTS, Weights
 from nextclick.models.ranking import CatalogueRanker, NewItems
 
 ROWS = 24
@@ -111,7 +113,10 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
     matches = torch.tensor(float(sum(match)), dtype=torch.float64)
     here = [network.max().log(), (matches > 0).double(), matches.log1p()]
     facts = torch.cat(
-        [torch.from_numpy(told.facts[click]), torch.stack([*here, totals[0].detach().log1p()])]
+        [
+            torch.from_numpy(told.session_features[click]),
+            torch.stack([*here, totals[0].detach().log1p()]),
+        ]
     )
     pulls = [w.gates[0] @ facts]
     pulls += [
@@ -360,7 +365,9 @@ def test_without_lists_a_ranking_keeps_no_probabilities() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [2, 17, 1000, 5001])
-def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype) -> None:
+def test_the_networks_probabilities_are_the_softmax_of_the_scores(
+    rows: int, dtype: torch.dtype
+) -> None:
     draw = torch.Generator().manual_seed(rows)
     outputs = torch.randn((7, 3), generator=draw, dtype=dtype)
     embedding, bias = (
@@ -371,12 +378,12 @@ def test_the_forecast_is_the_softmax_of_the_scores(rows: int, dtype: torch.dtype
     targets, clicks = torch.ones(7, dtype=torch.int64), torch.arange(7)
     none = torch.zeros(0, dtype=torch.int64)
     for k in (0, 3):
-        race, again = (
+        ranker, again = (
             CatalogueRanker(outputs, embedding, bias, targets, clicks, NewItems(none, none))
             for _ in range(2)
         )
-        (whole,) = race.parts
-        network, absent = forecast(race, whole, k)
+        (whole,) = ranker.parts
+        network, absent = network_probabilities(ranker, whole, k)
         assert torch.equal(network, again.scores(whole).softmax(dim=1))
         if k:
             assert absent is not None

@@ -1,6 +1,6 @@
 """The default model with the times of its clicks: by them, too, its memory boosts items.
 
-What holds of it without times stands in `test_learner` and `test_memory`.
+What holds of it without times is tested in `test_memory`, and of the network in `gru4rec`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
+from nextclick.models.memory.weights import cut
 
 Ids = list[str | int]
 
@@ -98,9 +99,9 @@ def test_times_have_a_part_in_what_is_foreseen_and_none_without_the_boost() -> N
 def test_without_the_boost_it_is_neither_applied_nor_learned() -> None:
     learner = model(memory_boost=False)
     assert learner.memory is not None
-    before = learner.memory.cut(learner.memory.vector.numpy())[1].copy()
+    before = cut(learner.memory.vector.numpy())[1].copy()
     drive(learner, stream(400), 16)
-    assert np.array_equal(learner.memory.cut(learner.memory.vector.numpy())[1], before)
+    assert np.array_equal(cut(learner.memory.vector.numpy())[1], before)
 
 
 NOT_KNOWN: list[Callable[[int], Any]] = [
@@ -130,7 +131,7 @@ def test_times_come_in_any_sequence(form: Callable[[list[float]], Any]) -> None:
 
 
 def test_one_click_with_its_time_is_a_batch_of_one() -> None:
-    one, other = model(idle=300.0), model(idle=300.0)
+    one, other = model(max_idle=300.0), model(max_idle=300.0)
     now = 0.0
     for session, item, time in zip(*stream(120), strict=True):
         now = time if time == time else now
@@ -200,7 +201,7 @@ def test_a_restored_model_goes_on_to_the_last_bit(max_items: int) -> None:
             np.testing.assert_array_equal(array, restored.state().arrays[name], err_msg=name)
 
 
-@pytest.mark.parametrize("part", ["_slide", "_forward", "_race", "_report"])
+@pytest.mark.parametrize("part", ["_move_starts", "_forward", "_ranker", "_gradients"])
 def test_a_batch_that_fails_has_never_been(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = model(), model()
     for each in (one, other):
@@ -257,10 +258,10 @@ def test_a_snapshot_from_before_the_boost_begins_with_none_and_learns_one() -> N
     drive(learner, stream(50), 16)  # Nothing of what it learned before stays.
     learner.restore(state)
     boost, initial = (
-        memory.cut(memory.vector.numpy())[1].copy() for memory in (learner.memory, begun.memory)
+        cut(memory.vector.numpy())[1].copy() for memory in (learner.memory, begun.memory)
     )
     assert np.array_equal(boost, initial)
     found = drive(learner, stream(100, seed=1), 16)
     # In the first batch no item has a factor.
     assert found[:16] == ranks[:16]
-    assert not np.array_equal(learner.memory.cut(learner.memory.vector.numpy())[1], boost)
+    assert not np.array_equal(cut(learner.memory.vector.numpy())[1], boost)

@@ -86,7 +86,7 @@ class Account:
         rows: list[list[int]] = []
         for session, item in zip(self.sessions, self.items, strict=True):
             before = history.setdefault(session, [])
-            rows.append(rival.vocabulary.rows_of(before[-rival.settings.window :]).tolist())
+            rows.append(rival.vocabulary.rows_of(before[-rival.config.window :]).tolist())
             before.append(item)
         self.scored = rival.sessions.align_windows(self.sessions).scored.tolist()
         assert sorted(self.scored) == [place for place, before in enumerate(rows) if before]
@@ -95,7 +95,7 @@ class Account:
         self.targets: list[int] = targets[self.scored].tolist()
         self.weights = {
             name: weight.detach().clone().requires_grad_()
-            for name, weight in rival.reader.named_parameters()
+            for name, weight in rival.encoder.named_parameters()
         }
         used = rival.vocabulary.used
         self.scores = rival.items.embedding.values[:used].clone().requires_grad_()
@@ -125,7 +125,7 @@ class Account:
         """
         model = self.model
         random = model._draws.get_state()
-        negatives = model.popularity.sample(model.settings.n_negatives)
+        negatives = model.popularity.sample(model.config.n_negatives)
         candidates = torch.cat([torch.tensor(targets), negatives])
         expected = model.popularity.expected(candidates, len(negatives), len(targets))
         model._draws.set_state(random)
@@ -134,7 +134,7 @@ class Account:
         for place, target in enumerate(targets):
             scores = self.scores[candidates] @ queries[place]
             others = [j for j, row in enumerate(candidates.tolist()) if row != target]
-            if model.settings.loss == "bpr":
+            if model.config.loss == "bpr":
                 differences = scores[place] - scores[others]
                 total = total + (1 + torch.exp(-differences)).log().mean()
             else:
@@ -146,12 +146,12 @@ class Account:
         gradients = torch.autograd.grad(total / len(targets), leaves)
         parts = [model.items.embedding, model.items.inputs][: len(tables)]
         used = model.vocabulary.used
-        memories = [memory.clone() for memory in model.lesson.memories]
-        memories += [part.memories[0][:used].clone() for part in parts]
-        rates = [model.settings.learning_rate] * len(self.weights)
-        rates += [model.settings.item_learning_rate] * len(tables)
+        memories = [memory.clone() for memory in model.trainer.optimizer_state]
+        memories += [part.optimizer_state[0][:used].clone() for part in parts]
+        rates = [model.config.learning_rate] * len(self.weights)
+        rates += [model.config.item_learning_rate] * len(tables)
         self.learn()
-        found = [*(weight.detach() for weight in model.reader.parameters())]
+        found = [*(weight.detach() for weight in model.encoder.parameters())]
         found += [part.values[:used] for part in parts]
         for new, old, gradient, memory, rate in zip(
             found, leaves, gradients, memories, rates, strict=True

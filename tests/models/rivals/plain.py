@@ -39,7 +39,7 @@ def clicks_of(history: History, session: int) -> list[int]:
 
 
 def distinct(items: list[int], window: int) -> list[int]:
-    """Give the last items, each once, in the order of their last clicks."""
+    """Return the last items, each once, in the order of their last clicks."""
     kept: list[int] = []
     for item in items:
         kept = [*(other for other in kept if other != item), item][-window:]
@@ -176,7 +176,7 @@ def context_tree(
         return [tuple(before[len(before) - size :]) for size in range(min(depth, len(before)) + 1)]
 
     def forecasts(before: list[int], item: int, known: int) -> list[tuple[float, float]]:
-        """Give p and q of each context, the shortest first."""
+        """Return p and q of each context, the shortest first."""
         found, mixed = [], 1 / known
         for context in contexts(before):
             total = sum(counts[context].values())

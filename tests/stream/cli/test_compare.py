@@ -188,6 +188,6 @@ def test_help_lists_the_models(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_options_of_a_model_that_is_left_out_are_left_out() -> None:
-    assert choose({"recent": {"worse": 1}}, "gru4rec", []) == {"gru4rec": {}}
+    assert choose({"recent": {"worse": 1}}, ["gru4rec"], {}) == {"gru4rec": {}}
     with pytest.raises(ConfigError, match="does not take part"):
-        choose({"recent": {}}, "gru4rec", ["recent.worse=1"])
+        choose({"recent": {}}, ["gru4rec"], {"recent.worse": 1})

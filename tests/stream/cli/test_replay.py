@@ -91,7 +91,7 @@ def test_settings_of_the_connection_come_from_the_configuration(
 def wait_for_records(broker: Broker, topic: str, count: int) -> None:
     place = TopicPartition(topic, 0)
     consumer = KafkaConsumer(bootstrap_servers=broker.address)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while consumer.end_offsets([place])[place] < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_it_with_a_sentence_and_it_can_go_on(
     )
     wait_for_records(broker, topic, 3)
     child.send_signal(number)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert "Traceback" not in err
     assert "the same command goes on from there" in " ".join(out.split())

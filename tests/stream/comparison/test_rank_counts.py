@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nextclick.stream.comparison import rank_counts as module
 from nextclick.stream.comparison.rank_counts import MOST_BLOCKS, RankCounts, figure_names, gains_of
-from nextclick.stream.evaluation.metrics import MRR, NDCG, Recall, bins_of
+from nextclick.stream.evaluation.metrics import METRICS, MRR, Recall, bins_of
 
 KS = [1, 5, 20]
 
@@ -23,7 +23,7 @@ def ranks_of(count: int, models: int, seed: int = 0) -> NDArray[np.int64]:
 def filled(
     ranks: NDArray[np.int64], cuts: list[int] | None = None, ks: list[int] = KS
 ) -> RankCounts:
-    """Tallies of ranks, shape (clicks, models), given in batches that end at the cuts."""
+    """RankCounts of ranks, shape (clicks, models), given in batches that end at the cuts."""
     tallies = RankCounts(ranks.shape[1], ks)
     bins = np.column_stack([bins_of(column, max(ks)) for column in ranks.T])
     clicks = 2 * np.arange(1, len(ranks) + 1)
@@ -37,7 +37,7 @@ def test_figures_are_those_of_the_metrics() -> None:
     ranks = ranks_of(3000, 2)
     found = filled(ranks).figures()
     for model in range(2):
-        for name, kind in (("recall", Recall), ("mrr", MRR), ("ndcg", NDCG)):
+        for name, kind in METRICS.items():
             for k in KS:
                 metric = kind(k)
                 metric.update_many(ranks[:, model])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from nextclick.stream.cli import compare as compare_command
 from nextclick.stream.cli import run as run_command
 from nextclick.stream.cli.app import app
 from nextclick.stream.comparison.config import CompareConfig
-from nextclick.stream.config.options import ConfigError, build, flag, load_toml
+from nextclick.stream.config.declaration import declared, flag, option_in, shape
+from nextclick.stream.config.options import ConfigError, build, load_toml
 from nextclick.stream.config.run import RunConfig, StreamConfig
-from nextclick.stream.config.values import bounds
 
 KINDS: list[type[StreamConfig]] = [RunConfig, CompareConfig]
 COMMANDS: dict[str, Any] = {"run": run_command, "compare": compare_command}
@@ -30,10 +29,7 @@ WHOLE = [
     pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
     for kind in KINDS
     for field in msgspec.structs.fields(kind)
-    # A column may be named by a number: that is a name like any other.
-    if "int" in str(field.type)
-    and "dict" not in str(field.type)
-    and not field.name.endswith("_column")
+    if shape(field.type) == "whole" or (shape(field.type) == "list" and "int" in str(field.type))
 ]
 # Each as Python has it, and as it is written in TOML.
 VALUES: list[tuple[Any, str]] = [
@@ -103,9 +99,11 @@ def test_a_date_is_no_value_of_an_option(
 def test_every_whole_number_has_bounds(
     kind: type[StreamConfig], field: msgspec.structs.FieldInfo
 ) -> None:
-    limits = bounds(field.type)
-    assert limits is not None, f"write the bounds of {field.name} into its type"
-    for number in (limits.least - 1, limits.most + 1):
+    limits = option_in(field.type)
+    assert limits is not None
+    assert limits.ge is not None, f"declare the bounds of {field.name}"
+    assert limits.most is not None
+    for number in (limits.ge - 1, limits.most + 1):
         value: Any = [number] if "list" in str(field.type) else number
         with pytest.raises(ConfigError, match=f"^{flag(field.name)} must be at (least|most)"):
             kind(**{**required(kind, field.name), field.name: value})
@@ -122,13 +120,10 @@ def test_flags_say_what_python_says(
         raise ZeroDivisionError
 
     monkeypatch.setattr(module, command, stop)
-    parameters = inspect.signature(getattr(module, f"{command}_command")).parameters
-    for field in msgspec.structs.fields(kind):
-        if field.name not in parameters or field.name in ("model", "models", "partitions"):
+    for field in declared(kind).values():
+        if field.shape not in ("whole", "text"):
             continue
-        if field.type in (bool, bool | None) or (command, field.name) == ("compare", "k"):
-            continue
-        number = bounds(field.type) is not None and text.lstrip("-").isdecimal()
+        number = field.shape == "whole" and text.lstrip("-").isdecimal()
         value: Any = int(text) if number and len(text) < 4000 else text
         own = required(kind, field.name)
         arguments = [command, "sim:clicks=9", f"{flag(field.name)}={text}"]
@@ -151,13 +146,10 @@ def test_a_wrong_option_of_the_model_is_told(option: str) -> None:
 
 @pytest.mark.parametrize("field", ["max_sessions", "max_items", "keep_snapshots", "seed", "k"])
 def test_the_largest_value_that_is_allowed_works(field: str, tmp_path: Path) -> None:
-    kinds = {each.name: each.type for each in msgspec.structs.fields(RunConfig)}
-    limits = bounds(kinds[field])
-    assert limits is not None
     options: dict[str, Any] = {
-        field: limits.most,
+        field: declared(RunConfig)[field].option.most,
         "device": "cpu",
-        "model": {"hidden": 8, "negatives": 16},
+        "model": {"hidden": 8, "n_negatives": 16},
         "recommendations": tmp_path / "best.jsonl",
     }
     assert run("sim:clicks=80", RunConfig(**options))["learned"] == 80

@@ -78,8 +78,10 @@ def test_what_says_not_how_often(text: str) -> None:
 
 
 def test_flags_override_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
-    path = toml(tmp_path, 'batch = 64\ngap = "1h"\nseed = 3\n[model]\nhidden = 50\nrate = 1\n')
-    flags = {"batch": 1, "seed": None, "model": {"hidden": 7, "rate": None}}
+    path = toml(
+        tmp_path, 'batch = 64\ngap = "1h"\nseed = 3\n[model]\nhidden = 50\nlearning_rate = 1\n'
+    )
+    flags = {"batch": 1, "seed": None, "model": {"hidden": 7, "learning_rate": None}}
     config = build(RunConfig, merge(load_toml(path, RunConfig), flags))
     assert config == RunConfig(
         batch=1, gap="1h", seed=3, model=GRU4RecConfig(hidden=7, learning_rate=1.0)
@@ -121,7 +123,7 @@ def test_a_configuration_survives_json() -> None:
         ("item_column = 2020-01-01", r"run\.toml.*'item_column'.*expected str"),
         ("device = 'gpu'", r"run\.toml.*'device'.*auto, cpu, cuda.*'gpu'"),
         ("model = 3", r"run\.toml.*'model'.*expected"),
-        ("[model]\nrate = 'high'", r"run\.toml.*\[model\].*'rate'.*expected float, got str"),
+        ("[model]\nalpha = 'high'", r"run\.toml.*\[model\].*'alpha'.*expected float, got str"),
         ("batch 1", r"run\.toml is no TOML.*line 1"),
     ],
 )

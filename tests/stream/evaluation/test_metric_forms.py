@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
-from nextclick.stream.evaluation.metrics import MRR, NDCG, RankingMetric, Recall, bins_of
+from nextclick.stream.evaluation.metrics import METRICS, RankingMetric, Recall, bins_of
 
-KINDS: list[type[RankingMetric]] = [Recall, MRR, NDCG]
+KINDS = list(METRICS.values())
 every_kind = pytest.mark.parametrize("kind", KINDS)
 ids = st.one_of(st.integers(-3, 8), st.text(max_size=2))
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from river.metrics.base import Metrics
 from river.utils import Rolling
 
-from nextclick.stream.evaluation.metrics import MRR, NDCG, RankingMetric, Recall
+from nextclick.stream.evaluation.metrics import METRICS, MRR, NDCG, RankingMetric, Recall
 
-KINDS: list[type[RankingMetric]] = [Recall, MRR, NDCG]
+KINDS = list(METRICS.values())
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 ranks_lists = st.lists(st.integers(0, 40), max_size=60)

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from nextclick.models.recommender import State
 from nextclick.stream.evaluation import prequential
-from nextclick.stream.evaluation.metrics import MRR, NDCG, Recall
+from nextclick.stream.evaluation.metrics import METRICS, Recall
 from nextclick.stream.evaluation.prequential import Prequential
 
 Stream = tuple[Any, Any, Any]
@@ -40,7 +40,7 @@ def stored(state: State) -> State:
 
 
 def by_hand(ranks: list[int], k: int = 20) -> dict[str, float]:
-    metrics = Recall(k), MRR(k), NDCG(k)
+    metrics = [kind(k) for kind in METRICS.values()]
     for metric in metrics:
         metric.update_many(ranks)
     return {metric.name.lower(): metric.get() for metric in metrics}

@@ -9,14 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from statistics import median
 from urllib.request import urlopen
 
 from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from tests.brokers import Broker, send
-from tests.live_topic import Answers, Place, Planned, click, publish
+from tests.live_topic import Answers, Planned, click, publish
 from tests.stream.kafka.test_run import (
     FLAGS,
     PATIENCE,
@@ -56,7 +55,7 @@ class Engine:
     def stop(self) -> None:
         """End it in good order."""
         self.process.terminate()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(120) == 0
 
 
 @contextmanager
@@ -83,10 +82,6 @@ def tenths(count: int, partition: int, first: float = 1000.0, shift: float = 0.0
 
 def together(*plans: list[Planned]) -> list[Planned]:
     return sorted((record for plan in plans for record in plan), key=lambda record: record.at)
-
-
-def waits(answers: Answers, sent: dict[Place, float], partition: int) -> list[float]:
-    return [answers.came[at] - moment for at, moment in sent.items() if at[0] == partition]
 
 
 def test_heartbeats_and_tombstones_hold_nobody_back(broker: Broker, topic: str) -> None:
@@ -142,9 +137,10 @@ def test_a_producer_eight_seconds_behind_is_waited_for_only_so_long(
         plan = together(tenths(80, 0), tenths(80, 1, shift=-8.0))
         sent = publish(broker.address, topic, plan)
         assert answers.wait_for(sent, PATIENCE) == []
-        # The clock of the other would make it 8 s.
-        assert median(waits(answers, sent, 0)) < 5
-        assert engine.metric("nextclick_out_of_order_clicks_total", "1") > 40
+        # By the clock of the other none of them would have its answer while these 8 s go on.
+        end = max(sent.values())
+        assert sum(answers.came[place] < end for place in sent if place[0] == 0) > 10
+        assert engine.metric("nextclick_out_of_order_clicks_total", "1") > 20
         assert engine.metric("nextclick_out_of_order_clicks_total", "0") < 10
         assert re.search(r"clicks? \w+\s+taken\s+out\s+of\s+the\s+order", engine.said)
         engine.stop()

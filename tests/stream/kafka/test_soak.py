@@ -80,7 +80,7 @@ def test_soak(tmp_path: Path, broker: Broker, topic: str) -> None:
             except OSError:  # It has just ended.
                 continue
         replaying.result()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     print(json.dumps(samples[:: max(1, len(samples) // 60)]))
     result = json.loads((tmp_path / "result.json").read_bytes())
     assert result["usable"] == clicks

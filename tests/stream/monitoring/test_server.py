@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -26,7 +27,7 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, str]:
     url = address.removesuffix("/metrics") + path
     request = urllib.request.Request(url, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as page:
+        with urllib.request.urlopen(request, timeout=60) as page:
             assert isinstance(page, HTTPResponse)
             return page.status, page.read().decode()
     except urllib.error.HTTPError as error:
@@ -48,7 +49,7 @@ def test_the_page_is_there_while_the_run_goes_on() -> None:
     def look(engine: Engine) -> None:
         address = told[0].rpartition(" ")[2]
         assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address, timeout=10) as page:
+        with urllib.request.urlopen(address, timeout=60) as page:
             pages.append(read(page.read().decode()))
 
     config = RunConfig(
@@ -57,7 +58,7 @@ def test_the_page_is_there_while_the_run_goes_on() -> None:
     run("sim:clicks=400", config, told.append, look)
     assert [page["nextclick_clicks_total", ()] for page in pages[:2]] == [200, 400]
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(told[0].rpartition(" ")[2], timeout=10)
+        urllib.request.urlopen(told[0].rpartition(" ")[2], timeout=60)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "no.such.host.invalid"])
@@ -108,7 +109,7 @@ def test_a_loop_that_hangs_is_not_healthy_and_its_phase_is_named(
     with made.phases.running(), made.phases.measure("sinks"):
         status, text = ask(address, "/healthz")
     assert status == 503
-    assert text == "the loop has not moved for 0 seconds, in its phase sinks\n"
+    assert re.fullmatch(r"the loop has not moved for \d+ seconds, in its phase sinks\n", text)
 
 
 def test_only_a_long_stall_is_one() -> None:

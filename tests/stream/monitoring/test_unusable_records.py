@@ -123,7 +123,7 @@ def test_a_pipe_of_unusable_records_is_told_while_it_is_read() -> None:
         assert "there is no 'item_id'" in note
         assert "--item-column" in note
         child.stdin.close()
-        assert child.wait(60) == 3
+        assert child.wait(120) == 3
     finally:
         child.kill()
         child.wait()

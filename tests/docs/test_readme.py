@@ -9,7 +9,7 @@ import pytest
 from nextclick.stream.config.options import build
 from nextclick.stream.config.run import RunConfig
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -32,4 +32,4 @@ def test_the_configuration_in_the_readme_is_one() -> None:
 
 def test_every_page_that_the_readme_names_is_there() -> None:
     for page in re.findall(r"\]\((\S+?)\)", README):
-        assert (Path(__file__).parent.parent / page.partition("#")[0]).exists(), page
+        assert (Path(__file__).parents[2] / page.partition("#")[0]).exists(), page

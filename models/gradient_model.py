@@ -1,0 +1,175 @@
+"""What the learner and the rivals that learn by gradients share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .argument_checks import at_least, seed_of
+from .base import CheckedModel, Request
+from .batch import Batch, Checkpoint
+from .compute.snapshot_buffer import SnapshotBuffer
+from .items.item_table import ItemTable
+from .items.popularity import LARGEST_BATCH, Popularity
+from .items.vocabulary import Vocabulary
+from .ranking import NewItems, Ranking
+from .recommender import BatchResult, Id
+from .sessions import SessionStore
+
+
+class GradientModel(CheckedModel):
+    """A model that scores items by a product with a vector that a network makes of a session.
+
+    It keeps a catalogue of items with their embeddings, windows of the live sessions, and counts
+    that negatives are sampled by. A subclass makes these tables in its constructor.
+
+    Parameters
+    ----------
+    max_sessions, max_items
+        At most this many live sessions, and items in the catalogue after a batch.
+    seed
+        Random seed.
+    device
+        Where the model computes.
+
+    """
+
+    name: str
+    largest_batch = LARGEST_BATCH
+    items: ItemTable
+    popularity: Popularity
+    sessions: SessionStore
+    vocabulary: Vocabulary
+
+    def __init__(self, max_sessions: int, max_items: int, seed: int, device: torch.device) -> None:
+        self.device = device
+        self.max_sessions = at_least(max_sessions, "max_sessions", 1)
+        self.max_items = at_least(max_items, "max_items", 1)
+        self.seed = seed_of(seed)
+        # Of initial weights, and of what learning draws: the first do not depend on the second.
+        self._initial = torch.Generator().manual_seed(self.seed)
+        self._draws = torch.Generator().manual_seed(self.seed + 1)
+        self.copies = SnapshotBuffer()
+
+    @property
+    def n_items(self) -> int:
+        """How many items are known."""
+        return len(self.vocabulary)
+
+    def _admit(self, request: Request) -> Batch:
+        """Find the windows of a batch, and add its new items to the catalogue."""
+        windows = self.sessions.align_windows(request.sessions, request.after)
+        before = Checkpoint(
+            self.vocabulary.used,
+            self.items.n_generations,
+            self._initial.get_state(),
+            self._draws.get_state(),
+        )
+        placed, new = self.vocabulary.admit(request.items)
+        rows = self._to_device(placed)
+        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
+        result = BatchResult.empty(len(request.items), request.k)
+        return Batch(request, windows, placed, new, rows, new_items, before, result)
+
+    def _rollback(self, batch: Batch) -> None:
+        """Undo all that a batch has changed before it was learned."""
+        before, rows = batch.before, batch.new_items.rows
+        self.vocabulary.withdraw(batch.placed[batch.new].tolist(), before.used)
+        self.items.clear(rows[rows < len(self.items.generation)])
+        self.items.n_generations = before.n_generations
+        self._initial.set_state(before.initial)
+        self._draws.set_state(before.draws)
+
+    @torch.no_grad()
+    def _gather_histories(self, batch: Batch) -> Tensor:
+        """Draw the new items' embeddings; set `histories`, return the states before these."""
+        windows, new = batch.windows, batch.new_items
+        if batch.new.any():
+            self.items.draw(new.rows, self.vocabulary.used)
+        batch.histories, states = self.sessions.histories(windows, self.items.keys_of(batch.rows))
+        if batch.new.any():
+            group = self._to_device(windows.group)[new.clicks]
+            turn = self._to_device(windows.turn)[new.clicks]
+            # Row 0, where a session begins with the new item, is zero.
+            previous = self.items.rows_of(batch.histories[group, turn + windows.size - 1])
+            self._initialise_from(new.rows, previous)
+        return states
+
+    def _initialise_from(self, rows: Tensor, neighbours: Tensor) -> None:
+        """Move new items' embeddings towards those of the items clicked just before them."""
+        for table in dict.fromkeys([self.items.embedding, self.items.inputs]):
+            table.values[rows] += self._neighbour_init * table.values[neighbours]
+
+    @property
+    def _neighbour_init(self) -> float:
+        """What part of the previous item's embedding is added to a new item's."""
+        raise NotImplementedError
+
+    def _evict(self, rows: list[int]) -> None:
+        """Remove items from the tables: nothing of them is left for those that get their rows."""
+        if rows:
+            evicted = self._to_device(np.array(rows))
+            self.items.clear(evicted)
+            self.popularity.forget(evicted)
+
+    def _to_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def _knows(self, item: Id) -> bool:
+        return item in self.vocabulary
+
+    def _forget(self, sessions: list[Id]) -> None:
+        self.sessions.forget(sessions)
+
+
+def record(
+    result: BatchResult,
+    ranking: Ranking,
+    scored: NDArray[np.int64],
+    vocabulary: Vocabulary,
+) -> None:
+    """Write the ranks and recommendations of scored clicks into the result of their batch.
+
+    Parameters
+    ----------
+    result
+        Written to.
+    ranking
+        Of the m scored clicks.
+    scored
+        int64 (m,): their places in the batch.
+    vocabulary
+        The catalogue.
+
+    Raises
+    ------
+    FloatingPointError
+        A score is not a number: the learning has diverged.
+
+    """
+    ranks = ranking.ranks.cpu().numpy()
+    if (ranks < 0).any():
+        raise diverged()
+    result.scored[scored] = True
+    result.ranks[scored] = ranks
+    if ranking.best.shape[1]:
+        for place, rows, scores in zip(
+            scored.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
+        ):
+            result.recommended[place] = [
+                (vocabulary.id_of(row), score)
+                for row, score in zip(rows, scores, strict=True)
+                if score > -math.inf
+            ]
+
+
+def diverged() -> FloatingPointError:
+    """Return the error of a model whose scores are not numbers."""
+    return FloatingPointError(
+        "a score is not a number: the learning has diverged; lower learning_rate"
+    )

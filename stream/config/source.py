@@ -1,0 +1,163 @@
+"""The options of how a source is read, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from .declaration import SOURCE, TOPIC, option
+from .options import Options, parse_duration, parse_name
+
+MOST_PARTITIONS = (1 << 31) - 1
+"""Partitions that a topic of Kafka can have."""
+
+
+def sorted_once(values: list[int]) -> list[int]:
+    """Return each value once, in order."""
+    return sorted(set(values))
+
+
+class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a log is read, and how the brokers of a topic are reached.
+
+    A column is named, or in a log with columns given by its place, counted from 1. Where it is not
+    given, what the format says, else ``session_id``, ``item_id`` and ``timestamp``.
+    """
+
+    format: Annotated[
+        str | None,
+        option(
+            "Preset for a published data set: yoochoose, diginetica, retailrocket or recbole.",
+            SOURCE,
+            fixed=True,
+        ),
+    ] = None
+    session_column: Annotated[
+        str | int | None,
+        option(
+            "Column of the session id, by name or place (1, 2, …).",
+            SOURCE,
+            fixed=True,
+            basic=True,
+            default="session_id",
+            value="COLUMN",
+            normalise=str,
+        ),
+    ] = None
+    user_column: Annotated[
+        str | int | None,
+        option(
+            "Column of the user id, by name or place; sessions are cut from each user's clicks by "
+            "--gap.",
+            SOURCE,
+            fixed=True,
+            value="COLUMN",
+            normalise=str,
+        ),
+    ] = None
+    item_column: Annotated[
+        str | int | None,
+        option(
+            "Column of the item id, by name or place.",
+            SOURCE,
+            fixed=True,
+            basic=True,
+            default="item_id",
+            value="COLUMN",
+            normalise=str,
+        ),
+    ] = None
+    time_column: Annotated[
+        str | int | None,
+        option(
+            "Column of the time, by name or place.",
+            SOURCE,
+            fixed=True,
+            basic=True,
+            default="timestamp",
+            value="COLUMN",
+            normalise=str,
+        ),
+    ] = None
+    time_unit: Annotated[
+        str | None,
+        option("Unit of times given as numbers: s, ms, us or ns.", SOURCE, fixed=True),
+    ] = None
+    sort: Annotated[
+        bool | None, option("Read the whole log first and sort it by time.", SOURCE, fixed=True)
+    ] = None
+    kafka: Annotated[
+        dict[str, Any],
+        option(
+            "Settings of the connection to Kafka, such as security.protocol; no flag.",
+            TOPIC,
+            flag=False,
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a source is read: a log, a pipe, a topic or the simulated shop."""
+
+    until_end: Annotated[
+        bool, option("Stop at the end of the topic as it is at the start.", TOPIC)
+    ] = False
+    partitions: Annotated[
+        list[int] | None,
+        option(
+            "Partitions to read, such as 0,2.",
+            TOPIC,
+            ge=0,
+            le=MOST_PARTITIONS,
+            fixed=True,
+            topic=True,
+            default="all",
+            normalise=sorted_once,
+        ),
+    ] = None
+    session_from: Annotated[
+        Literal["field", "key"],
+        option(
+            "Read the session id from a field of the record or from its key.",
+            TOPIC,
+            fixed=True,
+            topic=True,
+        ),
+    ] = "field"
+    time_from: Annotated[
+        Literal["field", "record"],
+        option(
+            "Read the time from a field of the record or from its timestamp.",
+            TOPIC,
+            fixed=True,
+            topic=True,
+        ),
+    ] = "field"
+    idle: Annotated[
+        str | float,
+        option(
+            "Longest wait of a click of a live topic for earlier clicks of other partitions.",
+            TOPIC,
+            value="DURATION",
+            parse=parse_duration,
+        ),
+    ] = "200ms"
+    on_missing_offsets: Annotated[
+        Literal["earliest", "latest"] | None,
+        option(
+            "Where to go on when the records at the position are gone or damaged; by default the "
+            "run ends with an error.",
+            TOPIC,
+            topic=True,
+            default="stop",
+        ),
+    ] = None
+    group: Annotated[
+        str, option("Consumer group that offsets are committed to.", TOPIC, parse=parse_name)
+    ] = "nextclick"
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long a live click waits for earlier ones of other partitions, in seconds."""
+        return parse_duration(self.idle, "--idle")
