@@ -13,18 +13,13 @@ from kafka.errors import (
     AuthorizationError,
     CorruptRecordError,
     KafkaConfigurationError,
-    KafkaConnectionError,
     KafkaError,
-    RetriableError,
     SaslAuthenticationFailedError,
     UnsupportedCodecError,
 )
-from kafka.future import Future
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 
 from ..source import SourceError
+from .kafka_internals import clients
 
 DEFAULTS: dict[str, Any] = {
     # A broker that is back is found within a second, not half a minute.
@@ -103,7 +98,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     servers
         Where the brokers are.
     settings
-        What `client_settings` gave.
+        As `client_settings` returns them.
     more
         Settings that come before those.
 
@@ -115,102 +110,17 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     """
     chosen = {**DEFAULTS, **settings, **more}
     given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
-    clients = _Clients()
+    connections = clients()
+    if connections is not None:
+        given["kafka_client"] = connections
     with explained(servers):
         try:
-            return kind(bootstrap_servers=servers, kafka_client=clients, **given)
+            return kind(bootstrap_servers=servers, **given)
         except BaseException:
             # A client that is not made whole leaves its thread behind.
-            for one in clients.made:
+            for one in connections.made if connections is not None else []:
                 one.close()
             raise
-
-
-def topic_id(consumer: Any, topic: str) -> str | None:
-    """Return the id that the brokers gave a topic, as the consumer's metadata has it.
-
-    Parameters
-    ----------
-    consumer
-        One that `connect` has made.
-    topic
-        The topic's name.
-
-    Returns
-    -------
-    str or None
-        A topic that is deleted and made anew has another one. None where the brokers give none:
-        those before Kafka 2.8, and some that only speak Kafka's protocol.
-
-    """
-    for client in consumer.config["kafka_client"].made:
-        find = getattr(client.cluster, "topic_id", None)
-        found = find(topic) if find is not None else None
-        if found is not None and found.int:
-            return str(found)
-    return None
-
-
-class _Clients:
-    """Makes the connections of one of kafka-python's clients, and keeps them at hand."""
-
-    def __init__(self) -> None:
-        self.made: list[KafkaNetClient] = []
-
-    def __call__(self, **configs: Any) -> KafkaNetClient:
-        self.made.append(_Client(**configs))
-        return self.made[-1]
-
-
-class _Client(KafkaNetClient):  # type: ignore[misc]
-    """A client whose failures kafka-python 3.0's producer gets over.
-
-    After an error from `await_ready` it forgets the request of a transaction that it was about to
-    send, and waits for its answer for ever; after False it tries again. A request of a transaction
-    that a broker has not answered in time ends the producer for good, unless that looks like a
-    connection that was lost.
-    """
-
-    def __init__(self, **configs: Any) -> None:
-        net = NetworkSelector(**configs)
-        super().__init__(net, _Manager(net, **configs), **configs)
-
-    def send(self, node_id: Any, request: Any, **more: Any) -> Future:
-        """Send a request; whatever may pass fails it as a lost connection does."""
-        answered = Future()
-
-        def fail(error: BaseException) -> None:
-            passing = isinstance(error, RetriableError)
-            answered.failure(KafkaConnectionError(str(error)) if passing else error)
-
-        sent = super().send(node_id, request, **more)
-        sent.add_callback(answered.success)
-        sent.add_errback(fail)
-        return answered
-
-    def await_ready(self, *arguments: Any, **more: Any) -> bool:
-        """Say whether a node can be sent to."""
-        try:
-            return bool(super().await_ready(*arguments, **more))
-        except KafkaError:
-            return False
-
-
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Connections, with a word in the log on which of the brokers' own addresses fail."""
-
-    async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
-        await super()._connect(node, conn, **more)
-        place = f"{node.host}:{node.port}"
-        if not conn.closed:
-            _REACHED.add(place)
-        elif not self.closed and place not in _REACHED:
-            kind = "named" if self.cluster.is_bootstrap(node.node_id) else "advertised"
-            logging.getLogger("kafka").warning("Not reached, as %s: %s", kind, place)
-
-
-_REACHED: set[str] = set()
-"""Places where this process has reached a broker."""
 
 
 @contextmanager
@@ -228,7 +138,7 @@ def explained(servers: list[str]) -> Iterator[None]:
 
 
 def unreadable(where: str, error: Exception) -> SourceError:
-    """Say why a topic cannot be read on, and what helps."""
+    """Return an error that says why a topic cannot be read on, and what helps."""
     if isinstance(error, UnsupportedCodecError):
         reason = f"{error}: install lz4, python-snappy or zstandard"
     elif isinstance(error, CorruptRecordError):
@@ -252,12 +162,12 @@ class KafkaLog(logging.Handler):
         self._messages: collections.deque[str] = collections.deque(maxlen=100)
 
     def __enter__(self) -> KafkaLog:
-        """Begin to listen."""
+        """Keep messages from now on."""
         logging.getLogger("kafka").addHandler(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Listen no more."""
+        """Keep no more messages."""
         logging.getLogger("kafka").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -269,7 +179,7 @@ class KafkaLog(logging.Handler):
         self._messages.clear()
 
     def cause(self, otherwise: str) -> str:
-        """Say why a broker was not reached; `otherwise` where the log does not tell."""
+        """Return why a broker was not reached; `otherwise` where the log does not say."""
         written = [*self._messages, otherwise]
         sentence = otherwise
         for pattern, known in CAUSES.items():

@@ -11,12 +11,12 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
-from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from ..sink import SinkError
 from ..source import SourceError
 from .client import KafkaLog, connect, explained
+from .kafka_internals import abandon, commit_steps
 from .settings import KafkaAddress
 
 UNACKNOWLEDGED = 32 << 20
@@ -117,7 +117,7 @@ class Producer:
         self._waiting = False
         self._deadline = math.inf
         self._log = KafkaLog()
-        self._sent: deque[tuple[FutureRecordMetadata, int, Any]] = deque()
+        self._sent: deque[tuple[Any, int, Any]] = deque()
         self._bytes = 0
         self._failure: SinkError | None = None
         self.waited = self.given_up = False
@@ -238,11 +238,9 @@ class Producer:
             return False
         place = TopicPartition(self.address.topic, 0)
         try:
-            # What KafkaProducer's methods of these names do, but for waiting without a word.
-            transaction = self._producer._transaction_manager
             offsets = {place: OffsetAndMetadata(number, "", -1)}
-            sent = self._wait_for(transaction.send_offsets_to_transaction(offsets, group))
-            return sent and self._wait_for(transaction.begin_commit())
+            steps = commit_steps(self._producer, offsets, group)
+            return all(map(self._wait_for, steps))
         except KafkaError as error:
             raise self._failed(error) from error
 
@@ -266,8 +264,7 @@ class Producer:
         try:
             self._producer.close(timeout=seconds)
         except KafkaError:  # It waited in vain.
-            self._producer._sender.force_close()
-            self._producer._closed = True
+            abandon(self._producer)
         left = len(self.unacknowledged())
         if left and not failed and not self.given_up:
             raise SinkError(
@@ -299,11 +296,10 @@ class Producer:
             self._bytes -= size
             began = clock.monotonic()
 
-    def _wait_for(self, result: Any) -> bool:
+    def _wait_for(self, wait: Callable[[float], bool]) -> bool:
         """Wait for a step of a transaction; return whether it is done."""
-        self._producer._sender.wakeup()
         began = clock.monotonic()
-        while not result.wait(min(HEARING_SECONDS, WAITING_SECONDS) * 1000):
+        while not wait(min(HEARING_SECONDS, WAITING_SECONDS) * 1000):
             if self._over():
                 return False
             if clock.monotonic() - began >= WAITING_SECONDS:

@@ -10,21 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zstandard
-from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError, UnsupportedCodecError
+from kafka.errors import CorruptRecordError
 from numpy.typing import NDArray
-
-from ..source import SourceError
-
-MANY = 30
-"""Records of a batch from which on reading by the column is the faster way."""
-
-LARGE = 16 << 20
-"""Bytes of a batch from which on its records are read one at a time: by the column all of them
-would be held at once."""
-
-MOST_BYTES = 256 << 20
-"""Bytes of a batch, decompressed, at most."""
 
 PIECE = 256 << 10
 """Bytes that are decompressed at a time."""
@@ -96,151 +83,64 @@ class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]
         return next(likely, self.offset + 1)
 
 
-def install_fast_decoder(consumer: Any) -> None:
-    """Have a consumer give `Record` in place of kafka-python's own records."""
-    consumer._fetcher.PartitionRecords = PartitionRecords
-
-
-def requeue_paused_records(consumer: Any) -> None:
-    """Have a consumer's next poll give what it has of a partition that was paused and resumed.
-
-    kafka-python 3.0 parks such records, and takes them up again only if it has no others at
-    hand: not if those are used up, and not if they are of a paused partition. It would wait for
-    new ones, for ever if there are none.
-    """
-    fetcher = consumer._fetcher
-    at_hand = fetcher._next_partition_records
-    if at_hand and at_hand.topic_partition in consumer.paused():
-        fetcher._paused_partition_records[at_hand.topic_partition] = at_hand
-        at_hand = None
-    if not at_hand:
-        fetcher._next_partition_records = None
-
-
-class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one fetch of one partition, for kafka-python's fetcher.
-
-    Only the way from bytes to records is replaced: fetching, positions and transactions stay
-    with kafka-python.
-    """
-
-    def __init__(self, fetch_offset: int, tp: Any, records: Any, **more: Any) -> None:
-        super().__init__(fetch_offset, tp, records, **more)
-        if records.size_in_bytes() and not records.has_next():
-            raise DamagedBatchError(tp.partition, fetch_offset, "a length in them is wrong")
-
-    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Record]:
-        while records.has_next():
-            batch: Any = None
-            try:
-                batch = records.next_batch()
-                skipped, unpacked = self._unpack(tp.partition, batch)
-            except (UnsupportedCodecError, SourceError):
-                raise
-            except Exception as error:
-                raise self._damage(tp.partition, batch, records, error) from error
-            if not skipped:
-                yield from unpacked
-            if batch.magic == 2:
-                # The batch may end with records that compaction has removed.
-                self.next_fetch_offset = batch.next_offset
-        self.drain()
-
-    def _unpack(self, partition: int, batch: Any) -> tuple[bool, Iterator[Record]]:
-        """Check a batch, and read its records, unless it has none that may be read."""
-        if batch.magic not in (0, 1, 2):
-            raise CorruptRecordError(f"its format is unknown ({batch.magic})")
-        if self.check_crcs and not batch.validate_crc():
-            raise CorruptRecordError("they do not have their checksum")
-        if batch.magic == 2 and batch.next_offset <= self.next_fetch_offset:
-            # The checksum is not over the offset.
-            raise CorruptRecordError(f"they stand at offset {batch.base_offset}")
-        if batch.magic == 2 and self._skipped(batch):
-            return True, iter(())
-        if batch.magic == 2:
-            decompress(batch, f"partition {partition}")
-        many = batch.magic == 2 and batch.records_count >= MANY
-        return False, parse(batch) if many else iter(list(one_by_one(batch)))
-
-    def _damage(
-        self, partition: int, batch: Any, records: Any, error: Exception
-    ) -> DamagedBatchError:
-        """Return an error that names the records that cannot be read, up to the next batch."""
-        offset = self.next_fetch_offset
-        guesses: list[int] = []
-        if batch is not None:
-            offset = max(offset, batch.base_offset)
-            if batch.magic == 2:
-                spans = batch.last_offset_delta + 1, batch.records_count
-                guesses = [batch.next_offset, *(offset + span for span in spans)]
-        try:
-            following = records.next_batch()
-        except CorruptRecordError:
-            following = None
-        if following is not None:
-            guesses.insert(0, following.base_offset)
-        why = str(error.args[0]) if error.args else type(error).__name__
-        return DamagedBatchError(partition, offset, why, guesses)
-
-    def take(self, n: int | None = None) -> list[Record]:
-        """Give the next n records; to be fetched next is what comes after the last of them."""
-        try:
-            records: list[Record] = super().take(n)
-        except DamagedBatchError:
-            # Else kafka-python would ask this for more, for ever.
-            self.drain()
-            raise
-        if records:
-            self.next_fetch_offset = max(self.next_fetch_offset, records[-1].offset + 1)
-        return records
-
-    def _skipped(self, batch: Any) -> bool:
-        """Say whether a batch holds a transaction's marker, or records of an aborted one."""
-        if batch.has_producer_id():
-            self._consume_aborted_transactions_up_to(batch.last_offset)
-        if batch.is_control_batch:
-            if batch.has_producer_id() and self._contains_abort_marker(batch):
-                self.aborted_producer_ids.discard(batch.producer_id)
-            return True
-        return bool(self._is_batch_aborted(batch))
-
-
-def decompress(batch: Any, where: str) -> None:
-    """Decompress a batch, but no more of it than fits into memory.
-
-    kafka-python has no bound: a batch of 1 MB can become 30 GB. The other codecs, snappy and lz4,
-    make far less of it, and are left to kafka-python.
+def damaged_batch(place: int, offset: int, batch: Any, records: Any, why: str) -> DamagedBatchError:
+    """Return an error that names the records that cannot be read, up to the next batch.
 
     Parameters
     ----------
+    place
+        Their partition.
+    offset
+        The first that was to be read.
     batch
-        The batch.
-    where
-        Its partition, for the message.
-
-    Raises
-    ------
-    SourceError
-        The batch is too large.
+        Theirs, None where it could not be found.
+    records
+        The batches that follow.
+    why
+        What is wrong.
 
     """
-    readers = {batch.CODEC_GZIP: _gzip_reader, batch.CODEC_ZSTD: _zstd_reader}
-    reader = readers.get(batch.compression_type)
-    if reader is None or batch._decompressed:
-        return
+    guesses: list[int] = []
+    if batch is not None:
+        offset = max(offset, batch.base_offset)
+        if batch.magic == 2:
+            spans = batch.last_offset_delta + 1, batch.records_count
+            guesses = [batch.next_offset, *(offset + span for span in spans)]
+    try:
+        following = records.next_batch()
+    except CorruptRecordError:
+        following = None
+    if following is not None:
+        guesses.insert(0, following.base_offset)
+    return DamagedBatchError(place, offset, why, guesses)
+
+
+def as_record(one: Any) -> Record:
+    """Return one of kafka-python's records as a `Record`."""
+    moment = -1 if one.timestamp is None else one.timestamp
+    return Record(one.offset, moment, one.key, one.value, -1, one.headers)
+
+
+def decompress_bounded(data: bytes, codec: str, most: int) -> bytearray | None:
+    """Decompress the records of a batch; None where they are too large.
+
+    Parameters
+    ----------
+    data
+        The compressed bytes.
+    codec
+        ``gzip`` or ``zstd``.
+    most
+        Bytes that they may have.
+
+    """
     pieces = bytearray()
-    with reader(bytes(memoryview(batch._buffer)[batch._pos :])) as stream:
+    with READERS[codec](data) as stream:
         while piece := stream.read(PIECE):
             pieces += piece
-            if len(pieces) > MOST_BYTES:
-                raise SourceError(
-                    f"{where}: the records from offset {batch.base_offset} to "
-                    f"{batch.last_offset} are one batch of more than {MOST_BYTES >> 20} MiB when "
-                    f"decompressed, too large to be read: have smaller batches written; to go on "
-                    f"behind it, delete the records before offset {batch.last_offset + 1} with "
-                    f"kafka-delete-records.sh and give --on-missing-offsets earliest"
-                )
-    batch._buffer, batch._pos, batch._decompressed = pieces, 0, True
+            if len(pieces) > most:
+                return None
+    return pieces
 
 
 def _gzip_reader(data: bytes) -> Any:
@@ -251,18 +151,21 @@ def _zstd_reader(data: bytes) -> Any:
     return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
 
 
-def one_by_one(batch: Any) -> Iterator[Record]:
-    """Give the records of a small batch, or of one in Kafka's older formats."""
-    for one in batch:
-        moment = -1 if one.timestamp is None else one.timestamp
-        yield Record(one.offset, moment, one.key, one.value, -1, one.headers)
+READERS = {"gzip": _gzip_reader, "zstd": _zstd_reader}
 
 
-def parse(batch: Any) -> Iterator[Record]:
-    """Give the records of a batch of Kafka's second format.
+def parse_columns(batch: Any, data: bytes) -> Iterator[Record]:
+    """Return the records of a batch of Kafka's second format.
 
     Each record begins with its length. Once that is read of all, the other numbers are read by
     the column: as many at once as there are records.
+
+    Parameters
+    ----------
+    batch
+        kafka-python's, for the numbers of its header.
+    data
+        Its records, decompressed.
 
     Raises
     ------
@@ -270,10 +173,6 @@ def parse(batch: Any) -> Iterator[Record]:
         The batch is not what its lengths say.
 
     """
-    batch._maybe_uncompress()
-    if len(batch._buffer) - batch._pos > LARGE:
-        return one_by_one(batch)
-    data = bytes(memoryview(batch._buffer)[batch._pos :])
     try:
         return _columns(batch, data)
     except (IndexError, UnicodeDecodeError, OverflowError) as error:
@@ -346,7 +245,7 @@ def _damaged(batch: Any, how: str) -> CorruptRecordError:
 
 
 def _records(data: bytes, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give where each record begins, after its length, and ends."""
+    """Return where each record begins, after its length, and ends."""
     begins, ends = [], []
     at = 0
     for _ in range(count):
@@ -367,7 +266,7 @@ def _records(data: bytes, count: int) -> tuple[NDArray[np.int64], NDArray[np.int
 def _numbers(
     array: NDArray[np.uint8], at: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Read a number at each place; give them and the places after.
+    """Read a number at each place; return them and the places after.
 
     A number has seven bits a byte, the lowest first; of all its bits the lowest is the sign.
     """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from kafka.partitioner.default import murmur2
+from kafka.partitioner import murmur2
 
 from ..clicks import Clicks, Id
 from ..custom_source import check_polled

@@ -17,7 +17,8 @@ from kafka.structs import TopicPartition
 
 from ..source import SourceError
 from ..spelling import nearest
-from .client import KafkaLog, topic_id
+from .client import KafkaLog
+from .kafka_internals import topic_id
 from .offsets import TopicGoneError
 from .settings import KafkaAddress
 

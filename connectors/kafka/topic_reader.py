@@ -23,11 +23,12 @@ from ..source import REMEDIES, SourceError
 from .client import KafkaLog, connect, explained, unreadable
 from .damaged_records import UnreadByBroker
 from .duplicates import MEMORY, DuplicateFilter
+from .kafka_internals import install_fast_decoder, requeue_paused_records, resume
 from .lag import Ends
 from .late_clicks import ClockNotes
 from .merge import Merge
 from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
-from .record_batches import DamagedBatchError, install_fast_decoder, requeue_paused_records
+from .record_batches import DamagedBatchError, as_record
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
 from .topic_monitor import TopicMonitor
@@ -182,7 +183,7 @@ class TopicReader:
                 auto_offset_reset="none",
                 enable_auto_commit=False,
             )
-            install_fast_decoder(self._consumer)
+            self._fast = install_fast_decoder(self._consumer)
             self._watch = TopicMonitor(self._consumer, address, self._log)
             with explained(address.servers):
                 self.partitions = self._watch.find(self._wanted)
@@ -344,7 +345,7 @@ class TopicReader:
         if full - paused:
             self._consumer.pause(*map(self._place, full - paused))
         if paused - full:
-            self._consumer.resume(*map(self._place, paused - full))
+            resume(self._consumer, map(self._place, paused - full))
 
     def _read(self) -> None:
         requeue_paused_records(self._consumer)
@@ -368,6 +369,8 @@ class TopicReader:
             self._most = poll_size(fetched.values(), self._most_records)
         for place, records in fetched.items():
             number = place.partition
+            if not self._fast:
+                records = list(map(as_record, records))
             if self._until_end and records[-1].offset >= self._targets[number]:
                 records = [one for one in records if one.offset < self._targets[number]]
             self._take(number, records, came)

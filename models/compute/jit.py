@@ -50,14 +50,20 @@ def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     make = partial(numba.njit, nogil=True, error_model="numpy", fastmath=liberties)
     try:
         made = make(cache=True)(function)
-        _forgive(made._cache)  # type: ignore[attr-defined]
+        _forgive(made)
     except (RuntimeError, OSError):
         made = make()(function)
     return cast(Callable[P, T], made)
 
 
-def _forgive(cache: Any) -> None:
-    """Keep a function's cache from failing the function: compiled code needs no place on a disk."""
+def _forgive(made: Any) -> None:
+    """Keep a function's cache from failing the function: compiled code needs no place on a disk.
+
+    The cache is numba's own affair: where a version of numba keeps it otherwise, it stays as it is.
+    """
+    cache = getattr(made, "_cache", None)
+    if not all(hasattr(cache, name) for name in ("load_overload", "save_overload", "flush")):
+        return
     load, save = cache.load_overload, cache.save_overload
 
     def load_if_whole(*arguments: Any) -> Any:

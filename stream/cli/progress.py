@@ -92,7 +92,7 @@ def summary(result: dict[str, Any]) -> Table:
         over_seen = f"{seen[metric]:.4f}" if seen else "–"
         table.add_row("  over items seen before", over_seen, style="dim")
     table.add_row("clicks on items never seen", f"{result['unseen']:,}")
-    table.add_row("drift alarms", f"{len(result['drift']):,}")
+    table.add_row("changes of the hit rate", f"{len(result['drift']):,}")
     for alarm in result["drift"][-3:]:
         table.add_row(
             f"  at click {alarm['clicks']:,}",

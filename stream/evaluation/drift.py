@@ -1,4 +1,4 @@
-"""Alarms where the hit rate changes: river's Page-Hinkley test over blocks of scored clicks."""
+"""Alarms where the hit rate changes: a Page-Hinkley test over blocks of scored clicks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from river.drift import PageHinkley
+
+from .page_hinkley import PageHinkley
 
 BLOCK = 500
 """Scored clicks a block: the detector sees one hit rate a block."""
@@ -42,7 +43,6 @@ class HitRateDrift:
 
     References
     ----------
-    E. S. Page: Continuous inspection schemes. Biometrika 41, 1954.
     J. Gama, R. Sebastião, P. P. Rodrigues: On evaluating stream learning algorithms. Machine
     Learning 90, 2013: the test run on prequential figures.
 
@@ -60,7 +60,7 @@ class HitRateDrift:
 
     def __init__(self) -> None:
         self.alarms: list[dict[str, Any]] = []
-        self._detector = _new_detector()
+        self._detector = PageHinkley(TOLERANCE, THRESHOLD, SETTLE)
         self._filled = 0
         self._hits = 0
         # Since the last alarm: full blocks and their hits; and the same where each sum turned.
@@ -93,9 +93,7 @@ class HitRateDrift:
             start = stop
 
     def state(self) -> dict[str, Any]:
-        """Give all that the next alarm depends on, in JSON's types."""
-        detector = self._detector
-        started = detector._x_mean.n > 0
+        """Return all that the next alarm depends on, in JSON's types."""
         return {
             "alarms": [dict(alarm) for alarm in self.alarms],
             "filled": self._filled,
@@ -103,33 +101,15 @@ class HitRateDrift:
             "seen": list(self._seen),
             "low": list(self._low),
             "high": list(self._high),
-            "detector": {
-                "alarmed": bool(detector.drift_detected),
-                "blocks": detector._x_mean.n,
-                "mean": detector._x_mean.get(),
-                "sum_increase": detector._sum_increase,
-                "sum_decrease": detector._sum_decrease,
-                # An untouched detector holds an infinity, which JSON has no word for.
-                "min_increase": detector._min_increase if started else None,
-                "max_decrease": detector._max_decrease if started else None,
-            },
+            "detector": self._detector.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back a state that `state` gave."""
+        """Go back to what `state` returned."""
         self.alarms = [dict(alarm) for alarm in state["alarms"]]
         self._filled, self._hits = state["filled"], state["hits"]
         self._seen, self._low, self._high = (list(state[at]) for at in ("seen", "low", "high"))
-        self._detector = detector = _new_detector()
-        held = state["detector"]
-        if held["min_increase"] is not None:
-            detector._drift_detected = held["alarmed"]
-            detector._x_mean.n = held["blocks"]
-            detector._x_mean._mean = held["mean"]
-            detector._sum_increase = held["sum_increase"]
-            detector._sum_decrease = held["sum_decrease"]
-            detector._min_increase = held["min_increase"]
-            detector._max_decrease = held["max_decrease"]
+        self._detector.restore(state["detector"])
 
     def _close_block(self, position: int, time: float) -> None:
         detector, hits = self._detector, self._hits
@@ -137,15 +117,14 @@ class HitRateDrift:
         detector.update(hits / BLOCK)
         self._seen = [self._seen[0] + 1, self._seen[1] + hits]
         turn = [*self._seen, position]
-        # Page-Hinkley's sums turn where the change begins; both turn in the first block.
-        if detector._sum_increase == detector._min_increase:
+        # The test's sums turn where the change begins; both turn in the first block.
+        if detector.up_turns:
             self._low = turn
-        if detector._sum_decrease == detector._max_decrease:
+        if detector.down_turns:
             self._high = turn
-        if not detector.drift_detected:
+        if not detector.alarmed:
             return
-        rose = detector._sum_increase - detector._min_increase > detector.threshold
-        blocks, hits_before, since = self._low if rose else self._high
+        blocks, hits_before, since = self._low if detector.rose else self._high
         after_blocks, hits_after = self._seen[0] - blocks, self._seen[1] - hits_before
         self.alarms.append(
             {
@@ -158,9 +137,3 @@ class HitRateDrift:
         )
         del self.alarms[:-KEPT]
         self._seen = [0, 0]
-
-
-def _new_detector() -> PageHinkley:
-    return PageHinkley(
-        min_instances=SETTLE, delta=TOLERANCE, threshold=THRESHOLD, alpha=1.0, mode="both"
-    )

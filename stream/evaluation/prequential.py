@@ -123,16 +123,16 @@ class Prequential:
             start = stop
 
     def sliding(self) -> dict[str, float]:
-        """Give ``recall@k``, ``mrr@k`` and ``ndcg@k`` over the last ``window`` scored clicks."""
+        """Return ``recall@k``, ``mrr@k`` and ``ndcg@k`` over the last ``window`` scored clicks."""
         return self._figures(self._count(self._ring[: self._scored]))
 
     def fading_figures(self) -> dict[str, float]:
-        """Give the same over all scored clicks, weighted by ``fading ** age``."""
+        """Return the same over all scored clicks, weighted by ``fading ** age``."""
         tail = self._open_ring()
         return self._figures(self._fade(self._faded, tail))
 
     def results(self) -> dict[str, Any]:
-        """Give every figure, in JSON's types.
+        """Return every figure, in JSON's types.
 
         Returns
         -------
@@ -198,7 +198,7 @@ class Prequential:
         )
 
     def restore(self, state: State) -> None:
-        """Take back a state that `state` gave.
+        """Take back a state that `state` returned.
 
         Raises
         ------

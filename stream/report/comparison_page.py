@@ -194,7 +194,7 @@ def _certainty(bootstrap: Mapping[str, Any]) -> str:
 
 
 def _picture(curves: Curves, names: Sequence[str], figure: int) -> str:
-    own = curves.values.reshape(-1, len(names), len(curves.clicks))[figure].tolist()
+    own = curves.values[figure * len(names) : (figure + 1) * len(names)].tolist()
     return curves_svg([Curve(name, curves.clicks, ys) for name, ys in zip(names, own, strict=True)])
 
 

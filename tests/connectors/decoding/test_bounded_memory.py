@@ -25,7 +25,7 @@ from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.lines import LineCutter
 from nextclick.connectors.decoding.log_format import LogFormat, log_format
 from nextclick.connectors.files.log import LogSource
-from nextclick.connectors.kafka import record_batches as kafka_batches
+from nextclick.connectors.kafka import kafka_internals
 from nextclick.connectors.kafka import topic_reader as kafka_reader
 from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
@@ -118,7 +118,7 @@ def test_a_poll_asks_for_fewer_records_the_larger_they_are() -> None:
 def test_a_batch_that_blows_up_ends_with_a_sentence_and_not_with_the_memory(
     broker: Broker, topic: str, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_batches, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(kafka_internals, "MOST_BYTES", 1 << 20)
     make_topic(broker.address, topic, 1)
     click = b'{"session_id":"a","item_id":1,"timestamp":1}'
     send(broker.address, topic, [{"value": click}])
@@ -135,7 +135,7 @@ def test_a_batch_that_blows_up_ends_with_a_sentence_and_not_with_the_memory(
 def test_large_batches_are_read_one_record_at_a_time(
     broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_batches, "LARGE", 1 << 18)
+    monkeypatch.setattr(kafka_internals, "LARGE", 1 << 18)
     publish(broker, topic, 60, 1)
     with closing(topic_source(broker, topic, keep_raw=True)) as source:
         rejected = rejected_of(source)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from nextclick.connectors.kafka.record_batches import Record, parse
+from nextclick.connectors.kafka.kafka_internals import parse
+from nextclick.connectors.kafka.record_batches import Record
 
 BYTES = st.none() | st.binary(max_size=200)
 HEADERS = st.lists(st.tuples(st.text(max_size=70), BYTES), max_size=3)
