@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 
 from . import signals
+from .cli import log
 
 
 def main() -> None:
     """Run the command line; SIGTERM and Ctrl-C count from its first moment on."""
     signals.install()
     try:
+        log.begin(sys.argv[1:])
         from .cli.app import main as run
 
+        log.loaded()
         run()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,9 +21,10 @@ from nextclick.connectors import (
     dead_letter,
 )
 from nextclick.models import Recommender, State
+from nextclick.models.argument_checks import at_least
 
 from .config.options import Interval
-from .contracts import check_part, seconds, whole
+from .contracts import check_part, seconds
 from .delivery import holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
@@ -129,7 +130,7 @@ class Engine:
         self.source = source
         self.model = model
         self.sessionizer = sessionizer
-        self.batch = whole("batch", batch, 1)
+        self.batch = at_least(batch, "batch", 1)
         self.figures = figures or Prequential()
         self.snapshots = snapshots
         self.every = every or Interval(seconds=60)
@@ -138,7 +139,7 @@ class Engine:
             for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
             if sink is not None
         }
-        self.k = whole("k", k, 1)
+        self.k = at_least(k, "k", 1)
         self.after = after
         self.max_wait = None if max_wait is None else seconds("max_wait", max_wait)
         for kind in ("source", "model", "sessionizer", "figures"):
@@ -219,7 +220,7 @@ class Engine:
 
         """
         if max_clicks is not None:
-            whole("max_clicks", max_clicks, 0)
+            at_least(max_clicks, "max_clicks", 0)
         with freeze_garbage(), self.phases.running():
             self._run(max_clicks, progress)
 
