@@ -12,6 +12,7 @@ from nextclick.models import State
 from ..config.declaration import declared
 from ..config.options import ConfigError
 from ..config.run import RunConfig
+from ..notes import Info
 from .store import Snapshots
 
 FIXED = {each.flag: each for each in declared(RunConfig).values() if each.option.fixed}
@@ -51,7 +52,8 @@ def load_state(
     for damage in skipped:
         notify(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
-    notify(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
+    at = f"{about['clicks']:,} clicks in {snapshots.folder}"
+    notify(Info(f"going on from the snapshot at {at}"))
     return parts, about
 
 
