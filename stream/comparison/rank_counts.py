@@ -77,9 +77,9 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
 class RankCounts:
     """Counts of clicks per rank, for every model and for every block of the stream.
 
-    A block is a number of scored clicks in a row: one at first, and twice as many whenever 1,024 blocks
-    are full. So memory is bounded, there are always at least 512 blocks once there were so many
-    clicks, and whatever is computed from whole blocks is exact.
+    A block is a number of scored clicks in a row: one at first, and twice as many whenever 1,024
+    blocks are full. So memory is bounded, there are always at least 512 blocks once there were as
+    many clicks, and whatever is computed from whole blocks is exact.
 
     Parameters
     ----------
