@@ -27,10 +27,12 @@ from ..memory.memory import Lookup, Memory
 from ..memory.mixture import mix
 from ..optim import make_rule
 from ..ranking import CatalogueRanker, NewItems, Ranking
+from ..queries import Answer, Query
 from ..recommender import BatchResult, Id, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
 from ..windows import Windows
+from .answering import Answering
 from .batch import Batch
 from .cells import GATES
 from .config import GRU4RecConfig
@@ -148,6 +150,7 @@ class OnlineGRU4Rec(CheckedModel):
         self.memory: Memory | None = None
         if config.memory:
             self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, seed)
+        self._answering = Answering(self)
 
     @property
     def n_items(self) -> int:
@@ -394,6 +397,9 @@ class OnlineGRU4Rec(CheckedModel):
 
     def _to_device(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
+
+    def _recommend_each(self, queries: list[Query]) -> list[Answer]:
+        return self._answering.answer(queries)
 
     def _knows(self, item: Id) -> bool:
         return item in self.vocabulary

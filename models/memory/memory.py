@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base import fits, within_bounds
 from ..compute.snapshot_buffer import SnapshotBuffer
+from ..items.item_table import SHIFT
 from ..optim import Adagrad
 from .boost import BOOST_WEIGHTS, DIRECT_WEIGHTS, initial_boost
 from .history import (
@@ -46,6 +47,7 @@ from .history import (
     pack,
     remove_clicks,
 )
+from .queries import look_up_queries
 
 PARTS = 3
 """Likes, own and recent: see `Memory`."""
@@ -302,6 +304,69 @@ class Memory:
             undo,
         )
         return Lookup(Evidence(place_of, spans, match, facts, *found), places, undo, totals)
+
+    def lookup_queries(
+        self, slots: Whole, ends: Whole, clicked: Whole, times: Whole, admissions: Whole
+    ) -> tuple[Evidence, Whole]:
+        """Look up the evidence for queries, each as if it were alone; change nothing.
+
+        Parameters
+        ----------
+        slots
+            int64 (q,): where the sessions of the queries were settled, -1 for those of their own.
+        ends
+            int64 (q,): where each query's clicks end in `clicked`.
+        clicked, times
+            int64 (n,): the items of their clicks, stamped, and when they were, in microseconds.
+        admissions
+            As for `lookup`.
+
+        Returns
+        -------
+        evidence
+            For the q queries.
+        places
+            int64 (q, PLACE): where the sessions would stand.
+
+        """
+        most = int(np.diff(ends, prepend=0).max(initial=0))
+        self._reserve(int(self._totals[LOGGED]) + most, len(admissions))
+        places, live = np.zeros((len(slots), PLACE), np.int64), slots >= 0
+        places[:, CLICK] = NOWHERE
+        places[live] = self._places[slots[live]]
+        count = len(slots)
+        evidence = (
+            np.empty((count, SPECIAL), np.int16),
+            np.empty((count, 2), np.int64),
+            np.zeros((count, EARLIER_CLICKS), np.bool_),
+            np.empty((count, SESSION_FEATURES)),
+        )
+        found = look_up_queries(
+            self._log,
+            self._items,
+            self._totals,
+            admissions,
+            self.bound,
+            places,
+            ends,
+            clicked,
+            times,
+            self._mark,
+            *evidence,
+            np.empty((len(clicked), UNDO), np.int64),
+        )
+        return Evidence(*evidence, *found), places
+
+    def latest_items(self, count: int, admissions: Whole) -> Whole:
+        """Return the rows of the latest clicks' items, those left out that are not known now."""
+        logged = int(self._totals[LOGGED])
+        held = np.arange(logged - min(logged, self.bound, count), logged)
+        stamps = self._log[held % max(1, len(self._log)), STAMP]
+        rows = stamps & ROW
+        # A row that was given up with the table's end may lie beyond it.
+        inside = rows < len(admissions)
+        rows, stamps = rows[inside], stamps[inside]
+        return rows[(rows > 0) & (admissions[rows] == stamps >> SHIFT)]
 
     def commit(self, noted: Lookup, slots: Whole) -> None:
         """Keep where the sessions of the batch noted last stand, in these slots."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..best_items import best_items
 from ..compute.device import on_host
 from ..compute.jit import compiled
 from ..items.vocabulary import NO_ITEM
@@ -172,6 +173,15 @@ class Mixture:
         final.masked_fill_(absent.gather(1, special), -1)
         values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
+
+
+    def best(
+        self, blocked: NDArray[np.bool_], counts: Whole
+    ) -> tuple[Whole, NDArray[np.float64]]:
+        """Return the best rows and their probabilities, see `best_items`."""
+        weighed, evidence = self._weighed, self._evidence
+        special = evidence.spans, evidence.rows, weighed.final
+        return best_items(self._network, blocked, counts, weighed.network_scale, *special)
 
 
 def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
