@@ -282,9 +282,7 @@ class CheckedModel(ABC):
         k = query.k + len(out) if query.among is None else self.n_items
         session: Any = object() if query.session is None else query.session
         asked: Any = [*known, object()]
-        found = self._run(
-            [session] * len(asked), asked, k, -math.inf, None, test=True, learn=False
-        )
+        found = self._run([session] * len(asked), asked, k, -math.inf, None, test=True, learn=False)
         if not found.scored[-1]:
             return Answer(popular=True)
         among = None if query.among is None else set(query.among)

@@ -8,7 +8,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 from nextclick.connectors import (
     Clicks,
@@ -42,6 +43,30 @@ LOOK_SECONDS = 1.0
 
 SINKS = ("recommendations", "dead_letters")
 """The doors that records go out by, as a snapshot names them."""
+
+
+class Requests(Protocol):
+    """What is asked of an engine while it runs: see `serving.request_queue`."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the model while the context lasts."""
+        ...
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Have requests answered while the context lasts: the engine does not use its model."""
+        ...
+
+
+class NoRequests:
+    """Nothing is asked."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
 
 
 class Engine:
@@ -100,6 +125,10 @@ class Engine:
         Whether the source has been read: before, `stop` has nothing to end in good order.
     unusable
         What keeps records from being used.
+    requests
+        What is asked while the engine runs.
+    learned_at
+        When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
     Raises
     ------
@@ -157,6 +186,8 @@ class Engine:
         self.phases = PhaseTimer()
         self.begun = False
         self.unusable = Unusable()
+        self.requests: Requests = NoRequests()
+        self.learned_at = time.monotonic()
         self._position: Position = {}
         self._pending = PendingClicks()
         self._waiting_since = time.monotonic()
@@ -173,6 +204,11 @@ class Engine:
     def pending(self) -> int:
         """The number of clicks of the unfinished batch."""
         return len(self._pending)
+
+    @property
+    def pending_clicks(self) -> PendingClicks:
+        """The clicks of the unfinished batch."""
+        return self._pending
 
     @property
     def saved(self) -> bool:
@@ -220,7 +256,7 @@ class Engine:
         """
         if max_clicks is not None:
             whole("max_clicks", max_clicks, 0)
-        with freeze_garbage(), self.phases.running():
+        with freeze_garbage(), self.phases.running(), self.requests.held():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
@@ -245,7 +281,8 @@ class Engine:
                 self._recommend_pending()
             if self.snapshots:
                 if self._full():
-                    self.snapshots.wait()
+                    with self.requests.idle():
+                        self.snapshots.wait()
                 if not self.snapshots.busy:
                     self._commit(self.snapshots)
                     if self._due():
@@ -286,7 +323,7 @@ class Engine:
     def _poll(self, wanted: int) -> Clicks | None:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._tell_warnings()
-        with self.phases.measure("poll"):
+        with self.requests.idle(), self.phases.measure("poll"):
             try:
                 polled = self.source.poll(wanted, self._poll_timeout())
                 clicks = check_polled(self.source, polled, wanted, self.clicks)
@@ -368,13 +405,15 @@ class Engine:
         with self.phases.measure("figures"):
             scored = tested.scored
             self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
+        learned, self.learned = self.learned, self.learned + len(on_time)
+        self.learned_at = time.monotonic()
         if sink:
-            with self.phases.measure("sinks"):
-                for record in before_clicks(clicks, tested, before, self.learned):
+            # A sink may wait for its brokers.
+            with self.requests.idle(), self.phases.measure("sinks"):
+                for record in before_clicks(clicks, tested, before, learned):
                     sink.write(record)
                 if self.max_wait is not None:
                     sink.flush()
-        self.learned += len(on_time)
 
     def _recommend_pending(self) -> None:
         """Write the recommendations of pending clicks that have none yet; learn nothing."""
@@ -391,7 +430,7 @@ class Engine:
             else:
                 tested = self.model.test(handles, items, self.k, times)
                 records = before_clicks(clicks, tested, before, self.learned)
-        with self.phases.measure("sinks"):
+        with self.requests.idle(), self.phases.measure("sinks"):
             for record in records:
                 sink.write(record)
             sink.flush()

@@ -26,8 +26,8 @@ from ..memory.history import SPECIAL, microseconds
 from ..memory.memory import Lookup, Memory
 from ..memory.mixture import mix
 from ..optim import make_rule
-from ..ranking import CatalogueRanker, NewItems, Ranking
 from ..queries import Answer, Query
+from ..ranking import CatalogueRanker, NewItems, Ranking
 from ..recommender import BatchResult, Id, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state

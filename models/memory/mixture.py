@@ -174,10 +174,7 @@ class Mixture:
         values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
         return Ranking(ranks, torch.cat([best, special], dim=1).gather(1, order), values)
 
-
-    def best(
-        self, blocked: NDArray[np.bool_], counts: Whole
-    ) -> tuple[Whole, NDArray[np.float64]]:
+    def best(self, blocked: NDArray[np.bool_], counts: Whole) -> tuple[Whole, NDArray[np.float64]]:
         """Return the best rows and their probabilities, see `best_items`."""
         weighed, evidence = self._weighed, self._evidence
         special = evidence.spans, evidence.rows, weighed.final

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute.jit import compiled
+from .history import ITEM_FACTS as N_FACTS
 from .history import (
     LOGGED,
     SPECIAL,
@@ -18,7 +19,6 @@ from .history import (
     _with_more_room,
     remove_clicks,
 )
-from .history import ITEM_FACTS as N_FACTS
 
 
 @compiled
@@ -76,7 +76,12 @@ def look_up_queries(
         used += _tell_apart(special, mark, place_of[at], rows[used:])
         spans[at, 1] = used
         _tell_items(
-            items, totals, admissions, place, rows[spans[at, 0] : used], item_facts[spans[at, 0] : used]
+            items,
+            totals,
+            admissions,
+            place,
+            rows[spans[at, 0] : used],
+            item_facts[spans[at, 0] : used],
         )
         remove_clicks(log, items, undo[begin:end])
         totals[:] = before

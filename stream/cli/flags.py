@@ -44,7 +44,7 @@ def switch(panel: str, help: str, name: str) -> Any:  # noqa: A002
 
 
 SOURCE, TOPIC, MODEL = "The source", "The source, where it is a topic", "Sessions and model"
-SNAPSHOTS, OUTPUT = "Snapshots", "What goes out"
+SNAPSHOTS, OUTPUT, SERVE = "Snapshots", "What goes out", "Requests over HTTP"
 
 
 Source = Annotated[
@@ -144,6 +144,15 @@ DeadLetters = Annotated[
         OUTPUT,
         "File (JSON Lines) or kafka://host:port/topic for the records that cannot be used.",
     ),
+]
+
+ApiKey = Annotated[
+    str | None,
+    option(SERVE, "env:NAME: the variable with the key that requests must bring."),
+]
+AllowOrigins = Annotated[
+    str | None,
+    option(SERVE, "Pages of these origins may ask from a browser, such as https://shop.example."),
 ]
 
 

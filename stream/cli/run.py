@@ -111,6 +111,14 @@ def run_command(
     metrics_address: Annotated[
         str | None, flags.option(flags.OUTPUT, "On this address. \\[default: 127.0.0.1]")
     ] = None,
+    serve: Annotated[
+        str | None,
+        flags.option(
+            flags.SERVE, "Recommend over HTTP at this port, or host:port. \\[default: off]"
+        ),
+    ] = None,
+    api_key: flags.ApiKey = None,
+    allow_origins: flags.AllowOrigins = None,
 ) -> None:
     """Score every click of a stream, then learn it."""
     chosen = flags.given(locals(), without=("model", "memory"))

@@ -19,6 +19,7 @@ from .options import (
     parse_duration,
     parse_every,
 )
+from .serving import parse_place
 from .values import Between, Count, Seed
 
 LARGEST_BATCH = 1 << 16
@@ -230,6 +231,13 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         Write recommendations to their topic in transactions that go with the snapshots.
     metrics_port, metrics_address
         Where to serve ``/metrics`` for Prometheus; nowhere without a port.
+    serve
+        Where to answer requests for recommendations over HTTP: a port on this machine, or
+        ``host:port``; nowhere without it.
+    api_key
+        ``env:NAME``: the variable that holds the key which requests must bring.
+    allow_origins
+        Pages of which origins may ask from a browser, with commas between them.
     begin_from
         A snapshot, or a folder of them: begin with what was learned there. A run that has
         snapshots of its own goes on from those.
@@ -263,6 +271,9 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     exactly_once: bool = False
     metrics_port: Annotated[int, Between(0, (1 << 16) - 1)] | None = None
     metrics_address: str = "127.0.0.1"
+    serve: str | None = None
+    api_key: str | None = None
+    allow_origins: str | None = None
     begin_from: str | None = None
     model: GRU4RecConfig = GRU4RecConfig()
 
@@ -272,6 +283,10 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         for option in ("recommendations", "begin_from"):
             check_named(getattr(self, option), flag(option))
         parse_duration(self.max_wait, "--max-wait")
+        if self.serve is not None:
+            parse_place(self.serve, "--serve")
+        elif self.api_key is not None or self.allow_origins is not None:
+            raise ConfigError("--api-key and --allow-origins are for requests: give --serve too")
         if self.exactly_once:
             self._check_exactly_once()
 
