@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .report.comparison_page import write_comparison
     from .report.run_page import write_report
     from .runner import run
-    from .sessionizer import Sessionizer
+    from .sessions.sessionizer import Sessionizer
     from .snapshots.store import SnapshotError, Snapshots
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOMES = {
     "Prequential": "evaluation.prequential",
     "Recall": "evaluation.metrics",
     "RunConfig": "config.run",
-    "Sessionizer": "sessionizer",
+    "Sessionizer": "sessions.sessionizer",
     "SnapshotError": "snapshots.store",
     "Snapshots": "snapshots.store",
     "compare": "comparison.compare",

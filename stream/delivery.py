@@ -1,4 +1,4 @@
-"""Sinks that wait for others, where a run is to end: how long, and what is left undelivered."""
+"""The sinks of a run: their names, how long they may wait at its end, what is left undelivered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from nextclick.connectors import RemoteSink, Sink
+
+SINKS = ("recommendations", "dead_letters")
+"""Names of the sinks, as a snapshot has them."""
 
 ENDING_SECONDS = 3.0
 """How long a sink may wait for others at each step of an end that was asked for."""
@@ -17,7 +20,7 @@ def remote(sinks: Iterable[Sink]) -> list[RemoteSink]:
 
 
 def hurry(sinks: Iterable[Sink]) -> None:
-    """Have sinks wait no longer than an end that was asked for may take."""
+    """Limit how long sinks wait, where an end was asked for."""
     for sink in remote(sinks):
         sink.end_within(ENDING_SECONDS)
 
@@ -45,6 +48,6 @@ def undelivered(sinks: Iterable[Sink], in_snapshot: bool) -> list[str]:
 
 
 def holds_records(length: Any) -> bool:
-    """Whether what a sink gave to a snapshot holds records that were not delivered then."""
+    """Whether what a sink put into a snapshot holds records that were not delivered then."""
     outbox = length.get("outbox", []) if isinstance(length, dict) else []
     return any(part if isinstance(part, dict) else part[1] for part in outbox)

@@ -19,7 +19,8 @@ from nextclick.connectors import (
 
 from .config.options import ConfigError, flag
 from .config.run import RunConfig, SourceOptions
-from .engine import SINKS, Engine
+from .delivery import SINKS
+from .engine import Engine
 
 USER_GAP = 1_800.0
 """Seconds that end a user's session where nothing else is said, as is the custom of the field."""

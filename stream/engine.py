@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 from nextclick.connectors import (
     Clicks,
@@ -23,50 +19,23 @@ from nextclick.connectors import (
 )
 from nextclick.models import Recommender, State
 
+from .asked import NoRequests, Requests
 from .config.options import Interval
 from .contracts import check_part, seconds, whole
-from .delivery import holds_records, hurry, undelivered
+from .delivery import SINKS, holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
+from .monitoring.notices import Notices
+from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
-from .phase_timer import PhaseTimer
-from .recommendation_records import after_clicks, before_clicks
-from .sessionizer import Sessionizer
+from .recommendations.writer import RecommendationWriter
+from .sessions.sessionizer import Sessionizer
+from .snapshots.checkpoints import Checkpoints
 from .snapshots.store import Snapshots
 
 POLL_SECONDS = 0.1
-"""How long a poll may wait for clicks; so soon the engine hears that it is to stop."""
-
-LOOK_SECONDS = 1.0
-"""How often to look whether the source has something to tell."""
-
-SINKS = ("recommendations", "dead_letters")
-"""The doors that records go out by, as a snapshot names them."""
-
-
-class Requests(Protocol):
-    """What is asked of an engine while it runs: see `serving.request_queue`."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Hold the model while the context lasts."""
-        ...
-
-    def idle(self) -> AbstractContextManager[None]:
-        """Have requests answered while the context lasts: the engine does not use its model."""
-        ...
-
-
-class NoRequests:
-    """Nothing is asked."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Do nothing."""
-        return nullcontext()
-
-    def idle(self) -> AbstractContextManager[None]:
-        """Do nothing."""
-        return nullcontext()
+"""How long a poll may wait for clicks, and so how long a stop may take to be noticed."""
 
 
 class Engine:
@@ -76,8 +45,9 @@ class Engine:
     nor stops change a figure. What the next click depends on is all in `state`: a snapshot holds
     it between two batches, with the clicks of an unfinished batch.
 
-    Recommendations are made by the parameters from before the click's batch. So where a stream is
-    quiet they need not wait for the batch to be full, see `max_wait`.
+    Three parts do what is not the loop: `RecommendationWriter` decides when clicks get their
+    recommendations, `Checkpoints` when a snapshot is due and in which order it is committed, the
+    model and the figures the rest.
 
     Parameters
     ----------
@@ -86,27 +56,27 @@ class Engine:
     model
         What is tested and trained.
     sessionizer
-        Gives the clicks their sessions.
+        Assigns the clicks to sessions.
     batch
         Clicks tested and learned at once.
     figures
-        Takes the ranks.
+        Figures that the ranks are counted in.
     snapshots, every
         Where snapshots go and how often; none where `snapshots` is None.
     recommendations, k
-        Takes the k best items of each click, where given.
+        A sink for the k best items of each click.
     after
         The best items after every click, instead of those before each scored click.
     max_wait
-        After so many seconds a click of an unfinished batch gets its recommendations without the
-        others, and so it does before the last snapshot; None: never, which suits what is read
-        from disk and written to files.
+        Seconds after which a click of an unfinished batch gets its recommendations without the
+        others; it also gets them before the last snapshot. None: it waits for the batch, which
+        suits what is read from disk and written to files.
     dead_letters
-        Takes the records that cannot be used, where given.
+        A sink for the records that cannot be used.
     about
         Facts to put into every snapshot: the configuration.
-    tell
-        Takes what a person should know of the source, as soon as it does.
+    notify
+        Takes what a person should know of the source, as soon as the source knows it.
 
     Attributes
     ----------
@@ -117,6 +87,8 @@ class Engine:
         learned; rejected records by reason.
     sinks
         Where records go, by their names among `SINKS`.
+    checkpoints
+        The snapshots, and the order of commit.
     written
         For each sink that the run has had, its name and length as of the last `state`.
     phases
@@ -126,7 +98,7 @@ class Engine:
     unusable
         What keeps records from being used.
     requests
-        What is asked while the engine runs.
+        What is asked of the model meanwhile.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -160,27 +132,18 @@ class Engine:
         self.sessionizer = sessionizer
         self.batch = whole("batch", batch, 1)
         self.figures = figures or Prequential()
-        self.snapshots = snapshots
-        self.every = every or Interval(seconds=60)
         self.sinks = {
             name: sink
             for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
             if sink is not None
         }
-        self.k = whole("k", k, 1)
-        self.after = after
-        self.max_wait = None if max_wait is None else seconds("max_wait", max_wait)
         for kind in ("source", "model", "sessionizer", "figures"):
             check_part(kind, getattr(self, kind))
         for name, sink in self.sinks.items():
             check_part("sink", sink, name)
         self.about = about or {}
         self.notify = notify
-        self.clicks = 0
-        self.first = 0
-        self.late = 0
-        self.ahead = 0
-        self.learned = 0
+        self.clicks = self.first = self.late = self.ahead = self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = PhaseTimer()
@@ -188,15 +151,19 @@ class Engine:
         self.unusable = Unusable()
         self.requests: Requests = NoRequests()
         self.learned_at = time.monotonic()
+        self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
+        self._recommendations = RecommendationWriter(
+            self.sinks,
+            k=whole("k", k, 1),
+            after=after,
+            max_wait=None if max_wait is None else seconds("max_wait", max_wait),
+            phases=self.phases,
+            idle=lambda: self.requests.idle(),
+        )
+        self._notices = Notices(self)
         self._position: Position = {}
         self._pending = PendingClicks()
-        self._waiting_since = time.monotonic()
         self._time: float | None = None
-        self._committed: dict[str, Any] | None = None
-        self._saved: tuple[Any, ...] | None = None
-        self._taken_at, self._taken_clicks = time.monotonic(), 0
-        self._told: set[str] = set()
-        self._looked_at = time.monotonic()
         self._stopped = False
         self._failure: SourceError | None = None
 
@@ -210,24 +177,17 @@ class Engine:
         """The clicks of the unfinished batch."""
         return self._pending
 
-    @property
-    def saved(self) -> bool:
-        """Whether the last snapshot holds all there is."""
-        return (
-            self.snapshots is not None and not self.snapshots.busy and self._mark() == self._saved
-        )
-
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
 
         Sinks that wait for brokers which do not answer soon end that: what is not delivered is
-        in the last snapshot, and told.
+        in the last snapshot, and a note says so.
         """
         self._stopped = True
-        self._hurry()
+        self.hurry()
 
-    def _hurry(self) -> None:
-        """Have the sinks wait no longer than they may, where the run is to end."""
+    def hurry(self) -> None:
+        """Limit how long the sinks wait, where the run is to end."""
         if self._stopped:
             hurry(self.sinks.values())
 
@@ -260,11 +220,7 @@ class Engine:
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
-        if self.snapshots and self._saved is None:
-            # A run that begins anew says so on the disk before it writes anything else.
-            self._snapshot(self.snapshots)
-        elif self.snapshots and self._position:
-            self.source.commit(self._position)
+        self.checkpoints.begin(self._position)
         while not self._stopped:
             wanted = self.batch - len(self._pending)
             if max_clicks is not None:
@@ -272,48 +228,34 @@ class Engine:
             clicks = self._poll(wanted) if wanted > 0 else None
             if clicks is None:
                 break
-            self._take(clicks)
+            self._admit(clicks)
             if len(self._pending) == self.batch:
                 self._step()
                 if progress:
                     progress(self)
             elif self._poll_timeout() == 0:
                 self._recommend_pending()
-            if self.snapshots:
-                if self._full():
-                    with self.requests.idle():
-                        self.snapshots.wait()
-                if not self.snapshots.busy:
-                    self._commit(self.snapshots)
-                    if self._due():
-                        self._snapshot(self.snapshots)
-        if self.max_wait is not None:
-            self._recommend_pending()
-        if self.snapshots:
-            self._end(self.snapshots)
-        self.flush()
-        if not self.snapshots:
-            self._hurry()
-            for sink in self.sinks.values():
-                sink.sync()
-        self._tell_warnings()
-        for sentence in undelivered(self.sinks.values(), self.snapshots is not None):
-            self.notify(sentence)
+            self.checkpoints.between_batches()
+        self._end()
         if progress:
             progress(self)
         if self._failure is not None:
             raise self._failure
 
-    def _end(self, snapshots: Snapshots) -> None:
-        """Take the last snapshot, where it would differ from the one before, and tell of it."""
-        # One copy of the state at a time.
-        snapshots.wait()
-        if self._mark() != self._saved:
-            self._hurry()
-            self._snapshot(snapshots)
-            snapshots.wait()
-        self._hurry()
-        self._commit(snapshots)
+    def _end(self) -> None:
+        """Take the last snapshot, then finish the batch, the sinks and the notes."""
+        if self._recommendations.max_wait is not None:
+            self._recommend_pending()
+        self.checkpoints.end()
+        self.flush()
+        kept = self.checkpoints.snapshots is not None
+        if not kept:
+            self.hurry()
+            for sink in self.sinks.values():
+                sink.sync()
+        self._notices.pass_on(now=True)
+        for sentence in undelivered(self.sinks.values(), kept):
+            self.notify(sentence)
 
     def flush(self) -> None:
         """Test and learn the clicks of an unfinished batch."""
@@ -321,46 +263,24 @@ class Engine:
             self._step()
 
     def _poll(self, wanted: int) -> Clicks | None:
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            self._tell_warnings()
+        self._notices.pass_on()
         with self.requests.idle(), self.phases.measure("poll"):
             try:
                 polled = self.source.poll(wanted, self._poll_timeout())
                 clicks = check_polled(self.source, polled, wanted, self.clicks)
-                self._check_position(clicks)
+                self.checkpoints.check_position(clicks)
             except SourceError as error:
                 self._failure = error
                 return None
         self.begun = True
         return clicks
 
-    def _check_position(self, clicks: Clicks | None) -> None:
-        """Check that a run could go on from what was polled, where snapshots are taken."""
-        if clicks is not None and self.snapshots and not clicks.position and len(clicks):
-            raise SourceError(
-                f"{type(self.source).__name__}.poll: it gave no position, so no run can go on from "
-                "a snapshot: give where the source stands after these clicks, as Clicks.position, "
-                "or take no snapshots"
-            )
-
-    def _tell_warnings(self) -> None:
-        """Pass on the source's warnings, and what keeps its records from use, each once."""
-        self._looked_at = time.monotonic()
-        for sentence in [*self.source.warnings, *self.unusable.notes()]:
-            if sentence not in self._told:
-                self._told.add(sentence)
-                self.notify(sentence)
-
     def _poll_timeout(self) -> float:
-        """Give the seconds that may pass before the engine must look after something."""
-        unanswered = len(self._pending) - self._pending.answered
-        if self.max_wait is None or "recommendations" not in self.sinks or not unanswered:
-            return POLL_SECONDS
-        left = self._waiting_since + self.max_wait - time.monotonic()
-        return min(max(left, 0.0), POLL_SECONDS)
+        """Return the seconds that may pass before the engine must look after something."""
+        return min(self._recommendations.seconds_left(self._pending), POLL_SECONDS)
 
-    def _take(self, clicks: Clicks) -> None:
-        """Keep what was polled until a batch is full."""
+    def _admit(self, clicks: Clicks) -> None:
+        """Count what was polled, assign its sessions, and keep it until a batch is full."""
         self._position = clicks.position
         self._reject(clicks.rejected)
         self.unusable.take(clicks)
@@ -368,8 +288,8 @@ class Engine:
             return
         self.clicks += len(clicks)
         self._time = float(clicks.times[-1])
-        if len(self._pending) == self._pending.answered:
-            self._waiting_since = time.monotonic()
+        if not self._pending.unrecommended:
+            self._recommendations.begin_wait()
         with self.phases.measure("sessions"):
             assigned = self.sessionizer.assign(clicks.sessions, clicks.times)
         self.first += int(assigned.first.sum())
@@ -385,100 +305,42 @@ class Engine:
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
-        if self.after:
+        if self._recommendations.after:
             # Before anything of the batch is learned.
             self._recommend_pending()
         clicks, self._pending = self._pending, PendingClicks()
         before = self.clicks - len(clicks)
-        on_time, times = clicks.on_time, clicks.timely_times
+        on_time, times = clicks.on_time, clicks.times_on_time
         handles, items = clicks.select(on_time)
-        sink = self.sinks.get("recommendations") if clicks.answered < len(clicks) else None
+        k = self._recommendations.wanted(clicks)
         with self.phases.measure("model"):
-            tested = self.model.test_then_learn(
-                handles,
-                items,
-                self.k if sink else 0,
-                self.sessionizer.clock,
-                times,
-            )
+            tested = self.model.test_then_learn(handles, items, k, self.sessionizer.clock, times)
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
             scored = tested.scored
             self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
         learned, self.learned = self.learned, self.learned + len(on_time)
         self.learned_at = time.monotonic()
-        if sink:
-            # A sink may wait for its brokers.
-            with self.requests.idle(), self.phases.measure("sinks"):
-                for record in before_clicks(clicks, tested, before, learned):
-                    sink.write(record)
-                if self.max_wait is not None:
-                    sink.flush()
+        self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:
         """Write the recommendations of pending clicks that have none yet; learn nothing."""
-        clicks, sink = self._pending, self.sinks.get("recommendations")
-        if not sink or clicks.answered == len(clicks):
-            return
-        before = self.clicks - len(clicks)
-        handles, items = clicks.select(clicks.on_time)
-        times = clicks.timely_times
-        with self.phases.measure("model"):
-            if self.after:
-                best = self.model.recommend_after(handles, items, self.k, times)
-                records = after_clicks(clicks, best, before, self.learned)
-            else:
-                tested = self.model.test(handles, items, self.k, times)
-                records = before_clicks(clicks, tested, before, self.learned)
-        with self.requests.idle(), self.phases.measure("sinks"):
-            for record in records:
-                sink.write(record)
-            sink.flush()
-        clicks.answered = len(clicks)
+        before = self.clicks - len(self._pending)
+        self._recommendations.write_pending(self.model, self._pending, before, self.learned)
 
-    def _full(self) -> bool:
-        """Whether a sink holds as much as it can."""
-        return any(sink.full for sink in self.sinks.values())
+    def mark(self) -> tuple[Any, ...]:
+        """Return values that differ between any two states of the run that differ."""
+        counts = self.clicks, self.learned, self.rejected.total(), self._pending.n_recommended
+        return (*counts, self._position)
 
-    def _due(self) -> bool:
-        """Whether it is time for a snapshot, and there is something new to go into it."""
-        if self._full():
-            return True
-        if self.every.seconds is not None:
-            due = time.monotonic() - self._taken_at >= self.every.seconds
-        else:
-            due = self.clicks - self._taken_clicks >= (self.every.clicks or 0)
-        return due and self._mark() != self._saved
-
-    def _snapshot(self, snapshots: Snapshots) -> None:
-        """Copy everything, and leave the writing to a thread."""
-        self._taken_at, self._taken_clicks = time.monotonic(), self.clicks
-        self._saved = copy.deepcopy(self._mark())
-        about = {
+    def facts(self) -> dict[str, Any]:
+        """Return what a snapshot is of, in JSON's types."""
+        return {
             **self.about,
             "clicks": self.clicks,
             "time": self._time,
             "position": self._position,
         }
-        with self.phases.measure("snapshot"):
-            snapshots.save_soon(self.state(), about)
-
-    def _mark(self) -> tuple[Any, ...]:
-        """Return what differs between two states of the run wherever they differ at all."""
-        counts = self.clicks, self.learned, self.rejected.total(), self._pending.answered
-        return (*counts, self._position)
-
-    def _commit(self, snapshots: Snapshots) -> None:
-        """Tell sinks and source of the last durable snapshot; never of anything after it.
-
-        It is the one that was begun last: no snapshot is begun before this has been told.
-        """
-        if snapshots.durable is not None and snapshots.durable is not self._committed:
-            self._committed = snapshots.durable
-            with self.phases.measure("sinks"):
-                for name, sink in self.sinks.items():
-                    sink.commit(self.written[name]["length"])
-            self.source.commit(self._committed["position"])
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
@@ -504,7 +366,7 @@ class Engine:
         }
 
     def restore(self, parts: dict[str, State]) -> None:
-        """Take back what `state` gave, and move the source there."""
+        """Go back to what `state` returned, and move the source there."""
         self.model.restore(parts["model"])
         self.sessionizer.restore(parts["sessions"])
         self.figures.restore(parts["figures"])
@@ -520,15 +382,14 @@ class Engine:
         self._time = values["time"]
         self._position = values["position"]
         self._pending = PendingClicks.of(values["pending"])
-        self._taken_clicks = self.clicks
-        if not any(holds_records(sink["length"]) for sink in self.written.values()):
-            # Else the sinks write these records now, and a snapshot is to know it.
-            self._saved = self._mark()
+        # Records in the snapshot are written by the sinks now, and the next snapshot is to know it.
+        held = any(holds_records(sink["length"]) for sink in self.written.values())
+        self.checkpoints.resumed(whole=not held)
         if self._position:
             self.source.seek(self._position)
 
     def results(self) -> dict[str, Any]:
-        """Give the figures of the stream so far, in JSON's types."""
+        """Return the figures of the stream so far, in JSON's types."""
         return {
             "model": self.model.name,
             "clicks": self.clicks + self.rejected.total(),
@@ -542,9 +403,3 @@ class Engine:
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
         }
-
-
-def peak_memory_mb() -> float:
-    """Give the most memory that this process has held, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nextclick.connectors import Clicks, Id, Position
 
-from .sessionizer import Assigned
+from .sessions.sessionizer import Assigned
 
 
 class PendingClicks:
@@ -25,15 +25,15 @@ class PendingClicks:
         Where each stands in its topic; None where the source does not say.
     ended
         Sessions that ended before or among these clicks.
-    answered
-        The recommendations of so many of them, the first ones, have been written.
+    n_recommended
+        How many of the clicks, the first ones, have got their recommendations.
 
     Examples
     --------
-    >>> pending = Pending()
+    >>> pending = PendingClicks()
     >>> clicks = Clicks(["anna", "bert"], ["shoes", "socks"], np.array([1.0, 0.0]))
     >>> pending.add(clicks, Assigned(np.array([7, -1]), np.array([True, False]), np.array([]), []))
-    >>> len(pending), pending.timely.tolist(), Pending.of(pending.values()).items
+    >>> len(pending), pending.on_time.tolist(), PendingClicks.of(pending.values()).items
     (2, [0], ['shoes', 'socks'])
 
     """
@@ -45,11 +45,16 @@ class PendingClicks:
         self.handles: list[int] = []
         self.places: list[Position | None] = []
         self.ended: list[int] = []
-        self.answered = 0
+        self.n_recommended = 0
 
     def __len__(self) -> int:
         """Return the number of clicks, those not to be learned included."""
         return len(self.items)
+
+    @property
+    def unrecommended(self) -> int:
+        """The number of clicks that have not got their recommendations."""
+        return len(self.items) - self.n_recommended
 
     @property
     def on_time(self) -> NDArray[np.int64]:
@@ -57,17 +62,17 @@ class PendingClicks:
         return np.flatnonzero(np.array(self.handles, np.int64) >= 0)
 
     @property
-    def timely_times(self) -> NDArray[np.float64]:
+    def times_on_time(self) -> NDArray[np.float64]:
         """The times of the clicks that are to be learned."""
         return np.array(self.times, np.float64)[self.on_time]
 
     def select(self, places: NDArray[np.int64]) -> tuple[list[Id], list[Id]]:
-        """Give the sessions' numbers and the items of some of the clicks."""
+        """Return the sessions' numbers and the items of some of the clicks."""
         indices = places.tolist()
         return [self.handles[place] for place in indices], [self.items[place] for place in indices]
 
     def add(self, clicks: Clicks, assigned: Assigned) -> None:
-        """Take clicks and their sessions."""
+        """Add clicks and their sessions."""
         self.sessions += clicks.sessions
         self.items += clicks.items
         self.times += clicks.times.tolist()
@@ -77,13 +82,13 @@ class PendingClicks:
 
     def values(self) -> dict[str, Any]:
         """Copy all of it, in JSON's types."""
-        columns = {name: part.copy() for name, part in vars(self).items() if name != "answered"}
-        return {**columns, "answered": self.answered}
+        columns = {name: part.copy() for name, part in vars(self).items() if type(part) is list}
+        return {**columns, "answered": self.n_recommended}
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> PendingClicks:
-        """Make it again of what `values` gave."""
+        """Return what `values` was called on."""
         pending = cls()
         for name, part in values.items():
-            setattr(pending, name, part)
+            setattr(pending, "n_recommended" if name == "answered" else name, part)
         return pending

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -21,14 +23,15 @@ from .config.model_factory import fitting, make_model
 from .config.options import ConfigError, build, flag
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
+from .delivery import SINKS
 from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
-from .engine import SINKS, Engine, peak_memory_mb
+from .engine import Engine
 from .evaluation.prequential import Prequential
 from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .output_files import check_writable, figures_json, write_all
 from .report.run_page import report_page
-from .sessionizer import Sessionizer
+from .sessions.sessionizer import Sessionizer
 from .signals import on_stop
 from .snapshots.resume import load_state
 from .snapshots.store import SnapshotError, Snapshots
@@ -365,6 +368,12 @@ def engine_of(
     engine.restore(parts)
     engine.flush()
     return engine
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _stopping(engine: Engine) -> AbstractContextManager[None]:

@@ -108,7 +108,7 @@ def watch(
                 gaps[kind].append(now - last)
                 if copying:
                     copies.append(copying)
-                    engine.every = Interval(seconds=1e9)
+                    engine.checkpoints.every = Interval(seconds=1e9)
                 elif was_busy and not busy:
                     written.append(snapshots.seconds or 0.0)
                     quiet_since = now
@@ -116,8 +116,8 @@ def watch(
                     if len(written) == times:
                         done = True
                         engine.stop()
-                    elif engine.every.seconds == 1e9:
-                        engine.every = Interval(clicks=1)
+                    elif engine.checkpoints.every.seconds == 1e9:
+                        engine.checkpoints.every = Interval(clicks=1)
             else:
                 quiet_since = now
             last, was_busy = now, busy

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ..engine import Engine
-from ..phase_timer import BOUNDS
+from .phase_timer import BOUNDS
 
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
@@ -126,10 +126,10 @@ class EngineCollector(Collector):
         yield family
 
     def _snapshots(self) -> Iterator[Metric]:
-        snapshots = self._engine.snapshots
+        snapshots = self._engine.checkpoints.snapshots
         if snapshots is None or snapshots.durable is None:
             return
-        age = 0.0 if self._engine.saved else time.time() - snapshots.durable["saved"]
+        age = 0.0 if self._engine.checkpoints.saved else time.time() - snapshots.durable["saved"]
         yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Of the last snapshot.", age)
         yield GaugeMetricFamily(
             "nextclick_snapshot_seconds", "How long it took to write.", snapshots.seconds

@@ -22,9 +22,7 @@ class Recommend:
         """Answer a request."""
         if scope["method"] == "POST":
             if scope["query_string"]:
-                raise BadRequestError(
-                    "a POST takes its parameters in its body, not in a query"
-                )
+                raise BadRequestError("a POST takes its parameters in its body, not in a query")
             requests, many = read_body(await read_whole_body(scope, receive))
         else:
             requests, many = [read_query(scope["query_string"])], False

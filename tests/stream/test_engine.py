@@ -15,7 +15,7 @@ from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream.config.options import Interval
 from nextclick.stream.engine import Engine
 from nextclick.stream.evaluation.prequential import Prequential
-from nextclick.stream.sessionizer import Sessionizer
+from nextclick.stream.sessions.sessionizer import Sessionizer
 from nextclick.stream.snapshots.store import Snapshots
 
 
@@ -137,7 +137,7 @@ def test_stopped_anywhere_and_restored_a_run_ends_with_the_same_figures(
             min(16 - state_holder.clicks % 16, cut - state_holder.clicks)
         )
         assert polled is not None
-        state_holder._take(polled)
+        state_holder._admit(polled)
         if len(state_holder._pending) == 16:
             state_holder._step()
     resumed = engine(Given(clicks(200, seed)))
@@ -420,8 +420,8 @@ def test_no_snapshot_is_taken_of_a_batch_that_failed(tmp_path: Path) -> None:
     run.model.test_then_learn = diverge  # type: ignore[method-assign, assignment]
     with pytest.raises(FloatingPointError):
         run.run()
-    assert run.snapshots
-    run.snapshots.close()
+    assert run.checkpoints.snapshots
+    run.checkpoints.snapshots.close()
     found = Snapshots(tmp_path).load_newest()
     assert found is not None
     parts, about, _ = found
@@ -445,7 +445,7 @@ def test_what_the_source_has_to_say_is_told_once_and_at_once() -> None:
         Wary(clicks(300)), notify=lambda sentence: told.append((run.clicks, sentence))
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nextclick.stream.engine.LOOK_SECONDS", 0.0)
+        patch.setattr("nextclick.stream.monitoring.notices.LOOK_SECONDS", 0.0)
         run.run()
     assert [sentence for _, sentence in told] == ["the broker is away"]
     assert 100 <= told[0][0] < 116

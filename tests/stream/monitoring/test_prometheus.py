@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nextclick.stream.config.options import Interval
 from nextclick.stream.engine import Engine
+from nextclick.stream.monitoring.phase_timer import BOUNDS, PHASES
 from nextclick.stream.monitoring.prometheus import registry
-from nextclick.stream.phase_timer import BOUNDS, PHASES
 from nextclick.stream.snapshots.store import Snapshots
 from tests.stream.test_engine import Given, clicks, engine
 

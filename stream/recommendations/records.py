@@ -8,7 +8,7 @@ from typing import Any
 from nextclick.connectors import Id
 from nextclick.models import BatchResult
 
-from .pending_clicks import PendingClicks
+from ..pending_clicks import PendingClicks
 
 Best = Sequence[tuple[Id, float]]
 """Items and their scores, best first."""
@@ -17,14 +17,14 @@ Best = Sequence[tuple[Id, float]]
 def before_clicks(
     clicks: PendingClicks, tested: BatchResult, before: int, learned: int
 ) -> Iterator[dict[str, Any]]:
-    """Give what was recommended before each scored click that has not been answered.
+    """Return what was recommended before each scored click, where it is not written yet.
 
     Parameters
     ----------
     clicks
         The batch.
     tested
-        How the model foresaw its timely clicks.
+        What the model recommended before its clicks on time.
     before
         How many clicks the stream had before the batch.
     learned
@@ -32,7 +32,7 @@ def before_clicks(
 
     """
     for at, place in enumerate(clicks.on_time.tolist()):
-        if place >= clicks.answered and tested.scored[at]:
+        if place >= clicks.n_recommended and tested.scored[at]:
             rank = {"rank": int(tested.ranks[at])}
             yield _record(clicks, place, rank, tested.recommended[at], before, learned)
 
@@ -40,12 +40,12 @@ def before_clicks(
 def after_clicks(
     clicks: PendingClicks, best: Sequence[Best], before: int, learned: int
 ) -> Iterator[dict[str, Any]]:
-    """Give what is recommended after each timely click that has not been answered.
+    """Return what is recommended after each click on time, where it is not written yet.
 
-    The same as `before_clicks`, but of the best items after each timely click.
+    The same as `before_clicks`, but of the best items after each click on time.
     """
     for at, place in enumerate(clicks.on_time.tolist()):
-        if place >= clicks.answered:
+        if place >= clicks.n_recommended:
             yield _record(clicks, place, {}, best[at], before, learned)
 
 

@@ -19,7 +19,7 @@ from nextclick.models.recommender import Id, State
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
-from nextclick.stream.sessionizer import Assigned, Sessionizer
+from nextclick.stream.sessions.sessionizer import Assigned, Sessionizer
 from nextclick.stream.snapshots.resume import check_fixed
 
 Stream = list[tuple[Id, float]]
@@ -196,7 +196,7 @@ def test_it_does_not_depend_on_cuts_and_stops(
         if data.draw(st.booleans()):
             time += step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nextclick.stream.sessionizer.BLOCK", 4)
+        patch.setattr("nextclick.stream.sessions.event_clock.BLOCK", 4)
         whole = sessionizer(100.0, max_ahead)
         wanted = assign(whole, stream)
         one = sessionizer(100.0, max_ahead)
