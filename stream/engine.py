@@ -67,6 +67,8 @@ class Engine:
         A sink for the k best items of each click.
     after
         The best items after every click, instead of those before each scored click.
+    exclude_current
+        Leave out of these the item just clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
         others; it also gets them before the last snapshot. None: it waits for the batch, which
@@ -122,6 +124,7 @@ class Engine:
         recommendations: Sink | None = None,
         k: int = 20,
         after: bool = False,
+        exclude_current: bool = True,
         max_wait: float | None = None,
         dead_letters: Sink | None = None,
         about: dict[str, Any] | None = None,
@@ -156,6 +159,7 @@ class Engine:
             self.sinks,
             k=whole("k", k, 1),
             after=after,
+            exclude_current=exclude_current,
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
             idle=lambda: self.requests.idle(),

@@ -271,6 +271,7 @@ def make_engine(
         every=config.every,
         k=config.k,
         after=config.recommend == "every",
+        exclude_current=config.exclude == "current",
         # What is read from disk and written to files is the same to the last bit every time.
         max_wait=config.max_wait_seconds if live else None,
         about={"source": spec, "gap": gap, "config": config.public()},

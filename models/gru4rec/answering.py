@@ -237,7 +237,8 @@ class Answering:
         rows = own & ROW
         known = rows < len(admissions)
         own, rows = own[known], rows[known]
-        return rows[admissions[rows] == own >> SHIFT]
+        live: Whole = rows[admissions[rows] == own >> SHIFT]
+        return live
 
     @staticmethod
     def _check(scores: Tensor) -> None:

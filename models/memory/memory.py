@@ -366,7 +366,8 @@ class Memory:
         # A row that was given up with the table's end may lie beyond it.
         inside = rows < len(admissions)
         rows, stamps = rows[inside], stamps[inside]
-        return rows[(rows > 0) & (admissions[rows] == stamps >> SHIFT)]
+        known: Whole = rows[(rows > 0) & (admissions[rows] == stamps >> SHIFT)]
+        return known
 
     def commit(self, noted: Lookup, slots: Whole) -> None:
         """Keep where the sessions of the batch noted last stand, in these slots."""

@@ -86,6 +86,14 @@ def run_command(
             "\\[default: scored]",
         ),
     ] = None,
+    exclude: Annotated[
+        str | None,
+        flags.option(
+            flags.OUTPUT,
+            "What lists after every click leave out: current (the item just clicked) or none. "
+            "\\[default: current]",
+        ),
+    ] = None,
     k: Annotated[
         int | None,
         flags.number(flags.OUTPUT, "How many items to recommend. \\[default: 20]", "-k", "--k"),

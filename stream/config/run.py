@@ -223,6 +223,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         Where recommendations go: a file, or ``kafka://host:port/topic``.
     recommend
         The best items before each scored click, or after every click.
+    exclude
+        What the lists after every click leave out: the item just clicked, or nothing.
     k
         How many of them.
     max_wait
@@ -266,6 +268,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     window: Annotated[int, Between(1, LARGEST_WINDOW)] = 10_000
     recommendations: str | None = None
     recommend: Literal["scored", "every"] = "scored"
+    exclude: Literal["current", "none"] = "current"
     k: Annotated[int, Between(1, MOST_RECOMMENDED)] = 20
     max_wait: str | float = "100ms"
     exactly_once: bool = False

@@ -41,7 +41,7 @@ async def read_whole_body(scope: Scope, receive: Receive, most: int = LARGEST_BO
     """
     too_large = f"the body is larger than {most:,} bytes: ask for less at once"
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > most:
+        if name == b"content-length" and value.isdigit() and int(value) > most:
             raise BadRequestError(too_large, 413)
     try:
         async with asyncio.timeout(BODY_SECONDS):

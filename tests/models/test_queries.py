@@ -29,7 +29,7 @@ def learned(memory: int, **options: Any) -> OnlineGRU4Rec:
     return model
 
 
-@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
+@pytest.fixture(scope="module", params=list(KINDS.values()), ids=list(KINDS))
 def model(request: pytest.FixtureRequest) -> OnlineGRU4Rec:
     return learned(request.param)
 
@@ -42,8 +42,8 @@ def items(model: OnlineGRU4Rec) -> list[Id]:
 def close(one: Best, other: Best) -> None:
     """Assert that two lists are the same but for rounding."""
     assert [item for item, _ in one] == [item for item, _ in other]
-    scores = [[score for _, score in best] for best in (one, other)]
-    assert np.allclose(*scores, rtol=1e-4, atol=1e-6)
+    scores = np.array([[score for _, score in best] for best in (one, other)])
+    assert np.allclose(scores[0], scores[1], rtol=1e-4, atol=1e-6)
 
 
 def ask(model: OnlineGRU4Rec, **query: Any) -> Best:

@@ -79,10 +79,11 @@ class Client:
         self._headers = headers
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
+        self, method: str, path: str, content: bytes | None = None, **headers: str
     ) -> tuple[int, bytes, dict[str, str]]:
+        """Ask; return the status, the body and the headers of the answer."""
         named = {name.replace("_", "-"): value for name, value in (self._headers | headers).items()}
-        self._connection.request(method, path, body, named)
+        self._connection.request(method, path, content, named)
         response = self._connection.getresponse()
         return response.status, response.read(), {k.lower(): v for k, v in response.getheaders()}
 
@@ -119,10 +120,11 @@ CATALOGUE = [f"item {number}" for number in range(12)]
 HISTORY = [(f"old {at % 7}", CATALOGUE[(at * at + at // 7) % 12]) for at in range(192)]
 
 
+SMALL = GRU4RecConfig(hidden=8, n_negatives=8, memory=2048)
+
+
 def small_engine(source: Any, batch: int = 64, seed: int = 0) -> Engine:
-    model = OnlineGRU4Rec(
-        GRU4RecConfig(hidden=8, n_negatives=8, memory=2048), seed=seed, device="cpu"
-    )
+    model = OnlineGRU4Rec(SMALL, seed=seed, device="cpu")
     return Engine(
         source, model, Sessionizer(1e6, 60.0, 1000), batch=batch, figures=Prequential(window=100)
     )
@@ -148,7 +150,7 @@ def served(**options: Any) -> Iterator[Served]:
     source = Fed()
     engine = small_engine(source)
     told: list[str] = []
-    config = RunConfig(serve="0", device="cpu", model=engine.model.config, **options)
+    config = RunConfig(serve="0", device="cpu", model=SMALL, **options)
     with serve_engine(engine, config, told.append) as service:
         thread = threading.Thread(target=engine.run)
         thread.start()

@@ -11,7 +11,7 @@ import pytest
 from nextclick.models import State
 from nextclick.stream import RunConfig
 from nextclick.stream.serving.run import serve_engine
-from tests.stream.serving.asking import CATALOGUE, Client, Fed, small_engine, until
+from tests.stream.serving.asking import CATALOGUE, SMALL, Client, Fed, small_engine, until
 
 CLICKS = [(f"visitor {at % 31}", CATALOGUE[(at * 7 + at // 5) % 12]) for at in range(1500)]
 ASKED = 3000
@@ -67,7 +67,7 @@ def test_figures_and_state_are_the_same_with_thousands_of_requests() -> None:
     source.feed(*CLICKS)
     source.end()
     told: list[str] = []
-    config = RunConfig(serve="0", device="cpu", model=asked.model.config)
+    config = RunConfig(serve="0", device="cpu", model=SMALL)
     with serve_engine(asked, config, told.append) as service:
         address = next(each for each in told if "/v1/" in each).split()[-1].partition("/v1")[0]
         stop = threading.Event()

@@ -159,8 +159,7 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, number: int
         assert process.wait(60) == 0
     finally:
         process.kill()
-        process.stderr.close() if process.stderr else None
-        process.wait()
+        process.communicate()
 
 
 def test_the_command_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:

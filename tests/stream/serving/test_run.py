@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,18 @@ import msgspec
 import pytest
 
 from nextclick.stream import RunConfig, run
-from nextclick.stream.config import serving as serving_options
 from nextclick.stream.config.options import ConfigError
-from tests.stream.serving.asking import CATALOGUE, HISTORY, Client, Served, query, served
+from nextclick.stream.serving.engine_service import EngineService
+from tests.stream.serving.asking import (
+    CATALOGUE,
+    HISTORY,
+    Client,
+    Fed,
+    Served,
+    query,
+    served,
+    small_engine,
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +153,16 @@ def test_health_readiness_figures_and_description_are_there(shop: Served) -> Non
         assert line.encode() in page
 
 
+def test_an_engine_is_not_ready_before_it_reads_nor_while_its_source_is_away() -> None:
+    engine = small_engine(Fed())
+    service = EngineService(engine)
+    assert service.ready() == (False, "the source has not been read yet")
+    engine.begun = True
+    assert service.ready()[0]
+    engine.source.away = "the brokers do not answer"  # type: ignore[attr-defined]
+    assert service.ready() == (False, "the brokers do not answer")
+
+
 def test_the_description_fits_the_answers(shop: Served) -> None:
     described = shop.client.json("/openapi.json")
     assert described["openapi"].startswith("3.1")
@@ -183,10 +203,15 @@ def test_with_a_key_all_but_health_needs_it(monkeypatch: pytest.MonkeyPatch) -> 
             status, words, headers = client.ask("GET", path)
             assert (status, headers["www-authenticate"]) == (401, "Bearer")
             assert b"key" in words
-        for given in ({"authorization": "Bearer s3cret"}, {"x_api_key": "s3cret"}):
-            assert client.ask("GET", "/v1/recommend", **given)[0] == 200
-        for given in ({"authorization": "Bearer s3cre"}, {"authorization": "Basic s3cret"}):
-            assert client.ask("GET", "/v1/recommend", **given)[0] == 401
+        for name, key, wanted in (
+            ("authorization", "Bearer s3cret", 200),
+            ("x-api-key", "s3cret", 200),
+            ("authorization", "Bearer s3cre", 401),
+            ("authorization", "Basic s3cret", 401),
+        ):
+            own = Client(shop.address, **{name: key})
+            assert own.ask("GET", "/v1/recommend")[0] == wanted
+            own.close()
         client.close()
         shop.client = Client(shop.address, authorization="Bearer s3cret")
 
@@ -201,8 +226,9 @@ def test_pages_of_other_sites_may_ask_only_where_they_are_named() -> None:
         assert headers["access-control-allow-origin"] == origin
         headers = shop.client.ask("GET", "/v1/recommend", origin="https://else.example")[2]
         assert "access-control-allow-origin" not in headers
-        asked = {"origin": origin, "access_control_request_method": "POST"}
-        assert shop.client.ask("OPTIONS", "/v1/recommend", **asked)[0] == 200
+        asked = Client(shop.address, origin=origin, access_control_request_method="POST")
+        assert asked.ask("OPTIONS", "/v1/recommend")[0] == 200
+        asked.close()
 
 
 @pytest.mark.parametrize(
@@ -239,9 +265,9 @@ def test_a_run_that_cannot_be_served_does_not_begin(options: dict[str, Any], wor
 def test_without_the_libraries_one_line_says_how_to_get_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    find = serving_options.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        serving_options.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name: None if name == "uvicorn" else find(name),
     )
@@ -252,4 +278,4 @@ def test_without_the_libraries_one_line_says_how_to_get_them(
 def test_the_options_stay_in_the_figures_without_the_key() -> None:
     public = RunConfig(serve="8080", api_key="env:KEY").public()
     assert (public["serve"], public["api_key"]) == ("8080", "env:KEY")
-    assert msgspec.convert(public, RunConfig)
+    assert msgspec.convert(public, RunConfig).serve == "8080"
