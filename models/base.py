@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
+from .queries import Answer, Query, checked_query
 from .recommender import BatchResult, Id, State
 
 
@@ -183,6 +184,23 @@ class CheckedModel(ABC):
         """
         return self._recommend(id_list(items, "items"), at_least(k, "k", 1))
 
+    def recommend_each(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return what is best for each of some visitors; change nothing.
+
+        A list holds the k best of the items that the query allows. Where nothing is known of a
+        visitor, it holds what is popular of late. What is asked in one call makes no difference
+        to the other answers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A query is of a wrong kind or out of its range.
+        FloatingPointError
+            A score is not a number: the learning has diverged.
+
+        """
+        return self._recommend_each([checked_query(query) for query in queries])
+
     def knows(self, item: Id) -> bool:
         """Whether an item is in the catalogue."""
         return self._knows(one_id(item, "item"))
@@ -270,6 +288,34 @@ class CheckedModel(ABC):
         session: Any = object()
         request = Request([session] * len(known), known, k, test=True, after=True)
         return self._run(request).recommended[-1] if known else []
+
+    def _recommend_each(self, queries: list[Query]) -> list[Answer]:
+        return [self._answer_one(query) for query in queries]
+
+    def _answer_one(self, query: Query) -> Answer:
+        """Answer a query by a test of a click that never comes."""
+        known = [item for item in query.items if self._knows(item)]
+        out = set(query.without)
+        if query.exclude != "none":
+            out |= set(query.items[-1:] if query.exclude == "current" else query.items)
+        k = query.k + len(out) if query.among is None else self.n_items
+        session: Any = object() if query.session is None else query.session
+        asked: Any = [*known, object()]
+        found = self._run(Request([session] * len(asked), asked, k, test=True))
+        if not found.scored[-1]:
+            return Answer(popular=True)
+        among = None if query.among is None else set(query.among)
+        best = [
+            (item, score)
+            for item, score in found.recommended[-1]
+            if item not in out and (among is None or item in among)
+        ]
+        return Answer(best[: query.k])
+
+    @property
+    @abstractmethod
+    def n_items(self) -> int:
+        """How many items are known."""
 
     @abstractmethod
     def _knows(self, item: Id) -> bool:

@@ -95,6 +95,22 @@ class SessionStore:
         found = np.array([slots.get(session, -1) for session in sessions], np.int64)
         return found, self._kept[found]
 
+    def find(self, sessions: Sequence[Id | None]) -> tuple[Whole, Whole]:
+        """Return where sessions are kept, -1 for None and those not live, and how many clicks."""
+        slots = self._slots
+        found = np.array(
+            [-1 if session is None else slots.get(session, -1) for session in sessions], np.int64
+        )
+        return found, self._kept[found]
+
+    def kept_at(self, slots: Whole) -> tuple[Tensor, Tensor]:
+        """Return the last K clicks kept in slots, stamped and right-aligned, and the states before.
+
+        A slot of -1 holds none, and a state of zero.
+        """
+        held = torch.from_numpy(slots % len(self._kept)).to(self._windows.device)
+        return pick(self._windows, held), pick(self._states, held)
+
     @property
     def held(self) -> Whole:
         """The slots of the live sessions, from the least to the most recently clicked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +155,48 @@ def _grouped(sessions: Sequence[Id]) -> tuple[list[Id], Whole]:
     index: dict[Id, int] = {}
     group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
     return list(index), group
+
+
+class LastWindows(NamedTuple):
+    """The windows at the ends of some sessions; each part as in `Windows`."""
+
+    width: int
+    scored: Whole
+    sizes: list[int]
+    steps: Whole
+    starts: Whole
+    moved_sessions: Whole
+    move_counts: list[int]
+    moved_clicks: Whole
+
+
+def align_last_windows(kept: Whole, count: Whole, size: int) -> LastWindows:
+    """Find the windows of sessions after their last clicks.
+
+    Parameters
+    ----------
+    kept, count
+        int64 (u,): how many clicks of each session the store holds, and how many come after them.
+        Not both are 0.
+    size
+        K, the longest window.
+
+    Examples
+    --------
+    >>> windows = align_last_windows(np.array([0, 3]), np.array([1, 1]), size=3)
+    >>> windows.scored, windows.sizes, windows.move_counts
+    (array([1, 0]), [2, 1, 1], [1])
+
+    """
+    width = size + int(count.max(initial=0))
+    places, held = np.arange(len(kept)), kept + count
+    lengths, passed = np.minimum(held, size), np.maximum(0, held - size)
+    scored, sizes, steps = _packed(lengths, places * width + size + count - lengths)
+    moved, move_counts, moved_clicks = _packed(passed, places * width + size - kept)
+    starts = _states(scored, passed[scored], moved, move_counts, len(kept))
+    return LastWindows(
+        width, scored, sizes.tolist(), steps, starts, moved, move_counts.tolist(), moved_clicks
+    )
 
 
 @compiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from nextclick.connectors import (
 from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
 
+from .asked import NoRequests, Requests
 from .config.options import Interval
 from .contracts import check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
@@ -66,6 +68,8 @@ class Engine:
         A sink for the k best items of each click.
     after
         The best items after every click, instead of those before each scored click.
+    exclude_current
+        Leave out of these the item just clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
         others; it also gets them before the last snapshot. None: it waits for the batch, which
@@ -96,6 +100,10 @@ class Engine:
         Whether the source has been read: before, `stop` has nothing to end in good order.
     unusable
         What keeps records from being used.
+    requests
+        What is asked of the model meanwhile.
+    learned_at
+        When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
     Raises
     ------
@@ -117,6 +125,7 @@ class Engine:
         recommendations: Sink | None = None,
         k: int = 20,
         after: bool = False,
+        exclude_current: bool = True,
         max_wait: float | None = None,
         dead_letters: Sink | None = None,
         about: dict[str, Any] | None = None,
@@ -144,13 +153,17 @@ class Engine:
         self.phases = PhaseTimer()
         self.begun = False
         self.unusable = Unusable()
+        self.requests: Requests = NoRequests()
+        self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
             self.sinks,
             k=at_least(k, "k", 1),
             after=after,
+            exclude_current=exclude_current,
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
+            idle=lambda: self.requests.idle(),
         )
         self._notices = Notices(self)
         self._position: Position = {}
@@ -163,6 +176,11 @@ class Engine:
     def pending(self) -> int:
         """The number of clicks of the unfinished batch."""
         return len(self._pending)
+
+    @property
+    def pending_clicks(self) -> PendingClicks:
+        """The clicks of the unfinished batch."""
+        return self._pending
 
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
@@ -203,7 +221,7 @@ class Engine:
         """
         if max_clicks is not None:
             at_least(max_clicks, "max_clicks", 0)
-        with freeze_garbage(), self.phases.running():
+        with freeze_garbage(), self.phases.running(), self.requests.held():
             self._run(max_clicks, progress)
 
     def _run(self, max_clicks: int | None, progress: Callable[[Engine], None] | None) -> None:
@@ -251,7 +269,7 @@ class Engine:
 
     def _poll(self, wanted: int) -> Clicks | None:
         self._notices.pass_on()
-        with self.phases.measure("poll"):
+        with self.requests.idle(), self.phases.measure("poll"):
             try:
                 polled = self.source.poll(wanted, self._poll_timeout())
                 clicks = check_polled(self.source, polled, wanted, self.clicks)
@@ -306,8 +324,9 @@ class Engine:
         with self.phases.measure("figures"):
             scored = tested.scored
             self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
-        self._recommendations.write_tested(clicks, tested, before, self.learned)
-        self.learned += len(on_time)
+        learned, self.learned = self.learned, self.learned + len(on_time)
+        self.learned_at = time.monotonic()
+        self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:
         """Write the recommendations of pending clicks that have none yet; learn nothing."""

@@ -23,6 +23,7 @@ from .config.declaration import flag
 from .config.model_factory import fitting, make_model
 from .config.options import ConfigError, build
 from .config.run import RunConfig, StreamConfig
+from .config.serving import check_installed
 from .delivery import SINKS
 from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
 from .engine import Engine
@@ -44,7 +45,7 @@ SESSION_GAP = 86_400.0
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Set torch's threads: small operations gain nothing from many, and ranking has its own."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -212,8 +213,11 @@ def run_model(
                 serve(engine, config.metrics_port, config.metrics_address)
             )
             notify(Info(f"metrics for Prometheus at {address}"))
+        stack.enter_context(threads(max(1, cores() // 2)))
+        if config.serve is not None:
+            stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
-        with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
+        with _stopping(engine), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
             notify(_nothing_read(spec, engine))
@@ -228,6 +232,17 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+@contextmanager
+def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) -> Iterator[None]:
+    """Answer requests while the context lasts, as far as the engine does not use its model."""
+    check_installed("--serve")
+    # Imported here: what it needs is installed only with an extra.
+    from .serving.run import serve_engine
+
+    with serve_engine(engine, config, notify):
+        yield
 
 
 def _nothing_read(spec: str, engine: Engine) -> str:
@@ -260,6 +275,7 @@ def make_engine(
         every=config.every,
         k=config.k,
         after=config.recommend == "every",
+        exclude_current=config.exclude == "current",
         # What is read from disk and written to files is the same to the last bit every time.
         max_wait=config.max_wait_seconds if live else None,
         about={"source": spec, "gap": gap, "config": config.public()},
@@ -283,11 +299,51 @@ def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) ->
     parts, about, skipped = found
     for damage in skipped:
         notify(f"skipped a damaged snapshot, {damage}")
+    check_one_model(about, folder)
+    return _learned(parts, about, "auto")
+
+
+def check_one_model(about: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Check that a snapshot is of a run, and so has one model.
+
+    Raises
+    ------
+    SnapshotError
+        It is of a comparison.
+
+    """
     if "models" in about["config"]:
         raise SnapshotError(
             f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
         )
-    return _learned(parts, about, "auto")
+
+
+def learned_engine(
+    parts: dict[str, State], about: dict[str, Any], folder: str | os.PathLike[str]
+) -> tuple[Engine, RunConfig]:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
+
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    folder
+        Where it is, for messages.
+
+    Returns
+    -------
+    engine, config
+        The engine, and the options of its run.
+
+    Raises
+    ------
+    SnapshotError
+        It is of a comparison.
+
+    """
+    check_one_model(about, folder)
+    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
+    return engine_of(parts, about, config, make_model(config)), config
 
 
 def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:

@@ -116,6 +116,11 @@ class KafkaSource:
         self._block: _Block | None = None
 
     @property
+    def away(self) -> str | None:
+        """Why the brokers do not answer, None where they do."""
+        return self._reader.away
+
+    @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
         return self._reader.notes

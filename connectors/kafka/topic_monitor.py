@@ -86,6 +86,11 @@ class TopicMonitor:
             f"{self._address}: the brokers were away {times}; reading went on where it had stopped"
         ]
 
+    @property
+    def away(self) -> str | None:
+        """Why the brokers do not answer, None where they do."""
+        return self._away
+
     def find(self, wanted: Iterable[int] | None) -> list[int]:
         """Find the topic's partitions, or those of them that are wanted.
 

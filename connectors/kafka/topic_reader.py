@@ -194,6 +194,11 @@ class TopicReader:
             raise
 
     @property
+    def away(self) -> str | None:
+        """Why the brokers do not answer, None where they do."""
+        return self._watch.away
+
+    @property
     def notes(self) -> list[str]:
         """What a person should know."""
         doubled = (

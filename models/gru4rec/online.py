@@ -26,10 +26,12 @@ from ..memory.layout import SPECIAL, microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import mix
 from ..optim import make_rule
+from ..queries import Answer, Query
 from ..ranking import CatalogueRanker, Ranking
 from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
+from .answering import Answering
 from .cells import GATES
 from .config import GRU4RecConfig
 from .mixed_precision import Precision
@@ -135,6 +137,7 @@ class OnlineGRU4Rec(GradientModel):
         if config.memory:
             self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, self.seed)
         self._worker = Worker(self.device)
+        self._answering = Answering(self)
 
     def _make_network(self) -> GRU4Rec:
         config = self.config
@@ -346,6 +349,9 @@ class OnlineGRU4Rec(GradientModel):
             wait([batch.evidence])
             self.memory.rollback()
         super()._rollback(batch)
+
+    def _recommend_each(self, queries: list[Query]) -> list[Answer]:
+        return self._answering.answer(queries)
 
     @property
     def _neighbour_init(self) -> float:

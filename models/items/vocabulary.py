@@ -91,6 +91,11 @@ class Vocabulary:
         rows = self._rows
         return np.array([rows.get(item, NO_ITEM) for item in items], dtype=np.int64)
 
+    def clicked_lately(self, count: int) -> NDArray[np.bool_]:
+        """Return of each row whether its item is among the latest so many clicks of known items."""
+        touched = np.array(self._touched)
+        return (touched > 0) & (touched > self._clicks - count)
+
     def admit(self, items: Sequence[Id]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Look items up in stream order, giving each that enters a row.
 

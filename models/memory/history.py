@@ -127,11 +127,11 @@ def append_clicks(
     for at in range(len(clicks.group)):
         place, key, time = places[clicks.group[at]], clicks.keys[at], clicks.times[at]
         if clicks.after:
-            _click(history, place, key, time, undo[at])
+            log_click(history, place, key, time, undo[at])
         to = order[at]
         if to >= 0:
             if used + SPECIAL > len(rows):
-                rows, item_facts = _enlarged(rows, item_facts, used)
+                rows, item_facts = enlarged(rows, item_facts, used)
             special[:] = 0
             fill_session_features(history, place, evidence.session_features[to])
             find_items(history, place, special, evidence.match[to])
@@ -142,7 +142,7 @@ def append_clicks(
             evidence.spans[to, 0], evidence.spans[to, 1] = begin, used
             fill_item_facts(history, place, rows[begin:used], item_facts[begin:used])
         if not clicks.after:
-            _click(history, place, key, time, undo[at])
+            log_click(history, place, key, time, undo[at])
     return rows[:used], item_facts[:used]
 
 
@@ -178,9 +178,10 @@ def pack(places: Whole, slots: Whole, heads: Whole, own: Whole) -> None:
 
 
 @compiled
-def _enlarged(
+def enlarged(
     rows: NDArray[np.int32], item_facts: NDArray[np.float32], used: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return twice the room, or more, with what is used of the old one."""
     more_rows = np.empty(2 * len(rows) + SPECIAL, np.int32)
     more_facts = np.empty((len(more_rows), ITEM_FACTS), np.float32)
     more_rows[:used], more_facts[:used] = rows[:used], item_facts[:used]
@@ -188,7 +189,7 @@ def _enlarged(
 
 
 @compiled
-def _click(history: History, place: Whole, key: int, time: int, undo: Whole) -> None:
+def log_click(history: History, place: Whole, key: int, time: int, undo: Whole) -> None:
     """Count a session's click on an item, and log it unless it repeats the session's last one."""
     items, totals = history.items, history.totals
     undo[UNDO_LOG] = undo[UNDO_LINK] = undo[UNDO_LAST] = -1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..base import fits, within_bounds
 from ..compute.snapshot_buffer import SnapshotBuffer
+from ..items.item_table import SHIFT
 from ..optim import Adagrad
 from .boost import DIRECT_WEIGHTS, initial_boost
 from .evidence import Evidence, History
@@ -37,6 +38,7 @@ from .layout import (
     UNDO,
     Whole,
 )
+from .queries import Queries, look_up_queries
 from .weights import WEIGHTS, initial_vector
 
 DIRECT_RATE = 2.0
@@ -134,6 +136,54 @@ class Memory:
         history = History(self._log, self._items, totals, self._mark, admissions, self.bound)
         rows, item_facts = append_clicks(history, clicks, places, order, evidence, undo)
         return evidence._replace(rows=rows, item_facts=item_facts)
+
+    def lookup_queries(
+        self, slots: Whole, ends: Whole, keys: Whole, times: Whole, admissions: Whole
+    ) -> tuple[Evidence, Whole]:
+        """Look up the evidence for queries, each as if it were alone; change nothing.
+
+        Parameters
+        ----------
+        slots
+            int64 (q,): where the memory keeps the queries' sessions, -1 for those of their own.
+        ends
+            int64 (q,): where each query's clicks end in `keys`.
+        keys, times
+            int64 (n,): the items of their clicks, as keys, and when they were, in microseconds.
+        admissions
+            As for `lookup`.
+
+        Returns
+        -------
+        evidence
+            For the q queries.
+        places
+            int64 (q, PLACE): the sessions after these clicks.
+
+        """
+        most = int(np.diff(ends, prepend=0).max(initial=0))
+        self._reserve(int(self._totals[LOGGED]) + most, len(admissions))
+        places, live = np.zeros((len(slots), PLACE), np.int64), slots >= 0
+        places[:, CLICK] = NOWHERE
+        places[live] = self._places[slots[live]]
+        history = History(self._log, self._items, self._totals, self._mark, admissions, self.bound)
+        evidence = Evidence.empty(len(slots))
+        undo = np.empty((len(keys), UNDO), np.int64)
+        queries = Queries(ends, keys, times)
+        rows, item_facts = look_up_queries(history, queries, places, evidence, undo)
+        return evidence._replace(rows=rows, item_facts=item_facts), places
+
+    def latest_items(self, count: int, admissions: Whole) -> Whole:
+        """Return the rows of the latest clicks' items, without those that have left."""
+        logged = int(self._totals[LOGGED])
+        held = np.arange(logged - min(logged, self.bound, count), logged)
+        keys = self._log[held % max(1, len(self._log)), STAMP]
+        rows = keys & ROW
+        # A row that was given up with the table's end may lie beyond it.
+        inside = rows < len(admissions)
+        rows, keys = rows[inside], keys[inside]
+        known: Whole = rows[(rows > 0) & (admissions[rows] == keys >> SHIFT)]
+        return known
 
     def commit(self, slots: Whole) -> None:
         """Keep the sessions of the batch looked up last, in these slots."""

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..best_items import best_items
 from ..items.vocabulary import NO_ITEM
 from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
 from .boost import Boost
 from .evidence import Evidence
-from .layout import Real
+from .layout import Real, Whole
 from .memory import Memory
 from .mixture_kernel import Evaluation, Predictions, evaluate_mixture
 from .special_items import padded, probabilities
@@ -173,6 +174,12 @@ class Mixture:
         best = torch.cat([best, special], dim=1).gather(1, order)
         # Where fewer than k items are known.
         return best, values.masked_fill_(values < 0, -torch.inf)
+
+    def best(self, blocked: NDArray[np.bool_], counts: Whole) -> tuple[Whole, NDArray[np.float64]]:
+        """Return the best rows and their probabilities, see `best_items`."""
+        evaluation, evidence = self._evaluation, self._evidence
+        special = evidence.spans, evidence.rows, evaluation.final
+        return best_items(self._network, blocked, counts, evaluation.network_scale, *special)
 
 
 def _real(values: Tensor) -> Real:

@@ -19,6 +19,7 @@ from .inspect import inspect_command
 from .recommend import recommend
 from .replay import replay_command
 from .run import run_command
+from .serve import serve_command
 from .simulate import simulate
 from .terminal import accept_any_character, complain
 
@@ -66,6 +67,7 @@ def main() -> None:
 
 app.command("run", cls=Command)(run_command)
 app.command("compare", cls=Command)(compare_command)
+app.command("serve", cls=Command)(serve_command)
 app.command("replay", cls=Command)(replay_command)
 app.command(cls=Command)(recommend)
 app.command(cls=Command)(simulate)

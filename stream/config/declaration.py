@@ -24,7 +24,7 @@ LARGEST_COUNT = 1_000_000_000
 """What a whole number may be at most where its declaration says nothing else."""
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
-SNAPSHOTS, OUTPUT = "Snapshots", "Output"
+SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
 
 
 @dataclass(frozen=True, slots=True)

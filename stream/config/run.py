@@ -9,7 +9,7 @@ import msgspec
 from nextclick.connectors import public_settings
 from nextclick.models import GRU4RecConfig
 
-from .declaration import MODEL, OUTPUT, SNAPSHOTS, SOURCE, documented, option
+from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, documented, option
 from .options import (
     MOST_CLICKS,
     ConfigError,
@@ -19,6 +19,7 @@ from .options import (
     parse_name,
     parse_positive,
 )
+from .serving import ApiKey, Origins, parse_place
 from .source import SourceOptions
 
 LARGEST_BATCH = 1 << 16
@@ -251,6 +252,10 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         Literal["scored", "every"],
         option("Recommend before each scored click, or after every click.", OUTPUT),
     ] = "scored"
+    exclude: Annotated[
+        Literal["current", "none"],
+        option("Leave out of lists after every click: the item just clicked, or nothing.", OUTPUT),
+    ] = "current"
     k: Annotated[
         int, option("Items to recommend.", OUTPUT, ge=1, le=MOST_RECOMMENDED, names=("-k",))
     ] = 20
@@ -284,10 +289,24 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     metrics_address: Annotated[str, option("Address that --metrics-port listens on.", OUTPUT)] = (
         "127.0.0.1"
     )
+    serve: Annotated[
+        str | None,
+        option(
+            "Recommend over HTTP at this port of this machine, or at host:port.",
+            SERVING,
+            basic=True,
+            value="[HOST:]PORT",
+            parse=parse_place,
+        ),
+    ] = None
+    api_key: ApiKey = None
+    allow_origins: Origins = None
 
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
         super().__post_init__()
+        if self.serve is None and (self.api_key is not None or self.allow_origins is not None):
+            raise ConfigError("--api-key and --allow-origins are for requests: give --serve too")
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):

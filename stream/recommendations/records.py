@@ -49,6 +49,26 @@ def after_clicks(
             yield _record(clicks, place, {}, best[at], before, learned)
 
 
+def without_clicked(clicks: PendingClicks, best: Sequence[Best], k: int) -> list[Best]:
+    """Return the k best items after each click on time, without the item just clicked.
+
+    Parameters
+    ----------
+    clicks
+        The batch.
+    best
+        The k + 1 best items after each.
+    k
+        How many to keep.
+
+    """
+    _, clicked = clicks.select(clicks.on_time)
+    return [
+        [pair for pair in own if pair[0] != item][:k]
+        for own, item in zip(best, clicked, strict=True)
+    ]
+
+
 def _record(
     clicks: PendingClicks, place: int, rank: dict[str, int], best: Best, before: int, learned: int
 ) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from nextclick.models import BatchResult, Recommender
 
 from ..monitoring.phase_timer import PhaseTimer
 from ..pending_clicks import PendingClicks
-from .records import after_clicks, before_clicks
+from .records import Best, after_clicks, before_clicks, without_clicked
 
 
 class RecommendationWriter:
@@ -30,11 +31,15 @@ class RecommendationWriter:
         How many items.
     after
         The best items after every click, instead of those before each scored click.
+    exclude_current
+        Leave out of the lists after clicks the item just clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
         others; None: it waits for them.
     phases
         Takes the time that it takes.
+    idle
+        Entered while records are written: a sink may wait for its brokers.
 
     """
 
@@ -44,14 +49,18 @@ class RecommendationWriter:
         *,
         k: int,
         after: bool,
+        exclude_current: bool,
         max_wait: float | None,
         phases: PhaseTimer,
+        idle: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.k = k
         self.after = after
+        self.exclude_current = exclude_current
         self.max_wait = max_wait
         self._sinks = sinks
         self._phases = phases
+        self._idle = idle
         self._waiting_since = time.monotonic()
 
     @property
@@ -105,7 +114,10 @@ class RecommendationWriter:
         times = clicks.times_on_time
         with self._phases.measure("model"):
             if self.after:
-                best = model.recommend_after(handles, items, self.k, times)
+                best: Sequence[Best]
+                best = model.recommend_after(handles, items, self.k + self.exclude_current, times)
+                if self.exclude_current:
+                    best = without_clicked(clicks, best, self.k)
                 records = after_clicks(clicks, best, before, learned)
             else:
                 tested = model.test(handles, items, self.k, times)
@@ -116,7 +128,7 @@ class RecommendationWriter:
     def _write(self, records: Iterable[dict[str, Any]], flush: bool) -> None:
         sink = self.sink
         assert sink is not None
-        with self._phases.measure("sinks"):
+        with self._idle(), self._phases.measure("sinks"):
             for record in records:
                 sink.write(record)
             if flush:

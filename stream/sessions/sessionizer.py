@@ -144,6 +144,11 @@ class Sessionizer:
         """The number of live sessions."""
         return len(self._sessions)
 
+    def number_of(self, key: Id) -> int | None:
+        """Return the number of a key's live session, None where there is none."""
+        slot = self._sessions.get(key)
+        return None if slot is None else self._handles[slot]
+
     def assign(self, keys: Sequence[Id], times: NDArray[np.float64]) -> Assigned:
         """Assign each of n clicks to a session.
 

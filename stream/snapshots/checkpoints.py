@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from nextclick.connectors import Clicks, Sink, Source, SourceError
 from nextclick.models import State
 
+from ..asked import Requests
 from ..config.options import Interval
 from ..monitoring.phase_timer import PhaseTimer
 from .store import Snapshots
@@ -36,6 +37,7 @@ class Run(Protocol):
     written: dict[str, dict[str, Any]]
     phases: PhaseTimer
     clicks: int
+    requests: Requests
 
     def mark(self) -> tuple[Any, ...]:
         """Return values that differ between any two states of the run that differ."""
@@ -130,7 +132,8 @@ class Checkpoints:
         if self.snapshots is None:
             return
         if self._full():
-            self.snapshots.wait()
+            with self._run.requests.idle():
+                self.snapshots.wait()
         if not self.snapshots.busy:
             self._commit(self.snapshots)
             if self._due():
@@ -180,7 +183,7 @@ class Checkpoints:
         if snapshots.durable is None or snapshots.durable is self._committed:
             return
         self._committed = snapshots.durable
-        with self._run.phases.measure("sinks"):
+        with self._run.requests.idle(), self._run.phases.measure("sinks"):
             for name, sink in self._run.sinks.items():
                 sink.commit(self._run.written[name]["length"])
         self._run.source.commit(self._committed["position"])

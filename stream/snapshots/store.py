@@ -248,7 +248,7 @@ class Snapshots:
         while True:
             skipped: list[str] = []
             vanished = False
-            for path in self._numbered():
+            for path in self.numbered():
                 wrong = problems(path)
                 if not wrong:
                     try:
@@ -274,7 +274,7 @@ class Snapshots:
         self.lock()
         about = {**json.loads(json.dumps(about)), "saved": time.time(), "versions": _versions()}
         if name is None:
-            number = max((_number(path.name) for path in self._numbered()), default=0) + 1
+            number = max((_number(path.name) for path in self.numbered()), default=0) + 1
             path = self.folder / f"clicks-{about['clicks']:012d}-{number:04d}"
         else:
             if not _NAME.fullmatch(name):
@@ -303,7 +303,7 @@ class Snapshots:
     def _prune(self) -> None:
         """Remove what is older than the newest `keep` whole ones, damaged ones among it."""
         whole = 0
-        for path in self._numbered():
+        for path in self.numbered():
             if whole < self.keep:
                 if path.name in self._known_whole or not problems(path):
                     self._known_whole.add(path.name)
@@ -318,7 +318,8 @@ class Snapshots:
         for path in self.folder.glob(f"{_ASIDE}*"):
             shutil.rmtree(path)
 
-    def _numbered(self) -> list[Path]:
+    def numbered(self) -> list[Path]:
+        """Return the numbered snapshots, newest first."""
         return [path for path in self.paths() if _NUMBERED.fullmatch(path.name)]
 
     def _cannot_write(self, error: Exception) -> SnapshotError:

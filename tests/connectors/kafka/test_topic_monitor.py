@@ -204,11 +204,13 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     assert watch.look([0]) is None
     (note,) = watch.notes
     assert "waiting for the brokers" in note
+    assert watch.away == note
     consumer.away = False
     watch.note_answer()
     assert watch.look([0]) is not None
     (note,) = watch.notes
     assert "were away once" in note
+    assert watch.away is None
 
 
 def test_waiting_for_a_broker_is_said_once(

@@ -1,0 +1,248 @@
+"""What the learner recommends to visitors who are asked for: read, and nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..best_items import Blocked, Whole, best_items
+from ..items.item_table import SHIFT
+from ..items.table import pick
+from ..items.vocabulary import NO_ITEM
+from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
+from ..memory.mixture import Mixture
+from ..queries import Answer, Query
+from ..windows import LastWindows, align_last_windows
+
+if TYPE_CHECKING:
+    from .online import OnlineGRU4Rec
+
+POPULAR_CLICKS = 10_000
+"""Popular of late is what was clicked most among so many latest clicks."""
+
+OF_ALL_TIMES = 0.001
+"""How much the clicks of all times count there: they order what was not clicked of late."""
+
+
+class Visitors:
+    """The sessions of some queries, as the model has them and with the clicks that come after.
+
+    Attributes
+    ----------
+    slots, kept
+        int64 (q,): where the store has them, -1 for none, and how many clicks it has.
+    rows, ends
+        int64 (n,) and (q,): rows of the clicks that come after, and where each query's end.
+    times
+        (n,): of these clicks, in microseconds.
+    last
+        int64 (q,): the row of the last of them, 0 for an item that is not known; -1 for none.
+
+    """
+
+    def __init__(self, model: OnlineGRU4Rec, queries: Sequence[Query]) -> None:
+        self.slots, self.kept = model.sessions.find([query.session for query in queries])
+        items = [item for query in queries for item in query.items]
+        rows = model.vocabulary.rows_of(items)
+        times = [time for query in queries for time in query.times or [np.nan] * len(query.items)]
+        self.times = microseconds(np.array(times, np.float64), len(items))
+        self.rows = rows
+        ends = np.cumsum([len(query.items) for query in queries], dtype=np.int64)
+        own = ends > np.append(0, ends[:-1])
+        self.last = np.full(len(queries), -1, np.int64)
+        self.last[own] = rows[ends[own] - 1]
+        known = rows != NO_ITEM
+        if not known.all():
+            ends = np.append(0, np.cumsum(known))[ends]
+            self.rows, self.times = rows[known], self.times[known]
+        self.ends = ends
+
+    @property
+    def counts(self) -> Whole:
+        """int64 (q,): how many clicks of each come after."""
+        return np.diff(self.ends, prepend=0)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Visitors:
+        """Return some of them; the others have no clicks that come after."""
+        part = object.__new__(Visitors)
+        part.slots, part.kept = self.slots[chosen], self.kept[chosen]
+        part.rows, part.times = self.rows, self.times
+        part.ends, part.last = self.ends[chosen], self.last[chosen]
+        return part
+
+
+class Answering:
+    """Answers queries together, in one pass of the model.
+
+    Each query is answered as if it were alone: what the memory looks up for one is taken back
+    before the next. The scores of all items are found at once for all of them.
+
+    Parameters
+    ----------
+    model
+        The learner. It must not learn meanwhile.
+
+    """
+
+    def __init__(self, model: OnlineGRU4Rec) -> None:
+        self._model = model
+        self._popular: tuple[int, NDArray[np.float64]] | None = None
+
+    @torch.no_grad()
+    def answer(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answer some queries; see `CheckedModel.recommend_each`."""
+        if not queries or not self._model.n_items:
+            return [Answer(popular=True) for _ in queries]
+        visitors = Visitors(self._model, queries)
+        known = (visitors.kept + visitors.counts) > 0
+        blocked = self._blocked(queries)
+        counts = np.array([query.k for query in queries], np.int64)
+        most = int(counts.max())
+        best, scores = np.full((len(queries), most), -1, np.int64), np.zeros((len(queries), most))
+        for chosen, find in ((known, self._of_sessions), (~known, self._of_popular)):
+            if chosen.any():
+                asked = [query for query, one in zip(queries, chosen, strict=True) if one]
+                found, values = find(asked, visitors.only(chosen), blocked[chosen], counts[chosen])
+                best[chosen, : found.shape[1]] = found
+                scores[chosen, : found.shape[1]] = values
+        id_of = self._model.vocabulary.id_of
+        return [
+            Answer([(id_of(row), score) for row, score in zip(*pair, strict=True) if row >= 0], new)
+            for *pair, new in zip(best.tolist(), scores.tolist(), (~known).tolist(), strict=True)
+        ]
+
+    def _blocked(self, queries: Sequence[Query]) -> Blocked:
+        """Return what each query leaves out, but for what of its own session: (q, rows)."""
+        vocabulary = self._model.vocabulary
+        absent = vocabulary.admissions == 0
+        blocked = np.repeat(absent[None], len(queries), axis=0)
+        for own, query in zip(blocked, queries, strict=True):
+            if query.among is not None:
+                among = vocabulary.rows_of(query.among)
+                own[:] = True
+                own[among] = absent[among]
+            if query.without:
+                own[vocabulary.rows_of(query.without)] = True
+        return blocked
+
+    def _of_popular(
+        self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole
+    ) -> tuple[Whole, NDArray[np.float64]]:
+        scores = torch.from_numpy(self._popularity()).expand(len(queries), -1)
+        return best_items(scores.contiguous(), blocked, counts)
+
+    def _popularity(self) -> NDArray[np.float64]:
+        """Return each row's share of the latest clicks."""
+        model = self._model
+        learned = model.popularity.clicks
+        if self._popular is None or self._popular[0] != learned:
+            used = model.vocabulary.used
+            every = torch.arange(used, device=model.device)
+            all_times = model.popularity.counts(every).cpu().numpy()
+            if model.memory:
+                latest = model.memory.latest_items(POPULAR_CLICKS, model.vocabulary.admissions)
+                lately = np.bincount(latest, minlength=used).astype(np.float64)
+            else:
+                lately = all_times * model.vocabulary.clicked_lately(POPULAR_CLICKS)
+            shares = lately / max(1.0, lately.sum())
+            shares += OF_ALL_TIMES * all_times / max(1.0, all_times.sum())
+            self._popular = learned, shares / (1 + OF_ALL_TIMES)
+        return self._popular[1]
+
+    def _of_sessions(
+        self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole
+    ) -> tuple[Whole, NDArray[np.float64]]:
+        model = self._model
+        used = model.vocabulary.used
+        windows = align_last_windows(visitors.kept, visitors.counts, model.sessions.window)
+        stored, states = model.sessions.kept_at(visitors.slots)
+        clicks = self._clicks(stored, visitors, windows)
+        outputs = self._outputs(clicks, states, windows)
+        embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
+        scores = torch.addmm(bias, outputs, embedding.T)
+        if not model.memory:
+            self._block_own(queries, visitors, blocked, clicks, None)
+            self._check(scores.amax(dim=1))
+            return best_items(scores, blocked, counts)
+        admissions = model.vocabulary.admissions
+        stamped = visitors.rows + (admissions[visitors.rows] << SHIFT)
+        asked = visitors.slots, visitors.ends, stamped, visitors.times
+        evidence, places = model.memory.lookup_queries(*asked, admissions)
+        self._block_own(queries, visitors, blocked, clicks, places)
+        network = torch.softmax(scores, dim=1, out=scores)
+        self._check(network[:, NO_ITEM])
+        none = np.zeros(len(queries), np.bool_)
+        mixture = Mixture(model.memory, evidence, network, none, network.new_zeros(len(queries)))
+        return mixture.best(blocked, counts)
+
+    def _clicks(self, stored: Tensor, visitors: Visitors, windows: LastWindows) -> Tensor:
+        """Return the rows of the sessions' clicks: (q, width), the last ones kept and those after.
+
+        Those kept stand right-aligned in the first K columns; the others begin after these.
+        """
+        model, counts = self._model, visitors.counts
+        clicks = np.full((len(stored), windows.width - model.sessions.window), NO_ITEM, np.int64)
+        clicks[np.arange(clicks.shape[1]) < counts[:, None]] = visitors.rows
+        after = torch.from_numpy(clicks).to(model.device)
+        return torch.cat([model.items.rows_of(stored), after], dim=1)
+
+    def _outputs(self, clicks: Tensor, states: Tensor, windows: LastWindows) -> Tensor:
+        """Run the network to the end of each session: (q, size)."""
+        model = self._model
+        run, inputs, device = model.precision.run, model.items.inputs.values, model.device
+        steps, starts, moved, moved_clicks = (
+            torch.from_numpy(of).to(device)
+            for of in (windows.steps, windows.starts, windows.moved_sessions, windows.moved_clicks)
+        )
+        clicked = clicks.view(-1)
+        if windows.move_counts:
+            passed = pick(inputs, pick(clicked, moved_clicks))
+            states = torch.cat(
+                [states, run("states", passed, windows.move_counts, pick(states, moved))]
+            )
+        read = pick(inputs, pick(clicked, steps))
+        found = run("forward", read, windows.sizes, pick(states, starts))
+        outputs = torch.empty_like(found)
+        outputs[torch.from_numpy(windows.scored).to(device)] = found
+        return outputs
+
+    def _block_own(
+        self,
+        queries: Sequence[Query],
+        visitors: Visitors,
+        blocked: Blocked,
+        clicks: Tensor,
+        places: Whole | None,
+    ) -> None:
+        """Block what the queries leave out of their own sessions."""
+        rows, window = clicks.cpu().numpy(), self._model.sessions.window
+        current = np.where(visitors.last >= 0, visitors.last, rows[:, window - 1])
+        for at, query in enumerate(queries):
+            if query.exclude == "current":
+                blocked[at, current[at]] = True
+            elif query.exclude == "session":
+                blocked[at, rows[at]] = True
+                if places is not None:
+                    blocked[at, self._own_rows(places[at])] = True
+
+    def _own_rows(self, place: Whole) -> Whole:
+        """Return the rows of the distinct items that the memory keeps of a session."""
+        admissions = self._model.vocabulary.admissions
+        own = place[OWN_ITEMS : OWN_ITEMS + place[DISTINCT]]
+        rows = own & ROW
+        known = rows < len(admissions)
+        own, rows = own[known], rows[known]
+        live: Whole = rows[admissions[rows] == own >> SHIFT]
+        return live
+
+    @staticmethod
+    def _check(scores: Tensor) -> None:
+        if torch.isnan(scores).any():
+            raise FloatingPointError(
+                "a score is not a number: the learning has diverged; lower the rate"
+            )

@@ -1,0 +1,74 @@
+"""Counts the requests and how long they took, for ``/metrics`` and ``/v1/stats``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+BOUNDS = (0.001, 0.002, 0.004, 0.007, 0.01, 0.015, 0.03, 0.06, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Upper bounds of the buckets, in seconds."""
+
+CALL_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Meter:
+    """Metrics of a server, in a registry.
+
+    Parameters
+    ----------
+    registry
+        Where they go.
+
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "nextclick_http_requests",
+            "Requests, by path and status.",
+            ["path", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "nextclick_http_request_seconds",
+            "Seconds until a list was given.",
+            buckets=BOUNDS,
+            registry=registry,
+        )
+        self._by: dict[tuple[str, int], Any] = {}
+
+    def observe(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; status 0: whoever asked has gone."""
+        counter = self._by.get((path, status))
+        if counter is None:
+            counter = self._by[path, status] = self._requests.labels(path, str(status))
+        counter.inc()
+        if path == "/v1/recommend":
+            self._seconds.observe(seconds)
+
+
+class CallMeter:
+    """Metrics of the calls of the model that answer requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "nextclick_answer_seconds",
+            "Seconds of each call of the model that answers requests.",
+            buckets=BOUNDS,
+            registry=registry,
+        )
+        self._sizes = Histogram(
+            "nextclick_answer_requests",
+            "Requests answered by each call of the model.",
+            buckets=CALL_SIZES,
+            registry=registry,
+        )
+        self.requests = 0
+        self.seconds = 0.0
+
+    def observe(self, count: int, seconds: float) -> None:
+        """Count a call that answered so many requests."""
+        self._seconds.observe(seconds)
+        self._sizes.observe(count)
+        self.requests += count
+        self.seconds += seconds

@@ -1,0 +1,122 @@
+"""The interface as OpenAPI describes it, made of the types that requests are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from .requests import Request, Requests
+from .responses import Failure, Many, Recommended
+
+REF = "#/components/schemas/{name}"
+TYPES = (Request, Requests, Recommended, Many, Failure)
+
+
+def document(paths: dict[str, dict[str, Any]], needs_key: bool) -> dict[str, Any]:
+    """Return the description.
+
+    Parameters
+    ----------
+    paths
+        What stands under ``paths``.
+    needs_key
+        Whether requests must bring a key.
+
+    """
+    _, schemas = msgspec.json.schema_components(TYPES, ref_template=REF)
+    described: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nextclick",
+            "description": "What the visitors of a site click next.",
+            "version": metadata.version("nextclick"),
+        },
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+    if needs_key:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        described["security"] = [{"key": []}]
+    return described
+
+
+def ref(kind: type) -> dict[str, str]:
+    """Return a reference to the schema of a type."""
+    return {"$ref": REF.format(name=kind.__name__)}
+
+
+def response(description: str, schema: dict[str, Any], kind: str = "application/json") -> Any:
+    """Return the description of an answer."""
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def failures(*statuses: int) -> dict[str, Any]:
+    """Return the descriptions of answers that say what was wrong."""
+    words = {
+        400: "The request is wrong; the sentence says where.",
+        401: "The key is missing or wrong.",
+        408: "The body came too slowly.",
+        413: "The body is too large.",
+        503: "The model cannot answer just now; try again.",
+    }
+    return {str(status): response(words[status], ref(Failure)) for status in statuses}
+
+
+def plain_operation(summary: str, answers: Iterable[tuple[int, str]], kind: str) -> dict[str, Any]:
+    """Return the description of a GET without parameters."""
+    schema = {"type": "string" if kind.startswith("text/") else "object"}
+    responses = {str(status): response(words, schema, kind) for status, words in answers}
+    return {"get": {"summary": summary, "responses": responses}}
+
+
+def recommend_operations() -> dict[str, Any]:
+    """Return the description of ``/v1/recommend``."""
+    own = msgspec.json.schema_components([Request], ref_template=REF)[1]["Request"]
+    documented = {
+        "session": "The id of a session of the stream, as it was read so far.",
+        "items": "Or a session of one's own: items, oldest first, with commas between them.",
+        "k": "How many items the list is to hold.",
+        "exclude": "What of the session itself is left out.",
+        "without": "Items that are left out too, with commas between them.",
+        "among": "Items to choose from, with commas between them; all where it is not given.",
+    }
+    parameters = []
+    for name, schema in own["properties"].items():
+        parameter = {
+            "name": name,
+            "in": "query",
+            "description": documented[name],
+            "schema": schema,
+        }
+        if name in ("items", "without", "among"):
+            parameter |= {"style": "form", "explode": False}
+        parameters.append(parameter)
+    answers = {"200": response("The best items, best first.", ref(Recommended))}
+    return {
+        "get": {
+            "summary": "Recommend items to a visitor",
+            "operationId": "recommend",
+            "parameters": parameters,
+            "responses": answers | failures(400, 401, 503),
+        },
+        "post": {
+            "summary": "Recommend items to one visitor or to several",
+            "operationId": "recommendMany",
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {"oneOf": [ref(Request), ref(Requests)]}}
+                },
+            },
+            "responses": {
+                "200": response(
+                    "A list, or several in the order of the requests.",
+                    {"oneOf": [ref(Recommended), ref(Many)]},
+                )
+            }
+            | failures(400, 401, 408, 413, 503),
+        },
+    }

@@ -1,0 +1,81 @@
+"""A run that answers requests while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nextclick.models import Query
+
+from ..config.model_factory import make_model
+from ..config.run import RunConfig
+from ..config.serving import is_loopback, parse_origins, parse_place, read_key
+from ..engine import Engine
+from .app import Access
+from .engine_service import EngineService
+from .server import serve
+
+
+@contextmanager
+def serve_engine(
+    engine: Engine, config: RunConfig, notify: Callable[[str], None]
+) -> Iterator[EngineService]:
+    """Answer requests from an engine while the context lasts.
+
+    Parameters
+    ----------
+    engine
+        The engine, with its snapshot restored.
+    config
+        The options of its run, with a place to serve at.
+    notify
+        Takes sentences for a person.
+
+    Raises
+    ------
+    ConfigError
+        An option is wrong, or the place cannot be had.
+
+    """
+    assert config.serve is not None
+    host, port = parse_place(config.serve, "--serve")
+    access = make_access(config.api_key, config.allow_origins)
+    service = EngineService(engine)
+    compile_loops(config)
+    with serve(service, host, port, access) as address:
+        notify(f"recommendations at {address}/v1/recommend")
+        warn_if_open(host, access, "--serve", notify)
+        engine.requests = service.queue
+        yield service
+
+
+def compile_loops(config: RunConfig) -> None:
+    """Have a small model of the same options learn and answer once, so that no visitor waits.
+
+    What is compiled is kept for the next process.
+    """
+    model = make_model(config)
+    sessions, items = [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
+    model.test_then_learn(sessions, items, 1, times=[0.0, 1.0, 2.0, 3.0, 4.0])
+    model.recommend_each([Query(session=0), Query(items=["a"], exclude="session"), Query()])
+
+
+def make_access(api_key: str | None, allow_origins: str | None) -> Access:
+    """Return who may ask, as the options say.
+
+    Raises
+    ------
+    ConfigError
+        An option is wrong.
+
+    """
+    return Access(read_key(api_key, "--api-key"), parse_origins(allow_origins, "--allow-origins"))
+
+
+def warn_if_open(host: str, access: Access, option: str, notify: Callable[[str], None]) -> None:
+    """Tell a person that anybody may ask, where it is so."""
+    if access.key is None and not is_loopback(host):
+        notify(
+            f"{option} {host}: anybody who reaches this machine may ask; give --api-key env:NAME, "
+            "or let a proxy keep others out"
+        )
