@@ -134,7 +134,7 @@ def _parameters(options: list[Declared]) -> list[inspect.Parameter]:
     for each in sorted(options, key=lambda each: (not each.option.basic, each.name != "config")):
         if not each.option.flag:
             continue
-        annotation: Any = Annotated[_type(each), _typer_option(each)]  # type: ignore[valid-type]
+        annotation: Any = Annotated[_type(each), _typer_option(each)]
         default = False if each.shape == "switch" else None
         found.append(inspect.Parameter(each.name, _KEYWORD, default=default, annotation=annotation))
         if each.shape == "switch":  # To override what a file or the environment says.
