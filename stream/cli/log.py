@@ -25,21 +25,21 @@ class Formatter(logging.Formatter):
 
     Parameters
     ----------
-    style
+    kind
         One of `FORMATS`.
 
     """
 
-    def __init__(self, style: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self._style = style
+        self._kind = kind
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         time = time.replace("+00:00", "Z")
         message = record.getMessage()
-        if self._style == "json":
+        if self._kind == "json":
             fields = {"time": time, "level": record.levelname.lower(), "message": message}
             return json.dumps(fields)
         if not message.isprintable():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -41,7 +41,7 @@ class LiveLine:
         self._first_share: float | None = None
         self._shown_clicks: int | None = None
 
-    def __enter__(self) -> LiveLine:
+    def __enter__(self) -> Self:
         """Begin the line."""
         if self._live:
             self._live.start(refresh=True)

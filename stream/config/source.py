@@ -13,7 +13,7 @@ MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
 
 
-def sorted_once(values: list[int]) -> list[int]:
+def sorted_once(values: list[int], typed: str = "") -> list[int]:
     """Return each value once, in order."""
     return sorted(set(values))
 
@@ -113,7 +113,7 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
             fixed=True,
             topic=True,
             default="all",
-            normalise=sorted_once,
+            parse=sorted_once,
         ),
     ] = None
     session_from: Annotated[

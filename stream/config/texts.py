@@ -73,7 +73,7 @@ def read_switch(text: str) -> bool | str:
 
 
 def read_numbers(text: str, typed: str) -> list[int]:
-    """Read whole numbers with commas between them.
+    """Read whole numbers with commas between them, and put them in order, each once.
 
     Raises
     ------
@@ -83,11 +83,11 @@ def read_numbers(text: str, typed: str) -> list[int]:
     Examples
     --------
     >>> read_numbers("2, 0", "--partitions")
-    [2, 0]
+    [0, 2]
 
     """
     try:
-        return [int(number) for number in text.split(",")]
+        return sorted({int(number) for number in text.split(",")})
     except ValueError:
         raise ConfigError(f"{typed} {text!r}: write numbers with commas, such as 1,5") from None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.stream.cli import progress as module
 from nextclick.stream.cli.progress import LiveLine, Progress, duration, fitting
 from nextclick.stream.cli.terminal import console
 
@@ -17,7 +17,7 @@ from nextclick.stream.cli.terminal import console
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     return clock
 
 
@@ -67,9 +67,9 @@ def test_no_line_is_wider_than_the_terminal(
     file = io.StringIO()
     live = LiveLine(console(file=file, force_terminal=True, width=width))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.time, "monotonic", lambda: 0.0)
+        patch.setattr(time, "monotonic", lambda: 0.0)
         live.update(0, lambda: 0.0, list)
-        patch.setattr(module.time, "monotonic", lambda: float(seconds) + live._began)
+        patch.setattr(time, "monotonic", lambda: float(seconds) + live._began)
         with live:
             live.update(clicks, lambda: share, lambda: ["Recall@20 0.500", "x" * 300])
     assert max(map(len, lines(file))) <= width

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nextclick.stream.config.declaration import declared
 from nextclick.stream.config.model_options import descriptions, model_options
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.endpoints import open_configured_source
+from nextclick.stream.snapshots.resume import check_fixed
 
 
 @pytest.mark.parametrize("kind", [RunConfig, CompareConfig])
@@ -46,8 +48,9 @@ def test_an_option_for_topics_is_refused_on_a_log(given: dict[str, Any]) -> None
         open_configured_source("sim:clicks=5", RunConfig(**given))
 
 
-def test_a_list_is_kept_in_one_order() -> None:
-    assert RunConfig(partitions=[2, 0, 2]).partitions == [0, 2]
+def test_partitions_are_the_same_in_any_order_when_a_run_goes_on(tmp_path: Path) -> None:
+    then, now = RunConfig(partitions=[2, 0]), RunConfig(partitions=[0, 2])
+    check_fixed(then.public(), now.public(), tmp_path)
 
 
 def test_the_simulated_shop_knows_how_much_it_has_given() -> None:
