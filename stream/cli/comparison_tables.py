@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..comparison.arena import Arena
 from ..engine import Engine
-from ..report.run_page import title
+from ..report.page import title
 from .progress import Progress
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.evaluation.prequential import Prequential
 from nextclick.stream.report.run_page import write_report
@@ -30,7 +31,7 @@ def test_the_page_holds_every_figure_count_and_alarm(tmp_path: Path) -> None:
 
 
 def test_only_options_that_differ_are_in_sight_and_the_others_are_folded(tmp_path: Path) -> None:
-    config = RunConfig(batch=128, model={"loss": "bpr"}).public()
+    config = RunConfig(batch=128, model=GRU4RecConfig(loss="bpr")).public()
     page = page_of(tmp_path, run_result(config=config))
     before, folded = page.text.split("options at their defaults</summary>")
     shown = before.split("<h2>Options</h2>")[1]
