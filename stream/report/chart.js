@@ -50,6 +50,8 @@
       return nextclick.smooth(exact, points.scored, state.smoothing);
     });
     chart.ys = state.difference ? drawn.map(own => nextclick.above(own, drawn[0])) : drawn;
+    if (state.axis === "time")
+      chart.ys = chart.ys.map(own => own.map((y, at) => (points.times[at] === null ? null : y)));
   }
 
   function rangeX(chart, least, most) {

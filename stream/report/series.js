@@ -32,12 +32,15 @@
       value === null || others[at] === null ? null : value - others[at]);
   }
 
-  /** Return event times that never fall, as an axis needs them; null where one is not known. */
+  /** Return event times that never fall, as an axis needs them; null where there is no such axis.
+
+      A time that is not known is that of the point before, or of the first that is known. */
   function rising(times) {
-    let last = -Infinity;
-    for (const time of times)
-      if (time === null || !(Math.abs(time) < 8.64e12)) return null;
-    return times.map(time => (last = Math.max(last, time)));
+    const known = times.filter(time => time !== null);
+    if (known.some(time => !(Math.abs(time) < 8.64e12))) return null;
+    if (times.length && !known.length) return null;
+    let last = known[0];
+    return times.map(time => (last = time === null ? last : Math.max(last, time)));
   }
 
   /** Return the value of a curve at an abscissa between its points, null outside of them. */

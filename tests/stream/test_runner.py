@@ -24,7 +24,7 @@ from nextclick.stream.runner import load_model, run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
-VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "config", "source")
+VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "provenance", "config", "source")
 
 
 def write_log(path: Path, clicks: int = 3000, seed: int = 0) -> Path:

@@ -20,9 +20,9 @@ from nextclick.stream.runner import load_model
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.small_models import Recent
 
-SMALL: dict[str, Any] = {"hidden": 8, "negatives": 16}
+SMALL: dict[str, Any] = {"hidden": 8, "n_negatives": 16}
 MODELS: dict[str, dict[str, Any]] = {"gru4rec": SMALL, "recent": {}, "gru4rec-network": SMALL}
-VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "config", "source")
+VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "provenance", "config", "source")
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_figures(tmp_path: Path, 
     command = [sys.executable, "-c", start, "compare", "sim:clicks=9000,items=200"]
     command += ["--models", "gru4rec,gru4rec-network", "--device", "cpu"]
     for model in ("gru4rec", "gru4rec-network"):
-        command += ["--model", f"{model}.hidden=8", "--model", f"{model}.negatives=16"]
+        command += ["--model", f"{model}.hidden=8", "--model", f"{model}.n_negatives=16"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
     def arguments(name: str, *more: str) -> list[str]:

@@ -18,7 +18,7 @@ from tests.pages import compared, run_result
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-KINDS = ("run", "empty", "one", "twelve", "short", "long names")
+KINDS = ("run", "empty", "one", "twelve", "short", "long names", "wicked")
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {name: folder / f"{name}.html" for name in KINDS}
     write_report(made["run"], run_result())
     write_report(made["empty"], {"model": "gru4rec", **Prequential().results()})
-    write_comparison(made["one"], compared(1, 3000))
+    one = compared(1, 3000)
+    # A comparison's clock is not known before the first 1,024 clicks.
+    for window in one["growing"][:20] + one["windows"][:5]:
+        window["time"] = None
+    write_comparison(made["one"], one)
     write_comparison(made["twelve"], compared(12, 12_000))
     write_comparison(made["short"], compared(2, 40))
     write_comparison(made["long names"], compared(12, 3000, "a model that is worse by"))
+    wicked = '</script><img src=x onerror="alert(1)">'
+    write_comparison(made["wicked"], compared(2, 300, wicked, source=f"{wicked}.csv"))
     return made
 
 
@@ -252,6 +258,20 @@ def test_every_axis_draws_the_curves(browser: Browser, pages: dict[str, Path], a
         assert found.complaints == []
 
 
+def test_points_of_unknown_time_are_left_out_on_the_axis_of_event_time(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with opened(browser, pages["one"], DESKTOP) as found:
+        drawn = [row["worse by 0"] != "" for row in numbers(found.page)]
+        assert all(drawn)
+        found.page.select_option("select[name=axis]", "time")
+        rows = numbers(found.page)
+        assert [row["worse by 0"] != "" for row in rows] == [row["time"] != "" for row in rows]
+        assert sum(row["time"] == "" for row in rows) == 20
+        assert colours(found.page).get(style(found.page, "--c0"), 0) > 50
+        assert found.complaints == []
+
+
 def test_the_figure_that_is_picked_fills_chart_and_tables(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
@@ -308,7 +328,8 @@ def blank(browser: Browser, pages: dict[str, Path]) -> Iterator[Page]:
         ("smooth([0, 1], [1, 3], 0.5)", [0, 1.5 / 1.75]),
         ("above([0.5, null], [0.25, 1])", [0.25, None]),
         ("rising([1, 3, 2])", [1, 3, 3]),
-        ("rising([1, null])", None),
+        ("rising([null, 2, null, 1])", [2, 2, 2, 2]),
+        ("rising([null])", None),
         ("rising([1e300])", None),
         ("spread([50, 50, 52], 10, 0, 100)", [50, 60, 70]),
         ("spread([99, 98], 10, 0, 100)", [100, 90]),
