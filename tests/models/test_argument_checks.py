@@ -195,7 +195,7 @@ def test_what_is_no_sequence_of_ids_is_refused_by_name(value: Any) -> None:
         id_list(value, "items")
 
 
-def test_one_text_in_the_place_of_a_sequence_is_told_the_remedy() -> None:
+def test_the_message_for_one_text_names_the_remedy() -> None:
     with pytest.raises(TypeError, match=r"sessions must be a sequence .* give \['abc'\]"):
         click_lists("abc", ["x", "y", "z"])
 
@@ -260,7 +260,7 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
         event_time(value)
 
 
-def test_a_datetime_is_told_the_remedy() -> None:
+def test_the_message_for_a_datetime_names_the_remedy() -> None:
     with pytest.raises(TypeError, match=r"timestamp\(\)"):
         event_time(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
 

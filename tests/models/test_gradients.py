@@ -51,7 +51,7 @@ def test_the_gradient_written_out_is_the_losss(
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("count", range(1, 7))
-def test_what_is_taught_is_the_gradient_through_the_scores(name: str, count: int) -> None:
+def test_gradients_are_those_through_the_scores(name: str, count: int) -> None:
     """Few outputs in compiled loops, more in products: both as `torch.autograd` finds it."""
     items = catalogue()
     draw = torch.Generator().manual_seed(count)

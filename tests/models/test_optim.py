@@ -39,10 +39,10 @@ def walk(
 ) -> tuple[Tensor, list[Tensor]]:
     """Step along the gradients from a copy of the value."""
     value = value.clone()
-    memories = rule.state(value)
+    state = rule.state(value)
     for gradient in gradients:
-        rule.step(value, memories, gradient)
-    return value, memories
+        rule.step(value, state, gradient)
+    return value, state
 
 
 def plain(name: str, momentum: float, gradients: Sequence[float], rate: float) -> float:
@@ -101,7 +101,7 @@ def test_dense_steps_are_those_of_torch(
     value = randn(*shape)
     reference = torch.nn.Parameter(value.clone())
     optimizer = torch_rule([reference])
-    memories = rule.state(value)
+    state = rule.state(value)
     # Where epsilon stands elsewhere, gradients are so large that it is lost beside them.
     size = 1.0 if isinstance(rule, Adam) else 1e4
     for step in range(20):
@@ -110,13 +110,13 @@ def test_dense_steps_are_those_of_torch(
         reference.grad = gradient.clone()
         optimizer.step()
         kept = gradient.clone()
-        rule.step(value, memories, gradient)
+        rule.step(value, state, gradient)
         assert torch.equal(gradient, kept)
         torch.testing.assert_close(value, reference.detach(), rtol=0, atol=1e-10)
     if isinstance(rule, Adagrad):
-        torch.testing.assert_close(memories[0], optimizer.state[reference]["sum"])
+        torch.testing.assert_close(state[0], optimizer.state[reference]["sum"])
     elif isinstance(rule, RMSprop):
-        torch.testing.assert_close(memories[0], optimizer.state[reference]["square_avg"])
+        torch.testing.assert_close(state[0], optimizer.state[reference]["square_avg"])
 
 
 def test_row_adagrad_keeps_the_mean_square_of_a_row() -> None:
@@ -167,31 +167,31 @@ def test_a_rows_path_depends_on_its_own_gradients_alone(
     """Each row of a table, stepped by subsets, moves as a parameter of its own would."""
     shape = (4,) if vectors else ()
     start = randn(10, *shape, seed=seed)
-    value, memories = start.clone(), rule.state(start)
+    value, state = start.clone(), rule.state(start)
     own: dict[int, list[Tensor]] = {row: [] for row in range(10)}
     for place, rows in enumerate(stream):
         gradient = randn(len(rows), *shape, seed=seed + place + 1)
         for row in set(rows):
             parts = [part for part, other in zip(gradient, rows, strict=True) if other == row]
             own[row].append(torch.stack(parts).sum(dim=0)[None])
-        before = [value.clone(), *(memory.clone() for memory in memories)]
+        before = [value.clone(), *(memory.clone() for memory in state)]
         touched = sorted(set(rows))
         unique = torch.tensor(touched, dtype=torch.int64)
         summed = gradient.new_zeros((len(touched), *shape))
         summed.index_add_(
             0, torch.tensor([touched.index(row) for row in rows], dtype=torch.int64), gradient
         )
-        parts = [value[unique], *(memory[unique] for memory in memories)]
+        parts = [value[unique], *(memory[unique] for memory in state)]
         rule.step(parts[0], parts[1:], summed)
-        for whole, part in zip([value, *memories], parts, strict=True):
+        for whole, part in zip([value, *state], parts, strict=True):
             whole[unique] = part
         rest = [row for row in range(10) if row not in rows]
-        for old, new in zip(before, [value, *memories], strict=True):
+        for old, new in zip(before, [value, *state], strict=True):
             assert torch.equal(old[rest], new[rest])
     for row, gradients in own.items():
         alone, its = walk(rule, start[row : row + 1], gradients)
         torch.testing.assert_close(value[row : row + 1], alone, rtol=1e-12, atol=1e-12)
-        for memory, other in zip(memories, its, strict=True):
+        for memory, other in zip(state, its, strict=True):
             torch.testing.assert_close(memory[row : row + 1], other, rtol=1e-12, atol=1e-12)
 
 

@@ -81,9 +81,9 @@ def test_what_stops_one_thread_stops_the_other(monkeypatch: pytest.MonkeyPatch) 
     helper.join()
 
 
-def test_the_scores_are_let_go_once_all_have_taken_theirs() -> None:
+def test_the_scores_are_dropped_once_all_have_read_theirs() -> None:
     outputs, embedding, bias = whole(20, 50)
-    found = ScoreBlocks(outputs, embedding, bias, takers=2)
+    found = ScoreBlocks(outputs, embedding, bias, readers=2)
     first, second = found.read(slice(0, 12)), found.read(slice(12, 20))
     torch.testing.assert_close(torch.cat([first, second]), outputs @ embedding.T + bias)
     with pytest.raises(RuntimeError, match="have been taken"):

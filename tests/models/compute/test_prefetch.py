@@ -34,7 +34,7 @@ def test_a_loop_that_fetches_ahead_finds_what_it_would_without(dtype: Any, colum
     assert (table == before).all()
 
 
-def test_the_processor_is_told_to_fetch() -> None:
+def test_the_processor_is_asked_to_fetch() -> None:
     # Of code that was kept, numba does not tell.
     kept: Any = total
     made: Any = numba.njit(nogil=True)(kept.py_func)

@@ -14,12 +14,13 @@ DEEP: dict[str, Any] = {"hidden": [12, 7], "feed_forward": [5]}
 Stream = tuple[list[str | int], list[str | int]]
 
 
-def model(seed: int = 1, max_items: int = 1_000_000, **options: object) -> OnlineGRU4Rec:
-    config = GRU4RecConfig(**{"hidden": 12, "window": 4, "n_negatives": 16, "memory": 0, **options})  # type: ignore[arg-type]
+def model(seed: int = 1, max_items: int = 1_000_000, **options: Any) -> OnlineGRU4Rec:
+    small: dict[str, Any] = {"hidden": 12, "window": 4, "n_negatives": 16, "memory": 0}
+    config = GRU4RecConfig(**{**small, **options})
     return OnlineGRU4Rec(config, max_items=max_items, seed=seed, device="cpu", dtype="float64")
 
 
-def bounded(max_items: int, **options: object) -> OnlineGRU4Rec:
+def bounded(max_items: int, **options: Any) -> OnlineGRU4Rec:
     return model(max_items=max_items, **options)
 
 

@@ -57,8 +57,8 @@ def test_gradient_is_that_of_bptt_cut_after_k_steps(
             for sum_, gradient in zip(found, torch.autograd.grad(loss, weights), strict=True):
                 sum_ += gradient
         learner.sessions.advance(windows, admitted.histories, admitted.ends)
-    for sum_, part in zip(found, expected, strict=True):
-        torch.testing.assert_close(sum_, part, rtol=1e-10, atol=1e-10)
+    for sum_, gradient in zip(found, expected, strict=True):
+        torch.testing.assert_close(sum_, gradient, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)

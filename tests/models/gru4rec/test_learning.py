@@ -135,7 +135,7 @@ def test_an_unseen_row_is_never_touched(optimizer: str, embedding: str) -> None:
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
-def test_a_new_item_takes_after_the_one_clicked_before_it(embedding: str) -> None:
+def test_a_new_item_starts_near_the_one_clicked_before_it(embedding: str) -> None:
     """With one candidate there is nothing to learn: the rows are as they were begun."""
     plain, near = (
         model(n_negatives=0, embedding=embedding, neighbour_init=part) for part in (0.0, 0.15)

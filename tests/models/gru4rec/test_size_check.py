@@ -59,7 +59,7 @@ def test_a_containers_limit_counts_where_there_is_one(
 
 
 @pytest.mark.parametrize("memory", [0, 8])
-def test_a_batch_has_a_largest_size_that_is_told(memory: int) -> None:
+def test_a_batch_has_a_largest_size_that_the_message_names(memory: int) -> None:
     model = OnlineGRU4Rec(GRU4RecConfig(hidden=2, memory=memory), device="cpu")
     most = model.largest_batch
     assert most == 1 << 16

@@ -108,12 +108,12 @@ def test_a_step_is_the_rules_on_these_rows(rule: str, momentum: float, size: int
     shape = (4, size) if size else (4,)
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     before, kept = copy(rows), gradient.clone()
-    value, *memories = (old[touched] for old in before)
-    rows.rule.step(value, memories, gradient)
+    value, *state = (old[touched] for old in before)
+    rows.rule.step(value, state, gradient)
     rows.step(touched, gradient)
     assert torch.equal(gradient, kept)
     others = [row for row in range(len(rows.values)) if row not in touched.tolist()]
-    for old, new, moved in zip(before, tensors(rows), [value, *memories], strict=True):
+    for old, new, moved in zip(before, tensors(rows), [value, *state], strict=True):
         assert torch.equal(new[others], old[others])
         # In one pass it rounds otherwise.
         torch.testing.assert_close(new[touched], moved, rtol=1e-13, atol=0)

@@ -209,24 +209,24 @@ def batches(stream: list[Click], size: int) -> Iterator[list[Click]]:
 
 @given(clicks, st.integers(1, 9), st.integers(1, 40))
 @settings(max_examples=120)
-def test_each_moment_is_told_as_a_plain_reading_of_the_clicks_has_it(
+def test_the_evidence_is_that_of_a_plain_reading_of_the_clicks(
     stream: list[Click], size: int, bound: int
 ) -> None:
     reader, plain = Reader(bound), Plain(bound)
     for batch in batches(stream, size):
-        told = reader.read(batch)
+        clues = reader.read(batch)
         for at, (session, item, time) in enumerate(batch):
             if plain.of(session):
                 rows, match = plain.evidence(session)
-                found = special(told, at)
+                found = special(clues, at)
                 assert found[:EVIDENCE] == rows
                 assert found[LAST] == plain.of(session)[-1]
                 assert found[TARGET] == item
-                assert told.match[at].tolist() == match
-                assert told.session_features[at].tolist() == pytest.approx(plain.facts(session))
-                own = slice(*told.spans[at].tolist())
-                assert sorted(told.rows[own].tolist()) == sorted({*found} - {0})
-                for row, facts in zip(told.rows[own].tolist(), told.item_facts[own], strict=True):
+                assert clues.match[at].tolist() == match
+                assert clues.session_features[at].tolist() == pytest.approx(plain.facts(session))
+                own = slice(*clues.spans[at].tolist())
+                assert sorted(clues.rows[own].tolist()) == sorted({*found} - {0})
+                for row, facts in zip(clues.rows[own].tolist(), clues.item_facts[own], strict=True):
                     assert facts.tolist() == pytest.approx(plain.item_facts(session, row), rel=1e-5)
             plain.click(session, item, time)
 
@@ -240,13 +240,13 @@ def test_however_a_stream_is_cut_each_click_has_the_same_evidence(
     expected = whole.read(stream)
     at = 0
     for batch in batches(stream, size):
-        told = cut.read(batch)
+        clues = cut.read(batch)
         for own in range(len(batch)):
-            assert special(told, own) == special(expected, at)
-            assert np.array_equal(told.session_features[own], expected.session_features[at])
-            assert np.array_equal(told.match[own], expected.match[at])
-            of, of_whole = slice(*told.spans[own]), slice(*expected.spans[at])
-            assert np.array_equal(told.item_facts[of], expected.item_facts[of_whole])
+            assert special(clues, own) == special(expected, at)
+            assert np.array_equal(clues.session_features[own], expected.session_features[at])
+            assert np.array_equal(clues.match[own], expected.match[at])
+            of, of_whole = slice(*clues.spans[own]), slice(*expected.spans[at])
+            assert np.array_equal(clues.item_facts[of], expected.item_facts[of_whole])
             at += 1
 
 
@@ -300,9 +300,9 @@ def test_restored_it_goes_on_as_before(stream: list[Click], rest: list[Click], b
     reader.read(stream)
     other.memory.restore(reader.state(range(4)))
     other.live = reader.live
-    told, again = reader.read(rest), other.read(rest)
+    clues, again = reader.read(rest), other.read(rest)
     for part in Evidence._fields:
-        assert np.array_equal(getattr(told, part), getattr(again, part)), part
+        assert np.array_equal(getattr(clues, part), getattr(again, part)), part
     for name, column in reader.state(range(4)).items():
         assert np.array_equal(column, other.state(range(4))[name]), name
 
@@ -316,21 +316,21 @@ def test_a_repeat_is_counted_and_not_logged() -> None:
 
 
 def test_evidence_after_a_click_counts_the_click() -> None:
-    told = Reader().lookup(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
-    assert np.expm1(told.session_features[:, 3]).tolist() == pytest.approx([0, 1, 0])
-    assert [special(told, at)[LAST] for at in range(3)] == [1, 1, 1]
+    clues = Reader().lookup(at_no_time([(2, 1), (2, 1), (3, 1)]), after=True)
+    assert np.expm1(clues.session_features[:, 3]).tolist() == pytest.approx([0, 1, 0])
+    assert [special(clues, at)[LAST] for at in range(3)] == [1, 1, 1]
 
 
 def test_an_item_that_has_left_is_no_evidence_and_its_row_is_counted_anew() -> None:
     reader = Reader()
     reader.read(at_no_time([(1, 5), (1, 5), (1, 5), (1, 6)]))
     reader.admissions[5] = 9
-    told = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
-    assert math.expm1(told.session_features[1, 7]) == pytest.approx(0)
+    clues = reader.read(at_no_time([(2, 5), (2, 6), (1, 6)]))
+    assert math.expm1(clues.session_features[1, 7]) == pytest.approx(0)
     # What the first item in the row led to is not evidence for the second.
-    assert not any(special(told, 1)[:NEIGHBOUR_CLICKS])
+    assert not any(special(clues, 1)[:NEIGHBOUR_CLICKS])
     # To the session it is no longer there.
-    assert 5 not in special(told, 2)[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1]
+    assert 5 not in special(clues, 2)[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1]
 
 
 def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_counts() -> None:
@@ -339,8 +339,8 @@ def test_a_session_that_goes_on_from_an_item_that_has_left_takes_no_other_items_
     reader.admissions[5] = 9
     reader.read(at_no_time([(2, 5), (2, 5), (2, 5)]))
     reader.read(at_no_time([(1, 6)]))
-    told = reader.read(at_no_time([(3, 5), (3, 6)]))
-    assert math.expm1(told.session_features[1, 7]) == pytest.approx(2)
+    clues = reader.read(at_no_time([(3, 5), (3, 6)]))
+    assert math.expm1(clues.session_features[1, 7]) == pytest.approx(2)
 
 
 def test_rates_stay_finite_however_many_clicks_agree() -> None:
@@ -355,10 +355,10 @@ def test_an_item_that_has_come_back_is_counted_anew() -> None:
     reader = Reader()
     reader.read([(1, 5, 10.0), (1, 5, 20.0), (1, 6, 30.0)])
     reader.admissions[5] = 9
-    told = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)])
-    begin, _ = told.spans[2]
-    place = told.place_of[2, LAST]
-    assert told.item_facts[begin + place].tolist() == [1, 2, 2, 0, 0]
+    clues = reader.read([(2, 5, 40.0), (1, 6, 50.0), (2, 6, 60.0)])
+    begin, _ = clues.spans[2]
+    place = clues.place_of[2, LAST]
+    assert clues.item_facts[begin + place].tolist() == [1, 2, 2, 0, 0]
 
 
 def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
@@ -371,7 +371,7 @@ def test_a_snapshot_from_before_items_were_counted_is_read() -> None:
     assert set(other.memory.upgraded(state, "")) == set(state) - {"log", "own"}
     other.memory.restore(state | other.memory.upgraded(state, ""))
     other.live = reader.live
-    told, again = (one.read(at_no_time([(0, 2)])) for one in (reader, other))
-    assert np.array_equal(told.place_of, again.place_of)
-    assert np.array_equal(told.session_features, again.session_features)
+    clues, again = (one.read(at_no_time([(0, 2)])) for one in (reader, other))
+    assert np.array_equal(clues.place_of, again.place_of)
+    assert np.array_equal(clues.session_features, again.session_features)
     assert again.item_facts.max() == 0

@@ -54,7 +54,7 @@ def test_what_a_click_brings_into_the_catalogue_is_not_recommended_before_it() -
     assert known == [set(), {"shoes"}, {"shoes", "hat"}]
 
 
-def test_what_followed_once_is_foreseen_at_once() -> None:
+def test_what_followed_once_is_predicted_at_once() -> None:
     """One session is evidence enough; a network needs many."""
     with_memory, without = model(), model(memory=0)
     for learner in (with_memory, without):

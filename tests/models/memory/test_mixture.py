@@ -86,13 +86,13 @@ def listed(
     return Evidence(place_of, np.array(spans), match, facts, np.array(rows, np.int32), item_facts)
 
 
-def special_rows(told: Evidence, click: int) -> list[int]:
-    begin, _ = told.spans[click]
-    return [int(told.rows[begin + at]) if at >= 0 else 0 for at in told.place_of[click].tolist()]
+def special_rows(clues: Evidence, click: int) -> list[int]:
+    begin, _ = clues.spans[click]
+    return [int(clues.rows[begin + at]) if at >= 0 else 0 for at in clues.place_of[click].tolist()]
 
 
-def targets_of(told: Evidence) -> list[int]:
-    return [special_rows(told, click)[TARGET] for click in range(len(told.spans))]
+def targets_of(clues: Evidence) -> list[int]:
+    return [special_rows(clues, click)[TARGET] for click in range(len(clues.spans))]
 
 
 def log_odds(chance: Tensor) -> Tensor:
@@ -100,10 +100,10 @@ def log_odds(chance: Tensor) -> Tensor:
     return (chance / (1 - chance)).log()
 
 
-def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Tensor) -> Tensor:
+def plainly(made: Memory, vector: Tensor, clues: Evidence, click: int, scores: Tensor) -> Tensor:
     """Return p(i) of all rows for one click, by the equations as they stand, item by item."""
     w = weights_of(vector)
-    rows, match = special_rows(told, click), told.match[click].tolist()
+    rows, match = special_rows(clues, click), clues.match[click].tolist()
     network = scores[click].softmax(0)
     pieces = pieces_of(w, rows, match)
     nought = torch.zeros((), dtype=torch.float64)
@@ -114,7 +114,7 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
     here = [network.max().log(), (matches > 0).double(), matches.log1p()]
     facts = torch.cat(
         [
-            torch.from_numpy(told.session_features[click]),
+            torch.from_numpy(clues.session_features[click]),
             torch.stack([*here, totals[0].detach().log1p()]),
         ]
     )
@@ -137,7 +137,7 @@ def plainly(made: Memory, vector: Tensor, told: Evidence, click: int, scores: Te
     own = [r for r in rows[NEIGHBOUR_CLICKS : NEIGHBOUR_CLICKS + SESSION_ITEMS - 1] if r]
     factors = [nought.exp()] * ROWS
     if made.boosted:
-        factors = boosts(vector, told, click, pieces, network, says, mixed, facts, last)
+        factors = boosts(vector, clues, click, pieces, network, says, mixed, facts, last)
     at_last = mixed[last] if last else nought
     at_own = sum((mixed[row] for row in own), nought)
     repeat = torch.sigmoid(w.repeat @ torch.cat([facts, log_odds(at_last)[None]]))
@@ -179,7 +179,7 @@ def pieces_of(w: Parts, rows: list[int], match: list[bool]) -> list[Piece]:
 
 def boosts(
     vector: Tensor,
-    told: Evidence,
+    clues: Evidence,
     click: int,
     pieces: Sequence[Piece],
     network: Tensor,
@@ -189,11 +189,11 @@ def boosts(
     last: int,
 ) -> list[Tensor]:
     """Return exp b(i) of all rows; the features are constants of the gradient."""
-    begin, end = told.spans[click]
+    begin, end = clues.spans[click]
     network, mixed = network.detach(), [of.detach() for of in mixed]
     says = [[of.detach() for of in part] for part in says]
     pieces = [piece._replace(weight=piece.weight.detach()) for piece in pieces]
-    known = dict(zip(told.rows[begin:end].tolist(), told.item_facts[begin:end], strict=True))
+    known = dict(zip(clues.rows[begin:end].tolist(), clues.item_facts[begin:end], strict=True))
     boost = boost_of(vector)
     c = torch.cat([torch.ones(1), facts[[2, 1, 10, 11, 12, 13, 7, 8, 9]]])
     c = (c * torch.tensor([1, 1, 0.4, 0.2, 1, 0.4, 0.3, 0.15, 1, 0.4])).detach()
@@ -281,26 +281,26 @@ def mixtures(
     seed: int, known: Sequence[bool] = (True, True, True)
 ) -> tuple[Memory, Evidence, Tensor, Mixture]:
     clicks = len(known)
-    made, told = memory(seed), evidence(seed, clicks)
+    made, clues = memory(seed), evidence(seed, clicks)
     draw = torch.Generator().manual_seed(seed + 1)
     scores = torch.randn((clicks, ROWS), generator=draw, dtype=torch.float64)
     scores[:, 0] = -torch.inf
     slack = torch.full((clicks,), 1e-12, dtype=torch.float64)
     return (
         made,
-        told,
+        clues,
         scores,
-        Mixture(made, told, scores.softmax(1), np.array(known), slack),
+        Mixture(made, clues, scores.softmax(1), np.array(known), slack),
     )
 
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=25)
 def test_probabilities_and_ranks_are_those_of_the_equations(seed: int) -> None:
-    made, told, scores, mixture = mixtures(seed)
+    made, clues, scores, mixture = mixtures(seed)
     found = mixture.ranking(torch.full((len(scores),), ROWS - 1), scores == -torch.inf, k=ROWS - 1)
-    for click, target in enumerate(targets_of(told)):
-        final = plainly(made, made.vector, told, click, scores)
+    for click, target in enumerate(targets_of(clues)):
+        final = plainly(made, made.vector, clues, click, scores)
         assert float(final.sum()) == pytest.approx(1)
         # The boost is computed in float32.
         near = partial(pytest.approx, rel=1e-4 if made.boosted else 1e-9)
@@ -315,12 +315,12 @@ def test_probabilities_and_ranks_are_those_of_the_equations(seed: int) -> None:
 @settings(max_examples=15)
 def test_the_gradient_is_that_of_the_log_likelihood(seed: int) -> None:
     known = (True, True, seed % 5 > 0)
-    made, told, scores, mixture = mixtures(seed, known)
+    made, clues, scores, mixture = mixtures(seed, known)
     vector = made.vector.clone().requires_grad_()
     loss = torch.zeros((), dtype=torch.float64)
-    for click, target in enumerate(targets_of(told)):
+    for click, target in enumerate(targets_of(clues)):
         if known[click]:
-            loss = loss - plainly(made, vector, told, click, scores)[target].log()
+            loss = loss - plainly(made, vector, clues, click, scores)[target].log()
     (expected,) = torch.autograd.grad(loss, vector)
     found = torch.from_numpy(mixture.gradient)
     rtol, atol = (2e-3, 2e-4) if made.boosted else (1e-7, 1e-9)
@@ -331,7 +331,7 @@ def test_a_lone_item_has_it_all() -> None:
     """Where the catalogue holds nothing but the session's last item, it is certain."""
     rows = np.zeros((1, SPECIAL), np.int32)
     rows[:, [LAST, TARGET]] = 1
-    told = listed(
+    clues = listed(
         rows,
         np.zeros((1, EARLIER_CLICKS), np.bool_),
         np.ones((1, SESSION_FEATURES)),
@@ -339,18 +339,18 @@ def test_a_lone_item_has_it_all() -> None:
     )
     scores = torch.tensor([[-torch.inf, 0.3]], dtype=torch.float64)
     slack = torch.zeros(1, dtype=torch.float64)
-    mixture = Mixture(memory(0), told, scores.softmax(1), np.array([True]), slack)
+    mixture = Mixture(memory(0), clues, scores.softmax(1), np.array([True]), slack)
     found = mixture.ranking(torch.tensor([1]), scores == -torch.inf, k=1)
     assert found.ranks.tolist() == [1]
     assert found.scores.tolist() == [[1.0]]
 
 
-def test_a_score_that_is_not_a_number_is_told_and_teaches_nothing() -> None:
-    made, told, scores, _ = mixtures(3)
+def test_a_score_that_is_not_a_number_has_no_rank_and_teaches_nothing() -> None:
+    made, clues, scores, _ = mixtures(3)
     scores[1] = torch.nan
     slack = torch.zeros(3, dtype=torch.float64)
     known = np.array([False, True, False])
-    mixture = Mixture(made, told, scores.softmax(1), known, slack)
+    mixture = Mixture(made, clues, scores.softmax(1), known, slack)
     ranks = mixture.ranking(torch.full((3,), ROWS - 1), None, k=0).ranks
     assert ranks[1] == -1
     assert (ranks[[0, 2]] > 0).all()

@@ -83,7 +83,7 @@ def test_changing_later_clicks_and_their_times_changes_no_earlier_rank(
     assert drive(model(), clicks, batch)[:cut] == drive(model(), other, batch)[:cut]
 
 
-def test_times_have_a_part_in_what_is_foreseen_and_none_without_the_boost() -> None:
+def test_times_change_predictions_by_the_boost_only() -> None:
     clicks = stream(600)
     timeless = clicks._replace(times=[math.nan] * 600)
     for boosted in (True, False):

@@ -146,7 +146,7 @@ def neighbours(
     }
 
     def weigh(number: int, item: int) -> float:
-        """Let the session's own items count by their importance, where no closeness does."""
+        """Weight the session's own items by their importance, where no closeness does."""
         if closeness or number != numbers[session]:
             return 1
         return importance(mine.index(item), len(mine))

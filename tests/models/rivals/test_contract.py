@@ -94,7 +94,7 @@ def test_how_the_stream_is_cut_changes_nothing(rival: str, clicks: Clicks, batch
 
 @given(rivals, streams, streams)
 @settings(max_examples=300)
-def test_what_is_only_tested_is_foreseen_the_same_and_not_learned(
+def test_testing_ranks_the_same_and_learns_nothing(
     rival: str, clicks: Clicks, more: Clicks
 ) -> None:
     model = make(rival)

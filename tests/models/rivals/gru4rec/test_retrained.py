@@ -113,6 +113,6 @@ def test_the_sessions_numbers_are_bounded() -> None:
         ({"batch": 0}, "batch must be at least 1, not 0"),
     ],
 )
-def test_a_wrong_option_is_told(options: dict[str, Any], message: str) -> None:
+def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make("gru4rec-retrained", **options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models.ranking import NewItems
+from nextclick.models.base import Request
 from nextclick.models.rivals.neural.base import NeuralRival
 from tests.models.rivals.learned import ONLINE, WINDOWED, drive, make
 
@@ -20,11 +20,9 @@ def test_a_new_item_starts_near_the_one_clicked_before_it(name: str) -> None:
     for table in (model.items.embedding, model.items.inputs):
         table.values[x] = torch.arange(1, 1 + model.length, dtype=torch.float64)
         table.values[y] = -1.0
-    new: list[int | str] = ["p", "q", "r"]
-    windows = model.sessions.align_windows(["a", "b", "c"])
-    rows, _ = model.vocabulary.admit(new)
-    new_items = torch.from_numpy(rows)
-    model._begin(windows, new_items, NewItems(new_items, torch.arange(3)))
+    batch = model._admit(Request(["a", "b", "c"], ["p", "q", "r"]))
+    model._gather_histories(batch)
+    new_items = batch.new_items.rows
     for table in (model.items.embedding, model.items.inputs):
         torch.testing.assert_close(table.values[new_items[0]], 0.5 * table.values[x])
         torch.testing.assert_close(table.values[new_items[1]], 0.5 * table.values[y])
@@ -52,11 +50,11 @@ def test_on_random_items_recall_is_k_over_the_catalogue(name: str) -> None:
         ({"loss": "hinge"}, "hinge"),
     ],
 )
-def test_a_setting_out_of_its_range_is_told(options: dict[str, Any], message: str) -> None:
+def test_an_option_out_of_its_range_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make("bpr-mf", **options)
 
 
-def test_a_batch_of_too_many_sessions_is_told() -> None:
+def test_a_batch_of_too_many_sessions_is_refused() -> None:
     with pytest.raises(ValueError, match="raise max_sessions or lower the batch"):
         make("sasrec", max_sessions=2).learn_many([1, 2, 3], ["x", "x", "x"])

@@ -240,7 +240,7 @@ def test_an_item_that_has_left_is_still_a_step_of_its_session(name: str) -> None
 
 
 @pytest.mark.parametrize("name", WINDOWED)
-def test_a_score_that_is_not_a_number_is_an_error_that_tells_what_to_do(name: str) -> None:
+def test_a_score_that_is_not_a_number_is_an_error_that_names_the_remedy(name: str) -> None:
     model = make(name)
     assert isinstance(model, NeuralRival)
     drive(model, stream(64), 16)
