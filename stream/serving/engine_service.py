@@ -54,6 +54,6 @@ class EngineService:
             "requests": {
                 "answered": self._calls.requests,
                 "waiting": len(self.queue),
-                "model_seconds": round(self._calls.seconds, 3),
+                "model_cpu_seconds": round(self._calls.busy, 3),
             },
         }

@@ -48,7 +48,14 @@ class Meter:
 
 
 class CallMeter:
-    """Metrics of the calls of the model that answer requests."""
+    """Metrics of the calls of the model that answer requests.
+
+    Attributes
+    ----------
+    requests, busy
+        How many requests were answered, and the processor time that the model took for it.
+
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
@@ -64,11 +71,20 @@ class CallMeter:
             registry=registry,
         )
         self.requests = 0
-        self.seconds = 0.0
+        self.busy = 0.0
 
-    def observe(self, count: int, seconds: float) -> None:
-        """Count a call that answered so many requests."""
+    def observe(self, count: int, seconds: float, busy: float) -> None:
+        """Count a call that answered so many requests.
+
+        Parameters
+        ----------
+        count
+            How many.
+        seconds, busy
+            How long it took, by the clock and of the thread's processor time.
+
+        """
         self._seconds.observe(seconds)
         self._sizes.observe(count)
         self.requests += count
-        self.seconds += seconds
+        self.busy += busy

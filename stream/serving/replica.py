@@ -175,7 +175,7 @@ class Replica:
             "requests": {
                 "answered": self._calls.requests,
                 "waiting": len(self.queue),
-                "model_seconds": round(self._calls.seconds, 3),
+                "model_cpu_seconds": round(self._calls.busy, 3),
             },
         }
 

@@ -81,14 +81,15 @@ class RequestQueue:
     answers
         What answers requests.
     observe
-        Told after each call of the model how many requests it answered, and in how many seconds.
+        Told after each call of the model how many requests it answered, and how many seconds it
+        took, by the clock and of the thread's processor time.
 
     """
 
     def __init__(
         self,
         answers: Answers,
-        observe: Callable[[int, float], None] = lambda count, seconds: None,
+        observe: Callable[[int, float, float], None] = lambda count, seconds, busy: None,
     ) -> None:
         self.answers = answers
         self._observe = observe
@@ -185,14 +186,14 @@ class RequestQueue:
                 some.append(self._waiting.popleft())
         if not some:
             return
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.thread_time()
         failure: Exception | None = None
         replies: list[Reply] = []
         try:
             replies = self.answers.answer([waiting.request for waiting in some])
         except Exception as error:
             failure = error
-        self._observe(len(some), time.perf_counter() - began)
+        self._observe(len(some), time.perf_counter() - began, time.thread_time() - busy)
         loop = self._loop
         if loop is None:
             return
