@@ -45,10 +45,10 @@
   function compute(chart) {
     const { points, values } = chart.data, state = chart.state;
     chart.xs = state.axis === "time" ? nextclick.rising(points.times) : points.clicks;
-    const drawn = values[state.figure].map(own => {
-      const exact = state.cumulative ? nextclick.cumulative(own, points.scored) : own;
-      return nextclick.smooth(exact, points.scored, state.smoothing);
-    });
+    // A cumulative curve needs no smoothing, and ends at the figure of the whole stream.
+    const drawn = values[state.figure].map(own => state.cumulative
+      ? nextclick.cumulative(own, points.scored)
+      : nextclick.smooth(own, points.scored, state.smoothing));
     chart.ys = state.difference ? drawn.map(own => nextclick.above(own, drawn[0])) : drawn;
     if (state.axis === "time")
       chart.ys = chart.ys.map(own => own.map((y, at) => (points.times[at] === null ? null : y)));
@@ -118,7 +118,8 @@
   /** Decide how curves are labelled at their ends, and return the room that this takes. */
   function labelRoom(chart, width) {
     const context = make("canvas").getContext("2d");
-    context.font = `12px ${FONT}`;
+    // Bold, as the label of a lifted curve.
+    context.font = `bold 12px ${FONT}`;
     const widest = Math.max(...chart.data.names.map(name => context.measureText(name).width));
     chart.numbered = chart.data.names.length > 1 && widest > 0.22 * width;
     chart.root.classList.toggle("numbered", chart.numbered);

@@ -21,6 +21,7 @@
       const box = make("input", { type: "checkbox", name });
       box.addEventListener("change", () => {
         state[name] = box.checked;
+        smoothing.disabled = state.cumulative;
         refresh(chart);
       });
       return make("label", {}, box, label);

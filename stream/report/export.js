@@ -11,7 +11,7 @@
     const how = [
       state.cumulative && "cumulative",
       state.difference && `difference to ${data.names[0]}`,
-      state.smoothing && `smoothed by ${state.smoothing}`,
+      state.smoothing && !state.cumulative && `smoothed by ${state.smoothing}`,
     ].filter(part => part);
     const what = [data.figures[state.figure], ...how].join(", ");
     return title ? `${what}: ${title}` : what;

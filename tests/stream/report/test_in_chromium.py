@@ -230,6 +230,11 @@ def test_a_cumulative_curve_ends_at_the_figure_of_the_whole_stream(
     made = run_result()
     assert float(last["Recall@20"]) == pytest.approx(made["recall@20"], abs=1e-4)
     assert float(last["MRR@20"]) == pytest.approx(made["mrr@20"], abs=1e-4)
+    with opened(browser, pages["twelve"], PHONE) as found:
+        found.page.check("input[name=cumulative]")
+        last = numbers(found.page)[-1]
+    for name, own in compared(12, 12_000)["models"].items():
+        assert float(last[name]) == pytest.approx(own["recall@5"], abs=1e-4)
 
 
 def test_the_difference_to_the_first_model_is_that_of_the_curves(
