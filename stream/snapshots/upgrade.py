@@ -76,16 +76,26 @@ def upgraded(number: int, snapshot: Snapshot) -> Snapshot:
 
 
 def _from_6(snapshot: Snapshot) -> Snapshot:
-    """Name the options as they are named since, and the options that have changed on the way."""
+    """Name the options as they are named since, and list those that changed on the way.
+
+    A memory from before it had its boost goes on with it.
+    """
     parts, about = snapshot
+    changed = list(about.get("changed", []))
     config = dict(about.get("config", {}))
     if "model" in config:
-        config["model"] = with_present_names(config["model"])
+        model = config["model"] = with_present_names(config["model"])
+        if model.setdefault("memory_boost", None) is None:
+            model["memory_boost"] = True
+            if model.get("memory"):
+                change = {"option": "model.memory_boost", "before": False, "after": True}
+                changed.append({**change, "clicks": about["clicks"]})
     if "models" in config:
         named = config["models"].items()
         config["models"] = {name: with_present_names(options) for name, options in named}
-    about = {**about, "config": config} if "config" in about else about
-    return parts, {**about, "changed": about.get("changed", [])}
+    if "config" in about:
+        about = {**about, "config": config}
+    return parts, {**about, "changed": changed}
 
 
 STEPS: dict[int, Callable[[Snapshot], Snapshot]] = {6: _from_6}
