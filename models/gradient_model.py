@@ -117,6 +117,13 @@ class GradientModel(CheckedModel):
             self.items.clear(evicted)
             self.popularity.forget(evicted)
 
+    def _fit_bound(self) -> None:
+        """Evict the items beyond the bound: a state may be of a model with a larger one.
+
+        Sessions beyond theirs stay until the next batch, which may have clicks of them.
+        """
+        self._evict(self.vocabulary.evict())
+
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 

@@ -170,7 +170,8 @@ class SessionStore:
         """Make a session the most recently clicked, and return its slot."""
         slot = self._slots.pop(session, None)
         if slot is None:
-            if len(self._slots) >= self.bound:
+            # More than one where a state of a larger bound was restored.
+            while len(self._slots) >= self.bound:
                 oldest = next(iter(self._slots))
                 self.forget([oldest])
             if not self._free:

@@ -19,7 +19,7 @@ NEEDED = {
         "restore",
     ),
     "sink": ("name", "full", "write", "flush", "sync", "commit"),
-    "sessionizer": ("assign", "clock", "live", "state", "restore"),
+    "sessionizer": ("assign", "clock", "live", "shrink", "state", "restore"),
     "figures": ("update", "results", "state", "restore"),
 }
 """For each kind of part what the engine uses of it."""

@@ -387,6 +387,8 @@ class Engine:
         self._time = values["time"]
         self._position = values["position"]
         self._pending = PendingClicks.of(values["pending"])
+        # What a smaller bound has ended is forgotten with the batch that may have clicks of it.
+        self._pending.ended += self.sessionizer.shrink()
         # Records in the snapshot are written by the sinks now, and the next snapshot is to know it.
         held = any(holds_records(sink["length"]) for sink in self.written.values())
         self.checkpoints.resumed(whole=not held)

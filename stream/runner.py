@@ -196,11 +196,13 @@ def run_model(
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
+        engine.about["changed"] = []
         engine.notify = notify
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             parts, about = saved
             engine.about["began_from"] = about.get("began_from")
+            engine.about["changed"] = about["changed"]
             engine.restore(parts)
         for name in SINKS:
             where = getattr(config, name)
@@ -226,6 +228,8 @@ def run_model(
             **engine.results(),
             "source": spec,
             "began_from": engine.about["began_from"],
+            # Only where there are any: most runs go on as they began.
+            **({"changed": changed} if (changed := engine.about["changed"]) else {}),
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),

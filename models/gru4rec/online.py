@@ -379,3 +379,4 @@ class OnlineGRU4Rec(GradientModel):
             fits(rows <= self.vocabulary.used, "the memory's rows and the items")
             fits(places == len(self.sessions), "the memory's places and the sessions")
             self.memory.restore(recall)
+        self._fit_bound()

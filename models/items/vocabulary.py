@@ -230,4 +230,5 @@ class Vocabulary:
         self._admissions = np.zeros(max(1024, 2 * self.used), np.int64)
         self._admissions[: self.used] = arrays["lives"]
         self._admitted, self._clicks = values["admitted"], values["clicks"]
-        self._counts = OrderedDict((item, count) for item, count in values["sighted"])
+        sighted = values["sighted"][-self.bound :]
+        self._counts = OrderedDict((item, count) for item, count in sighted)

@@ -18,6 +18,7 @@ from ..config.options import build
 from ..config.run import RunConfig
 from ..engine import Engine
 from ..runner import engine_of
+from ..snapshots.resume import change_note
 from ..snapshots.store import SnapshotError, Snapshots
 from .terminal import show
 
@@ -68,6 +69,7 @@ def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
             if began
             else {}
         ),
+        **({"changed": "; ".join(map(change_note, about["changed"]))} if about["changed"] else {}),
         **({"models": ", ".join(models)} if models else {}),
         "items": f"{engine.model.n_items:,}",
         "sessions": f"{engine.sessionizer.live:,} live",

@@ -40,7 +40,10 @@ class Option:
     ge, le
         The least and the most that a number may be, or each number of a list.
     fixed
-        Figures depend on it: a run that goes on must have the same.
+        Figures depend on it: a run or comparison that goes on must have the same.
+    changeable
+        Of one that is fixed: a run that goes on may have another, and its figures say from which
+        click on; a comparison may not.
     basic
         It is one of the ten or so that most people need, and so on the help's first panel.
     topic
@@ -69,6 +72,7 @@ class Option:
     ge: float | None = None
     le: float | None = None
     fixed: bool = False
+    changeable: bool = False
     basic: bool = False
     topic: bool = False
     flag: bool = True

@@ -52,6 +52,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             "Inactivity that ends a session.",
             MODEL,
             fixed=True,
+            changeable=True,
             default="30m with --user-column, else 1d",
             value="DURATION",
             parse=parse_positive,
@@ -63,6 +64,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             "How much older than its session's latest click a click may be.",
             MODEL,
             fixed=True,
+            changeable=True,
             value="DURATION",
             parse=parse_duration,
         ),
@@ -80,7 +82,11 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     max_sessions: Annotated[
         int,
         option(
-            "Live sessions at most; the least recently clicked make room.", MODEL, ge=1, fixed=True
+            "Live sessions at most; the least recently clicked make room.",
+            MODEL,
+            ge=1,
+            fixed=True,
+            changeable=True,
         ),
     ] = 100_000
     max_items: Annotated[
@@ -90,6 +96,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             MODEL,
             ge=1,
             fixed=True,
+            changeable=True,
         ),
     ] = 1_000_000
     batch: Annotated[
@@ -236,6 +243,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             ge=1,
             le=LARGEST_WINDOW,
             fixed=True,
+            changeable=True,
         ),
     ] = 10_000
     recommendations: Annotated[

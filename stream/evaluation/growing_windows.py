@@ -126,7 +126,7 @@ class GrowingWindows:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `arrays` returned; snapshots of older versions have none of it."""
+        """Restore what `arrays` returned; snapshots of older versions have none of it."""
         counts = arrays.get("growing_counts", np.zeros((0, self._bins)))
         self._counts = list(counts.astype(np.int64))
         self._clicks = arrays.get("growing_clicks", np.zeros(0, np.int64)).tolist()
@@ -134,4 +134,5 @@ class GrowingWindows:
         self._covered = self._end = int(counts.sum())
         if len(counts):
             begin = self._covered - int(counts[-1].sum())
-            self._end = window_end(begin, self._longest) or self._covered
+            # A window that is longer than they may be now is full.
+            self._end = max(window_end(begin, self._longest) or 0, self._covered)

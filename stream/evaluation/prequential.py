@@ -67,11 +67,15 @@ class Prequential:
         self._growing = GrowingWindows(bins, window)
         self._scored = 0
         self._last = (0, 0.0)  # where and when the latest scored click was
-        # Bins of the latest clicks. Click number n of the scored ones lies at n % window, so the
-        # ring wraps just where a window ends, and what lies before the wrap is the open window.
+        # Bins of the latest clicks. Click number n of the scored ones lies at (n - base) % window,
+        # so the ring wraps just where a window ends, and what lies before the wrap is the open
+        # window.
         self._ring = np.zeros(window, np.int64)
+        # Where the window has changed: how many clicks had been scored, and how many of them, the
+        # latest, were put to the end of the ring.
+        self._base = self._carried = 0
         self._faded = np.zeros(bins)  # as it was when the ring last wrapped
-        self._weights = fading ** np.arange(window - 1, -1, -1, dtype=np.float64)
+        self._weights = self._weights_of(window)
         # Closed windows, each of `_span` rings, and the rings of the next one so far.
         self._span = 1
         self._rings = 0
@@ -113,18 +117,18 @@ class Prequential:
         self._growing.update(bins, at, when, self._scored)
         start = 0
         while start < len(bins):
-            place = self._scored % self.window
+            place = self._place
             stop = min(start + self.window - place, len(bins))
             self._ring[place : place + stop - start] = bins[start:stop]
             self._scored += stop - start
             self._last = int(at[stop - 1]), float(when[stop - 1])
-            if self._scored % self.window == 0:
+            if self._place == 0:
                 self._wrap()
             start = stop
 
     def sliding(self) -> dict[str, float]:
-        """Return ``recall@k``, ``mrr@k`` and ``ndcg@k`` over the last ``window`` scored clicks."""
-        return self._figures(self._count(self._ring[: self._scored]))
+        """Return ``recall@k``, ``mrr@k``, ``ndcg@k`` over the last ``window`` scored clicks."""
+        return self._figures(self._count(self._latest()))
 
     def fading_figures(self) -> dict[str, float]:
         """Return the same over all scored clicks, weighted by ``fading ** age``."""
@@ -194,20 +198,24 @@ class Prequential:
                 "span": self._span,
                 "rings": self._rings,
                 "drift": self.drift.state(),
+                **({"base": self._base, "carried": self._carried} if self._base else {}),
             },
         )
 
     def restore(self, state: State) -> None:
-        """Take back a state that `state` returned.
+        """Go back to what `state` returned.
+
+        Where it was taken with another window, the open window is closed as it is, and the next
+        ones have the new length; the sliding figures look back as far as is still known.
 
         Raises
         ------
         ValueError
-            It was taken with another k, window or fading.
+            It was taken with another k or fading.
 
         """
         values, arrays = state.values, state.arrays
-        for option in ("k", "window", "fading"):
+        for option in ("k", "fading"):
             if values[option] != getattr(self, option):
                 raise ValueError(
                     f"these figures were begun with {option} = {values[option]} and cannot go on "
@@ -222,15 +230,42 @@ class Prequential:
         self._growing.restore(arrays)
         self._scored, self._span, self._rings = values["scored"], values["span"], values["rings"]
         self._last = values["last"][0], float(values["last"][1])
+        self._base, self._carried = values.get("base", 0), values.get("carried", 0)
         self.drift.restore(values["drift"])
+        if values["window"] != self.window:
+            wanted, self.window = self.window, values["window"]
+            self._change_window(wanted)
+
+    def _change_window(self, window: int) -> None:
+        """Close the open window, and go on with windows of another length."""
+        latest, tail = self._latest(), self._open_ring()
+        self._weights = self._weights_of(self.window)
+        self._faded = self._fade(self._faded, tail)
+        self._partial = self._partial + self._count(tail)
+        while self._partial.any():
+            self._close_window()
+        self.window = window
+        self._weights = self._weights_of(window)
+        self._ring = np.zeros(window, np.int64)
+        carried = latest[-window:]
+        self._base, self._carried = self._scored, len(carried)
+        self._ring[window - len(carried) :] = carried
+        self._span, self._rings = 1, 0
+
+    def _weights_of(self, window: int) -> NDArray[np.float64]:
+        """Return the weights of the clicks of a full ring in the fading figures."""
+        return self.fading ** np.arange(window - 1, -1, -1, dtype=np.float64)
 
     def _wrap(self) -> None:
         """Close the ring: fade over it, and close a window where it completes one."""
         self._faded = self._fade(self._faded, self._ring)
         self._partial = self._partial + self._count(self._ring)
         self._rings += 1
-        if self._rings < self._span:
-            return
+        if self._rings >= self._span:
+            self._close_window()
+
+    def _close_window(self) -> None:
+        """Close the open window; where there are too many, merge two each and leave it open."""
         if len(self._window_counts) == MOST_WINDOWS:
             counts = self._window_counts
             pairs = zip(counts[::2], counts[1::2], strict=True)
@@ -245,8 +280,19 @@ class Prequential:
         self._partial = np.zeros_like(self._partial)
         self._rings = 0
 
+    @property
+    def _place(self) -> int:
+        """Where in the ring the next scored click goes."""
+        return (self._scored - self._base) % self.window
+
     def _open_ring(self) -> NDArray[np.int64]:
-        return self._ring[: self._scored % self.window]
+        return self._ring[: self._place]
+
+    def _latest(self) -> NDArray[np.int64]:
+        """Return the bins of the last clicks, at most a window of them, the oldest first."""
+        known = min(self._scored - self._base + self._carried, self.window)
+        turned = np.concatenate([self._ring[self._place :], self._ring[: self._place]])
+        return turned[self.window - known :]
 
     def _count(self, bins: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.bincount(bins, minlength=self.k + 2)

@@ -102,6 +102,7 @@ def report_page(result: Mapping[str, Any]) -> bytes:
         "scopes": _scopes(result, figures),
         "counts": _counts(result),
         "machine": [[label, number(result[key])] for key, label in _MACHINE if key in result],
+        "changed": _changes(result),
         "options_set": list(set_.items()),
         "options_default": [row for row in flat(config) if row[0] not in set_],
         "data": {
@@ -135,6 +136,18 @@ def _counts(result: Mapping[str, Any]) -> list[list[str]]:
     rows = [[label, number(result[key])] for key, label in _COUNTS if key in result]
     rows.append(["rejected", number(sum(rejected.values()))])
     return rows + [[f"– {reason}", number(count)] for reason, count in sorted(rejected.items())]
+
+
+def _changes(result: Mapping[str, Any]) -> list[list[str]]:
+    """Return the options that a run went on with other values of, and from which click on."""
+    return [
+        [
+            change["option"],
+            number(change["clicks"] + 1),
+            *("not given" if change[at] is None else str(change[at]) for at in ("before", "after")),
+        ]
+        for change in result.get("changed", [])
+    ]
 
 
 def _alarm_rows(alarms: Sequence[Mapping[str, Any]]) -> list[list[str]]:

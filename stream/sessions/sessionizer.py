@@ -292,6 +292,17 @@ class Sessionizer:
         while sessions and self._blocks[next(iter(sessions.values()))] < idle_since:
             ended.append(self._end_first())
 
+    def shrink(self) -> list[int]:
+        """End the sessions that are beyond the bound, where a state with more was restored.
+
+        Returns
+        -------
+        list of int
+            Their handles, that of the least recently clicked first.
+
+        """
+        return [self._end_first() for _ in range(len(self._sessions) - self.max_sessions)]
+
     def state(self) -> State:
         """Copy all that the next click's session depends on.
 
@@ -319,7 +330,7 @@ class Sessionizer:
         }
 
     def restore(self, state: State) -> None:
-        """Go back to what `state` returned."""
+        """Go back to what `state` returned, with the gap, lateness and bounds of today."""
         arrays, values = state.arrays, state.values
         self._keys = list(values["keys"])
         self._latest = array("d", arrays["latest"].tolist())

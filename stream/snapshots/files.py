@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from nextclick.models.gru4rec.config import with_present_names
 from nextclick.models.recommender import State
 
-FORMAT = "nextclick snapshot 6"
+from .upgrade import first_line, format_of, unreadable, upgraded
+
 FILES = ("about.json", "arrays.safetensors", "values.json")
 
 PIECE = 1000
@@ -66,7 +66,7 @@ def write_files(folder: Path, parts: dict[str, State], about: dict[str, Any]) ->
     save_file(arrays, folder / "arrays.safetensors")
     _write_json(folder / "values.json", {part: state.values for part, state in parts.items()})
     _write_json(folder / "about.json", about)
-    lines = [FORMAT]
+    lines = [first_line()]
     for name in FILES:
         sync(folder / name)
         lines.append(f"{_digest(folder / name)} {(folder / name).stat().st_size} {name}")
@@ -78,20 +78,19 @@ def write_files(folder: Path, parts: dict[str, State], about: dict[str, Any]) ->
 
 
 def read_files(folder: Path) -> tuple[dict[str, State], dict[str, Any]]:
-    """Read what `write_files` wrote; `problems` tells beforehand whether that is possible."""
+    """Read what `write_files` wrote, of whatever format; ask `problems` whether it is whole."""
+    line = (folder / "manifest").read_text(encoding="utf-8").partition("\n")[0]
     values = json.loads((folder / "values.json").read_bytes())
     about = json.loads((folder / "about.json").read_bytes())
-    if "config" in about:
-        about["config"] = _with_present_names(about["config"])
     parts = {part: State({}, own) for part, own in values.items()}
     for name, array in load_file(folder / "arrays.safetensors").items():
         part, _, own_name = name.partition("/")
         parts[part].arrays[own_name] = array
-    return parts, about
+    return upgraded(format_of(line), (parts, about))
 
 
 def problems(folder: Path) -> list[str]:
-    """Say what is wrong with a snapshot: a line for each file that is not as it was written.
+    """Return what is wrong with a snapshot: a line for each file that is not as it was written.
 
     Examples
     --------
@@ -110,10 +109,8 @@ def problems(folder: Path) -> list[str]:
     if last != hashlib.sha256(lines).hexdigest().encode() + b"\n":
         return ["file manifest: changed or cut, it does not match its own checksum"]
     first, *entries = lines.decode().splitlines()
-    if first != FORMAT:
-        return [
-            f"written by another version of nextclick, as {first!r} (this one reads {FORMAT!r})"
-        ]
+    if reason := unreadable(format_of(first)):
+        return [reason]
     found = []
     for entry in entries:
         digest, size, name = entry.split(" ")
@@ -133,7 +130,7 @@ def sync(path: Path) -> None:
 
 
 def _problem(path: Path, size: int, digest: str) -> str | None:
-    """Say what is wrong with one file, or None where nothing is."""
+    """Return what is wrong with one file, or None where nothing is."""
     try:
         there = path.stat().st_size
         if there < size:
@@ -150,7 +147,7 @@ def _problem(path: Path, size: int, digest: str) -> str | None:
 
 
 def _digest(path: Path) -> str:
-    """Give a file's SHA-256, in hexadecimal."""
+    """Return a file's SHA-256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -172,7 +169,7 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def pieces(value: object) -> Iterator[str]:
-    """Give a value's JSON in pieces, none of more than `PIECE` elements of a list.
+    """Yield a value's JSON in pieces, none of more than `PIECE` elements of a list.
 
     Examples
     --------
@@ -193,14 +190,3 @@ def pieces(value: object) -> Iterator[str]:
         yield "]"
     else:
         yield json.dumps(value)
-
-
-def _with_present_names(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the names that its models' options have today."""
-    config = dict(config)
-    if "model" in config:
-        config["model"] = with_present_names(config["model"])
-    if "models" in config:
-        named = config["models"].items()
-        config["models"] = {name: with_present_names(options) for name, options in named}
-    return config

@@ -17,7 +17,7 @@ from .store import Snapshots
 
 FIXED = {each.flag: each for each in declared(RunConfig).values() if each.option.fixed}
 """Options that a figure depends on, besides the model's: a run cannot go on with others than it
-was begun with."""
+was begun with, but for those that are changeable."""
 
 
 def load_state(
@@ -31,7 +31,7 @@ def load_state(
         Those of the run.
     config
         Its options now, as `RunConfig.public` gives them.
-    tell
+    notify
         Takes sentences for a person: what is resumed, what was skipped.
 
     Returns
@@ -53,8 +53,53 @@ def load_state(
         notify(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
     at = f"{about['clicks']:,} clicks in {snapshots.folder}"
+    changed = changes(about["config"], config, about["clicks"])
+    about["changed"] = [*about["changed"], *changed]
     notify(Info(f"going on from the snapshot at {at}"))
+    for change in changed:
+        notify(change_note(change))
     return parts, about
+
+
+def changes(then: dict[str, Any], now: dict[str, Any], clicks: int) -> list[dict[str, Any]]:
+    """Return the changeable options of a run that it goes on with other values of.
+
+    Parameters
+    ----------
+    then, now
+        The options of both, as `RunConfig.public` gives them.
+    clicks
+        How many clicks it has read.
+
+    Returns
+    -------
+    list of dict
+        For each ``option``, as it is typed, ``clicks`` and the values ``before`` and ``after``:
+        that of ``after`` holds from the next click on.
+
+    """
+    if "models" in now:
+        return []
+    found = []
+    for option, each in FIXED.items():
+        before, after = (config.get(each.name, each.default) for config in (then, now))
+        if each.option.changeable and not _same(option, before, after):
+            found.append({"option": option, "clicks": clicks, "before": before, "after": after})
+    return found
+
+
+def change_note(change: dict[str, Any]) -> str:
+    """Return a change of an option as a sentence.
+
+    Examples
+    --------
+    >>> change_note({"option": "--gap", "clicks": 7000, "before": None, "after": "1h"})
+    'with --gap 1h instead of without --gap from click 7,001 on'
+
+    """
+    option, first = change["option"], change["clicks"] + 1
+    after, before = (_typed(option, change[which]) for which in ("after", "before"))
+    return f"{after} instead of {before.removeprefix(f'with {option} ')} from click {first:,} on"
 
 
 def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
@@ -80,6 +125,8 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
             "--snapshots, or start anew with --fresh"
         )
     before, after = _fixed(then), _fixed(now)
+    if "models" not in now:
+        after = {name: new for name, new in after.items() if not _changeable(name)}
     for option, new in after.items():
         old = before.get(option)
         if _same(option, old, new):
@@ -103,6 +150,10 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
         options |= {"--models": ",".join(config["models"]), "--k": config["k"]}
         options |= {f"the options of {name}": own for name, own in config["models"].items()}
     return options
+
+
+def _changeable(option: str) -> bool:
+    return option in FIXED and FIXED[option].option.changeable
 
 
 def _typed(option: str, value: Any) -> str:

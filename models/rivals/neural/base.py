@@ -204,3 +204,4 @@ class NeuralRival(GradientModel):
 
     def _restore(self, state: State) -> None:
         load_state(self, self.encoder, self.trainer.optimizer_state, state)
+        self._fit_bound()

@@ -225,9 +225,9 @@ def test_what_is_no_batch_of_ranks_is_refused_whole(ranks: list[Any], message: s
 
 
 def test_a_state_of_other_options_is_refused() -> None:
-    state = Prequential(window=100).state()
-    with pytest.raises(ValueError, match="begun with window = 100 and cannot go on with 200"):
-        Prequential(window=200).restore(state)
+    state = Prequential(k=10).state()
+    with pytest.raises(ValueError, match="begun with k = 10 and cannot go on with 20"):
+        Prequential(k=20).restore(state)
 
 
 @pytest.mark.parametrize("options", [{"k": 0}, {"window": 0}, {"fading": 1.0}, {"fading": 0.0}])

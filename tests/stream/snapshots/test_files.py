@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from safetensors.numpy import load_file
 from nextclick.models.recommender import State
 from nextclick.stream.snapshots.files import FILES, PIECE, pieces
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
+from nextclick.stream.snapshots.upgrade import FORMAT, first_line
 
 ALL_FILES = [*FILES, "manifest"]
 
@@ -102,14 +105,19 @@ def test_the_number_of_bytes_cut_is_told(pair: tuple[Snapshots, Path]) -> None:
     arrays.write_bytes(whole)
 
 
-def test_a_snapshot_of_another_format_says_so(pair: tuple[Snapshots, Path]) -> None:
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(FORMAT + 1, "newer version.*update it"), (5, "before format 6.*--fresh")],
+)
+def test_a_snapshot_of_a_format_that_is_not_read_says_so(
+    pair: tuple[Snapshots, Path], number: int, message: str
+) -> None:
     snapshots, path = pair
-    manifest = path / "manifest"
-    whole = manifest.read_bytes()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nextclick.stream.snapshots.files.FORMAT", "nextclick snapshot 0")
-        assert "another version" in snapshots.verify(path)[0]
-    assert manifest.read_bytes() == whole
+    lines = (path / "manifest").read_text().splitlines()[1:-1]
+    text = "\n".join([first_line(number), *lines]) + "\n"
+    (path / "manifest").write_text(text + hashlib.sha256(text.encode()).hexdigest() + "\n")
+    (problem,) = snapshots.verify(path)
+    assert re.search(message, problem)
 
 
 def test_files_are_plain_json_and_safetensors(pair: tuple[Snapshots, Path]) -> None:
