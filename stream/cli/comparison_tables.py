@@ -90,6 +90,8 @@ def _key(result: dict[str, Any], figure: str) -> str:
     return (
         f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
         f"{sure}\n"
-        f"last half: {figure} there; coverage, popularity: of {result['lists']:,} lists of "
-        f"{max(result['k'])}\nms: for each click; MB: of the model's state"
+        f"last half: {figure} over the second half of the clicks\n"
+        f"coverage: share of the catalogue in {result['lists']:,} lists of {max(result['k'])}\n"
+        "popularity: mean popularity of the recommended items\n"
+        "ms: milliseconds a click; MB: size of the model's state"
     )

@@ -129,7 +129,7 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> [duration(seconds) for seconds in (0.4, 59, 90, 3_599, 7_260, 200_000)]
-    ['1 s', '59 s', '2 min', '60 min', '2 h 1 min', '2 d 8 h']
+    ['1 s', '59 s', '2 min', '60 min', '2 h 1 min', '2 d 7 h']
 
     """
     if seconds < 59.5:

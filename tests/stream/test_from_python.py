@@ -112,7 +112,8 @@ def test_a_model_that_takes_no_times_is_told_what_it_lacks_when_the_engine_is_ma
 
     older: Any = Older()
     source: Any = Arrays(1)
-    remedy = "its test, recommend_after must take `times` as the last argument, None by default; see Recomm"
+    methods = "test, recommend_after"
+    remedy = f"its {methods} must take `times` as the last argument, None by default; see Recomm"
     sessionizer = Sessionizer(100.0, 10.0, 1000)
     with pytest.raises(TypeError, match=f"Older cannot be an engine's model: {remedy}"):
         Engine(source, older, sessionizer)

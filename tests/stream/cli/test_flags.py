@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -174,3 +178,39 @@ def test_every_option_has_help_and_a_panel() -> None:
     for each in declared(RunConfig).values():
         assert each.option.help.endswith("."), each.name
         assert each.option.panel, each.name
+
+
+@pytest.mark.parametrize("name", ["run", "compare"])
+def test_the_help_shows_about_ten_options_first(name: str) -> None:
+    shown = CliRunner().invoke(nextclick, [name, "--help"]).output
+    first = shown.partition("─ Options ─")[2].partition("╰")[0]
+    assert 8 <= len(re.findall(r"^│ --", first, re.MULTILINE)) <= 12
+    assert shown.index("─ Options ─") < shown.index("─ Source ─") < shown.index("─ Output ─")
+
+
+def test_the_options_of_the_model_are_shown() -> None:
+    result = CliRunner().invoke(nextclick, ["run", "--help-model"])
+    assert result.exit_code == 0
+    assert "learning_rate (float) [default: 0.02]\n    Step size for the netw" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("nextclick re", {"replay", "recommend"}),
+        ("nextclick run x --device ", {"auto", "cpu", "cuda"}),
+        ("nextclick run x --snapshot", {"--snapshots", "--snapshot-every"}),
+    ],
+)
+def test_a_shell_completes_commands_flags_and_choices(words: str, found: set[str]) -> None:
+    environ = {
+        **os.environ,
+        "_NEXTCLICK_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    start = "import sys; sys.argv = ['nextclick']; from nextclick.stream.__main__ import main"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{start}; main()"], env=environ, capture_output=True, check=False
+    )
+    assert set(done.stdout.decode().split()) == found, done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from nextclick.connectors import open_source
 from tests.brokers import Broker
-from tests.stream.kafka.test_run import FLAGS, empty_topic, engine_process, replay, spec, until
+from tests.stream.kafka.test_run import FLAGS, empty_topic, engine_process, replay, spec
 from tests.stream.monitoring.test_prometheus import read
 
 RATE = 500
@@ -70,7 +70,7 @@ def test_soak(tmp_path: Path, broker: Broker, topic: str) -> None:
     samples: list[dict[str, float]] = []
     with ThreadPoolExecutor(2) as pool, engine_process(*arguments) as process:
         assert process.stderr is not None
-        page = until(process.stderr.readline, process).decode().split()[-1]
+        page = next(line for line in process.stderr if b"http://" in line).decode().split()[-1]
         pool.submit(process.stderr.read)  # What it says must not fill the pipe.
         replaying = pool.submit(replay, broker, topic, log, minutes * 60)
         while process.poll() is None and not (replaying.done() and replaying.exception()):
