@@ -186,7 +186,7 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> dict[str, Any]:
-    """Read the options that a TOML file gives.
+    """Return the options that a TOML file gives, and only those; tables as dicts.
 
     Parameters
     ----------
@@ -195,11 +195,6 @@ def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> d
     structs
         What the options are for, such as `RunConfig`; a field that is a struct itself is a
         table of the file.
-
-    Returns
-    -------
-    dict
-        The options given, and only those; tables as dicts.
 
     Raises
     ------
