@@ -32,10 +32,10 @@ class LogPopularity(Popularity):
     def learn(self, rows: Tensor, used: int) -> None:
         """Count the log once; what is clicked again in the epochs adds nothing."""
         if not self.clicks:
-            super().learn_many(rows, used)
+            super().learn(rows, used)
 
     def expected(self, rows: Tensor, samples: int, batch: int) -> Tensor:
-        """Give what the official logQ divides by: counts, those of samples to the power alpha."""
+        """Return what the official logQ divides by: counts, those of samples to the power alpha."""
         counts = self.counts(rows)
         return torch.cat([counts[:batch], counts[batch:] ** self.alpha])
 
@@ -77,7 +77,7 @@ class OfficialProtocol:
         self._heed_what_is_official()
 
     def _begin(self, seed: int) -> None:
-        """Give the learner the official initial weights, in the order of its generator."""
+        """Set the learner to the official initial weights, in the order of its generator."""
         learner, (hidden,) = self.learner, self.learner.config.layers
         # numpy.random.seed(seed), without touching the global generator.
         bits = np.random.MT19937()
@@ -119,9 +119,9 @@ class OfficialProtocol:
             self.losses.append(float(found.detach()))
             return found
 
-        def step(value: Tensor, memories: Sequence[Tensor], gradient: Tensor) -> None:
+        def step(value: Tensor, state: Sequence[Tensor], gradient: Tensor) -> None:
             before = value.clone()
-            plain_step(value, memories, gradient)
+            plain_step(value, state, gradient)
             if value is gate_bias:
                 # There each gate has two biases, of input and state, and both take the same step.
                 value[gates] += value[gates] - before[gates]

@@ -184,7 +184,7 @@ def find_items(
             if not in_sight(click, now, bound):
                 break
             piece = (earlier_click + turn) * NEAR
-            _find_near(history, click, now, special[piece : piece + NEAR])
+            _find_near(log, admissions, bound, click, now, special[piece : piece + NEAR])
             match[earlier_click + turn] = row_before > 0 and special[piece + AFTER] == row_before
             click = log[click % size, EARLIER]
         earlier_click += reach
@@ -197,9 +197,11 @@ def find_items(
 
 
 @compiled
-def _find_near(history: History, click: int, now: int, special: NDArray[np.int32]) -> None:
+def _find_near(
+    log: Whole, admissions: Whole, bound: int, click: int, now: int, special: NDArray[np.int32]
+) -> None:
     """Fill in the rows of the clicks after and before an earlier click, in its session."""
-    log, admissions, size = history.log, history.admissions, len(history.log)
+    size = len(log)
     near = click
     for step in range(AFTER):
         near = log[near % size, NEXT]
@@ -209,7 +211,7 @@ def _find_near(history: History, click: int, now: int, special: NDArray[np.int32
     near = click
     for step in range(AFTER, AFTER + BEFORE):
         near = log[near % size, PREVIOUS]
-        if not in_sight(near, now, history.bound):
+        if not in_sight(near, now, bound):
             break
         special[step] = live_row(log[near % size, STAMP], admissions)
 

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute.jit import compiled
-from .boost import GROUPS, BoostedItems, compute_boost, learn_boost, no_boost
+from .boost import GROUPS, compute_boost, learn_boost, no_boost
 from .boost_features import fill_boost_features, list_boosted
 from .evidence import Evidence
 from .layout import LAST, Real
 from .mixture_gradient import fill_boost_slope, fill_slope, learn_mixture, learn_split
 from .mixture_parts import (
     NETWORK,
-    EvidenceWeights,
     Moment,
     evidence_weights,
     fill_gate_features,
@@ -105,13 +104,17 @@ def evaluate_mixture(
             continue
         begin, end = evidence.spans[click]
         place, match = evidence.place_of[click], evidence.match[click]
-        count = end - begin
-        _mix(parameters, click, table, evidence, network, moment)
+        count, highest = end - begin, network.highest[click]
+        for at in range(count):
+            moment.part_probs[NETWORK, at] = network.special[begin + at]
+        matches = sum_evidence(table, place, match, count, moment)
+        fill_gate_features(evidence.session_features[click], highest, matches, moment)
+        mix_parts(parameters.mixture, count, moment)
         moment.boost[:count] = 1.0
         if boosted:
             list_boosted(place[LAST], count, moment, items)
             facts = evidence.item_facts[begin:end]
-            fill_boost_features(network.highest[click], facts, moment, items)
+            fill_boost_features(highest, facts, moment, items)
             compute_boost(parameters.boost, items)
             for at in range(items.ends[GROUPS - 1]):
                 moment.boost[items.items[at]] = items.factor[at]
@@ -126,26 +129,8 @@ def evaluate_mixture(
                 fill_slope(split, place, count, moment, items)
                 learn_mixture(place, match, count, table, moment, gradient.mixture)
                 if boosted:
-                    _learn_boost(parameters, split, moment, items, gradient)
-
-
-@compiled
-def _mix(
-    parameters: Parameters,
-    click: int,
-    table: EvidenceWeights,
-    evidence: Evidence,
-    network: Predictions,
-    moment: Moment,
-) -> None:
-    """Mix the network's and the evidence's probabilities for one click."""
-    begin, end = evidence.spans[click]
-    for at in range(end - begin):
-        moment.part_probs[NETWORK, at] = network.special[begin + at]
-    place, match = evidence.place_of[click], evidence.match[click]
-    matches = sum_evidence(table, place, match, end - begin, moment)
-    fill_gate_features(evidence.session_features[click], network.highest[click], matches, moment)
-    mix_parts(parameters.mixture, end - begin, moment)
+                    fill_boost_slope(split, moment, items)
+                    learn_boost(parameters.boost, items, split.back_to_target, gradient.boost)
 
 
 @compiled
@@ -166,15 +151,3 @@ def _compare(
         above = moment.final[at] >= least
         counted = moment.part_probs[NETWORK, at] >= threshold
         evaluation.n_above[click] += int(above) - int(counted)
-
-
-@compiled
-def _learn_boost(
-    parameters: Parameters,
-    split: Split,
-    moment: Moment,
-    items: BoostedItems,
-    gradient: Parameters,
-) -> None:
-    fill_boost_slope(split, moment, items)
-    learn_boost(parameters.boost, items, split.back_to_target, gradient.boost)

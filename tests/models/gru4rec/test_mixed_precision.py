@@ -92,7 +92,7 @@ def test_near_scores_do_not_tie_in_bfloat16(device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_steps_too_small_for_bfloat16_are_kept(device: str) -> None:
-    learner = model("bfloat16", device, rate=1e-5)
+    learner = model("bfloat16", device, learning_rate=1e-5)
     drive(learner, 2)
     before = learner.network.cells[0].weight_h.detach().clone()
     drive(learner, 2)
