@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..clicks import Id
 from ..decoding.blocks import Decoded
-from .merge import Run
+from .partition_queue import Run
 
 MEMORY = 10_000
 """Offsets over which a double is known: more than a producer has under way at once."""

@@ -29,10 +29,6 @@ from .record_batches import (
     parse_columns,
 )
 
-Future: Any
-KafkaConnectionManager: Any
-KafkaNetClient: Any
-NetworkSelector: Any
 FetchedRecords: Any
 try:
     from kafka.future import Future
@@ -104,6 +100,8 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
     Only the way from bytes to records is replaced: fetching, positions and transactions stay
     with kafka-python.
     """
+
+    next_fetch_offset: int
 
     def __init__(self, fetch_offset: int, tp: Any, records: Any, **more: Any) -> None:
         super().__init__(fetch_offset, tp, records, **more)

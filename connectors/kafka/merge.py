@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..clicks import Id, Rejected
 from ..decoding.blocks import Decoded
-from .click_order import FIRST, FOLLOWERS, Order, believed_times, rising_orders
 from .late_clicks import Disorder
-
-Bound = tuple[float, int, int]
-"""A place in the stream: time, sequence number and partition."""
-
-
-@dataclass(slots=True)
-class Run:
-    """Records that follow each other in one partition.
-
-    Parameters
-    ----------
-    partition
-        Where they are from.
-    decoded
-        The records, clicks and rejected ones.
-    offsets
-        int64, shape (n,): every record's offset, rejected ones included.
-    clocks
-        float64, by click: the time to order by.
-    sequences
-        int64, by click: its number in the log that was replayed, -1 where there is none.
-
-    """
-
-    partition: int
-    decoded: Decoded
-    offsets: NDArray[np.int64]
-    clocks: NDArray[np.float64]
-    sequences: NDArray[np.int64]
+from .partition_queue import Bound, Cut, PartitionQueue, Piece, Run
 
 
 @dataclass(slots=True)
@@ -65,149 +34,6 @@ class Merged:
     partitions: NDArray[np.int64]
     offsets: NDArray[np.int64]
     is_click: NDArray[np.bool_]
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Records of one partition that wait, with the order each of them has at the head.
-
-    A record behind a later one of its partition has its turn right after that one: so the order
-    of all in a partition never falls, and merging is sorting. The orders of the first `sure`
-    records do not change by what follows.
-    """
-
-    run: Run
-    is_click: NDArray[np.bool_]
-    due: float
-    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    sequences: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    sure: int = 0
-    given: int = 0
-    clicks_given: int = 0
-
-    @property
-    def clicks(self) -> int:
-        """The number of clicks not yet given."""
-        return len(self.run.clocks) - self.clicks_given
-
-    def least(self, last: bool) -> Order:
-        """Return the least order of the clicks not yet given, or the order of the last one."""
-        at = len(self.run.clocks) - 1
-        if not last:
-            at = self.clicks_given + int(np.argmin(self.run.clocks[self.clicks_given :]))
-        return float(self.run.clocks[at]), int(self.run.sequences[at])
-
-
-class _Cut(NamedTuple):
-    """Records of one piece, to be given next; `clicks` are those of them that are clicks."""
-
-    piece: _Piece
-    records: slice
-    clicks: slice
-
-
-@dataclass(slots=True)
-class _Partition:
-    """What waits of one partition.
-
-    It is `live` once all has come that was there when reading began, and `stalled` where that does
-    not come. It is `broken` where what comes next cannot be read: then the order of what waits here
-    is certain, and others wait for it. It has `skipped` where records were cut off that were due,
-    so that those behind them are to be ordered by their own times.
-    """
-
-    number: int
-    progressed: float
-    pieces: deque[_Piece] = field(default_factory=deque)
-    waiting: int = 0
-    live: bool = False
-    ended: bool = False
-    stalled: bool = False
-    broken: bool = False
-    skipped: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether all has come that the order of what waits here is to depend on."""
-        return self.live or self.ended or self.stalled
-
-    @property
-    def certain(self) -> bool:
-        """Whether the order of all that waits here is certain."""
-        return self.complete or self.broken
-
-    def last(self) -> Order | None:
-        """Return the order of the last record whose order is certain."""
-        for piece in reversed(self.pieces):
-            sure = len(piece.times) if self.certain else piece.sure
-            if sure > piece.given:
-                return float(piece.times[sure - 1]), int(piece.sequences[sure - 1])
-        return None
-
-    def order(self, begin: int = 0) -> None:
-        """Find the orders of what waits, from one of the pieces on."""
-        pieces = list(self.pieces)[begin:]
-        highest = FIRST
-        if begin:
-            before = self.pieces[begin - 1]
-            highest = float(before.times[-1]), int(before.sequences[-1])
-        if not pieces:
-            return
-        clocks = np.concatenate([piece.run.clocks[piece.clicks_given :] for piece in pieces])
-        sequences = np.concatenate([piece.run.sequences[piece.clicks_given :] for piece in pieces])
-        times, sequences = rising_orders(believed_times(clocks), sequences, highest)
-        sure = len(clocks) - FOLLOWERS
-        at = 0
-        for piece in pieces:
-            # The number of clicks up to each record; a rejected one has the order of the last.
-            upto = at + np.cumsum(piece.is_click[piece.given :])
-            given = np.full(piece.given, -np.inf), np.full(piece.given, -1)
-            piece.times = np.concatenate([given[0], times[upto]])
-            piece.sequences = np.concatenate([given[1], sequences[upto]])
-            piece.sure = piece.given + int(np.searchsorted(upto, sure, side="right"))
-            at += piece.clicks
-
-    def add(self, piece: _Piece) -> None:
-        """Take records that follow those that wait."""
-        first = len(self.pieces)
-        while first and self.pieces[first - 1].sure < len(self.pieces[first - 1].times):
-            first -= 1
-        self.pieces.append(piece)
-        self.waiting += len(piece.run.offsets)
-        self.order(first)
-
-    def due(self, now: float) -> Bound | None:
-        """Return the place up to which others go before what is due; None: nothing is.
-
-        A click that is contradicted by those behind it is no reason for others to go.
-        """
-        pieces = list(self.pieces)
-        count = next((at for at, one in enumerate(pieces) if one.due > now), len(pieces))
-        orders = [piece.least(last=at < count) for at, piece in enumerate(pieces) if piece.clicks]
-        due = sum(bool(piece.clicks) for piece in pieces[:count])
-        return (*min(orders[due - 1 :]), self.number) if due else None
-
-    def cut(self, bound: Bound | None, now: float) -> Iterator[_Cut]:
-        """Cut off the records up to a place in the stream, and those that are due."""
-        while self.pieces:
-            piece = self.pieces[0]
-            begin, end = piece.given, piece.given
-            if bound is not None:
-                end = max(end, _count(piece, bound, self.number, self.certain))
-            if piece.due <= now and end < len(piece.times):
-                end = len(piece.times)
-                self.skipped = True
-            # A rejected record waits for nobody.
-            free = piece.is_click[end:]
-            end += int(np.argmax(free)) if free.any() else len(free)
-            clicks = piece.clicks_given + int(piece.is_click[begin:end].sum())
-            if end > begin:
-                yield _Cut(piece, slice(begin, end), slice(piece.clicks_given, clicks))
-            piece.given, piece.clicks_given = end, clicks
-            self.waiting -= end - begin
-            if end < len(piece.times):
-                break
-            self.pieces.popleft()
 
 
 class Merge:
@@ -258,12 +84,12 @@ class Merge:
     def __init__(self, idle: float = 0.2, stall: float = np.inf) -> None:
         self._idle = idle
         self._stall = max(stall, idle)
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, PartitionQueue] = {}
         self._disorder = Disorder()
 
     def begin(self, partition: int, now: float, *, live: bool = False) -> None:
         """Wait for the records of one more partition, of which nothing lay there where `live`."""
-        self._partitions.setdefault(partition, _Partition(partition, now, live=live))
+        self._partitions.setdefault(partition, PartitionQueue(partition, now, live=live))
 
     def waiting(self, partition: int) -> int:
         """Return the number of a partition's records that wait here."""
@@ -295,26 +121,26 @@ class Merge:
         one = self._partitions[run.partition]
         is_click = np.zeros(len(run.offsets), dtype=np.bool_)
         is_click[np.arange(len(run.clocks)) + run.decoded.before] = True
-        one.add(_Piece(run, is_click, now + self._idle))
+        one.add(Piece(run, is_click, now + self._idle))
         self.progress(run.partition, now)
 
     def progress(self, partition: int, now: float) -> None:
-        """Learn that a partition is being read."""
+        """Note that a partition is being read."""
         one = self._partitions[partition]
         one.progressed, one.stalled = now, False
 
     def live(self, partition: int, now: float) -> None:
-        """Learn that all of a partition has come that lay in it when reading began."""
+        """Note that all of a partition has come that lay in it when reading began."""
         before = self._is_live
         self._partitions[partition].live = True
         self._go_live(before, now)
 
     def end(self, partition: int) -> None:
-        """Learn that a partition will never have more records."""
+        """Note that a partition will never have more records."""
         self._partitions[partition].ended = True
 
     def stop(self, partition: int) -> None:
-        """Learn that what comes next of a partition cannot be read, though there is more."""
+        """Note that what comes next of a partition cannot be read, though there is more."""
         self._partitions[partition].broken = True
 
     def due(self) -> float:
@@ -358,7 +184,7 @@ class Merge:
         return merged
 
     def _go_live(self, before: bool, now: float) -> None:
-        """Have what waits wait from now on, if only now all partitions are live."""
+        """Make what waits wait from now on, if only now all partitions are live."""
         if not before and self._is_live:
             for one in self._partitions.values():
                 for piece in one.pieces:
@@ -369,7 +195,7 @@ class Merge:
         return all(one.complete for one in self._partitions.values())
 
     @property
-    def _starved(self) -> list[_Partition]:
+    def _starved(self) -> list[PartitionQueue]:
         """The partitions that others wait for, and of which nothing with a place is here."""
         return [
             one
@@ -378,18 +204,7 @@ class Merge:
         ]
 
 
-def _count(piece: _Piece, bound: Bound, number: int, certain: bool) -> int:
-    """Return the number of a piece's records up to a place in the stream, given ones included."""
-    time, sequence, partition = bound
-    sure = len(piece.times) if certain else piece.sure
-    times = piece.times[:sure]
-    begin = int(np.searchsorted(times, time, side="left"))
-    end = int(np.searchsorted(times, time, side="right"))
-    side: Literal["left", "right"] = "right" if number <= partition else "left"
-    return begin + int(np.searchsorted(piece.sequences[begin:end], sequence, side=side))
-
-
-def _assemble(cuts: list[_Cut]) -> tuple[Merged, NDArray[np.float64]]:
+def _assemble(cuts: list[Cut]) -> tuple[Merged, NDArray[np.float64]]:
     """Put records, taken partition by partition, into one block in the order of the stream.
 
     Returned with the times that its clicks were ordered by.
@@ -427,7 +242,7 @@ def _assemble(cuts: list[_Cut]) -> tuple[Merged, NDArray[np.float64]]:
 
 
 def _pick(values: list[Id], at: NDArray[np.int64]) -> list[Id]:
-    """Give the values at these places, by one call for all."""
+    """Return the values at these places, by one call for all."""
     places = at.tolist()
     if len(places) < 2:
         return [values[place] for place in places]

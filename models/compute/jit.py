@@ -61,7 +61,7 @@ def _forgive(made: Any) -> None:
 
     The cache is numba's own affair: where a version of numba keeps it otherwise, it stays as it is.
     """
-    cache = getattr(made, "_cache", None)
+    cache: Any = getattr(made, "_cache", None)
     if not all(hasattr(cache, name) for name in ("load_overload", "save_overload", "flush")):
         return
     load, save = cache.load_overload, cache.save_overload

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nextclick.connectors.decoding.blocks import Decoding
 from nextclick.connectors.decoding.values import UnusableError
 from nextclick.connectors.kafka.click_order import AHEAD, FOLLOWERS
-from nextclick.connectors.kafka.merge import Merge, Merged, Run
+from nextclick.connectors.kafka.merge import Merge, Merged
+from nextclick.connectors.kafka.partition_queue import Run
 
 
 class One(NamedTuple):
