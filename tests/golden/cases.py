@@ -65,6 +65,7 @@ def simulated() -> Iterator[tuple[str, Case]]:
         "run, every click recommended for, items and sessions pushed out",
         running(
             *("sim:clicks=2500,seed=3,life=0.002", "--recommend", "every", "-k", "5"),
+            *("--exclude", "none"),
             *("--max-items", "300", "--max-sessions", "60", "--gap", "2m", "--lateness", "1s"),
             *("--window", "500"),
         ),
