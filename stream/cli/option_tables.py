@@ -22,12 +22,14 @@ from .compare import CompareFlags
 from .recommend import RecommendConfig
 from .replay import ReplayConfig
 from .run import RunFlags
+from .serve import ServeConfig
 from .simulate import SimulateConfig
 
 COMMANDS: dict[str, tuple[type[Options], ...]] = {
     "run": (RunConfig, RunFlags),
     "compare": (CompareConfig, CompareFlags),
     "replay": (ReplayConfig,),
+    "serve": (ServeConfig,),
     "recommend": (RecommendConfig,),
     "simulate": (SimulateConfig,),
 }
@@ -86,7 +88,8 @@ def _row(declared: Declared) -> list[str]:
     name = f"`{typed}`" if declared.option.flag else f"`[{declared.name}]`"
     names = "".join(f"`{short}`, " for short in declared.option.names)
     default = f"`{declared.shown_default}`" if declared.shown_default else ""
-    return [names + name, default, declared.option.help, "yes" if declared.option.fixed else ""]
+    fixed = declared.option.fixed and not declared.option.changeable
+    return [names + name, default, declared.option.help, "yes" if fixed else ""]
 
 
 def _written(head: list[str], rows: Iterable[list[str]]) -> str:

@@ -50,7 +50,8 @@ def from_environment(
     given = {}
     for each in options:
         text = environ.get(each.variable, "")
-        if text.strip():
+        # Kubernetes sets NEXTCLICK_PORT to such an address, where a service is called nextclick.
+        if text.strip() and not text.startswith("tcp://"):
             given[each.name] = _value(each, text)
     return given
 
