@@ -138,10 +138,10 @@ def main(
     our_options = {
         **shared,
         "hidden": hidden,
-        "negatives": negatives,
+        "n_negatives": negatives,
         "alpha": alpha,
-        "rate": rate,
-        "item_rate": rate,
+        "learning_rate": rate,
+        "item_learning_rate": rate,
         "regularisation": regularisation,
         "elu": elu,
     }
