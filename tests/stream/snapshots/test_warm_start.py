@@ -125,7 +125,7 @@ def test_options_of_the_run_may_be_others_and_those_of_the_model_may_not(tmp_pat
         run("sim:clicks=200", warm(history, model=GRU4RecConfig(hidden=32)))
     # What a person has named counts, be it the default.
     with pytest.raises(ConfigError, match=r"model\.n_negatives 32, not"):
-        run("sim:clicks=200", warm(history), named={"negatives": GRU4RecConfig().n_negatives})
+        run("sim:clicks=200", warm(history), named={"n_negatives": GRU4RecConfig().n_negatives})
     with pytest.raises(ConfigError, match=r"--max-items 10: .* knows"):
         run("sim:clicks=200", warm(history, max_items=10))
 
