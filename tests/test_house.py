@@ -43,7 +43,9 @@ FOLDERS: dict[str, set[str]] = {
     "stream/config": set(),
     "stream/evaluation": {"stream"},
     "stream/monitoring": {"stream", "stream/config"},
-    "stream/snapshots": {"stream", "stream/config"},
+    "stream/recommendations": {"stream", "stream/monitoring"},
+    "stream/sessions": {"stream"},
+    "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
     "stream/comparison": {"stream", "stream/config", "stream/evaluation", "stream/report"},
     "stream/report": {"stream", "stream/comparison"},
     "stream/cli": {
