@@ -409,4 +409,6 @@ class Engine:
             **self.figures.results(),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
+            # Options that have changed; most runs go on as they began.
+            **({"changed": changed} if (changed := self.about.get("changed")) else {}),
         }

@@ -196,14 +196,10 @@ def run_model(
         engine = make_engine(source, config, model, snapshots, spec)
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
-        engine.about["changed"] = []
         engine.notify = notify
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
-            parts, about = saved
-            engine.about["began_from"] = about.get("began_from")
-            engine.about["changed"] = about["changed"]
-            engine.restore(parts)
+            _resume(engine, *saved)
         for name in SINKS:
             where = getattr(config, name)
             if where is not None:
@@ -228,8 +224,6 @@ def run_model(
             **engine.results(),
             "source": spec,
             "began_from": engine.about["began_from"],
-            # Only where there are any: most runs go on as they began.
-            **({"changed": changed} if (changed := engine.about["changed"]) else {}),
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
             "peak_memory_mb": peak_memory_mb(),
@@ -247,6 +241,12 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
 
     with serve_engine(engine, config, notify):
         yield
+
+
+def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> None:
+    """Go back to where a snapshot was taken, and keep what it says of the run before."""
+    engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
+    engine.restore(parts)
 
 
 def _nothing_read(spec: str, engine: Engine) -> str:
@@ -282,7 +282,7 @@ def make_engine(
         exclude_current=config.exclude == "current",
         # What is read from disk and written to files is the same to the last bit every time.
         max_wait=config.max_wait_seconds if live else None,
-        about={"source": spec, "gap": gap, "config": config.public()},
+        about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ import numpy as np
 import zstandard
 from kafka.errors import CorruptRecordError
 from numpy.typing import NDArray
+
+POLLED_BYTES = 16 << 20
+"""Bytes of the records of one poll, about: as many are asked for as had so many in the last."""
 
 PIECE = 256 << 10
 """Bytes that are decompressed at a time."""
@@ -299,3 +302,10 @@ def _bytes(
     for missing in np.flatnonzero(sizes < 0).tolist():
         read[missing] = None
     return read, ends
+
+
+def poll_size(fetched: Collection[list[Any]], most: int) -> int:
+    """Return how many records to ask for in the next poll, judged by a sample of the last."""
+    sample = [record for records in fetched for record in records[::16]]
+    size = sum(len(record.value or b"") + len(record.key or b"") for record in sample)
+    return max(1, min(most, POLLED_BYTES * len(sample) // max(size, 1)))

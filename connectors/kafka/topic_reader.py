@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from .lag import Ends
 from .late_clicks import ClockNotes
 from .merge import Merge
 from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
-from .record_batches import DamagedBatchError, as_record
+from .record_batches import DamagedBatchError, as_record, poll_size
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
 from .topic_monitor import TopicMonitor
@@ -38,9 +38,6 @@ BUFFERED = 64_000
 
 BUFFERED_BYTES = 64 << 20
 """Bytes that these records hold, of all partitions together."""
-
-POLLED_BYTES = 16 << 20
-"""Bytes of the records of one poll, about: as many are asked for as had so many in the last."""
 
 FIRST_POLL = 500
 """Records of the first poll, when their sizes are not known yet."""
@@ -260,7 +257,7 @@ class TopicReader:
         self._thread.start()
 
     def commit(self, offsets: dict[int, int]) -> None:
-        """Have offsets committed to the group, for others to see; nothing depends on it."""
+        """Commit offsets to the group, for others to see; nothing depends on it."""
         self._group.set(offsets)
 
     def close(self) -> None:
@@ -394,7 +391,7 @@ class TopicReader:
             self.changed.notify_all()
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
-        """Decode records, and let them wait in the merge."""
+        """Decode records, and put them into the merge."""
         begin = self.first[number]
         if records and records[0].offset < begin:
             # What lies before is only to be known again.
@@ -410,7 +407,7 @@ class TopicReader:
             self.changed.notify_all()
 
     def _position(self, number: int) -> int:
-        """Give the offset to be fetched next, past transaction markers and aborted records."""
+        """Return the offset to be fetched next, past transaction markers and aborted records."""
         return int(self._consumer.position(self._place(number), timeout_ms=0) or 0)
 
     def _replace(self) -> None:
@@ -544,10 +541,3 @@ class TopicReader:
             f"{self._address}: the topic has gained partition {', '.join(map(str, new))}, read "
             f"from the beginning"
         )
-
-
-def poll_size(fetched: Collection[list[Any]], most: int) -> int:
-    """Return how many records to ask for in the next poll, judged by a sample of the last."""
-    sample = [record for records in fetched for record in records[::16]]
-    size = sum(len(record.value or b"") + len(record.key or b"") for record in sample)
-    return max(1, min(most, POLLED_BYTES * len(sample) // max(size, 1)))

@@ -25,7 +25,7 @@ from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.lines import LineCutter
 from nextclick.connectors.decoding.log_format import LogFormat, log_format
 from nextclick.connectors.files.log import LogSource
-from nextclick.connectors.kafka import kafka_internals
+from nextclick.connectors.kafka import kafka_internals, record_batches
 from nextclick.connectors.kafka import topic_reader as kafka_reader
 from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
@@ -70,7 +70,7 @@ def test_what_waits_of_a_topic_is_bounded_in_bytes(
 ) -> None:
     bound, polled, count = 6 << 20, 1 << 20, 900
     monkeypatch.setattr(kafka_reader, "BUFFERED_BYTES", bound)
-    monkeypatch.setattr(kafka_reader, "POLLED_BYTES", polled)
+    monkeypatch.setattr(record_batches, "POLLED_BYTES", polled)
     monkeypatch.setattr(kafka_reader, "FIRST_POLL", 10)
     publish(broker, topic, count, partitions)
     with closing(topic_source(broker, topic, keep_raw=True)) as source:

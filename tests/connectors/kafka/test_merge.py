@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.decoding.blocks import Decoding
 from nextclick.connectors.decoding.values import UnusableError
-from nextclick.connectors.kafka.click_order import AHEAD, FOLLOWERS
 from nextclick.connectors.kafka.merge import Merge, Merged
-from nextclick.connectors.kafka.partition_queue import Run
+from nextclick.connectors.kafka.partition_queue import AHEAD, FOLLOWERS, Run
 
 
 class One(NamedTuple):

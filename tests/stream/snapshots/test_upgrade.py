@@ -31,7 +31,7 @@ KEPT = sorted(DATA.glob("*.tar.xz"))
 CLICKS = {"run": 500, "compare": 200, "topic": 300}
 
 
-def kept(kind: str) -> Any:
+def kept(kind: str) -> pytest.MarkDecorator:
     found = [path for path in KEPT if path.name.removesuffix(".tar.xz").endswith(f"-{kind}")]
     return pytest.mark.parametrize("path", found, ids=lambda path: path.name.partition(".")[0])
 
