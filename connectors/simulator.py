@@ -187,6 +187,11 @@ class SimulatedShop:
         """
         return cls(parse_shop(spec))
 
+    @property
+    def share(self) -> float | None:
+        """How much of the stream has been given, from 0 to 1; None where it has no end."""
+        return self._given / self.shop.clicks if self.shop.clicks else None
+
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Give the next clicks; there is always one. See `Source.poll`."""
         room = min(limit, self.shop.clicks - self._given) if self.shop.clicks else limit

@@ -22,6 +22,9 @@ class Source(Protocol):
         None.
     warnings
         Sentences on what a person should know, such as where a damaged file ends.
+    share
+        Not needed: how much of the source has been given, from 0 to 1, where that is known, else
+        None; the progress line shows it.
 
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -37,7 +39,7 @@ def check_fields(options: msgspec.Struct) -> None:
                 raise ValueError(f"{field.name} must be one of {listed}, not {given!r}")
             continue
         try:
-            value = msgspec.convert(_plain(given), field.type)
+            value = msgspec.convert(plain(given), field.type)
         except msgspec.ValidationError as error:
             words = str(error).replace("`", "")
             raise ValueError(
@@ -46,7 +48,22 @@ def check_fields(options: msgspec.Struct) -> None:
         msgspec.structs.force_setattr(options, field.name, value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Bring a value from Python into the form that TOML has: a path and a number of numpy's too.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> plain(Path("figures.json")), plain(np.int64(3)), plain((1, 2)), plain(np.arange(2))
+    ('figures.json', 3, [1, 2], [0, 1])
+
+    """
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return plain(value.tolist()) if isinstance(value, np.ndarray) else value.item()
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | range | set | frozenset):
+        return [plain(each) for each in value]
+    return value

@@ -7,6 +7,7 @@ import sys
 from nextclick import __version__
 
 from . import signals
+from .cli import log
 
 
 def main() -> None:
@@ -16,8 +17,10 @@ def main() -> None:
         print(f"nextclick {__version__}")
         return
     try:
+        log.begin(sys.argv[1:])
         from .cli.app import main as run
 
+        log.loaded()
         run()
     except KeyboardInterrupt:
         sys.exit(130)

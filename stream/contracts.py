@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-import operator
-from collections.abc import Iterable
 from typing import Any
-
-from nextclick.connectors import Id
-
-from .config.values import plain
 
 NEEDED = {
     "source": ("poll", "seek", "commit", "warnings"),
@@ -86,34 +80,6 @@ def _takes(method: Any, count: int) -> bool:
     return True
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number, numpy's too, that is at least so large.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is no whole number, or too small; the message names the parameter.
-
-    Examples
-    --------
-    >>> whole("batch", 0, 1)
-    Traceback (most recent call last):
-    ...
-    ValueError: batch must be a whole number of at least 1, not 0
-
-    """
-    wish = f"{name} must be a whole number of at least {least}"
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise TypeError(f"{wish}, not {value!r}")
-    if number < least:
-        raise ValueError(f"{wish}, not {number}")
-    return number
-
-
 def seconds(name: str, value: Any, *, endless: bool = False) -> float:
     """Return a number of seconds that is not negative.
 
@@ -148,29 +114,3 @@ def seconds(name: str, value: Any, *, endless: bool = False) -> float:
     if not number >= 0 or (math.isinf(number) and not endless):
         raise ValueError(f"{wish}, not {value!r}")
     return number
-
-
-def plain_ids(name: str, ids: Iterable[Any]) -> list[Id]:
-    """Return ids as a list of `str` and `int`; an array of numpy or a column of pandas will do.
-
-    Raises
-    ------
-    ValueError
-        One is neither a text nor a whole number; the message names it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> plain_ids("key", np.array([3, 4]))
-    [3, 4]
-
-    """
-    if type(ids) is list and set(map(type, ids)) <= {str, int}:
-        return ids
-    found: list[Id] = []
-    for at, value in enumerate(ids):
-        key = plain(value)
-        if isinstance(key, bool) or not isinstance(key, str | int):
-            raise ValueError(f"{name} {at} is {value!r}: give a text or a whole number")
-        found.append(str.__str__(key) if isinstance(key, str) else int(key))
-    return found

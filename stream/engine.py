@@ -17,9 +17,10 @@ from nextclick.connectors import (
     dead_letter,
 )
 from nextclick.models import Recommender, State
+from nextclick.models.argument_checks import at_least
 
 from .config.options import Interval
-from .contracts import check_part, seconds, whole
+from .contracts import check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
@@ -124,7 +125,7 @@ class Engine:
         self.source = source
         self.model = model
         self.sessionizer = sessionizer
-        self.batch = whole("batch", batch, 1)
+        self.batch = at_least(batch, "batch", 1)
         self.figures = figures or Prequential()
         self.sinks = {
             name: sink
@@ -146,7 +147,7 @@ class Engine:
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
             self.sinks,
-            k=whole("k", k, 1),
+            k=at_least(k, "k", 1),
             after=after,
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
@@ -201,7 +202,7 @@ class Engine:
 
         """
         if max_clicks is not None:
-            whole("max_clicks", max_clicks, 0)
+            at_least(max_clicks, "max_clicks", 0)
         with freeze_garbage(), self.phases.running():
             self._run(max_clicks, progress)
 

@@ -29,6 +29,7 @@ from .engine import Engine
 from .evaluation.prequential import Prequential
 from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
+from .notes import Info
 from .output_files import check_writable, figures_json, write_all
 from .provenance import provenance
 from .report.run_page import report_page
@@ -208,7 +209,7 @@ def run_model(
             address = stack.enter_context(
                 serve(engine, config.metrics_port, config.metrics_address)
             )
-            notify(f"metrics for Prometheus at {address}")
+            notify(Info(f"metrics for Prometheus at {address}"))
         before = engine.clicks
         with _stopping(engine), _threads(max(1, cores() // 2)), fitting("the model"):
             engine.run(config.max_clicks, progress)

@@ -83,9 +83,11 @@ def run_result(clicks: int = 70_000, **others: Any) -> dict[str, Any]:
     }
 
 
-def compared(models: int = 3, clicks: int = 6000, **others: Any) -> dict[str, Any]:
+def compared(
+    models: int = 3, clicks: int = 6000, label: str = "worse by", **others: Any
+) -> dict[str, Any]:
     """Return what a comparison of models gives that are each a little worse than the last."""
-    rivals: dict[str, Recommender] = {f"worse by {n}": Recent(worse=n) for n in range(models)}
+    rivals: dict[str, Recommender] = {f"{label} {n}": Recent(worse=n) for n in range(models)}
     arena = Arena(rivals, [1, 5])
     draw = np.random.default_rng(0)
     sessions = draw.integers(1 + clicks // 10, size=clicks).tolist()

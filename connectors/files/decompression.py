@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,17 @@ class Decompressed:
             if len(head) == size:
                 break
         return head
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read, from 0 to 1; None where its size is not known."""
+        if self._file.closed:
+            return 1.0
+        try:
+            size = os.fstat(self._file.fileno()).st_size
+            return self._file.tell() / size if size else None
+        except OSError:  # No regular file: it has no place.
+            return None
 
     def close(self) -> None:
         """Close the file."""

@@ -69,6 +69,8 @@ class LogSource:
         self._notes = content.notes
         self._order = None if content.form.sort else TimeOrder(str(path), OUT_OF_ORDER)
         self._block = Decoded([], [], np.zeros(0))
+        self._before_block: float | None = 0.0
+        self._read_share: float | None = 0.0
         self.gap = content.form.gap if self._reader.by_user else None
 
     @property
@@ -76,6 +78,15 @@ class LogSource:
         """What a person should know, such as where a damaged file ends."""
         order = self._order.warning if self._order is not None else None
         return [*self._notes, *([order] if order else []), *self._reader.warnings]
+
+    @property
+    def share(self) -> float | None:
+        """How much of the log has been given, from 0 to 1, about; None where that is not known."""
+        before, after = self._before_block, self._read_share
+        if before is None or after is None:
+            return None
+        records = len(self._block.items) + len(self._block.rejected)
+        return before + (after - before) * (self._block.given / records if records else 1.0)
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Read on; a log never waits. See `Source.poll`."""
@@ -87,7 +98,8 @@ class LogSource:
                     self._order.note(block.times) if block else self._order.finish()
                 if block is None:
                     break
-                self._block = block
+                self._before_block, self._block = self._read_share, block
+                self._read_share = self._reader.share
             gathering.take(self._block)
         if gathering.empty:
             return None
@@ -117,6 +129,7 @@ class LogSource:
                 f"did: {REMEDIES}"
             ) from error
         self._block = Decoded([], [], np.zeros(0))
+        self._before_block = self._read_share = self._reader.share
 
     def commit(self, position: Position) -> None:
         """Do nothing: nobody outside keeps a log's position."""

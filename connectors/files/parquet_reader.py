@@ -99,6 +99,12 @@ class ParquetReader:
             )
         return None
 
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read, from 0 to 1."""
+        rows = self._file.metadata.num_rows
+        return (self._row + self._rows) / rows if rows else None
+
     def position(self, given: int) -> Position:
         """Give the position after so many rows of the block read last."""
         return {"row": self._row + given, "size": self._size, "crc": self._crc}

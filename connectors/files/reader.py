@@ -19,6 +19,8 @@ class Reader(Protocol):
         Whether the clicks' sessions are users, to be cut by inactivity.
     warnings
         Sentences on what a person should know: damage found so far.
+    share
+        How much of the log the blocks so far are, from 0 to 1; None where that is not known.
 
     """
 
@@ -26,6 +28,10 @@ class Reader(Protocol):
 
     @property
     def warnings(self) -> list[str]:  # noqa: D102
+        ...
+
+    @property
+    def share(self) -> float | None:  # noqa: D102
         ...
 
     def read(self) -> Decoded | None:

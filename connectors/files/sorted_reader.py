@@ -69,6 +69,14 @@ class SortedReader:
             self._times[rows],
         )
 
+    @property
+    def share(self) -> float | None:
+        """How much of the log has been given, from 0 to 1."""
+        if not self._loaded:
+            return 0.0
+        total = self._lost + len(self._times)
+        return (self._record + self._records) / total if total else None
+
     def position(self, given: int) -> Position:
         """Give the position after so many records of the block read last."""
         return {"record": self._record + given, "crc": self._crc}

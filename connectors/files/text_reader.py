@@ -63,6 +63,11 @@ class TextReader:
         self._lines = lines
         return self._decoder.decode(lines)
 
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read, from 0 to 1; None where its size is not known."""
+        return self._bytes.share
+
     def position(self, given: int) -> Position:
         """Give the position after so many lines of the block read last."""
         offset, crc = self._lines.after(given)

@@ -95,6 +95,7 @@ class KafkaSource:
             partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
         form = form if form is not None else LogFormat()
         self._topic = address.topic
+        self._until_end = until_end
         decoder = RecordDecoder(form, address.topic, session_from, time_from)
         self.gap = form.gap if decoder.by_user else None
         self._reader = TopicReader(
@@ -118,6 +119,17 @@ class KafkaSource:
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
         return self._reader.notes
+
+    @property
+    def share(self) -> float | None:
+        """How much of what is to be read has been given, about; None where there is no end."""
+        if not (self._until_end and self._begun):
+            return None
+        behind = sum(lag.records for lag in self.lag())
+        with self._reader.changed:
+            first = self._reader.first
+            given = sum(self._offset(n) - first[n] for n in self._reader.partitions if n in first)
+        return given / (given + behind) if given + behind else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Give the clicks that are there, having waited for the first one up to `wait` seconds.

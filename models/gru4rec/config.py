@@ -46,9 +46,10 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         What the network reads of an item: ``"tied"``, the vector that the scores use;
         ``"separate"``, one of its own, as long as the first hidden state; ``"one-hot"``, its row
         of the first cell's input weights.
-    feed_forward, activation
-        Sizes of layers between the hidden state and the scores, and what follows each of them:
-        ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
+    feed_forward
+        Sizes of layers between the hidden state and the scores.
+    activation
+        What follows each of them: ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
     bias
         Whether each item has a bias that is learned.
     window
@@ -58,9 +59,9 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     alpha
         Negatives are drawn by popularity to this power; 0: uniformly.
     half_life
-        Number of further clicks after which a click counts half as popularity, so that negatives
-        are recently clicked items; 0: it counts for ever. Negatives are drawn from a table that is
-        made anew every 1,024 clicks, and so lags behind where the half-life is shorter.
+        Clicks after which a click counts half as popularity, so that negatives are what is clicked
+        lately; 0: it counts for ever. Negatives are drawn from a table that is made anew every
+        1,024 clicks, and so lags behind where the half-life is shorter.
     loss
         ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
         ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
@@ -68,8 +69,10 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         How much of the correction for the sampling the cross-entropies make.
     smoothing
         Label smoothing of the cross-entropies over candidates or catalogue.
-    regularisation, elu
-        Of BPR-max: weight of its regulariser, and bend of the scores below zero, see `bpr_max`.
+    regularisation
+        Weight of the regulariser of BPR-max, see `bpr_max`.
+    elu
+        Bend of the scores below zero in BPR-max, see `bpr_max`.
     optimizer
         ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
     learning_rate
@@ -83,28 +86,29 @@ class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     input_dropout, dropout
         Share of the inputs, and of each recurrent layer's outputs, left out in training.
     init_range
-        Initial weights of the network are uniform in ±spread,
+        Initial weights of the network are uniform in ±init_range.
     item_spread
-        and those of the item embeddings in ±item_spread.
-    identity, update_gate_bias
-        How strongly a session foretells its own last item before anything is learned; see
-        `Cell.initialise`.
+        Initial item embeddings are uniform in ±item_spread.
+    identity
+        How strongly a session predicts its own last item before anything is learned: what is added
+        to the diagonal of the candidate's input weights, see `Cell.initialise`.
+    update_gate_bias
+        Initial bias of the update gate, see `Cell.initialise`.
     min_count
         An item enters the catalogue at its click of this number; until then it is never
         recommended and counts as never seen.
     max_idle
         Seconds without a click, in event time, after which an item leaves the catalogue; 0: never.
     neighbour_init
-        What part of the embedding of the item clicked before its first click a new item is given
-        on top of its random one: whoever clicks that item may like this one too.
-
+        Share of the embedding of the item clicked just before that is added to a new item's random
+        embedding: whoever clicks that item may like this one too.
     memory
-        Number of latest clicks that are evidence beside the network's prediction, see `Memory`;
-        0: the network alone.
+        Latest clicks that are kept as evidence beside the network's scores, see `Memory`; 0: the
+        network alone.
     memory_rate
         Step size for the weights of that evidence.
     memory_boost
-        Whether each item that evidence speaks for gets a learned factor, see `boost.py`.
+        Whether each item with evidence gets a learned factor, see `boost.py`.
 
     Raises
     ------

@@ -27,7 +27,6 @@ app = typer.Typer(
     cls=Commands,
     help="Learns to predict the next click while the clicks stream in.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

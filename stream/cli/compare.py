@@ -15,14 +15,14 @@ from ..config.options import ConfigError, merge
 from ..runner import UnwrittenError
 from .comparison_tables import ArenaProgress, standings
 from .exit_codes import NO_CLICKS
-from .flags import FileOptions, Given, Source, command
+from .flags import Given, ServiceOptions, Source, command
 from .terminal import errors, notify, output, show
 
 SHOWN_AS = {"json": "figures", "report": "page"}
 """What a comparison calls the files that it has written."""
 
 
-class CompareFlags(FileOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CompareFlags(ServiceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options that ``nextclick compare`` has besides those of a comparison."""
 
     model: Annotated[
@@ -53,7 +53,7 @@ def lay(below: Given, given: Given) -> Given:
 def compare_command(source: Source, config: CompareConfig) -> None:
     """Compare models on the same clicks: each scores every batch, then learns it."""
     try:
-        with ArenaProgress(errors) as progress:
+        with ArenaProgress(errors, config.max_clicks) as progress:
             result = compare(source, config, notify, progress)
     except UnwrittenError as error:
         _print(error.result)

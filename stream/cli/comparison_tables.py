@@ -1,4 +1,4 @@
-"""How a comparison shows at the terminal: the live line, and the tables at the end."""
+"""A comparison at the terminal: the live line, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ from rich.text import Text
 
 from ..comparison.arena import Arena
 from ..engine import Engine
-from ..report.run_page import title
+from ..report.page import title
 from .progress import Progress
 
 
 class ArenaProgress(Progress):
-    """Shows how a comparison goes, with the model that is ahead."""
+    """Progress of a comparison, with the best model so far."""
 
-    @staticmethod
-    def line(engine: Engine, rate: float) -> Text:
-        """Write the line."""
+    def more(self, engine: Engine) -> list[str]:
+        """Return what the line shows besides clicks and time."""
         assert isinstance(engine.model, Arena)
         name, figure, value = engine.model.leader()
-        return Text(
-            f"{engine.clicks:,} clicks · {rate:,.0f} clicks/s · "
-            f"{len(engine.model.models)} models · ahead: {name}, {title(figure)} {value:.3f}"
-        )
+        return [f"best: {name}, {title(figure)} {value:.3f}", f"{len(engine.model.models)} models"]
 
 
 def standings(result: dict[str, Any]) -> Iterator[Table | Text]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from nextclick.connectors import SinkError, SourceError
 
-from ..config.declaration import Declared, choices, declared, option
+from ..config.declaration import OUTPUT, Declared, choices, declared, option
 from ..config.environment import from_environment, near_misses, with_variables
 from ..config.options import ConfigError, Options, build, load_toml, merge
 from ..config.texts import parse_assignments, read_text
@@ -34,8 +34,8 @@ Source = Annotated[
 ]
 
 
-class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The option of a command that reads the others from a file too."""
+class ServiceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of the command line that every command has which goes on for long."""
 
     config: Annotated[
         str | None,
@@ -44,6 +44,15 @@ class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             "flags override both.",
             basic=True,
             value="FILE",
+            file=False,
+        ),
+    ] = None
+    log_format: Annotated[
+        Literal["text", "json"] | None,
+        option(
+            "Write a log to standard error, each line with time and level, in place of notes.",
+            OUTPUT,
+            default="text where standard error is no terminal",
             file=False,
         ),
     ] = None
@@ -85,6 +94,9 @@ def command(
             try:
                 flags = _flags(options, values)
                 from_variables = from_environment(options.values())
+                for kind in own:
+                    mine = kind.__struct_fields__
+                    build(kind, {name: flags[name] for name in flags if name in mine})
                 for sentence in near_misses(VARIABLES):
                     notify(sentence)
                 path = {**from_variables, **flags}.get("config")
@@ -122,7 +134,7 @@ def _parameters(options: list[Declared]) -> list[inspect.Parameter]:
     for each in sorted(options, key=lambda each: (not each.option.basic, each.name != "config")):
         if not each.option.flag:
             continue
-        annotation: Any = Annotated[_type(each), _typer_option(each)]  # type: ignore[valid-type]
+        annotation: Any = Annotated[_type(each), _typer_option(each)]
         default = False if each.shape == "switch" else None
         found.append(inspect.Parameter(each.name, _KEYWORD, default=default, annotation=annotation))
         if each.shape == "switch":  # To override what a file or the environment says.

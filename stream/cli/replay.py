@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import sys
-import time
 from contextlib import closing
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from nextclick.connectors import (
     Clicks,
@@ -30,13 +28,12 @@ from ..config.run import RunConfig
 from ..config.source import MOST_PARTITIONS, LogOptions
 from ..endpoints import is_topic, open_configured_source
 from ..monitoring.unusable_records import Unusable
+from ..notes import Info
 from ..signals import on_stop
 from .exit_codes import NO_CLICKS
-from .flags import FileOptions, command
+from .flags import ServiceOptions, command
+from .progress import LiveLine
 from .terminal import errors, notify, show
-
-LOG_SECONDS = 10.0
-"""Seconds between two lines of progress where no terminal is there to renew one."""
 
 
 def parse_speed(text: str, typed: str = "--speed") -> float | None:
@@ -83,7 +80,7 @@ class ReplayConfig(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
 
 
-@command(ReplayConfig, FileOptions, shared=RunConfig)
+@command(ReplayConfig, ServiceOptions, shared=RunConfig)
 def replay_command(
     log: Annotated[
         str,
@@ -136,10 +133,10 @@ def replay(
     with closing(open_configured_source(log, options)) as source, KafkaLog():
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
-            notify(f"made the topic {address.topic} with {partitions:,} partition{plural}")
+            notify(Info(f"made the topic {address.topic} with {partitions:,} partition{plural}"))
         unusable = Unusable(options.time_unit or "s")
         publishing = Replay(_Watched(source, unusable), address, settings, speed, notify)
-        ended = _publish(publishing)
+        ended = _publish(publishing, source)
     for warning in source.warnings:
         notify(warning)
     for reason, count in sorted(publishing.rejected.items()):
@@ -167,13 +164,13 @@ def replay(
     sys.exit(130)
 
 
-def _publish(publishing: Replay) -> bool:
+def _publish(publishing: Replay, log: Source) -> bool:
     """Publish the log and close the connection; return whether all of it is there."""
     try:
-        with on_stop(_interrupt), Progress() as progress:
+        with on_stop(_interrupt), ReplayProgress(log) as progress:
             publishing.run(progress)
     except KeyboardInterrupt:
-        notify("ending; what was sent is waited for")
+        notify(Info("stopping, waiting for the brokers to confirm what was sent"))
         try:
             publishing.close()
         except SinkError as error:
@@ -186,38 +183,24 @@ def _publish(publishing: Replay) -> bool:
     return True
 
 
-class Progress:
-    """Shows how a replay goes: a line that renews itself on a terminal, else one now and then."""
+class ReplayProgress(LiveLine):
+    """Progress of a replay.
 
-    def __init__(self) -> None:
-        self._status = errors.status("reading the log") if errors.is_terminal else None
-        self._shown_at = time.monotonic()
-        self._shown = 0
+    Parameters
+    ----------
+    log
+        The log.
 
-    def __enter__(self) -> Progress:
-        """Begin the line."""
-        if self._status:
-            self._status.start()
-        return self
+    """
 
-    def __exit__(self, *error: object) -> None:
-        """End the line."""
-        if self._status:
-            self._status.stop()
+    def __init__(self, log: Source) -> None:
+        super().__init__(errors, "reading the log")
+        self._log = log
 
     def __call__(self, replay: Replay) -> None:
         """Show the progress if some time has passed since the last."""
-        passed = time.monotonic() - self._shown_at
-        if passed < (0.25 if self._status else LOG_SECONDS):
-            return
-        line = f"{replay.read:,} clicks · {(replay.read - self._shown) / passed:,.0f} clicks/s"
-        if replay.behind >= 1:
-            line += f" · {replay.behind:,.0f} s behind"
-        self._shown_at, self._shown = time.monotonic(), replay.read
-        if self._status:
-            self._status.update(Text(line))
-        else:
-            errors.print(line, soft_wrap=True)
+        behind = [f"{replay.behind:,.0f} s behind"] if replay.behind >= 1 else []
+        self.update(replay.read, lambda: getattr(self._log, "share", None), lambda: behind)
 
 
 class _Watched:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
+import typer
+
 from nextclick.models import GRU4RecConfig
 
 from ..config.declaration import MODEL, option
+from ..config.model_options import model_options
 from ..config.options import ConfigError, merge
 from ..config.run import RunConfig
 from ..runner import UnwrittenError, run
 from .exit_codes import NO_CLICKS
-from .flags import FileOptions, Given, Source, command
+from .flags import Given, ServiceOptions, Source, command
 from .progress import Progress, summary
 from .terminal import errors, notify, output, show
 
@@ -41,7 +44,7 @@ def memory_size(value: int | str, typed: str) -> int:
     return int(value)
 
 
-class RunFlags(FileOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RunFlags(ServiceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options that ``nextclick run`` has besides those of a run."""
 
     memory: Annotated[
@@ -73,11 +76,35 @@ def lay(below: Given, given: Given) -> Given:
     return merge(below, given)
 
 
+def show_model_options(wanted: bool) -> None:
+    """Print the options of the model and end, where that is wanted."""
+    if not wanted:
+        return
+    for each in model_options():
+        show(f"{each.name} ({each.values}) [default: {each.default}]", style="bold")
+        show(f"    {each.help.replace('``', '')}")
+    raise typer.Exit
+
+
 @command(RunConfig, RunFlags, lay=lay)
-def run_command(source: Source, config: RunConfig, given: Given) -> None:
+def run_command(
+    source: Source,
+    config: RunConfig,
+    given: Given,
+    help_model: Annotated[
+        bool,
+        typer.Option(
+            "--help-model",
+            help="Show the options of the model and exit.",
+            metavar="",
+            is_eager=True,
+            callback=show_model_options,
+        ),
+    ] = False,
+) -> None:
     """Score every click of a stream, then learn it."""
     try:
-        with Progress(errors) as progress:
+        with Progress(errors, config.max_clicks) as progress:
             result = run(source, config, notify, progress, given.get("model", {}))
     except UnwrittenError as error:
         output.print(summary(error.result))

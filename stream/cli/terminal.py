@@ -1,4 +1,4 @@
-"""The person at the terminal: what is shown, and notes beside it.
+"""What is shown to the person at the terminal: output, notes and errors.
 
 Everything is printed as it is: nothing in an id, a path or a message is markup, an emoji's code or
 a number to be coloured, and no line is broken. Only what would move the cursor or change the
@@ -15,6 +15,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+
+from ..notes import Info
+from . import log
 
 _MEANT_TO_ACT = {"Cc", "Cs", "Zl", "Zp"}
 """Control characters, halves of characters, ends of lines and of paragraphs."""
@@ -53,13 +56,20 @@ def show(line: object, label: str = "", style: str = "") -> None:
 
 
 def notify(sentence: str) -> None:
-    """Say a sentence to the person at the terminal."""
-    _print(errors, "note:", "yellow", sentence)
+    """Show a note, in the log where there is one; an `Info` asks for nothing to be done."""
+    if log.active():
+        write = log.info if isinstance(sentence, Info) else log.warning
+        write(sentence)
+    else:
+        _print(errors, "note:", "yellow", sentence)
 
 
 def complain(sentence: str) -> None:
     """Print why a command ends."""
-    _print(errors, "nextclick:", "bold red", sentence)
+    if log.active():
+        log.error(sentence)
+    else:
+        _print(errors, "nextclick:", "bold red", sentence)
 
 
 def accept_any_character() -> None:

@@ -218,7 +218,7 @@ class Arena(CheckedModel):
         self._timed = values["timed"]
 
     def leader(self) -> tuple[str, str, float]:
-        """Give the best model so far, the figure that says so, and its value."""
+        """Return the best model so far, the figure that says so, and its value."""
         figure = f"recall@{max(self.ks)}"
         totals = self._tallies.totals()
         found = [figures_of(counts, self.ks)[figure] for counts in totals]
@@ -226,7 +226,7 @@ class Arena(CheckedModel):
         return list(self.models)[found.index(best)], figure, best
 
     def results(self) -> dict[str, Any]:
-        """Give every figure of every model, in JSON's types.
+        """Return every figure of every model, in JSON's types.
 
         Returns
         -------
@@ -286,7 +286,7 @@ class Arena(CheckedModel):
         }
 
     def _kind(self, line: str, kind: str) -> NDArray[np.int64]:
-        """Give the clicks per rank of one kind, shape (models, largest k + 2)."""
+        """Return the clicks per rank of one kind, shape (models, largest k + 2)."""
         return np.asarray(self._sliced[slice_names().index((line, kind))])
 
     def _slice_counts(self) -> dict[str, dict[str, int]]:
@@ -303,7 +303,7 @@ class Arena(CheckedModel):
 
 
 def state_bytes(state: State) -> int:
-    """Give the size of a model's state: its arrays, and its other values written as JSON.
+    """Return the size of a model's state: its arrays, and its other values written as JSON.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..config.declaration import option
+from ..config.declaration import documented, option
 from ..config.options import ConfigError
 from ..config.run import RunConfig, StreamConfig
 from ..config.source import sorted_once
@@ -20,6 +20,7 @@ LARGEST_K = 1000
 """The longest list that figures may be asked for: clicks are counted at every rank up to it."""
 
 
+@documented
 class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a comparison.
 

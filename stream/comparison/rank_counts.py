@@ -25,7 +25,7 @@ LEAST_WINDOW = 100
 
 
 def figure_names(ks: Sequence[int]) -> list[str]:
-    """Give the names of all figures at these numbers of recommendations.
+    """Return the names of all figures at these numbers of recommendations.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def figure_names(ks: Sequence[int]) -> list[str]:
 
 
 def figures_of(counts: NDArray[np.int64], ks: Sequence[int]) -> dict[str, float]:
-    """Give every figure for clicks per bin of `bins_of`, shape (largest k + 2,)."""
+    """Return every figure for clicks per bin of `bins_of`, shape (largest k + 2,)."""
     found = {}
     for name, metric in METRICS.items():
         for k in ks:
@@ -47,7 +47,7 @@ def figures_of(counts: NDArray[np.int64], ks: Sequence[int]) -> dict[str, float]
 
 
 def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64]:
-    """Give the sums of the clicks' gains, by figure.
+    """Return the sums of the clicks' gains, by figure.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
 class RankCounts:
     """Counts of clicks per rank, for every model and for every block of the stream.
 
-    A block is so many scored clicks in a row: one at first, and twice as many whenever 1,024 blocks
-    are full. So memory is bounded, there are always at least 512 blocks once there were so many
-    clicks, and whatever is computed from whole blocks is exact.
+    A block is a number of scored clicks in a row: one at first, and twice as many whenever 1,024
+    blocks are full. So memory is bounded, there are always at least 512 blocks once there were that
+    many clicks, and whatever is computed from whole blocks is exact.
 
     Parameters
     ----------
@@ -138,15 +138,15 @@ class RankCounts:
             start = stop
 
     def totals(self) -> NDArray[np.int64]:
-        """Give the clicks per rank of the whole stream, shape (models, largest k + 2)."""
+        """Return the clicks per rank of the whole stream, shape (models, largest k + 2)."""
         return np.asarray(self._counts.sum(axis=0), np.int64)
 
     def figures(self) -> list[dict[str, float]]:
-        """Give every figure over all scored clicks, for each model."""
+        """Return every figure over all scored clicks, for each model."""
         return [figures_of(counts, self.ks) for counts in self.totals()]
 
     def last_half(self) -> tuple[dict[str, int], list[dict[str, float]]]:
-        """Give every figure over the last half of the scored clicks, exact to a block.
+        """Return every figure over the last half of the scored clicks, exact to a block.
 
         Returns
         -------
@@ -164,7 +164,7 @@ class RankCounts:
         return where, [figures_of(own, self.ks) for own in counts]
 
     def windows(self) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
-        """Give the figures along the stream, in at most 100 windows of the same size.
+        """Return the figures along the stream, in at most 100 windows of the same size.
 
         Returns
         -------
@@ -216,7 +216,7 @@ class RankCounts:
         return windows, gains_of(counts, self.ks) / scored[:, None, None]
 
     def gains(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Give the sums of gains by block, shape (blocks, models, figures), and its clicks."""
+        """Return the sums of gains by block, shape (blocks, models, figures), and its clicks."""
         counts = self._counts[: self._used]
         return gains_of(counts, self.ks), counts[:, 0].sum(axis=-1)
 
@@ -231,7 +231,7 @@ class RankCounts:
         return State(arrays, {"scored": self.scored, "span": self.span})
 
     def restore(self, state: State) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` returned."""
         self.scored, self.span = state.values["scored"], state.values["span"]
         for name in ("counts", "clicks", "times"):
             kept, own = state.arrays[name], getattr(self, f"_{name}")

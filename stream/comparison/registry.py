@@ -10,12 +10,13 @@ from typing import Any, get_type_hints
 import msgspec
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
+from nextclick.models.option_checks import plain
 from nextclick.models.rivals import RIVALS
 
 from ..config.model_factory import made, model_sessions
 from ..config.options import ConfigError, build, check_keys
 from ..config.run import StreamConfig
-from ..config.values import plain, shown
+from ..config.values import shown
 
 OWN: dict[str, dict[str, Any]] = {
     "gru4rec": {},

@@ -7,14 +7,18 @@ come from the field's name, type and default, and from the `Option` in the type.
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
 from .values import listed
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 LARGEST_COUNT = 1_000_000_000
 """What a whole number may be at most where its declaration says nothing else."""
@@ -201,6 +205,18 @@ def declared(struct: type[msgspec.Struct]) -> Mapping[str, Declared]:
                 default = field.default_factory()
             found[field.name] = Declared(field.name, field.type, default, declaration)
     return found
+
+
+def documented(struct: type[S]) -> type[S]:
+    """Write the options that a struct declares into its docstring, as its parameters."""
+    parameters = [f"{each.name}\n    {each.option.help}" for each in declared(struct).values()]
+    section = "\n".join(["Parameters", "----------", *parameters, "", ""])
+    text = inspect.cleandoc(struct.__doc__ or "")
+    at = re.search(r"^(Raises|Examples)\n---", text, re.MULTILINE)
+    place = at.start() if at else len(text)
+    before = text[:place].rstrip()
+    struct.__doc__ = f"{before}\n\n{section}{text[place:]}"
+    return struct
 
 
 def option_in(kind: Any) -> Option | None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from nextclick.models.gru4rec.config import FORMER_NAMES
+from nextclick.models.option_checks import plain
 
 from .declaration import bare, choices, flag, option_in
-from .values import listed, plain, shown
+from .values import listed, shown
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -212,7 +213,13 @@ def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> d
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
         raise ConfigError(f"{path} is no TOML file: {error}") from error
-    return _checked(given, structs, str(path))
+    wanted = {
+        name: kind
+        for struct in structs
+        for name, kind in _types(struct).items()
+        if (declaration := option_in(kind)) is None or declaration.file
+    }
+    return _checked(given, wanted, str(path))
 
 
 def merge(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +261,7 @@ def build(struct: type[S], given: Mapping[str, Any]) -> S:
 
     """  # noqa: E501
     try:
-        return msgspec.convert(_checked(given, [struct], "the options"), struct)
+        return msgspec.convert(_checked(given, _types(struct), "the options"), struct)
     except msgspec.ValidationError as error:
         # The model's own check of a range: "window must be at least 1 - at `$.model`".
         raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
@@ -366,7 +373,7 @@ def check_type(value: Any, kind: Any, place: str, table: str = "") -> Any:
     value, struct = plain(value), bare(kind)
     is_struct = isinstance(struct, type) and issubclass(struct, msgspec.Struct)
     if is_struct and isinstance(value, dict):
-        return _checked(value, [struct], table or place)
+        return _checked(value, _types(struct), table or place)
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -381,16 +388,12 @@ def check_type(value: Any, kind: Any, place: str, table: str = "") -> Any:
     return value
 
 
-def _checked(
-    given: Mapping[str, Any], structs: Iterable[type[msgspec.Struct]], where: str
-) -> dict[str, Any]:
+def _types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(struct)}
+
+
+def _checked(given: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Check the names and types of options, those in tables too, and return them in plain form."""
-    wanted = {
-        field.name: field.type
-        for each in structs
-        for field in msgspec.structs.fields(each)
-        if (declaration := option_in(field.type)) is None or declaration.file
-    }
     check_keys(given, wanted, where)
     return {
         name: check_type(value, wanted[name], f"{where}: {name!r}", f"{where}, table [{name}]")

@@ -9,7 +9,7 @@ import msgspec
 from nextclick.connectors import public_settings
 from nextclick.models import GRU4RecConfig
 
-from .declaration import MODEL, OUTPUT, SNAPSHOTS, SOURCE, option
+from .declaration import MODEL, OUTPUT, SNAPSHOTS, SOURCE, documented, option
 from .options import (
     MOST_CLICKS,
     ConfigError,
@@ -34,6 +34,7 @@ MOST_RECOMMENDED = 10_000
 """Items that may be recommended at once."""
 
 
+@documented
 class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of every command that goes through a stream, whatever is tested on it.
 
@@ -200,6 +201,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         return options
 
 
+@documented
 class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
 

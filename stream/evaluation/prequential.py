@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nextclick.models.argument_checks import at_least
 from nextclick.models.recommender import State
 
-from ..contracts import whole
 from .drift import HitRateDrift
 from .growing_windows import GrowingWindows
 from .metrics import METRICS, bins_of
@@ -57,8 +57,8 @@ class Prequential:
     """
 
     def __init__(self, k: int = 20, window: int = 10_000, fading: float = 0.999) -> None:
-        self.k = k = whole("k", k, 1)
-        self.window = window = whole("window", window, 1)
+        self.k = k = at_least(k, "k", 1)
+        self.window = window = at_least(window, "window", 1)
         if isinstance(fading, str | bool) or not 0 < fading < 1:
             raise ValueError(f"fading must be a number between 0 and 1, not {fading!r}")
         self.fading = fading

@@ -9,7 +9,7 @@
     title: page.title,
     figure: pick.selectedIndex,
     // Many curves of short windows could not be told apart.
-    smoothing: page.models.length > 1 ? 0.7 : 0,
+    smoothing: 0.7,
   });
 
   function fillSlices() {

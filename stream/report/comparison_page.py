@@ -66,7 +66,7 @@ def comparison_page(result: Mapping[str, Any]) -> bytes:
         "usable": result["usable"],
         "heads": _heads(most),
         "standings": _standings(result, most),
-        "certainty": _certainty(result["bootstrap"]),
+        "certainty": _certainty(result["bootstrap"]) if len(names) > 1 else "",
         "lists": result["lists"],
         "most": max(result["k"]),
         "figures": result["figures"],
@@ -194,20 +194,20 @@ def _certainty(bootstrap: Mapping[str, Any]) -> str:
 
 
 def _picture(curves: Curves, names: Sequence[str], figure: int) -> str:
-    own = curves.values.reshape(-1, len(names), len(curves.clicks))[figure].tolist()
+    own = curves.values[figure * len(names) : (figure + 1) * len(names)].tolist()
     return curves_svg([Curve(name, curves.clicks, ys) for name, ys in zip(names, own, strict=True)])
 
 
 def _slices(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     scored = max(1, result["scored"])
+
+    def head(line: str, kind: str) -> dict[str, str]:
+        label, _, meaning = LABELS[kind].partition(": ")
+        share = f"{result['slices'][line][kind] / scored:.1%}"
+        return {"label": label, "meaning": meaning, "share": share}
+
     return [
-        {
-            "label": LABELS[line],
-            "kinds": [
-                {"label": LABELS[kind], "share": f"{result['slices'][line][kind] / scored:.1%}"}
-                for kind in kinds
-            ],
-        }
+        {"label": LABELS[line], "kinds": [head(line, kind) for kind in kinds]}
         for line, kinds in SLICES.items()
     ]
 

@@ -180,7 +180,7 @@ def _hue(number: int) -> str:
 
 
 def _legend(names: Sequence[str], left: int, right: int, top: int) -> tuple[list[str], int]:
-    """Lay the names out in rows; give the elements and where the plot may start below them."""
+    """Lay the names out in rows; return the elements and where the plot may start below them."""
     parts: list[str] = []
     x, y = left, top
     for number, name in enumerate(names):
@@ -198,7 +198,7 @@ def _legend(names: Sequence[str], left: int, right: int, top: int) -> tuple[list
 
 
 def _step(reach: float, most: int) -> float:
-    """Give a round step (1, 2 or 5 times a power of ten) that divides a reach at most so often."""
+    """Return a round step (1, 2 or 5 times a power of ten) that fits a reach at most so often."""
     rough = reach / most
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))

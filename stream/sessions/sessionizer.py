@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.models.argument_checks import at_least, id_list
 from nextclick.models.recommender import Id, State
 
-from ..contracts import plain_ids, seconds, whole
+from ..contracts import seconds
 from .clicks_ahead import RECENT, ClicksAhead
 from .event_clock import EventClock
 
@@ -115,7 +116,7 @@ class Sessionizer:
         self.gap = seconds("gap", gap, endless=True)
         self.lateness = seconds("lateness", lateness, endless=True)
         self.max_ahead = seconds("max_ahead", max_ahead, endless=True)
-        self.max_sessions = whole("max_sessions", max_sessions, 1)
+        self.max_sessions = at_least(max_sessions, "max_sessions", 1)
         # Key -> slot, least recently clicked first. Not a plain dict: there the first key is found
         # only past all keys deleted before it.
         self._sessions: OrderedDict[Id, int] = OrderedDict()
@@ -167,7 +168,7 @@ class Sessionizer:
             )
         if not np.isfinite(times).all():
             raise ValueError("a time is not finite: give epoch seconds")
-        keys = plain_ids("key", keys)
+        keys = id_list(keys, "keys")
         handles: list[int] = []
         starts: list[int] = []
         ended: list[int] = []

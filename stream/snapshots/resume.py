@@ -12,6 +12,7 @@ from nextclick.models import State
 from ..config.declaration import declared
 from ..config.options import ConfigError
 from ..config.run import RunConfig
+from ..notes import Info
 from .store import Snapshots
 
 FIXED = {each.flag: each for each in declared(RunConfig).values() if each.option.fixed}
@@ -53,7 +54,8 @@ def load_state(
     check_fixed(about["config"], config, snapshots.folder)
     changed = changes(about["config"], config, about["clicks"])
     about["changed"] = [*about["changed"], *changed]
-    notify(f"going on from the snapshot at {about['clicks']:,} clicks in {snapshots.folder}")
+    at = f"{about['clicks']:,} clicks in {snapshots.folder}"
+    notify(Info(f"going on from the snapshot at {at}"))
     for change in changed:
         notify(change_note(change))
     return parts, about

@@ -16,9 +16,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from nextclick.models.argument_checks import at_least
 from nextclick.models.recommender import State
 
-from ..contracts import whole
 from .files import problems, read_files, sync, write_files
 
 _NUMBERED = re.compile(r"clicks-\d{12,}-(\d+)")
@@ -75,7 +75,7 @@ class Snapshots:
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 3) -> None:
         self.folder = Path(folder)
-        self.keep = whole("keep", keep, 1)
+        self.keep = at_least(keep, "keep", 1)
         self.durable: dict[str, Any] | None = None
         self.seconds: float | None = None
         self._lock: int | None = None

@@ -13,6 +13,7 @@ from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
 
 from ..config.options import ConfigError, build
 from ..config.run import RunConfig
+from ..notes import Info
 from .store import SnapshotError, Snapshots
 
 
@@ -66,16 +67,20 @@ def prepare(
     own = None if config.fresh else _newest_facts(config.snapshots)
     if own is not None:
         notify(
-            f"--begin-from {path} was for the beginning of the run: it goes on from its own "
-            f"snapshots in {config.snapshots}"
+            Info(
+                f"--begin-from {path} was for the beginning of the run: it goes on from its own "
+                f"snapshots in {config.snapshots}"
+            )
         )
         then, warm = own, None
     else:
         warm = _read(path, notify)
         then = warm.about
         notify(
-            f"beginning with what was learned of {warm.facts['clicks']:,} clicks of "
-            f"{warm.facts['source']}, from the snapshot {warm.facts['snapshot']}"
+            Info(
+                f"beginning with what was learned of {warm.facts['clicks']:,} clicks of "
+                f"{warm.facts['source']}, from the snapshot {warm.facts['snapshot']}"
+            )
         )
     if "models" in then["config"]:
         if own is not None:

@@ -20,13 +20,14 @@ PLACE = re.compile(r"(New file|In) `([^`]+)`")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
-def follow(page: Path, copy: Path) -> list[str]:
-    """Make the page's changes in a copy of the sources, and return its commands.
+def follow(page: Path, copy: Path) -> tuple[list[str], list[str]]:
+    """Make the page's changes in a copy of the sources; return the files and its commands.
 
     A block of Python is the content of the new file named before it. The lines of a diff that
     begin with a blank or a minus are there once, in the file named last; those with a plus follow.
     """
     text = page.read_text(encoding="utf-8")
+    files: list[str] = []
     commands: list[str] = []
     for block in BLOCK.finditer(text):
         kind, lines = block[1], block[2].splitlines(keepends=True)
@@ -35,6 +36,7 @@ def follow(page: Path, copy: Path) -> list[str]:
             continue
         how, name = PLACE.findall(text[: block.start()])[-1]
         file = copy / name
+        files.append(name)
         if kind == "python":
             assert how == "New file"
             assert not file.exists()
@@ -45,7 +47,7 @@ def follow(page: Path, copy: Path) -> list[str]:
         source = file.read_text(encoding="utf-8")
         assert source.count(before) == 1, f"not there once in {name}:\n{before}"
         file.write_text(source.replace(before, after), encoding="utf-8")
-    return commands
+    return files, commands
 
 
 @pytest.fixture
@@ -63,9 +65,9 @@ def copy(tmp_path: Path) -> Path:
 
 @every_page
 def test_the_changes_of_a_how_to_fit_the_sources_and_their_format(page: Path, copy: Path) -> None:
-    follow(page, copy)
+    files, _ = follow(page, copy)
     for check in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *check, "--no-cache", "."]
+        command = [sys.executable, "-m", "ruff", *check, "--no-cache", *files]
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
@@ -73,7 +75,7 @@ def test_the_changes_of_a_how_to_fit_the_sources_and_their_format(page: Path, co
 @pytest.mark.slow
 @every_page
 def test_the_commands_of_a_how_to_do_what_they_say(page: Path, copy: Path) -> None:
-    commands = follow(page, copy)
+    _, commands = follow(page, copy)
     # What `make setup` installs: the rooms under one name.
     installed = copy / "installed" / "nextclick"
     installed.mkdir(parents=True)

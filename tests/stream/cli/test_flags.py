@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from nextclick.stream.cli.app import app as nextclick
-from nextclick.stream.cli.flags import FileOptions, command
+from nextclick.stream.cli.flags import ServiceOptions, command
 from nextclick.stream.cli.help import Command
 from nextclick.stream.config.declaration import MODEL, declared, option
 from nextclick.stream.config.options import ConfigError, parse_duration
@@ -34,7 +34,7 @@ def run(*arguments: str, **environ: str) -> Any:
     found: list[Any] = []
     app = typer.Typer(pretty_exceptions_enable=False)
 
-    @command(Extended, FileOptions)
+    @command(Extended, ServiceOptions)
     def take(config: Extended) -> None:
         """Take a configuration."""
         found.append(config)

@@ -122,3 +122,23 @@ def test_restored_it_goes_on_as_if_never_stopped(count: int, cut: int) -> None:
     assert resumed.last_half() == whole.last_half()
     assert resumed.windows()[0] == whole.windows()[0]
     np.testing.assert_array_equal(resumed.gains()[0], whole.gains()[0])
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 99, 250, 1024, 30_000])
+def test_growing_windows_are_short_at_first_and_cover_the_stream_s_beginning(count: int) -> None:
+    ranks = ranks_of(count, 2)
+    tallies = filled(ranks)
+    windows, figures = tallies.growing()
+    covered = sum(window["scored"] for window in windows)
+    full = tallies.windows()[0]
+    assert covered == min(count, 16 * full[0]["scored"]) if full else covered == 0
+    at = 0
+    for window, found in zip(windows, figures, strict=True):
+        own = ranks[at : at + window["scored"]]
+        at += window["scored"]
+        assert window["clicks"] == 2 * at
+        metric = MRR(5)
+        metric.update_many(own[:, 1])
+        assert found[1, figure_names(KS).index("mrr@5")] == pytest.approx(metric.get())
+    if count >= 1024:
+        assert windows[0]["scored"] <= max(32, 0.01 * count)

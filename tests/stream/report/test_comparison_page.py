@@ -1,88 +1,36 @@
 from __future__ import annotations
 
-import json
 import re
 import tomllib
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
-from nextclick.models import Recommender
-from nextclick.stream.comparison.arena import Arena
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.report.comparison_page import toml_of, write_comparison
-from nextclick.stream.report.style import COLOURS, DASHES
-from tests.small_models import Recent
+from tests.pages import Page, compared
 
-VOID = {"meta", "br"}
-
-
-class Page(HTMLParser):
-    """What a browser would find: elements with their attributes, and the texts of each kind."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
-
-def compared(models: int = 3, clicks: int = 6000, **others: Any) -> dict[str, Any]:
-    """What a comparison of models that are each a little worse than the last would give."""
-    rivals: dict[str, Recommender] = {f"worse by {n}": Recent(worse=n) for n in range(models)}
-    arena = Arena(rivals, [1, 5])
-    draw = np.random.default_rng(0)
-    sessions = draw.integers(1 + clicks // 10, size=clicks).tolist()
-    items = (draw.zipf(1.4, size=clicks) % 30).tolist()
-    for start in range(0, clicks, 50):
-        part = slice(start, start + 50)
-        arena.test_then_learn(sessions[part], items[part], time=1.4e9 + start)
-    return {
-        "source": "clicks.csv.gz",
-        "clicks": clicks,
-        "usable": clicks,
-        "config": {"batch": 50, "k": [1, 5], "models": {name: {} for name in rivals}},
-        **arena.results(),
-        **others,
-    }
+STYLE = Path(__file__).parents[3] / "stream" / "report" / "page.css"
+LIGHT, DARK = (
+    re.findall(r"--c\d+: (#\w{6});", part)
+    for part in STYLE.read_text(encoding="utf-8").split("@media (prefers-color-scheme: dark)")[:2]
+)
 
 
 def page_of(tmp_path: Path, result: dict[str, Any]) -> tuple[Page, dict[str, Any], str]:
     path = tmp_path / "new folder" / "compare.html"
     write_comparison(path, result)
-    text = path.read_text(encoding="utf-8")
-    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)
-    assert found
-    return Page(text), json.loads(found[1]), text
+    page = Page(path.read_text(encoding="utf-8"))
+    return page, page.data, page.text
 
 
 def test_the_page_names_nothing_outside_itself(tmp_path: Path) -> None:
     page, _, text = page_of(tmp_path, compared())
-    assert not {"src", "href", "action", "data"} & {key for _, attrs in page.tags for key in attrs}
-    # The namespace of SVG is a name, and no browser looks it up.
-    assert re.findall(r"https?://[^\"']+", text) == ["http://www.w3.org/2000/svg"]
-    assert not re.search(r"url\((?!#)|@import|\bfetch\(|XMLHttpRequest|\bimport\(", text)
+    named = {"src", "href", "srcset", "action", "poster"}
+    assert [v for _, attrs in page.tags for k, v in attrs.items() if k in named] == ["data:,"]
+    assert not re.search(r"@import|\bfetch\(|XMLHttpRequest|\bimport\(", text)
     policies = [attrs["content"] for tag, attrs in page.tags if "http-equiv" in attrs]
     assert policies
     assert "default-src 'none'" in str(policies[0])
@@ -107,27 +55,53 @@ def test_the_standings_hold_every_figure_of_every_model(tmp_path: Path) -> None:
 def test_the_script_is_given_curves_kinds_differences_and_alarms(tmp_path: Path) -> None:
     result = compared()
     page, data, _ = page_of(tmp_path, result)
-    assert len(data["windows"]) == len(result["windows"]) > 10
-    for model, (name, found) in zip(data["models"], result["models"].items(), strict=True):
-        assert model["name"] == name
-        for figure, own in zip(result["figures"], model["windows"], strict=True):
-            assert own == pytest.approx(found["windows"][figure], abs=1e-5)
-        assert model["slices"][0][3] == pytest.approx(
+    chart = data["chart"]
+    assert chart["names"] == list(result["models"])
+    assert chart["points"]["clicks"][-1] == result["windows"][-1]["clicks"]
+    assert sum(chart["points"]["scored"]) == result["scored"]
+    scored = chart["points"]["scored"]
+    for curves, figure in zip(chart["values"], result["figures"], strict=True):
+        for curve, found in zip(curves, result["models"].values(), strict=True):
+            total = sum(value * count for value, count in zip(curve, scored, strict=True))
+            assert total / result["scored"] == pytest.approx(found[figure], abs=1e-4)
+    for model, found in zip(data["models"], result["models"].values(), strict=True):
+        assert model[0][3] == pytest.approx(
             found["slices"]["place"]["second"][result["figures"][3]], abs=1e-5
         )
-        assert model["drift"] == found["drift"]
     assert sum(data["slices"][:3]) == result["scored"]
     for each in result["differences"]:
         order = list(result["models"])
         pair = f"{order.index(each['model'])}-{order.index(each['other'])}"
         at = result["figures"].index(each["figure"])
-        assert data["apart"][pair][at] == [each["difference"], each["low"], each["high"]]
-    # Every cell that the script fills has its numbers, and every model its key in the legend.
-    asked = {attrs["data-pair"] for tag, attrs in page.tags if "data-pair" in attrs}
-    assert asked == set(data["apart"])
-    assert sum(tag == "button" for tag, _ in page.tags) == 3 + len(result["models"])
+        assert data["differences"][pair][at] == [each["difference"], each["low"], each["high"]]
+    # Every cell that the script fills has its numbers.
+    asked = {attrs["data-pair"] for _, attrs in page.tags if "data-pair" in attrs}
+    assert asked == set(data["differences"])
     chosen = [attrs for tag, attrs in page.tags if tag == "option" and "selected" in attrs]
     assert len(chosen) == 1
+
+
+@pytest.mark.parametrize("clicks", [6_000, 40_000])
+def test_the_curves_begin_in_the_first_percent_of_the_stream(tmp_path: Path, clicks: int) -> None:
+    result = compared(2, clicks)
+    points = page_of(tmp_path, result)[1]["chart"]["points"]
+    assert points["scored"][0] <= 0.01 * result["scored"] or points["scored"][0] == 32
+    assert len(points["clicks"]) > 50
+    assert points["clicks"] == sorted(points["clicks"])
+
+
+def test_alarms_of_the_warm_up_are_not_among_those_of_drift(tmp_path: Path) -> None:
+    result = compared(2, 600)
+    rise = {"clicks": 6_000, "time": 1.0, "since": 900, "before": 0.25, "after": 0.5}
+    fall = {"clicks": 9_123, "time": None, "since": 7_000, "before": 0.5, "after": 0.375}
+    next(iter(result["models"].values()))["drift"] = [rise, fall]
+    page, data, _ = page_of(tmp_path, result)
+    (alarm,) = data["chart"]["alarms"][0]
+    assert (alarm["clicks"], alarm["rise"]) == (9_123, False)
+    drift, warm_up = page.text.split("<h2>Drift alarms</h2>")[1].split("while models warmed up")
+    assert "9,123" in drift
+    assert "6,000" not in drift
+    assert "6,000" in warm_up
 
 
 def test_names_are_escaped_wherever_they_stand(tmp_path: Path) -> None:
@@ -139,17 +113,8 @@ def test_names_are_escaped_wherever_they_stand(tmp_path: Path) -> None:
     result["source"] = "<b>'clicks'"
     page, data, text = page_of(tmp_path, result)
     assert "<img" not in text
-    assert data["models"][0]["name"] == mean
+    assert data["chart"]["names"][0] == mean
     assert "img" not in {tag for tag, _ in page.tags}
-
-
-def test_twelve_models_are_told_apart_and_so_are_twice_as_many(tmp_path: Path) -> None:
-    _, data, _ = page_of(tmp_path, compared(24, 400))
-    looks = [(model["colour"], model["dash"]) for model in data["models"]]
-    assert len(set(looks)) == 24
-    assert len({colour for colour, _ in looks[:12]}) == 12
-    assert len(set(COLOURS)) == 12
-    assert len(set(DASHES)) == 4
 
 
 def luminance(colour: str) -> float:
@@ -160,17 +125,26 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", LIGHT)
 def test_every_curve_stands_out_on_white(colour: str) -> None:
     # WCAG 2.1, 1.4.11: graphics need a contrast of 3 to 1.
     assert 1.05 / (luminance(colour) + 0.05) >= 3
+
+
+@pytest.mark.parametrize("colour", DARK)
+def test_every_curve_stands_out_in_the_dark(colour: str) -> None:
+    assert (luminance(colour) + 0.05) / (luminance("#0f141a") + 0.05) >= 3
+
+
+def test_there_are_twelve_colours_in_light_and_in_dark() -> None:
+    assert len(set(LIGHT)) == len(set(DARK)) == 12
 
 
 def test_a_stream_too_short_for_anything_still_has_a_page(tmp_path: Path) -> None:
     for clicks in (0, 1, 60):
         page, data, text = page_of(tmp_path, compared(2, clicks))
         assert "too few clicks" in text
-        assert len(data["models"]) == 2
+        assert len(data["chart"]["names"]) == 2
         assert page.texts["p"]
 
 
@@ -188,12 +162,16 @@ def test_the_options_on_the_page_are_the_file_that_asks_for_them(tmp_path: Path)
     assert again.public() == config.public()
     assert again.models == config.models
     page, _, _ = page_of(tmp_path, compared(2, 300, config=config.public()))
-    (shown,) = (tomllib.loads(text) for text in page.texts["pre"] if "[models" in text)
+    shown, whole = (tomllib.loads(text) for text in page.texts["pre"] if "[models" in text)
     # What was written where would be written over, or gone on from, by whoever copies it.
-    assert set(tomllib.loads(text)) - set(shown) == {
+    assert set(tomllib.loads(text)) - set(whole) == {
         "json",
         "snapshot_every",
         "keep_snapshots",
         "fresh",
     }
-    assert shown["models"] == config.models
+    assert whole["models"] == shown["models"] == config.models
+    # In sight is what differs from the defaults, and it asks for the same.
+    assert set(shown) == {"gap", "k", "kafka", "models"}
+    same = msgspec.convert(shown, CompareConfig).public()
+    assert same == msgspec.convert(whole, CompareConfig).public()

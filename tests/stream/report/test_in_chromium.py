@@ -18,6 +18,8 @@ from tests.pages import compared, run_result
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+KINDS = ("run", "empty", "one", "twelve", "short", "long names")
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -29,12 +31,13 @@ def browser() -> Iterator[Browser]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every kind of page, by name."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {name: folder / f"{name}.html" for name in ("run", "empty", "one", "twelve", "short")}
+    made = {name: folder / f"{name}.html" for name in KINDS}
     write_report(made["run"], run_result())
     write_report(made["empty"], {"model": "gru4rec", **Prequential().results()})
     write_comparison(made["one"], compared(1, 3000))
     write_comparison(made["twelve"], compared(12, 12_000))
     write_comparison(made["short"], compared(2, 40))
+    write_comparison(made["long names"], compared(12, 3000, "a model that is worse by"))
     return made
 
 
@@ -70,7 +73,7 @@ def style(page: Page, name: str) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
-@pytest.mark.parametrize("name", ["run", "empty", "one", "twelve", "short"])
+@pytest.mark.parametrize("name", KINDS)
 def test_a_page_opens_without_complaint_or_request(
     browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
@@ -104,7 +107,9 @@ def test_the_legend_is_above_the_chart_and_there_is_no_blank_band(
         legend = found.page.locator(".legend").bounding_box()
         plot = found.page.locator(".plot").bounding_box()
         curves = found.page.locator(".uplot").bounding_box()
-        assert legend and plot and curves
+        assert legend is not None
+        assert plot is not None
+        assert curves is not None
         assert 0 <= plot["y"] - (legend["y"] + legend["height"]) < 20
         assert curves["height"] == pytest.approx(plot["height"], abs=4)
         assert plot["width"] > width - 160
@@ -116,10 +121,10 @@ def test_the_legend_is_above_the_chart_and_there_is_no_blank_band(
 def test_a_phone_labels_curves_by_the_numbers_of_the_legend(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages["twelve"], PHONE) as found:
-        numbers = found.page.locator(".legend > button i").all_text_contents()
-        assert numbers == [str(number) for number in range(1, 13)]
-    with opened(browser, pages["twelve"], DESKTOP) as found:
+    with opened(browser, pages["long names"], PHONE) as found:
+        places = found.page.locator(".legend > button i").all_text_contents()
+        assert places == [str(number) for number in range(1, 13)]
+    with opened(browser, pages["long names"], DESKTOP) as found:
         assert set(found.page.locator(".legend > button i").all_text_contents()) == {""}
 
 
@@ -288,6 +293,12 @@ def test_a_chart_takes_new_points_while_it_is_shown(
         assert found.complaints == []
 
 
+@pytest.fixture(scope="module")
+def blank(browser: Browser, pages: dict[str, Path]) -> Iterator[Page]:
+    with opened(browser, pages["empty"], DESKTOP) as found:
+        yield found.page
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
@@ -301,16 +312,13 @@ def test_a_chart_takes_new_points_while_it_is_shown(
         ("rising([1e300])", None),
         ("spread([50, 50, 52], 10, 0, 100)", [50, 60, 70]),
         ("spread([99, 98], 10, 0, 100)", [100, 90]),
-        ("spread([1, 2, 3], 10, 0, 12)", [0, 12, None]),
+        ("spread([1, 2, 3], 10, 0, 12)", [1, 11, None]),
         ("valueAt([0, 10], [0, 1], 5)", 0.5),
         ("valueAt([0, 10], [0, 1], 11)", None),
         ("short(12500)", "12.5k"),
         ("figure(-0.25, true)", "−0.2500"),
     ],
 )
-def test_what_is_computed_of_curves(
-    browser: Browser, pages: dict[str, Path], call: str, expected: Any
-) -> None:
-    with opened(browser, pages["empty"], DESKTOP) as found:
-        value = found.page.evaluate(f"nextclick.{call}")
+def test_what_is_computed_of_curves(blank: Page, call: str, expected: Any) -> None:
+    value = blank.evaluate(f"nextclick.{call}")
     assert value == (pytest.approx(expected) if isinstance(expected, (list, float)) else expected)
