@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 NEEDED = {
     "source": ("poll", "seek", "commit", "warnings"),
@@ -114,3 +115,27 @@ def seconds(name: str, value: Any, *, endless: bool = False) -> float:
     if not number >= 0 or (math.isinf(number) and not endless):
         raise ValueError(f"{wish}, not {value!r}")
     return number
+
+
+class Requests(Protocol):
+    """Requests to an engine's model; see `serving.request_queue`."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the model while the context lasts."""
+        ...
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Have requests answered while the context lasts: the engine does not use its model."""
+        ...
+
+
+class NoRequests:
+    """Nobody asks."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()

@@ -20,9 +20,8 @@ from nextclick.connectors import (
 from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
 
-from .asked import NoRequests, Requests
 from .config.options import Interval
-from .contracts import check_part, seconds
+from .contracts import NoRequests, Requests, check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
@@ -37,6 +36,9 @@ from .snapshots.store import Snapshots
 
 POLL_SECONDS = 0.1
 """How long a poll may wait for clicks, and so how long a stop may take to be noticed."""
+
+COUNTS = ("clicks", "first", "late", "ahead", "learned")
+"""Counts of clicks, as they stand in snapshots."""
 
 
 class Engine:
@@ -173,12 +175,7 @@ class Engine:
         self._failure: SourceError | None = None
 
     @property
-    def pending(self) -> int:
-        """The number of clicks of the unfinished batch."""
-        return len(self._pending)
-
-    @property
-    def pending_clicks(self) -> PendingClicks:
+    def pending(self) -> PendingClicks:
         """The clicks of the unfinished batch."""
         return self._pending
 
@@ -340,23 +337,15 @@ class Engine:
 
     def facts(self) -> dict[str, Any]:
         """Return what a snapshot is of, in JSON's types."""
-        return {
-            **self.about,
-            "clicks": self.clicks,
-            "time": self._time,
-            "position": self._position,
-        }
+        now = {"clicks": self.clicks, "time": self._time, "position": self._position}
+        return {**self.about, **now}
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
         for name, sink in self.sinks.items():
             self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
-            "clicks": self.clicks,
-            "first": self.first,
-            "late": self.late,
-            "ahead": self.ahead,
-            "learned": self.learned,
+            **{name: getattr(self, name) for name in COUNTS},
             "rejected": dict(self.rejected),
             "time": self._time,
             "position": self._position,
@@ -376,12 +365,9 @@ class Engine:
         self.sessionizer.restore(parts["sessions"])
         self.figures.restore(parts["figures"])
         values = parts["engine"].values
-        self.clicks = values["clicks"]
-        self.first = values["first"]
-        self.late = values["late"]
-        # Older snapshots do not know of such clicks.
-        self.ahead = values.get("ahead", 0)
-        self.learned = values["learned"]
+        for name in COUNTS:
+            # Older snapshots do not know of clicks that are ahead.
+            setattr(self, name, values.get(name, 0))
         self.rejected = Counter(values["rejected"])
         self.written = dict(values["written"])
         self._time = values["time"]
@@ -401,10 +387,7 @@ class Engine:
             "model": self.model.name,
             "clicks": self.clicks + self.rejected.total(),
             "usable": self.clicks,
-            "learned": self.learned,
-            "first": self.first,
-            "late": self.late,
-            "ahead": self.ahead,
+            **{name: getattr(self, name) for name in ("learned", "first", "late", "ahead")},
             "rejected": dict(sorted(self.rejected.items())),
             **self.figures.results(),
             "catalogue": self.model.n_items,

@@ -12,36 +12,31 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 
-from nextclick.connectors import KafkaLog, Source
-from nextclick.models import OnlineGRU4Rec, Recommender, State
+from nextclick.connectors import KafkaLog
+from nextclick.models import Recommender, State
 from nextclick.models.compute.device import cores
 
 from .config.declaration import flag
 from .config.model_factory import fitting, make_model
-from .config.options import ConfigError, build
+from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
 from .delivery import SINKS
-from .endpoints import check_outputs, is_live, is_topic, open_configured_source, open_sink
+from .endpoints import check_outputs, open_configured_source, open_sink
 from .engine import Engine
-from .evaluation.prequential import Prequential
+from .learned import learned_model, make_engine
 from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .notes import Info
 from .output_files import check_writable, figures_json, write_all
-from .provenance import provenance
+from .report.provenance import provenance
 from .report.run_page import report_page
-from .sessions.sessionizer import Sessionizer
 from .signals import on_stop
 from .snapshots.resume import load_state
-from .snapshots.store import SnapshotError, Snapshots
+from .snapshots.store import Snapshots
 from .snapshots.warm_start import WarmStart, prepare, put_into
-
-SESSION_GAP = 86_400.0
-"""Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
 
 
 @contextmanager
@@ -97,7 +92,7 @@ def run(
         config, warm = prepare(config, named, notify)
     model = make_model(config)
     if warm is not None:
-        learned = _learned(warm.parts, warm.about, config.device)
+        learned = learned_model(warm.parts, warm.about, config.device)
         put_into(model, learned, config, warm)
     result = run_model(spec, config, model, config.public(), notify, progress, warm)
     write_results(config, result, report_page)
@@ -206,14 +201,8 @@ def run_model(
                 sink = open_sink(engine, name, where, config)
                 stack.callback(sink.close)
                 engine.sinks[name] = sink
-        if config.metrics_port is not None:
-            address = stack.enter_context(
-                serve(engine, config.metrics_port, config.metrics_address)
-            )
-            notify(Info(f"metrics for Prometheus at {address}"))
         stack.enter_context(threads(max(1, cores() // 2)))
-        if config.serve is not None:
-            stack.enter_context(serving(engine, config, notify))
+        stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
         with _stopping(engine), fitting("the model"):
             engine.run(config.max_clicks, progress)
@@ -234,12 +223,19 @@ def run_model(
 
 @contextmanager
 def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) -> Iterator[None]:
-    """Answer requests while the context lasts, as far as the engine does not use its model."""
-    check_installed("--serve")
-    # Imported here: what it needs is installed only with an extra.
-    from .serving.run import serve_engine
+    """Serve metrics and recommendations while the context lasts, where that is asked for."""
+    with ExitStack() as stack:
+        if config.metrics_port is not None:
+            address = stack.enter_context(
+                serve(engine, config.metrics_port, config.metrics_address)
+            )
+            notify(Info(f"metrics for Prometheus at {address}"))
+        if config.serve is not None:
+            check_installed("--serve")
+            # Imported here: what it needs is installed only with an extra.
+            from .serving.run import serve_engine
 
-    with serve_engine(engine, config, notify):
+            stack.enter_context(serve_engine(engine, config, notify))
         yield
 
 
@@ -259,126 +255,6 @@ def _nothing_read(spec: str, engine: Engine) -> str:
     return f"no usable click was read: {which} of {spec} {were} rejected{why}"
 
 
-def make_engine(
-    source: Source,
-    config: RunConfig,
-    model: Recommender,
-    snapshots: Snapshots | None = None,
-    spec: str = "",
-) -> Engine:
-    """Make the engine that a configuration asks for; its sinks are the caller's to add."""
-    gap = config.gap_seconds or source.gap or SESSION_GAP
-    live = is_live(spec) or is_topic(config.recommendations)
-    return Engine(
-        source,
-        model,
-        Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
-        batch=config.batch,
-        figures=Prequential(window=config.window),
-        snapshots=snapshots,
-        every=config.every,
-        k=config.k,
-        after=config.recommend == "every",
-        exclude_current=config.exclude == "current",
-        # What is read from disk and written to files is the same to the last bit every time.
-        max_wait=config.max_wait_seconds if live else None,
-        about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
-    )
-
-
-def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> OnlineGRU4Rec:
-    """Load the model of the newest whole snapshot in a folder, ready to recommend.
-
-    The clicks of a batch that was unfinished when the snapshot was taken are learned first.
-
-    Raises
-    ------
-    SnapshotError
-        There is none.
-
-    """
-    found = Snapshots(folder).load_newest()
-    if found is None:
-        raise SnapshotError(f"there are no snapshots in {folder}: make some with nextclick run")
-    parts, about, skipped = found
-    for damage in skipped:
-        notify(f"skipped a damaged snapshot, {damage}")
-    check_one_model(about, folder)
-    return _learned(parts, about, "auto")
-
-
-def check_one_model(about: dict[str, Any], folder: str | os.PathLike[str]) -> None:
-    """Check that a snapshot is of a run, and so has one model.
-
-    Raises
-    ------
-    SnapshotError
-        It is of a comparison.
-
-    """
-    if "models" in about["config"]:
-        raise SnapshotError(
-            f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
-        )
-
-
-def learned_engine(
-    parts: dict[str, State], about: dict[str, Any], folder: str | os.PathLike[str]
-) -> tuple[Engine, RunConfig]:
-    """Return an engine, without a source, that has learned all clicks of a snapshot.
-
-    Parameters
-    ----------
-    parts, about
-        The snapshot.
-    folder
-        Where it is, for messages.
-
-    Returns
-    -------
-    engine, config
-        The engine, and the options of its run.
-
-    Raises
-    ------
-    SnapshotError
-        It is of a comparison.
-
-    """
-    check_one_model(about, folder)
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
-    return engine_of(parts, about, config, make_model(config)), config
-
-
-def _learned(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
-    """Return a snapshot's model, the clicks of its unfinished batch learned too."""
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
-    model = make_model(config)
-    engine_of(parts, about, config, model)
-    return model
-
-
-def engine_of(
-    parts: dict[str, State], about: dict[str, Any], config: RunConfig, model: Recommender
-) -> Engine:
-    """Return an engine, without a source, that has learned all clicks of a snapshot.
-
-    Parameters
-    ----------
-    parts, about
-        The snapshot.
-    config
-        The options that it was taken with.
-    model
-        A new model, as these ask for it.
-
-    """
-    engine = make_engine(_Nothing(about["gap"]), config, model)
-    engine.restore(parts)
-    engine.flush()
-    return engine
-
-
 def peak_memory_mb() -> float:
     """Return the most memory that this process has held, in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -395,27 +271,3 @@ def _stopping(engine: Engine) -> AbstractContextManager[None]:
             signal.raise_signal(number)
 
     return on_stop(stop)
-
-
-class _Nothing:
-    """A source that has ended, for an engine that only restores a model."""
-
-    def __init__(self, gap: float) -> None:
-        self.gap = gap
-
-    @property
-    def warnings(self) -> list[str]:
-        """Nothing to warn of."""
-        return []
-
-    def poll(self, limit: int, wait: float = 0.0) -> None:
-        """Give nothing."""
-
-    def seek(self, position: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def commit(self, position: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""

@@ -48,8 +48,15 @@ FOLDERS: dict[str, set[str]] = {
     "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
     "stream/comparison": {"stream", "stream/config", "stream/evaluation", "stream/report"},
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
+    "stream/serving": {
+        "stream",
+        "stream/config",
+        "stream/monitoring",
+        "stream/snapshots",
+    },
     "stream/cli": {
         "stream",
+        "stream/serving",
         "stream/comparison",
         "stream/config",
         "stream/monitoring",

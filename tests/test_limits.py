@@ -15,7 +15,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 MOST_LINES = 400
 LONG_FILES = {
-    "connectors/kafka/topic_reader.py": 545,
+    "connectors/kafka/topic_reader.py": 543,
     "tests/connectors/files/test_log.py": 441,
     "tests/connectors/kafka/test_sink.py": 424,
     "tests/connectors/kafka/test_source.py": 405,
@@ -31,7 +31,6 @@ LONG_FUNCTIONS = {
     "benchmarks/speed/bench_snapshots.py": 72,
     "connectors/kafka/topic_reader.py": 66,
     "stream/report/static_chart.py": 74,
-    "stream/runner.py": 63,
     "tests/models/rivals/plain.py": 77,
     "tests/stream/snapshots/test_store.py": 65,
 }
@@ -44,7 +43,8 @@ MANY_PARAMETERS = {
     "connectors/kafka/source.py": (11, "what a topic is read by, each by keyword"),
     "connectors/kafka/topic_reader.py": (9, "what it is made of, handed in by the source"),
     "models/rivals/gru4rec/retrained.py": (9, "a rival's options, each by keyword"),
-    "stream/engine.py": (14, "what a run is put together from, each by keyword"),
+    "models/items/best_items.py": (9, "compiled: as much as a selection needs, in and out"),
+    "stream/engine.py": (15, "what a run is put together from, each by keyword"),
     "tests/models/memory/test_mixture.py": (9, "as the compiled function that it checks"),
     "tests/models/rivals/plain.py": (12, "as the rival that it computes plainly"),
 }

@@ -22,7 +22,7 @@ from nextclick.stream import (
     write_report,
 )
 from nextclick.stream.config.options import load_toml
-from nextclick.stream.runner import load_model
+from nextclick.stream.learned import load_model
 
 SMALL: dict[str, Any] = {"hidden": 4, "n_negatives": 4}
 CLICKS = "session_id,item_id,timestamp\na,x,1\na,y,2\nb,x,3\nb,y,4\n"

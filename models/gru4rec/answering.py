@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..best_items import Blocked, Whole, best_items
-from ..items.item_table import SHIFT
+from ..items.best_items import Blocked, Whole, best_items
+from ..items.item_table import SHIFT, ItemTable
+from ..items.popularity import Popularity
 from ..items.table import pick
-from ..items.vocabulary import NO_ITEM
+from ..items.vocabulary import NO_ITEM, Vocabulary
 from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
+from ..memory.memory import Memory
 from ..memory.mixture import Mixture
 from ..queries import Answer, Query
+from ..sessions import SessionStore
 from ..windows import LastWindows, align_last_windows
-
-if TYPE_CHECKING:
-    from .online import OnlineGRU4Rec
+from .mixed_precision import Precision
 
 POPULAR_CLICKS = 10_000
 """Popular of late is what was clicked most among so many latest clicks."""
 
 OF_ALL_TIMES = 0.001
 """How much the clicks of all times count there: they order what was not clicked of late."""
+
+
+class Learner(Protocol):
+    """What is read of an `OnlineGRU4Rec`."""
+
+    device: torch.device
+    items: ItemTable
+    memory: Memory | None
+    popularity: Popularity
+    precision: Precision
+    sessions: SessionStore
+    vocabulary: Vocabulary
+
+    @property
+    def n_items(self) -> int:
+        """Number of items in the catalogue."""
+        ...
 
 
 class Visitors:
@@ -45,7 +63,7 @@ class Visitors:
 
     """
 
-    def __init__(self, model: OnlineGRU4Rec, queries: Sequence[Query]) -> None:
+    def __init__(self, model: Learner, queries: Sequence[Query]) -> None:
         self.slots, self.kept = model.sessions.find([query.session for query in queries])
         items = [item for query in queries for item in query.items]
         rows = model.vocabulary.rows_of(items)
@@ -89,7 +107,7 @@ class Answering:
 
     """
 
-    def __init__(self, model: OnlineGRU4Rec) -> None:
+    def __init__(self, model: Learner) -> None:
         self._model = model
         self._popular: tuple[int, NDArray[np.float64]] | None = None
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..best_items import best_items
+from ..items.best_items import best_items
 from ..items.vocabulary import NO_ITEM
 from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
 from .boost import Boost

@@ -17,7 +17,7 @@ from ..config.model_factory import make_model
 from ..config.options import build
 from ..config.run import RunConfig
 from ..engine import Engine
-from ..runner import engine_of
+from ..learned import engine_of
 from ..snapshots.resume import change_note
 from ..snapshots.store import SnapshotError, Snapshots
 from .terminal import show

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from .printable import printable
+
 FORMATS = ("text", "json")
 SERVICES = ("run", "compare", "replay")
 """The commands that go on for long."""
@@ -43,8 +45,6 @@ class Formatter(logging.Formatter):
             fields = {"time": time, "level": record.levelname.lower(), "message": message}
             return json.dumps(fields)
         if not message.isprintable():
-            from .terminal import printable
-
             message = printable(message)
         return f"{time} {record.levelname} {message}"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from ..config.declaration import option
 from ..config.options import ConfigError, Options
 from ..config.run import MOST_RECOMMENDED
-from ..runner import load_model
+from ..learned import load_model
 from .flags import command
 from .terminal import notify, show
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import sys
-import unicodedata
 from contextlib import suppress
 from typing import Any
 
@@ -18,12 +17,7 @@ from rich.text import Text
 
 from ..notes import Info
 from . import log
-
-_MEANT_TO_ACT = {"Cc", "Cs", "Zl", "Zp"}
-"""Control characters, halves of characters, ends of lines and of paragraphs."""
-
-_BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction in which others are shown."""
+from .printable import printable
 
 
 def console(**options: Any) -> Console:
@@ -33,21 +27,6 @@ def console(**options: Any) -> Console:
 
 errors = console(stderr=True)
 output = console()
-
-
-def printable(text: object) -> str:
-    r"""Return a text as one line that leaves the terminal as it is; all else stays as it is.
-
-    Examples
-    --------
-    >>> print(printable("urn:key:7 [kafka] \\[x]"), printable("two\nlines"), printable("\x1b[2J"))
-    urn:key:7 [kafka] \[x] two\nlines \x1b[2J
-
-    """
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(map(_shown, text))
 
 
 def show(line: object, label: str = "", style: str = "") -> None:
@@ -87,9 +66,3 @@ def _print(where: Console, label: str, style: str, line: object) -> None:
         text.append(" ")
     text.append(printable(line))
     where.print(text, soft_wrap=True)
-
-
-def _shown(character: str) -> str:
-    if unicodedata.category(character) in _MEANT_TO_ACT or character in _BIDI:
-        return character.encode("unicode_escape").decode()
-    return character

@@ -57,7 +57,7 @@ class EngineCollector(Collector):
             "clicks_per_second": ("Clicks read a second since the last scrape.", self._speed()),
             "catalogue_items": ("Items known.", engine.model.n_items),
             "live_sessions": ("Sessions that have not ended.", engine.sessionizer.live),
-            "pending_clicks": ("Clicks of the unfinished batch.", engine.pending),
+            "pending_clicks": ("Clicks of the unfinished batch.", len(engine.pending)),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"nextclick_{name}", text, value)

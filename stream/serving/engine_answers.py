@@ -48,9 +48,9 @@ class EngineAnswers:
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests by one call of the model."""
         engine = self.engine
-        self._pending.update(engine.pending_clicks)
+        self._pending.update(engine.pending)
         answers = self._model.recommend_each([self._query(request) for request in requests])
-        learned, behind = engine.learned, engine.pending
+        learned, behind = engine.learned, len(engine.pending)
         age = time.monotonic() - (engine.learned_at if self._since is None else self._since)
         return [
             Reply(answer, request, learned, behind, age)

@@ -47,7 +47,7 @@ class EngineService:
             "late": engine.late,
             "ahead": engine.ahead,
             "rejected": dict(engine.rejected),
-            "pending": engine.pending,
+            "pending": len(engine.pending),
             "catalogue": engine.model.n_items,
             "live_sessions": engine.sessionizer.live,
             "window": {"clicks": engine.figures.window, **engine.figures.sliding()},

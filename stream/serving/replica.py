@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from ..config.run import RunConfig
 from ..engine import Engine
-from ..runner import learned_engine
+from ..learned import learned_engine
 from ..snapshots.store import SnapshotError, Snapshots
 from .engine_answers import EngineAnswers
 from .meter import CallMeter

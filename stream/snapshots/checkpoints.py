@@ -23,8 +23,8 @@ from typing import Any, Protocol
 from nextclick.connectors import Clicks, Sink, Source, SourceError
 from nextclick.models import State
 
-from ..asked import Requests
 from ..config.options import Interval
+from ..contracts import Requests
 from ..monitoring.phase_timer import PhaseTimer
 from .store import Snapshots
 

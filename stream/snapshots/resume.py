@@ -52,9 +52,9 @@ def load_state(
     for damage in skipped:
         notify(f"skipped a damaged snapshot, {damage}")
     check_fixed(about["config"], config, snapshots.folder)
-    at = f"{about['clicks']:,} clicks in {snapshots.folder}"
     changed = changes(about["config"], config, about["clicks"])
     about["changed"] = [*about["changed"], *changed]
+    at = f"{about['clicks']:,} clicks in {snapshots.folder}"
     notify(Info(f"going on from the snapshot at {at}"))
     for change in changed:
         notify(change_note(change))

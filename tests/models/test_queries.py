@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nextclick.connectors import open_source
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Query
-from nextclick.models import best_items as best_items_file
-from nextclick.models.best_items import best_items
+from nextclick.models.items import best_items as best_items_file
+from nextclick.models.items.best_items import best_items
 from nextclick.models.queries import Exclude
 from nextclick.models.recommender import Id
 

@@ -20,7 +20,8 @@ from nextclick.models import GRU4RecConfig
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.endpoints import transactional_id
-from nextclick.stream.runner import load_model, run
+from nextclick.stream.learned import load_model
+from nextclick.stream.runner import run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)

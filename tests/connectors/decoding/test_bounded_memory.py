@@ -110,7 +110,7 @@ def test_a_poll_asks_for_fewer_records_the_larger_they_are() -> None:
             self.value: bytes | None = b"x" * size if size else None
 
     for size, expected in ((100, 8000), (0, 8000), (LARGE, 294), (17 << 20, 1)):
-        most = kafka_reader.poll_size([[Record(size)] * 40], 8000)
+        most = record_batches.poll_size([[Record(size)] * 40], 8000)
         assert abs(most - expected) <= 1
 
 

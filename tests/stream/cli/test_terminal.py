@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nextclick.stream.cli import app as cli
 from nextclick.stream.cli import terminal
-from nextclick.stream.cli.terminal import complain, console, notify, printable, show
+from nextclick.stream.cli.printable import printable
+from nextclick.stream.cli.terminal import complain, console, notify, show
 from tests.stream.cli.test_app import call
 
 ODD = [

@@ -16,7 +16,7 @@ from nextclick.models import GRU4RecConfig
 from nextclick.models.rivals import RIVALS
 from nextclick.stream import CompareConfig, RunConfig, compare, run
 from nextclick.stream.config.options import ConfigError
-from nextclick.stream.runner import load_model
+from nextclick.stream.learned import load_model
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.small_models import Recent
 

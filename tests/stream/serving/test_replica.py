@@ -15,7 +15,7 @@ import pytest
 
 from nextclick.connectors import open_source
 from nextclick.stream import RunConfig, run
-from nextclick.stream.runner import load_model
+from nextclick.stream.learned import load_model
 from nextclick.stream.serving import replica as replica_file
 from nextclick.stream.serving.app import Access
 from nextclick.stream.serving.replica import Replica

@@ -21,7 +21,8 @@ from nextclick.stream.comparison.compare import compare
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.config.options import build
 from nextclick.stream.config.run import RunConfig
-from nextclick.stream.runner import load_model, run
+from nextclick.stream.learned import load_model
+from nextclick.stream.runner import run
 from nextclick.stream.snapshots.files import read_files
 from nextclick.stream.snapshots.store import Snapshots
 from nextclick.stream.snapshots.upgrade import FORMAT, STEPS, upgraded

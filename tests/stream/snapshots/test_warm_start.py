@@ -15,7 +15,8 @@ from nextclick.stream.comparison.compare import compare
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
-from nextclick.stream.runner import load_model, run
+from nextclick.stream.learned import load_model
+from nextclick.stream.runner import run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.stream.test_runner import figures, write_log
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compute.device import on_host
-from .compute.jit import compiled
+from ..compute.device import on_host
+from ..compute.jit import compiled
 
 Whole = NDArray[np.int64]
 Blocked = NDArray[np.bool_]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nextclick.stream import provenance as module
-from nextclick.stream.provenance import provenance
+from nextclick.stream.report import provenance as module
+from nextclick.stream.report.provenance import provenance
 
 
 def git(folder: Path, *words: str) -> None:

@@ -1,0 +1,168 @@
+"""Engines and models as a configuration or a snapshot asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nextclick.connectors import Source
+from nextclick.models import OnlineGRU4Rec, Recommender, State
+
+from .config.model_factory import make_model
+from .config.options import build
+from .config.run import RunConfig
+from .endpoints import is_live, is_topic
+from .engine import Engine
+from .evaluation.prequential import Prequential
+from .sessions.sessionizer import Sessionizer
+from .snapshots.store import SnapshotError, Snapshots
+
+SESSION_GAP = 86_400.0
+"""Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
+
+
+def make_engine(
+    source: Source,
+    config: RunConfig,
+    model: Recommender,
+    snapshots: Snapshots | None = None,
+    spec: str = "",
+) -> Engine:
+    """Make the engine that a configuration asks for; its sinks are the caller's to add."""
+    gap = config.gap_seconds or source.gap or SESSION_GAP
+    live = is_live(spec) or is_topic(config.recommendations)
+    return Engine(
+        source,
+        model,
+        Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
+        batch=config.batch,
+        figures=Prequential(window=config.window),
+        snapshots=snapshots,
+        every=config.every,
+        k=config.k,
+        after=config.recommend == "every",
+        exclude_current=config.exclude == "current",
+        # What is read from disk and written to files is the same to the last bit every time.
+        max_wait=config.max_wait_seconds if live else None,
+        about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
+    )
+
+
+def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> OnlineGRU4Rec:
+    """Load the model of the newest whole snapshot in a folder, ready to recommend.
+
+    The clicks of a batch that was unfinished when the snapshot was taken are learned first.
+
+    Raises
+    ------
+    SnapshotError
+        There is none.
+
+    """
+    found = Snapshots(folder).load_newest()
+    if found is None:
+        raise SnapshotError(f"there are no snapshots in {folder}: make some with nextclick run")
+    parts, about, skipped = found
+    for damage in skipped:
+        notify(f"skipped a damaged snapshot, {damage}")
+    check_one_model(about, folder)
+    return learned_model(parts, about, "auto")
+
+
+def check_one_model(about: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Check that a snapshot is of a run, and so has one model.
+
+    Raises
+    ------
+    SnapshotError
+        It is of a comparison.
+
+    """
+    if "models" in about["config"]:
+        raise SnapshotError(
+            f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
+        )
+
+
+def learned_engine(
+    parts: dict[str, State], about: dict[str, Any], folder: str | os.PathLike[str]
+) -> tuple[Engine, RunConfig]:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
+
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    folder
+        Where it is, for messages.
+
+    Returns
+    -------
+    engine, config
+        The engine, and the options of its run.
+
+    Raises
+    ------
+    SnapshotError
+        It is of a comparison.
+
+    """
+    check_one_model(about, folder)
+    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
+    return engine_of(parts, about, config, make_model(config)), config
+
+
+def learned_model(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
+    """Return a snapshot's model, the clicks of its unfinished batch learned too."""
+    config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
+    model = make_model(config)
+    engine_of(parts, about, config, model)
+    return model
+
+
+def engine_of(
+    parts: dict[str, State], about: dict[str, Any], config: RunConfig, model: Recommender
+) -> Engine:
+    """Return an engine, without a source, that has learned all clicks of a snapshot.
+
+    Parameters
+    ----------
+    parts, about
+        The snapshot.
+    config
+        The options that it was taken with.
+    model
+        A new model, as these ask for it.
+
+    """
+    engine = make_engine(_Nothing(about["gap"]), config, model)
+    engine.restore(parts)
+    engine.flush()
+    return engine
+
+
+class _Nothing:
+    """A source that has ended, for an engine that only restores a model."""
+
+    def __init__(self, gap: float) -> None:
+        self.gap = gap
+
+    @property
+    def warnings(self) -> list[str]:
+        """Nothing to warn of."""
+        return []
+
+    def poll(self, limit: int, wait: float = 0.0) -> None:
+        """Give nothing."""
+
+    def seek(self, position: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def commit(self, position: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
