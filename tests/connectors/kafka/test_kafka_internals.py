@@ -90,19 +90,17 @@ def test_a_topic_is_read_without_them(
 
 
 def test_a_transaction_is_committed_without_them(
-    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+    full_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if broker.kind != "apache":
-        pytest.skip("the small broker has no transactions")
-    make_topic(broker.address, topic, 1)
+    make_topic(full_broker.address, topic, 1)
     hide(monkeypatch, ALL)
-    address = parse_address(f"kafka://{broker.address}/{topic}")
+    address = parse_address(f"kafka://{full_broker.address}/{topic}")
     with closing(Producer(address, {}, transactional_id=f"id-{topic}")) as producer:
         producer.begin()
         producer.send(b"one", partition=0)
         producer.send(b"two", partition=0)
         assert producer.commit(f"group-{topic}", 2)
-    assert [record.value for record in read_topic(broker.address, topic)] == [b"one", b"two"]
+    assert [record.value for record in read_topic(full_broker.address, topic)] == [b"one", b"two"]
 
 
 def test_a_topic_is_read_where_whole_modules_are_gone(broker: Broker, topic: str) -> None:
