@@ -14,7 +14,7 @@ from .device import cores, on_host
 
 T = TypeVar("T")
 
-THREAD_NAME = "nextclick-worker"
+THREAD_NAME = "model-worker"
 
 
 class Task(Future[T]):

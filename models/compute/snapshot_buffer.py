@@ -78,7 +78,7 @@ class SnapshotBuffer:
             if end > len(self._piece[0]):
                 self._renew(2 * end)
             untouched = self._piece[0][self._ready : end]
-            toucher = threading.Thread(target=_touch, args=(untouched,), name="nextclick-pages")
+            toucher = threading.Thread(target=_touch, args=(untouched,), name="snapshot-pages")
             toucher.start()
             self._toucher, self._ready = toucher, end
 
