@@ -110,7 +110,7 @@ class Clicks:
     places: list[Position] | None = None
 
     def __len__(self) -> int:
-        """Give the number of clicks, rejected records left out."""
+        """Return the number of clicks, rejected records left out."""
         return len(self.items)
 
     @classmethod
@@ -121,7 +121,7 @@ class Clicks:
 
 
 def time_fault(time: float) -> str | None:
-    """Say what is wrong with a time in epoch seconds, or None where nothing is."""
+    """Return what is wrong with a time in epoch seconds, or None where nothing is."""
     if not math.isfinite(time):
         return f"the time {time} is not finite"
     if abs(time) >= LATEST_TIME:
@@ -134,7 +134,7 @@ AS_BASE64 = "_base64"
 
 
 def dead_letter(rejected: Rejected) -> dict[str, Any]:
-    """Give a rejected record as a JSON object.
+    """Return a rejected record as a JSON object.
 
     Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
     one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the

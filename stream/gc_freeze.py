@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def freeze_garbage() -> Iterator[None]:
-    """Let the collector pass over all that is there already.
+    """Exclude all objects that exist already from garbage collection.
 
     Now and then it looks at every object of the process, and the stream waits: some 300
     milliseconds for what the libraries hold alone, which is never garbage. It goes on to look at

@@ -149,7 +149,7 @@ class OfficialProtocol:
         self.learner.learn_many([f"{self._epochs}.{session}" for session in lanes], items)
 
     def test(self, sessions: Sequence[Sequence[int]], batch: int = 50) -> np.ndarray[Any, Any]:
-        """Give the ranks of all clicks but the first of sessions of known items."""
+        """Return the ranks of all clicks but the first of sessions of known items."""
         ranks = []
         for start in range(0, len(sessions), batch):
             part = sessions[start : start + batch]

@@ -31,7 +31,7 @@ LOGS = ("yoochoose", "deskdrop", "trivago")
 
 
 def figures(ranks: np.ndarray[Any, Any], scored: np.ndarray[Any, Any]) -> list[float]:
-    """Give Recall@20 and MRR@20, in percent, over all, the first tenth and the last half."""
+    """Return Recall@20 and MRR@20, in percent, over all, the first tenth and the last half."""
     found = []
     clicks = len(ranks)
     for part in (slice(None), slice(clicks // 10), slice(clicks // 2, None)):

@@ -56,13 +56,13 @@ def call(python: Path, script: str, *arguments: str) -> dict[str, float] | None:
 
 
 def pairs_of(sessions: Sessions) -> Iterator[tuple[int, int]]:
-    """Give each item with the next one in its session."""
+    """Return each item with the next one in its session."""
     for session in sessions:
         yield from pairwise(session)
 
 
 def river_speed(model: Any, sessions: Sessions, seconds: float) -> float:
-    """Give the pairs a second of river's progressive loop."""
+    """Return the pairs a second of river's progressive loop."""
     count = 0
     began = time.perf_counter()
 

@@ -49,7 +49,7 @@ class MadeStream:
         return []
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks:
-        """Give clicks, a thousandth of a second apart."""
+        """Return clicks, a thousandth of a second apart."""
         places = np.arange(self.given, self.given + limit)
         self.given += limit
         filling = places < max(self._items, self._sessions)

@@ -218,7 +218,7 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
 def find_click(
     columns: list[str], form: LogFormat, where: str
 ) -> tuple[tuple[int, int, int], bool]:
-    """Give the indices of session, item and time, and whether the session is the user.
+    """Return the indices of session, item and time, and whether the session is the user.
 
     Raises
     ------

@@ -90,7 +90,7 @@ class JsonLinesSink:
             raise self._failed(error) from error
 
     def flush(self) -> None:
-        """Let others see what was written.
+        """Make visible to readers what was written.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class JsonLinesSink:
             raise self._failed(error) from error
 
     def sync(self) -> int:
-        """Make all records durable; give the file's length in bytes.
+        """Make all records durable; return the file's length in bytes.
 
         Raises
         ------

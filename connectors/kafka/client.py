@@ -99,7 +99,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
         Where the brokers are.
     settings
         As `client_settings` returns them.
-    more
+    **more
         Settings that come before those.
 
     Raises

@@ -167,7 +167,7 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
 
 
 def decompress(batch: Any, where: str) -> None:
-    """Decompress a batch, but no more of it than fits into memory.
+    """Decompress a batch, but no more of it than fits into RAM.
 
     kafka-python has no bound: a batch of 1 MB can become 30 GB. The other codecs, snappy and lz4,
     make far less of it, and are left to kafka-python.
@@ -360,7 +360,7 @@ def commit_steps(producer: Any, offsets: Any, group: str) -> Iterator[Callable[[
     Yields
     ------
     Callable
-        Waits for a step that has been begun, for so many milliseconds; returns whether it is
+        Waits at most this many milliseconds for a step that has begun; returns whether it is
         done. Only then the next one may be asked for.
 
     """

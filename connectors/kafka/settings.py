@@ -118,7 +118,7 @@ class KafkaAddress(_Address):
         return address
 
     def __str__(self) -> str:
-        """Give it as it is typed."""
+        """Return the address as it is typed."""
         return f"kafka://{','.join(self.servers)}/{self.topic}"
 
 
@@ -191,7 +191,7 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a ``[kafka]`` table as it may be shown: without secrets.
+    """Return a ``[kafka]`` table as it may be shown: without secrets.
 
     Examples
     --------
@@ -206,7 +206,7 @@ def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each setting with its whole name: TOML takes a dotted name for a table in a table."""
+    """Return each setting with its whole name: TOML takes a dotted name for a table in a table."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{name}.")

@@ -137,7 +137,7 @@ class KafkaSource:
         return given / (given + behind) if given + behind else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Give the clicks that are there, having waited for the first one up to `wait` seconds.
+        """Return the clicks that are there, having waited for the first one up to `wait` seconds.
 
         See `Source.poll`.
 
@@ -237,7 +237,7 @@ class KafkaSource:
         self._identity = reader.identity
 
     def _offset(self, number: int) -> int:
-        """Give the offset after all of a partition that was given."""
+        """Return the offset after all of a partition that was given."""
         reader = self._reader
         given = self._next.get(number, reader.first[number])
         if self._block is None and not reader.merge.waiting(number):
@@ -303,7 +303,7 @@ class _Block:
         return self._decoded.exhausted
 
     def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
-        """Give until the poll is full; move the next offsets on, and tell the clicks' places."""
+        """Fill the poll; advance the next offsets, and return the clicks' positions."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given
         gathering.take(decoded)

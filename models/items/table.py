@@ -87,7 +87,7 @@ class Table:
 
         Parameters
         ----------
-        found
+        *found
             Rows, int64 (n,), and as many gradients, (n, …); both with repetitions.
 
         Returns

@@ -25,7 +25,7 @@ from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
 
 SAMPLE = 16
-"""One batch in so many has its recommendations looked at."""
+"""Batches of which the recommendations of one are examined."""
 
 
 class Arena(CheckedModel):
@@ -41,7 +41,7 @@ class Arena(CheckedModel):
     ks
         For how many recommendations there are figures, rising.
     max_items
-        At most so many items are counted, see `ItemCounts`.
+        Items counted at most, see `ItemCounts`.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Arena(CheckedModel):
         return self.first.n_items
 
     def _run(self, request: Request) -> BatchResult:
-        """Have every model score a batch and learn it; only the first, where nothing is learned.
+        """Score and learn a batch with every model; only with the first where nothing is learned.
 
         Raises
         ------

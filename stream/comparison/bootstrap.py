@@ -25,7 +25,7 @@ LEVEL = 0.95
 """Of the intervals."""
 
 LEAST_BLOCKS = 100
-"""With fewer blocks nothing is said of uncertainty."""
+"""Blocks below which no uncertainty is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def differences(
     models: Sequence[str],
     figures: Sequence[str],
 ) -> list[Difference]:
-    """Give the difference of every two models in every figure, with its interval.
+    """Return the difference of every two models in every figure, with its interval.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def differences(
 
 
 def _draw(gains: NDArray[np.float64], clicks: NDArray[np.int64], run: float) -> NDArray[np.float64]:
-    """Give every figure of every model in each of the streams drawn."""
+    """Return every figure of every model in each of the streams drawn."""
     times = draw_blocks(len(clicks), run).astype(np.float64)
     flat = times @ gains.reshape(len(clicks), -1)
     return (flat / (times @ clicks)[:, None]).reshape(-1, *gains.shape[1:])
 
 
 def _run(apart: NDArray[np.float64], clicks: NDArray[np.int64]) -> float:
-    """Give the mean length of runs for a difference: a power of 2, so that few draws are made.
+    """Return the mean length of runs for a difference: a power of 2, to keep the draws few.
 
     The last block may hold few clicks, and so more of chance than the others: it is left out.
     """
@@ -154,7 +154,7 @@ def draw_blocks(blocks: int, run: float, draws: int = DRAWS, seed: int = 0) -> N
 
 
 def expected_run(series: NDArray[np.float64]) -> float:
-    """Choose the mean length of runs for a series, by how far it remembers itself.
+    """Choose the mean length of runs for a series by its autocorrelation.
 
     References
     ----------

@@ -36,7 +36,7 @@ class ConfigError(Exception):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """How often: after so many seconds, or after so many clicks; the other is None.
+    """How often: an interval in seconds or in clicks; the other is None.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> d
     ----------
     path
         The file.
-    structs
+    *structs
         What the options are for, such as `RunConfig`; a field that is a struct itself is a
         table of the file.
 

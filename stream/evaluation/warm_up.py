@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FIRST = 5_000
-"""A rise that began within so many clicks of the stream's beginning is part of the warm-up."""
+"""Clicks from the beginning of the stream within which a rise is part of the warm-up."""
 
 
 def n_warm_up_alarms(alarms: Sequence[Mapping[str, Any]]) -> int:

@@ -189,7 +189,7 @@ class Snapshots:
         return self.durable
 
     def close(self) -> None:
-        """Wait for the snapshot that is being written, and let go of the lock."""
+        """Wait for the snapshot that is being written, and release the lock."""
         try:
             self.wait()
         finally:
@@ -198,7 +198,7 @@ class Snapshots:
                 self._lock = None
 
     def paths(self) -> list[Path]:
-        """Give the numbered snapshots, newest first, then the named ones by name."""
+        """Return the numbered snapshots, newest first, then the named ones by name."""
         try:
             names = os.listdir(self.folder)
         except FileNotFoundError:
@@ -212,7 +212,7 @@ class Snapshots:
         return [self.folder / name for name in (*reversed(numbered), *named)]
 
     def verify(self, path: str | os.PathLike[str]) -> list[str]:
-        """Say what is wrong with a snapshot, a line for each file; empty where it is whole."""
+        """Return what is wrong with a snapshot, a line for each file; empty where it is whole."""
         return problems(Path(path))
 
     def load(self, path: str | os.PathLike[str]) -> tuple[dict[str, State], dict[str, Any]]:
@@ -331,12 +331,12 @@ class Snapshots:
 
 
 def _number(name: str) -> int:
-    """Give a numbered snapshot's place in the order of writing."""
+    """Return a numbered snapshot's place in the order of writing."""
     return int(name.rpartition("-")[2])
 
 
 def _versions() -> dict[str, str]:
-    """Give the versions of the libraries that a state depends on."""
+    """Return the versions of the libraries that a state depends on."""
     versions = {}
     for library in ("nextclick", "numpy", "river", "safetensors", "torch"):
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -49,7 +49,7 @@ class ContextTree(CountingModel):
         Number of contexts kept; those least recently met are dropped.
     followers
         Number of items counted a context; a new one takes the place of the rarest.
-    options
+    **options
         See `CountingModel`.
 
     """

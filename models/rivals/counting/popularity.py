@@ -22,7 +22,7 @@ class Popularity(CountingModel):
     ----------
     half_life
         In clicks.
-    options
+    **options
         See `CountingModel`.
 
     Examples
@@ -63,5 +63,5 @@ class Popularity(CountingModel):
         return self._columns.state(self.items.used)
 
     def take(self, arrays: Arrays) -> None:
-        """Take back the weights."""
+        """Undo the changes to the weights."""
         self._columns.restore(arrays)

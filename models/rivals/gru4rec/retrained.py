@@ -45,7 +45,7 @@ class GRU4RecRetrained(CheckedModel):
         Clicks learned at once.
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
-    options
+    **options
         Options of the `GRU4RecConfig`.
 
     Raises

@@ -24,7 +24,7 @@ SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
 def learned(folder: Path, **options: Any) -> Path:
-    """Learn the history, and give the folder of its snapshots."""
+    """Learn the history, and return the folder of its snapshots."""
     log = write_log(folder / "history.csv", 2000)
     snapshots = folder / "history"
     run(str(log), RunConfig(model=SMALL, device="cpu", snapshots=str(snapshots), **options))
