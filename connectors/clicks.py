@@ -15,7 +15,7 @@ Id = str | int
 """What names a session, a user or an item. It comes back as it went in."""
 
 Position = dict[str, Any]
-"""Where a source stands, in JSON's types: what `Source.seek` needs to go on from there."""
+"""A source's position, in JSON's types: what `Source.seek` needs to go on from there."""
 
 LATEST_TIME = 253_402_300_800.0
 """The year 10000, in epoch seconds. A time past it is a unit mistaken, not a click."""

@@ -10,7 +10,7 @@ class SinkError(Exception):
 
 
 class Sink(Protocol):
-    """Where records go out, one after the other; `name` tells it from others."""
+    """Where records go out, one after the other; `name` identifies it."""
 
     name: str
 

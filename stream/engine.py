@@ -38,7 +38,7 @@ POLL_SECONDS = 0.1
 """How long a poll may wait for clicks, and so how long a stop may take to be noticed."""
 
 COUNTS = ("clicks", "first", "late", "ahead", "learned")
-"""Counts of clicks, as they stand in snapshots."""
+"""Counts of clicks, by their names in snapshots."""
 
 
 class Engine:

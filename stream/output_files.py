@@ -125,7 +125,7 @@ def check_writable(option: str, path: str | os.PathLike[str] | None) -> None:
 
 
 def cannot_write(option: str, path: str | os.PathLike[str], error: OSError) -> ConfigError:
-    """Return the error that says that an option's file cannot be written, and why."""
+    """Return the error for an option's file that cannot be written, with the reason."""
     return ConfigError(f"{option} {os.fspath(path)} cannot be written: {error.strerror or error}")
 
 

@@ -240,7 +240,7 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
 
 
 def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> None:
-    """Go back to where a snapshot was taken, and keep what it says of the run before."""
+    """Go back to where a snapshot was taken, and keep its facts of the run before."""
     engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
     engine.restore(parts)
 

@@ -130,7 +130,7 @@ class OfficialProtocol:
         trainer.rule.step = step  # type: ignore[method-assign]
 
     def epoch(self) -> list[float]:
-        """Train for one epoch; give the loss of every mini-batch."""
+        """Train for one epoch; return the loss of every mini-batch."""
         self.losses = []
         self._epochs += 1
         places: dict[int, int] = {}

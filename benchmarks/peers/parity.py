@@ -74,7 +74,7 @@ def write(sessions: Sessions, path: Path) -> None:
 def ours(
     train: Sessions, test: Sessions, options: dict[str, Any], lanes: int, epochs: int, seed: int
 ) -> list[float]:
-    """Run this code; give the loss of every epoch, Recall@20 and MRR@20."""
+    """Run this code; return the loss of every epoch, Recall@20 and MRR@20."""
     protocol = OfficialProtocol(train, options, lanes=lanes, seed=seed)
     losses = [float(np.mean(protocol.epoch())) for _ in range(epochs)]
     ranks = protocol.test(test)

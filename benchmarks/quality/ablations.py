@@ -43,7 +43,7 @@ def figures(ranks: np.ndarray[Any, Any], scored: np.ndarray[Any, Any]) -> list[f
 
 
 def run(log: Path, clicks: int, seed: int, options: dict[str, Any]) -> tuple[list[float], float]:
-    """Run one variant over one log; give its figures and its clicks a second."""
+    """Run one variant over one log; return its figures and its clicks a second."""
     options = dict(options)
     batch = options.pop("batch", RunConfig().batch)
     model = OnlineGRU4Rec(msgspec.convert(options, GRU4RecConfig), seed=seed)

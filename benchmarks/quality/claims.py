@@ -1,4 +1,4 @@
-"""What the literature says of GRU4Rec, asked of streams.
+"""Published claims about GRU4Rec, tested on streams.
 
 For example, from the repository's root:
 

@@ -23,7 +23,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and the ends of its 95 % interval; NaN where there is too little to tell."""
+    """A value and the ends of its 95 % interval; NaN where there is too little data."""
 
     value: float
     low: float = math.nan

@@ -42,7 +42,7 @@ DeepRiverPython = Annotated[Path, typer.Option(help="A Python with deep-river.")
 
 
 def call(python: Path, script: str, *arguments: str) -> dict[str, float] | None:
-    """Run a script beside this one in another Python, and give what it prints as JSON.
+    """Run a script beside this one in another Python, and return what it prints as JSON.
 
     None where it fails; its own words are on the terminal then.
     """

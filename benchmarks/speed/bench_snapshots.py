@@ -72,7 +72,7 @@ class MadeStream:
 def watch(
     items: int, sessions: int, memory: int, batch: int, times: int, device: str
 ) -> dict[str, float]:
-    """Run the stream and take snapshots; give seconds, and the state's megabytes."""
+    """Run the stream and take snapshots; return seconds, and the state's megabytes."""
     recipe = GRU4RecConfig() if memory else GRU4RecConfig(memory=0)
     model = OnlineGRU4Rec(recipe, max_sessions=sessions + batch, device=device)
     stream = MadeStream(items, sessions)

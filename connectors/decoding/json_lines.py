@@ -27,10 +27,10 @@ from .values import (
 )
 
 MISSING = msgspec.Raw(b"null")
-"""What stands for a field that an object does not have."""
+"""The value for a field that an object does not have."""
 
 ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
-"""What stands for a part of a click that is not in the object."""
+"""The value for a part of a click that is not in the object."""
 
 
 class JsonLinesDecoder:

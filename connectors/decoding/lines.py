@@ -19,7 +19,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(slots=True)
 class Lines:
-    """Whole lines, and where they stand in the stream.
+    """Whole lines, and their place in the stream.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class LineCutter:
         crc: int,
         fault: tuple[str, str] | None,
     ) -> Lines:
-        """Make a block, and stand after it."""
+        """Make a block, and advance to its end."""
         end = self._offset + size
         block = Lines(data, ends, self.line, self._offset, self.crc, end, crc, fault)
         self.line, self._offset, self.crc = self.line + len(ends), end, crc

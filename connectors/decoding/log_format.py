@@ -16,7 +16,7 @@ UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def _parts_columns(delimiter: str) -> bool:
-    """Whether a text can stand between two columns."""
+    """Whether a text can be the delimiter of columns."""
     return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
 
 

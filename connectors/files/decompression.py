@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 """Bytes given at a time, about."""
 
 SNIFFED = 512
-"""Bytes that the compression is told by."""
+"""Bytes from which the compression is detected."""
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """File name endings of compressed text."""

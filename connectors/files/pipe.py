@@ -98,7 +98,7 @@ class PipeSource:
         """Do nothing: standard input is not ours to close."""
 
     def _receive(self, wait: float) -> bool:
-        """Read what the pipe holds; say whether there was anything, its end included."""
+        """Read what the pipe holds; return whether there was anything, its end included."""
         ready, _, _ = select.select([self._descriptor], [], [], wait)
         if not ready:
             return False

@@ -67,7 +67,7 @@ class DeadLetterTopic:
         self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
-        """Take a rejected record as `dead_letter` gives it.
+        """Take a rejected record as `dead_letter` returns it.
 
         Raises
         ------

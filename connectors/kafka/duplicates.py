@@ -12,7 +12,7 @@ from ..decoding.blocks import Decoded
 from .partition_queue import Run
 
 MEMORY = 10_000
-"""Offsets over which a double is known: more than a producer has under way at once."""
+"""Offsets over which a duplicate is recognised: more than a producer has in flight at once."""
 
 
 class DuplicateFilter:
@@ -28,7 +28,7 @@ class DuplicateFilter:
         self._runs: deque[Run] = deque()
 
     def without(self, run: Run) -> tuple[Run, int]:
-        """Return a run without its doubles, and their number; remember it for those to come."""
+        """Return a run without its duplicates, and their number; remember it for those to come."""
         highest = max((int(one.sequences.max(initial=-1)) for one in self._runs), default=-1)
         upto = np.maximum.accumulate(np.concatenate([[highest], run.sequences]))
         suspects = (run.sequences >= 0) & (run.sequences <= upto[:-1])

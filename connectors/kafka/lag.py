@@ -58,7 +58,7 @@ class Ends:
                 grew.append((now, end))
 
     def forget(self, number: int) -> None:
-        """Forget where a partition ended: it was made anew."""
+        """Forget where a partition ended: it was deleted and made again."""
         self._grew.pop(number, None)
 
     def lag(self, number: int, given: int, now: float) -> Lag:

@@ -46,7 +46,7 @@ REMEDIES = {
 """What helps, by a part of the name of kafka-python's error."""
 
 WAITING_SECONDS = 10.0
-"""After so long without an acknowledgement `Producer` says so."""
+"""Seconds without an acknowledgement after which `Producer` notifies."""
 
 LOOKING_MS = 3000
 """How long it may take to find out then whether the topic is still there."""
@@ -55,11 +55,11 @@ CLOSING_SECONDS = 8.0
 """How long the last records may take when a publisher is closed."""
 
 HEARING_SECONDS = 0.2
-"""So soon a wait hears that it is to end."""
+"""Seconds after which a wait notices that it is to end."""
 
 
 def say_nothing(sentence: str) -> None:
-    """Take a sentence that nobody wants to hear."""
+    """Ignore a notification."""
 
 
 class Producer:

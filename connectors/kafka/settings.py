@@ -30,7 +30,7 @@ MAY_BE_ZERO = {
     *("batch_size", "linger_ms", "fetch_min_bytes", "fetch_max_wait_ms"),
     *("reconnect_backoff_ms", "reconnect_backoff_max_ms", "retry_backoff_ms", "max_block_ms"),
 }
-"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can say."""
+"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can express."""
 
 LIBRARIES = {"snappy": (has_snappy, "python-snappy"), "lz4": (has_lz4, "lz4")}
 """Codecs that a package must be there for."""
@@ -220,7 +220,7 @@ def _key(name: str) -> str:
 
 
 def _value(name: str, key: str, value: Any) -> Any:
-    """Check a setting's value; one from the environment is a text that may stand for a number."""
+    """Check a setting's value; one from the environment is a text that may represent a number."""
     default = KNOWN[key]
     if key in NOT_IN_A_FILE or not isinstance(default, int | float | str | None):
         raise SourceError(f"[kafka] {name}: it cannot be set in a configuration")

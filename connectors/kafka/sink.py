@@ -19,7 +19,7 @@ OUTBOX = 64 << 20
 """Bytes held for the next transaction, after which `KafkaSink.full` asks for a snapshot."""
 
 COMMITTED_MS = 60_000
-"""How long the broker may take to say what was last committed."""
+"""How long the broker may take to return what was last committed."""
 
 
 class KafkaSink:

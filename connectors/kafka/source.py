@@ -229,7 +229,7 @@ class KafkaSource:
         return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
 
     def _follow(self) -> None:
-        """Count in the topic that is read now, if it was made anew; all of the old was given."""
+        """Add the current topic to the counts, if it was made again; the old one was read whole."""
         reader = self._reader
         if reader.generation != self._generation:
             self._generation = reader.generation

@@ -26,7 +26,7 @@ LOOK = 0.25
 """Seconds between two looks at where the partitions end."""
 
 LOOKING_MS = 2000
-"""How long the brokers may take to say where the partitions end."""
+"""How long the brokers may take to return where the partitions end."""
 
 AWAY = 3.0
 """Seconds without an answer after which the brokers count as away."""

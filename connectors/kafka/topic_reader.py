@@ -48,7 +48,7 @@ CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
 STALL = 30.0
-"""Seconds for which a live topic waits for a partition that does not give what lies in it."""
+"""Seconds for which a live topic waits for a partition that does not return its records."""
 
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,

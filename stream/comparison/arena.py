@@ -218,7 +218,7 @@ class Arena(CheckedModel):
         self._timed = values["timed"]
 
     def leader(self) -> tuple[str, str, float]:
-        """Return the best model so far, the figure that says so, and its value."""
+        """Return the best model so far, the figure it is chosen by, and its value."""
         figure = f"recall@{max(self.ks)}"
         totals = self._tallies.totals()
         found = [figures_of(counts, self.ks)[figure] for counts in totals]

@@ -103,7 +103,7 @@ def parse_positive(duration: str | float, option: str) -> float:
 
 
 def parse_name(path: str, option: str) -> str:
-    """Return a name that is one: a variable of a shell that is not set gives none.
+    """Return a name that is not empty, as that of an unset shell variable is.
 
     Raises
     ------

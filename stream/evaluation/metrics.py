@@ -185,7 +185,7 @@ class RankingMetric(Metric):
         return False
 
     def works_with(self, model: object) -> bool:
-        """Whether a model gives ranked lists, that is, has a method ``recommend``."""
+        """Whether a model returns ranked lists, that is, has a method ``recommend``."""
         return callable(getattr(model, "recommend", None))
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ FIRST = 5_000
 
 
 def n_warm_up_alarms(alarms: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many of the first alarms only say that the model learns.
+    """Return how many of the first alarms only show that the model learns.
 
     A model that warms up gets better in steps that become longer and longer: each is a rise, and
     begins before the stream is twice as long as at the alarm before. The first fall ends this, and

@@ -191,7 +191,7 @@ class _ReplicaCollector(Collector):
         self._replica = replica
 
     def collect(self) -> Iterator[Metric]:
-        """Return every metric as it stands."""
+        """Return the current value of every metric."""
         loaded = self._replica.loaded
         gauges = {
             "snapshot_age_seconds": ("Of the snapshot that is served.", loaded.age),

@@ -61,7 +61,7 @@ def compile_loops(config: RunConfig) -> None:
 
 
 def make_access(api_key: str | None, allow_origins: str | None) -> Access:
-    """Return who may ask, as the options say.
+    """Return who may send requests, by the options.
 
     Raises
     ------

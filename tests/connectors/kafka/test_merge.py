@@ -75,7 +75,7 @@ def believed(log: Log) -> Log:
 
 
 def expected(topic: list[Log]) -> list[tuple[int, int]]:
-    """Merge record by record, as the words of `Merge` say."""
+    """Merge record by record, as the docstring of `Merge` describes."""
     topic = [believed(log) for log in topic]
     following = [0] * len(topic)
     order: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""A topic that was deleted and made anew, and one whose brokers give no ids."""
+"""A topic that was deleted and made again, and one whose brokers return no ids."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_brokers_that_hang_while_a_topic_made_anew_is_begun_are_waited_for(
 
 
 def poll(opened: Any) -> list[str]:
-    """Poll a source that has no clicks; return what it has to tell."""
+    """Poll a source that has no clicks; return its warnings."""
     clicks = opened.poll(1, 0.1)
     assert clicks is not None
     assert len(clicks) == 0

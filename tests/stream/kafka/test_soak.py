@@ -34,7 +34,7 @@ def write_long_log(path: Path, clicks: int) -> Path:
 
 
 def sample(page: str) -> dict[str, float]:
-    """Read what the engine tells of itself."""
+    """Read the engine's metrics."""
     with urlopen(page, timeout=30) as answer:
         values = read(answer.read().decode())
     lags = {place: value for (name, place), value in values.items() if name.endswith("lag_records")}

@@ -54,7 +54,7 @@ def test_a_run_begins_with_what_was_learned_and_figures_of_its_own(tmp_path: Pat
 
 
 def test_nothing_of_the_old_live_sessions_is_gone_on_with(tmp_path: Path) -> None:
-    """Every session of the new source starts anew, though it is called as an old one."""
+    """Every session of the new source starts from nothing, though it has the id of an old one."""
     history = learned(tmp_path)
     log = write_log(tmp_path / "new.csv", 300)
     sessions = {line.split(",")[0] for line in log.read_text().splitlines()[1:]}
