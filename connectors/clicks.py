@@ -55,10 +55,10 @@ class Rejected(msgspec.Struct, frozen=True):
     detail
         One sentence for a person.
     position
-        Where the record stands: ``{"file": ..., "line": ...}``, or topic, partition, offset.
+        The record's place: ``{"file": ..., "line": ...}``, or topic, partition, offset.
     raw
-        The record's bytes as they were read, at most the first 64 KiB; None where the source was
-        told that nobody wants them.
+        The record's bytes as they were read, at most the first 64 KiB; None where the source
+        was configured not to keep them.
     key
         The key of a topic's record, where it has one; at most the first 64 KiB.
     cut_from
@@ -91,7 +91,7 @@ class Clicks:
     rejected
         Records read along the way that cannot be used.
     places
-        Where each click stands, ``{"partition": ..., "offset": ...}``; None where the source has
+        The place of each click, ``{"partition": ..., "offset": ...}``; None where the source has
         no such places.
 
     Examples
@@ -136,7 +136,7 @@ AS_BASE64 = "_base64"
 def dead_letter(rejected: Rejected) -> dict[str, Any]:
     """Return a rejected record as a JSON object.
 
-    Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
+    Its raw bytes are in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
     one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the
     start of a long record, ``cut_from`` is the whole one's size in bytes.
 

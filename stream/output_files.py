@@ -1,4 +1,4 @@
-"""The files that a command leaves at its end: each is there whole, or as it was before."""
+"""The files that a command leaves at its end: each is complete, or as it was before."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def write_all(files: Iterable[tuple[str, str | None, Callable[[], bytes]]]) -> N
     Raises
     ------
     ConfigError
-        Some cannot be written; the message names each, and the others are there.
+        Some cannot be written; the message names each, and the others are written.
 
     """
     failures = []
@@ -157,7 +157,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Return the permissions of a file that is there, else those that a new file gets."""
+    """Return the permissions of an existing file, else those that a new file gets."""
     try:
         return path.stat().st_mode & 0o7777
     except FileNotFoundError:

@@ -349,7 +349,7 @@ def make_topic(address: str, topic: str, partitions: int = 1, **settings: Any) -
 
 
 def send(address: str, topic: str, records: list[dict[str, Any]], **settings: Any) -> None:
-    """Send records, each the arguments of `KafkaProducer.send`, and wait until they are there."""
+    """Send records, each the arguments of `KafkaProducer.send`, and wait for their delivery."""
     producer = KafkaProducer(bootstrap_servers=address, **settings)
     try:
         sent = [producer.send(topic, **record) for record in records]

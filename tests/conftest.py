@@ -103,7 +103,7 @@ def secure_broker(broker: Broker) -> Broker:
 
 @pytest.fixture(scope="session")
 def jars() -> Path:
-    """Return where Apache Kafka lies, for brokers besides that of the suite."""
+    """Return the folder of Apache Kafka, for brokers besides that of the suite."""
     home = None if wanted_broker() == "noida" else kafka_home()
     if home is None:
         pytest.skip("needs Apache Kafka as jars: set KAFKA_HOME")

@@ -43,7 +43,7 @@ class JsonLinesDecoder:
     name
         The file's name, for positions and messages.
     without
-        Of ``session`` and ``time``, those that stand elsewhere than in the object. In their place
+        Of ``session`` and ``time``, those that are elsewhere than in the object. In their place
         a session is ``"-"`` and a time 0.
 
     Raises

@@ -109,7 +109,7 @@ class LineCutter:
     ----------
     line, offset, crc
         Where the stream starts: lines and bytes before, and the CRC-32 of these bytes. As
-        attributes, `line` and `crc` tell the same of the lines cut so far.
+        attributes, `line` and `crc` describe the lines cut so far.
 
     Examples
     --------

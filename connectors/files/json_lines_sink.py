@@ -22,7 +22,7 @@ class JsonLinesSink:
     path
         The file.
     resume_at
-        The length in bytes up to which the file is good; None starts the file anew.
+        The length in bytes up to which the file is good; None starts a new file.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ class PipeSource:
         return [] if self._order.warning is None else [self._order.warning]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Return the clicks that are there, having waited for the first one up to `wait` seconds.
+        """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
 
         See `Source.poll`.
         """

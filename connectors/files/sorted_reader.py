@@ -130,7 +130,7 @@ class SortedReader:
         self._loaded = True
 
     def _next_rejected(self, start: int) -> list[Rejected]:
-        """Return the next rejected records, of which so many came before."""
+        """Return the next rejected records, after the first `start`."""
         skip = 0
         if self._again is None:
             self._reader.rewind()

@@ -12,9 +12,9 @@ LEAST = 4
 """Steps back in time from which on they are no accident."""
 
 SHARE = 0.06
-"""Share of clicks far behind the one so many places before them, from which on the log is in
-another order: where the order is random half of them are, where it is that of time only as many
-as have a wrong clock."""
+"""Share of clicks far behind the one some places before them, from which on the log is in another
+order: where the order is random, half of them are; where it is that of time, only those with a
+wrong clock."""
 
 PLACES = (4, 16, 64, 256)
 """How many places before, each looked at by itself."""

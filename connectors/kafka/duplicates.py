@@ -21,7 +21,7 @@ class DuplicateFilter:
     A broker that is killed can take a batch again that it had written but not confirmed: it
     forgets a producer by the records' own times, and those of a replayed log are old. Such a
     record has the sequence number, session, item and time of one shortly before it. Another log
-    replayed into the same topic begins to count anew, but with other clicks.
+    replayed into the same topic counts from 0 again, but with other clicks.
     """
 
     def __init__(self) -> None:

@@ -287,8 +287,8 @@ def topic_id(consumer: Any, topic: str) -> str | None:
     Returns
     -------
     str or None
-        A topic that is deleted and made anew has another one. None where the brokers give none:
-        those before Kafka 2.8, and some that only speak Kafka's protocol.
+        A topic that is deleted and made again has another one. None where the brokers have none:
+        those before Kafka 2.8, and some that only implement Kafka's protocol.
 
     """
     made = consumer.config.get("kafka_client") if has(consumer, "config") else None

@@ -1,4 +1,4 @@
-"""How far what was given of a topic lies behind its end."""
+"""How far the records given of a topic are behind its end."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ NOTED, SHOWN = 100, 3
 """Factor by which a count must grow before its note is renewed; partitions that it names."""
 
 MANY = 8
-"""After so many clicks in a row before the latest time, this time counts as the wrong one, if some
-are of its own partition."""
+"""Clicks in a row before the latest time, some of its own partition, after which this time counts
+as the wrong one."""
 
 
 class Disorder:

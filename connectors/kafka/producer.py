@@ -65,8 +65,8 @@ def say_nothing(sentence: str) -> None:
 class Producer:
     """An idempotent producer for one topic.
 
-    kafka-python's own buffer has no bound, and an error of a record is told only to those who ask
-    its future. Here the records that are not yet acknowledged are bounded, and the first error
+    kafka-python's own buffer has no bound, and an error of a record is raised only by its
+    future. Here the records that are not yet acknowledged are bounded, and the first error
     ends the publishing: `send` or `flush` raises it.
 
     Parameters

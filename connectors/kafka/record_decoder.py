@@ -31,9 +31,9 @@ class RecordDecoder:
     topic
         The topic's name, for positions and messages.
     session_from
-        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+        Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
-        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+        Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
 
     """
 

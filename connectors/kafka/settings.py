@@ -157,7 +157,7 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
     """Read the settings for kafka-python's clients from a ``[kafka]`` table.
 
     Names are Kafka's own (``security.protocol``) or kafka-python's (``security_protocol``). A
-    text ``env:NAME`` stands for the value of an environment variable.
+    text ``env:NAME`` is the value of an environment variable.
 
     Raises
     ------

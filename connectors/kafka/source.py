@@ -41,14 +41,14 @@ class KafkaSource:
     until_end
         End where the partitions ended when the source was opened.
     session_from
-        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+        Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
-        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+        Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
     idle
         Seconds that a click of a live topic waits for earlier clicks of other partitions.
     on_missing_offsets
         Where to go on if the records at the position are gone or cannot be read, and in a topic
-        that was made anew; None: that is an error.
+        that was made again; None: that is an error.
     start
         Where to begin without a position.
     group
@@ -137,7 +137,7 @@ class KafkaSource:
         return given / (given + behind) if given + behind else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Return the clicks that are there, having waited for the first one up to `wait` seconds.
+        """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
 
         See `Source.poll`.
 

@@ -61,7 +61,7 @@ class TopicMonitor:
     address
         The topic.
     log
-        Takes what kafka-python logs, where the causes stand.
+        Takes what kafka-python logs, which contains the causes.
 
     """
 

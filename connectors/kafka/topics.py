@@ -52,7 +52,7 @@ def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
     Raises
     ------
     SinkError
-        It is there with another number of partitions, or cannot be made.
+        It exists with another number of partitions, or cannot be created.
     SourceError
         The broker cannot be reached.
 

@@ -27,7 +27,7 @@ POPULAR_CLICKS = 10_000
 """Latest clicks among which the most clicked items are the recently popular ones."""
 
 OF_ALL_TIMES = 0.001
-"""How much the clicks of all times count there: they order what was not clicked of late."""
+"""How much the clicks of all times count there: they order what was not clicked recently."""
 
 
 class Learner(Protocol):

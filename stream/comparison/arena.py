@@ -31,8 +31,8 @@ SAMPLE = 16
 class Arena(CheckedModel):
     """Several models that see the same batches, each timed alone.
 
-    The engine drives it like any other model. What it answers is what its first model answers; how
-    every model did is told by `results`.
+    The engine drives it like any other model. Its answers are those of its first model;
+    `results` returns the figures of all.
 
     Parameters
     ----------

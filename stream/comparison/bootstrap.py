@@ -1,7 +1,7 @@
 """Which differences between models are real: a paired block bootstrap over time.
 
-Clicks that lie near each other are alike: the same sessions, the same hour. Drawing single clicks
-anew would take them for independent, and find differences real that are not. So whole runs of
+Clicks that are near each other are alike: the same sessions, the same hour. Resampling single
+clicks would take them for independent, and find differences real that are not. So whole runs of
 neighbouring blocks are drawn (H. R. Künsch: The jackknife and the bootstrap for general stationary
 observations. Annals of Statistics 17, 1989), here runs of random length, round the end of the
 stream to its beginning: the stationary bootstrap of D. N. Politis and J. P. Romano (Journal of the
@@ -39,7 +39,7 @@ class Difference:
     difference
         Over all scored clicks.
     low, high
-        The ends of the 95 % interval; None where the stream is too short to tell.
+        The ends of the 95 % interval; None where the stream is too short for an interval.
     run
         The mean length of the runs drawn for it, in blocks.
 

@@ -52,7 +52,7 @@ class Slicer:
     Parameters
     ----------
     catalogue
-        Counts the clicks of each item; it is told of every click here.
+        Counts the clicks of each item; every click is passed to it here.
 
     Examples
     --------

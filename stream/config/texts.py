@@ -98,7 +98,7 @@ def read_names(text: str, typed: str) -> list[str]:
     Raises
     ------
     ConfigError
-        One is there twice.
+        One occurs twice.
 
     Examples
     --------

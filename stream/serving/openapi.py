@@ -21,7 +21,7 @@ def document(paths: dict[str, dict[str, Any]], needs_key: bool) -> dict[str, Any
     Parameters
     ----------
     paths
-        What stands under ``paths``.
+        The value of ``paths``.
     needs_key
         Whether requests must bring a key.
 

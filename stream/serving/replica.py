@@ -60,7 +60,7 @@ class Replica:
     """Serves the newest snapshot of a folder.
 
     A new one is loaded beside the one that is served; then requests go to it. One that cannot be
-    read is told of, and what was served goes on being served.
+    read is reported, and the one before continues to be served.
 
     Parameters
     ----------

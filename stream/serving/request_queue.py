@@ -16,7 +16,7 @@ from nextclick.models import Answer
 from .requests import Request
 
 MOST_AT_ONCE = 64
-"""Requests that one call of the model answers at most: so long the stream may wait for them."""
+"""Requests that one call of the model answers at most, while the stream waits."""
 
 MOST_WAITING = 4096
 """Requests that may wait; more are turned away."""

@@ -100,7 +100,7 @@ _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 def read_query(query: bytes) -> Request:
     """Read a request from the query of an address, such as ``session=anna&k=5``.
 
-    Commas stand between items; one within an item is written ``%2C``.
+    Commas separate items; one within an item is written ``%2C``.
 
     Raises
     ------

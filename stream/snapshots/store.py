@@ -33,16 +33,16 @@ class SnapshotError(Exception):
 class Snapshots:
     """The snapshots of one run, in one folder.
 
-    A snapshot is written aside, made durable, and then renamed, so that under its own name there
-    is never half of one. Its name tells the clicks it holds and its number in the order of
-    writing: ``clicks-000000012345-0007``. The newest is the one written last, which after a run
-    that starts anew in an old folder need not be the one with most clicks.
+    A snapshot is written under another name, made durable, and then renamed, so that its own name
+    never stands for half of one. The name contains the clicks it holds and its number in the order
+    of writing: ``clicks-000000012345-0007``. The newest is the one written last, which after a run
+    that starts from nothing in an old folder need not be the one with most clicks.
 
     Snapshots saved under a name, as ``named-NAME``, are bookmarks: never pruned, never picked by
     `load_newest`, read with `load`.
 
     Only one process at a time writes into a folder: the first save takes a lock, which the
-    operating system lets go when the process ends, however it ends. Reading needs no lock.
+    operating system releases when the process ends, however it ends. Reading needs no lock.
 
     Parameters
     ----------

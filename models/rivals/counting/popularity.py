@@ -1,4 +1,4 @@
-"""Recent popularity: what has been clicked most of late, for every session the same."""
+"""Recent popularity: what has been clicked most recently, for every session the same."""
 
 from __future__ import annotations
 
