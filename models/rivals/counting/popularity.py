@@ -28,7 +28,7 @@ class Popularity(CountingModel):
     Examples
     --------
     >>> model = Popularity()
-    >>> model.learn([1, 2, 3], ["shoes", "socks", "socks"])
+    >>> model.learn_many([1, 2, 3], ["shoes", "socks", "socks"])
     >>> model.recommend(["shoes", "hat"], k=1)[0][0]
     'shoes'
 
@@ -63,5 +63,5 @@ class Popularity(CountingModel):
         return self._columns.state(self.items.used)
 
     def take(self, arrays: Arrays) -> None:
-        """Undo the changes to the weights."""
+        """Restore the weights."""
         self._columns.restore(arrays)

@@ -71,5 +71,5 @@ class Rules(CountingModel):
         return self._rules.state()
 
     def take(self, arrays: Arrays) -> None:
-        """Undo the changes to the rules."""
+        """Restore the rules."""
         self._rules.restore(arrays)
