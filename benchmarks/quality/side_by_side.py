@@ -39,7 +39,7 @@ class Stream:
         return for_each
 
     def thinned(self, every: int) -> Stream:
-        """Keep one session in so many: as long a time, as many items, far fewer clicks of each."""
+        """Keep a share of the sessions: as long a time, as many items, far fewer clicks of each."""
         numbers = {session: n for n, session in enumerate(dict.fromkeys(self.sessions))}
         kept = [at for at, s in enumerate(self.sessions) if numbers[s] % every == 0]
         name = f"{self.name}, one session in {every}"

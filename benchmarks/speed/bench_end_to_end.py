@@ -68,7 +68,7 @@ def run(
     device: str,
     places: Mapping[str, Sequence[str]] = PLACES,
 ) -> Run:
-    """Run an engine for so many seconds after a start that does not count.
+    """Run an engine for some seconds after a start that does not count.
 
     With no `places` the phases are not measured, which on a GPU would make every one wait for the
     card.

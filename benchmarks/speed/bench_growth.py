@@ -28,7 +28,7 @@ Traffic = Iterator[tuple[list[int], list[int], list[int]]]
 
 
 def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessionizer]:
-    """Return a model that knows so many items, and has so many live sessions of one click."""
+    """Return a model with a number of known items, and of live sessions of one click."""
     model = OnlineGRU4Rec(
         GRU4RecConfig(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
     )

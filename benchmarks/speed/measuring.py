@@ -119,7 +119,7 @@ def cores() -> int:
 
 @contextmanager
 def on_cores(count: int) -> Iterator[None]:
-    """Keep this thread, and those that it starts, to so many cores.
+    """Restrict this thread, and those that it starts, to `count` cores.
 
     Torch takes half of them, at least one, as a run does: ranking has a thread of its own.
     """
@@ -157,7 +157,7 @@ def synchronise(device: str) -> None:
 
 
 def median_seconds(task: Callable[[], object], device: str, seconds: float = 0.3) -> float:
-    """Return the median time of a task over about so many seconds, at least five times."""
+    """Return the median time of a task, run for some seconds and at least five times."""
     task()
     synchronise(device)
     times: list[float] = []
