@@ -15,7 +15,7 @@ Id = str | int
 """What names a session, a user or an item. It comes back as it went in."""
 
 Position = dict[str, Any]
-"""Where a source stands, in JSON's types: what `Source.seek` needs to go on from there."""
+"""A source's position, in JSON's types: what `Source.seek` needs to go on from there."""
 
 LATEST_TIME = 253_402_300_800.0
 """The year 10000, in epoch seconds. A time past it is a unit mistaken, not a click."""
@@ -55,10 +55,10 @@ class Rejected(msgspec.Struct, frozen=True):
     detail
         One sentence for a person.
     position
-        Where the record stands: ``{"file": ..., "line": ...}``, or topic, partition, offset.
+        The record's place: ``{"file": ..., "line": ...}``, or topic, partition, offset.
     raw
-        The record's bytes as they were read, at most the first 64 KiB; None where the source was
-        told that nobody wants them.
+        The record's bytes as they were read, at most the first 64 KiB; None where the source
+        was configured not to keep them.
     key
         The key of a topic's record, where it has one; at most the first 64 KiB.
     cut_from
@@ -91,7 +91,7 @@ class Clicks:
     rejected
         Records read along the way that cannot be used.
     places
-        Where each click stands, ``{"partition": ..., "offset": ...}``; None where the source has
+        The place of each click, ``{"partition": ..., "offset": ...}``; None where the source has
         no such places.
 
     Examples
@@ -110,7 +110,7 @@ class Clicks:
     places: list[Position] | None = None
 
     def __len__(self) -> int:
-        """Give the number of clicks, rejected records left out."""
+        """Return the number of clicks, rejected records left out."""
         return len(self.items)
 
     @classmethod
@@ -121,7 +121,7 @@ class Clicks:
 
 
 def time_fault(time: float) -> str | None:
-    """Say what is wrong with a time in epoch seconds, or None where nothing is."""
+    """Return what is wrong with a time in epoch seconds, or None where nothing is."""
     if not math.isfinite(time):
         return f"the time {time} is not finite"
     if abs(time) >= LATEST_TIME:
@@ -134,9 +134,9 @@ AS_BASE64 = "_base64"
 
 
 def dead_letter(rejected: Rejected) -> dict[str, Any]:
-    """Give a rejected record as a JSON object.
+    """Return a rejected record as a JSON object.
 
-    Its raw bytes stand in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
+    Its raw bytes are in ``raw`` where they are UTF-8, else in ``raw_base64``; so does the key of
     one that has a key. A record whose bytes were not kept has neither. Where ``raw`` is only the
     start of a long record, ``cut_from`` is the whole one's size in bytes.
 

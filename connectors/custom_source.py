@@ -1,4 +1,4 @@
-"""What a source of one's own gave, brought into the form that built-in sources give at once."""
+"""Conversion of what a custom source returns into the form that built-in sources return."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _final_rejected(rejected: Any) -> bool:
 
 
 class _Check:
-    """Brings one poll of a source into its final form, or says what is wrong with it."""
+    """Converts one poll of a source into its final form, or reports what is wrong with it."""
 
     def __init__(self, source: str, before: int) -> None:
         self._source = source

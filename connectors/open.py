@@ -26,7 +26,7 @@ def open_source(
         shop, ``kafka://host:port/topic`` for a topic, else the path of a log.
     form
         The format of a log, of the lines or of the records; see `log_format`.
-    topic
+    **topic
         What else a topic is to be read with; see `KafkaSource`.
 
     Raises

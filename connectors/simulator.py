@@ -39,7 +39,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Parameters
     ----------
     clicks
-        The stream ends after so many clicks; 0: never.
+        Clicks after which the stream ends; 0: never.
     items
         Items on sale at any time.
     sessions
@@ -193,7 +193,7 @@ class SimulatedShop:
         return self._given / self.shop.clicks if self.shop.clicks else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Give the next clicks; there is always one. See `Source.poll`."""
+        """Return the next clicks; there is always one. See `Source.poll`."""
         room = min(limit, self.shop.clicks - self._given) if self.shop.clicks else limit
         if room <= 0:
             return None
@@ -335,7 +335,7 @@ class SimulatedShop:
         )
 
     def _age(self, slots: Ints | slice, times: Floats | float) -> Floats:
-        """Give how many lives the slots have seen."""
+        """Return how many items each slot has held before."""
         return np.asarray((times - START) / (self.shop.life * DAY) + self._births[slots])
 
     def _popularity(self, time: float) -> Floats:
@@ -346,7 +346,7 @@ class SimulatedShop:
         return popularity
 
     def _on_sale(self, slots: Ints, times: Floats) -> Ints:
-        """Give the ids of the items that the slots hold at these times."""
+        """Return the ids of the items that the slots hold at these times."""
         if self.shop.uniform or not self.shop.life:
             return slots
         return slots + self.shop.items * self._age(slots, times).astype(np.int64)

@@ -10,7 +10,7 @@ class SinkError(Exception):
 
 
 class Sink(Protocol):
-    """Where records go out, one after the other; `name` tells it from others."""
+    """Where records go out, one after the other; `name` identifies it."""
 
     name: str
 
@@ -24,15 +24,15 @@ class Sink(Protocol):
         ...
 
     def flush(self) -> None:
-        """Let others see what was written, as far as they may before the next snapshot."""
+        """Make visible to readers what they may see before the next snapshot."""
         ...
 
     def sync(self) -> Any:
-        """Make all that was written durable; give what the sink needs to be resumed there."""
+        """Make all that was written durable; return what the sink needs to resume there."""
         ...
 
     def commit(self, length: Any) -> None:
-        """Hear that the snapshot which holds this, given by `sync`, is durable."""
+        """Commit `length`, returned by `sync`: the snapshot that holds it is durable."""
         ...
 
     def close(self) -> None:
@@ -50,9 +50,9 @@ class RemoteSink(Sink, Protocol):
         ...
 
     def end_within(self, seconds: float) -> None:
-        """End every wait after so many seconds from now; may be called while one goes on.
+        """End every wait within `seconds` from now; may be called during a wait.
 
-        What is not delivered by then is in what `sync` gives, and is delivered by a sink that is
+        What is not delivered by then is in what `sync` returns, and is delivered by a sink that is
         resumed there.
         """
         ...

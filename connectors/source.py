@@ -10,7 +10,7 @@ from .clicks import Clicks, Position
 class Source(Protocol):
     """Where clicks come from: a log, a pipe, a topic, a simulated shop.
 
-    A source gives every record once, in stream order, and can tell and resume a position. One of
+    A source gives every record once, in stream order, and can report and resume a position. One of
     your own may give the columns of its `Clicks` as arrays of numpy, or columns of pandas or Arrow:
     the engine brings them into one form, and ends with a `SourceError` that names the class where
     a source breaks this contract.
@@ -67,7 +67,7 @@ class Source(Protocol):
         ...
 
     def commit(self, position: Position) -> None:
-        """Tell the outside that all before this position is durable; most sources need not."""
+        """Publish that all before this position is durable; most sources do nothing."""
         ...
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ def check_kind(position: Position, kind: str, here: str) -> None:
     Parameters
     ----------
     position
-        The position. One of an older version does not name its kind: its keys tell.
+        The position. One of an older version does not name its kind: its keys show it.
     kind
         The kind of source that is to go on from it: ``log``, ``pipe``, ``shop`` or ``topic``.
     here

@@ -188,7 +188,7 @@ class CheckedModel(ABC):
         """Return what is best for each of some visitors; change nothing.
 
         A list holds the k best of the items that the query allows. Where nothing is known of a
-        visitor, it holds what is popular of late. What is asked in one call makes no difference
+        visitor, it holds the recently popular items. What is asked in one call makes no difference
         to the other answers.
 
         Raises

@@ -53,16 +53,19 @@ class Batch:
         The model before the batch.
     result
         Filled while the batch is scored.
-    histories
-        int64 (u, width): the sessions' clicks, stored ones and the batch's, see `SessionStore`.
-    ends
-        (u, width): each session's state where its stored window starts after the batch.
     parallel
         Whether its computations are worth another thread.
     evidence
         The memory's for the scored clicks; None without a memory.
     memory_gradient
-        What the batch teaches the memory.
+        The gradient of the batch by the memory's weights.
+
+    Attributes
+    ----------
+    histories
+        int64 (u, width): the sessions' clicks, stored ones and the batch's, see `SessionStore`.
+    ends
+        (u, width): each session's state where its stored window starts after the batch.
 
     """
 

@@ -1,6 +1,6 @@
 """Losses over a batch's candidates, and over the whole catalogue.
 
-All but `cross_entropy` are called alike and stand in `LOSSES`, by name. In every one of them a
+All but `cross_entropy` have one signature and are in `LOSSES`, by name. In every one of them a
 row's negatives are the candidates in the other columns, but for those that are no item (their
 score is minus infinity) and those that repeat the row's own target: these are left out.
 

@@ -55,7 +55,7 @@ class Answer:
     best
         At most k items and their scores, best first.
     popular
-        Nothing is known of the visitor, so these are the items that are popular of late.
+        Nothing is known of the visitor, so these are the recently popular items.
 
     """
 

@@ -1,4 +1,4 @@
-"""River: the loop and its clocks. The only room that knows both others.
+"""The loop and its clocks: the only package that imports both others.
 
 Names are imported when they are first used, so that the command line can answer Ctrl-C while the
 libraries below are still being imported.

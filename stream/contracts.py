@@ -71,7 +71,7 @@ def check_part(kind: str, part: Any, place: str = "") -> None:
 
 
 def _takes(method: Any, count: int) -> bool:
-    """Whether a method can be given so many arguments."""
+    """Whether a method can be given this number of arguments."""
     try:
         inspect.signature(method).bind(*[None] * count)
     except TypeError:
@@ -125,7 +125,7 @@ class Requests(Protocol):
         ...
 
     def idle(self) -> AbstractContextManager[None]:
-        """Have requests answered while the context lasts: the engine does not use its model."""
+        """Answer requests while the context lasts: the engine does not use its model."""
         ...
 
 

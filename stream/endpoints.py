@@ -25,7 +25,7 @@ from .delivery import SINKS
 from .engine import Engine
 
 USER_GAP = 1_800.0
-"""Seconds that end a user's session where nothing else is said, as is the custom of the field."""
+"""Seconds of inactivity that end a user's session by default, as is usual in the field."""
 
 FOR_TOPICS = [each for each in declared(SourceOptions).values() if each.option.topic]
 """Options that mean nothing where the source is no topic."""

@@ -38,7 +38,7 @@ POLL_SECONDS = 0.1
 """How long a poll may wait for clicks, and so how long a stop may take to be noticed."""
 
 COUNTS = ("clicks", "first", "late", "ahead", "learned")
-"""Counts of clicks, as they stand in snapshots."""
+"""Counts of clicks, by their names in snapshots."""
 
 
 class Engine:
@@ -196,7 +196,7 @@ class Engine:
     def run(
         self, max_clicks: int | None = None, progress: Callable[[Engine], None] | None = None
     ) -> None:
-        """Go on until the source ends, `stop` is called, or so many clicks were read in all.
+        """Go on until the source ends, `stop` is called, or `until` clicks were read in all.
 
         A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
         too, so that the figures cover every click; a later run that goes on from the snapshot

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def freeze_garbage() -> Iterator[None]:
-    """Let the collector pass over all that is there already.
+    """Exclude all objects that exist already from garbage collection.
 
-    Now and then it looks at every object of the process, and the stream waits: some 300
-    milliseconds for what the libraries hold alone, which is never garbage. It goes on to look at
-    what comes after, and afterwards at all of it again, unless the program had set something aside
-    itself. What is garbage at the start, in cycles that only the collector finds, waits so long.
+    Otherwise it scans every object of the process now and then, and the stream waits: some 300
+    milliseconds for the libraries' objects alone, which are never garbage. Later objects are still
+    collected. At the end all objects are included again, unless the program itself had frozen some.
+    Until then garbage that existed at the start, in cycles, is not collected.
 
     Examples
     --------

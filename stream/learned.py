@@ -156,7 +156,7 @@ class _Nothing:
         return []
 
     def poll(self, limit: int, wait: float = 0.0) -> None:
-        """Give nothing."""
+        """Return nothing."""
 
     def seek(self, position: dict[str, Any]) -> None:
         """Do nothing."""

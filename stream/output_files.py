@@ -1,4 +1,4 @@
-"""The files that a command leaves at its end: each is there whole, or as it was before."""
+"""The files that a command leaves at its end: each is complete, or as it was before."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def write_all(files: Iterable[tuple[str, str | None, Callable[[], bytes]]]) -> N
     Raises
     ------
     ConfigError
-        Some cannot be written; the message names each, and the others are there.
+        Some cannot be written; the message names each, and the others are written.
 
     """
     failures = []
@@ -125,7 +125,7 @@ def check_writable(option: str, path: str | os.PathLike[str] | None) -> None:
 
 
 def cannot_write(option: str, path: str | os.PathLike[str], error: OSError) -> ConfigError:
-    """Return the error that says that an option's file cannot be written, and why."""
+    """Return the error for an option's file that cannot be written, with the reason."""
     return ConfigError(f"{option} {os.fspath(path)} cannot be written: {error.strerror or error}")
 
 
@@ -157,7 +157,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Return the permissions of a file that is there, else those that a new file gets."""
+    """Return the permissions of an existing file, else those that a new file gets."""
     try:
         return path.stat().st_mode & 0o7777
     except FileNotFoundError:

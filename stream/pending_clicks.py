@@ -22,7 +22,7 @@ class PendingClicks:
     handles
         The numbers of their sessions; -1 where a click is late or too far ahead.
     places
-        Where each stands in its topic; None where the source does not say.
+        The place of each in its topic; None where the source has none.
     ended
         Sessions that ended before or among these clicks.
     n_recommended

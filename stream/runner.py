@@ -65,7 +65,7 @@ def run(
         The source, see `open_source`.
     config
         What to do with it.
-    tell
+    notify
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.
@@ -164,7 +164,7 @@ def run_model(
         What is tested and trained.
     public
         The options to keep in snapshots and to show with the figures.
-    tell, progress
+    notify, progress
         As for `run`.
     warm
         What the model has begun with.
@@ -240,7 +240,7 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
 
 
 def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> None:
-    """Go back to where a snapshot was taken, and keep what it says of the run before."""
+    """Go back to where a snapshot was taken, and keep its facts of the run before."""
     engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
     engine.restore(parts)
 
@@ -256,13 +256,13 @@ def _nothing_read(spec: str, engine: Engine) -> str:
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process has held, in megabytes."""
+    """Return the peak RAM of this process, in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _stopping(engine: Engine) -> AbstractContextManager[None]:
-    """Have Ctrl-C and SIGTERM end the run in good order; a second one ends it at once."""
+    """End the run in good order on Ctrl-C or SIGTERM, and at once on a second one."""
 
     def stop(number: signal.Signals) -> None:
         engine.stop()

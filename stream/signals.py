@@ -26,7 +26,7 @@ def exit_at_once(number: int, frame: FrameType | None) -> None:
 
 
 def install() -> None:
-    """Have SIGTERM and Ctrl-C end the process from now on, until a command knows better."""
+    """Make SIGTERM and Ctrl-C end the process, until a command installs its own handler."""
     for number in STOPS:
         signal.signal(number, exit_at_once)
 

@@ -65,7 +65,7 @@ class Broker(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Give the command that runs the broker, its folder made ready."""
+        """Return the command that runs the broker, its folder made ready."""
 
     def start(self) -> None:
         """Start the broker and wait until it serves."""
@@ -169,7 +169,7 @@ class Elsewhere(Broker):
         self.address = address
 
     def command(self) -> list[str]:
-        """Give none: there is nothing to be started."""
+        """Return none: there is nothing to be started."""
         return []
 
     def start(self) -> None:
@@ -282,7 +282,7 @@ class NoidaBroker(Broker):
         self._binary = binary
 
     def command(self) -> list[str]:
-        """Give the command of its own binary."""
+        """Return the command of its own binary."""
         return [
             *(str(self._binary), "start", "--only", "kafka"),
             *("--kafka-port", str(self.port), "--data-dir", str(self.folder / "data")),
@@ -312,7 +312,7 @@ def free_port() -> int:
 
 
 def serves(address: str) -> bool:
-    """Say whether a broker answers there, and has taken its place in the cluster."""
+    """Whether a broker answers there, and has taken its place in the cluster."""
     host, _, port = address.partition(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
@@ -324,7 +324,7 @@ def serves(address: str) -> bool:
 
 
 def admin_client(address: str, **settings: Any) -> KafkaAdminClient:
-    """Give an administrator's client of a broker."""
+    """Return an administrator's client of a broker."""
     return KafkaAdminClient(bootstrap_servers=address, **settings)
 
 
@@ -349,7 +349,7 @@ def make_topic(address: str, topic: str, partitions: int = 1, **settings: Any) -
 
 
 def send(address: str, topic: str, records: list[dict[str, Any]], **settings: Any) -> None:
-    """Send records, each the arguments of `KafkaProducer.send`, and wait until they are there."""
+    """Send records, each the arguments of `KafkaProducer.send`, and wait for their delivery."""
     producer = KafkaProducer(bootstrap_servers=address, **settings)
     try:
         sent = [producer.send(topic, **record) for record in records]

@@ -73,13 +73,13 @@ def broker(suite_broker: SuiteBroker) -> Iterator[Broker]:
 
 @pytest.fixture
 def topic(request: pytest.FixtureRequest) -> str:
-    """Give a name for a topic that no other test uses."""
+    """Return a name for a topic that no other test uses."""
     return f"{request.node.name.partition('[')[0][:100]}-{next(NUMBERS)}"
 
 
 @pytest.fixture
 def full_broker(broker: Broker) -> Broker:
-    """Give the one broker of the suite, where it does all that Apache Kafka does."""
+    """Return the one broker of the suite, where it does all that Apache Kafka does."""
     if isinstance(broker, NoidaBroker):
         pytest.skip("needs Apache Kafka: set KAFKA_HOME")
     return broker
@@ -95,7 +95,7 @@ def own_kafka(broker: Broker) -> Broker:
 
 @pytest.fixture
 def secure_broker(broker: Broker) -> Broker:
-    """Give the one broker of the suite, where it has listeners with TLS and SASL."""
+    """Return the one broker of the suite, where it has listeners with TLS and SASL."""
     if broker.tls is None:
         pytest.skip("needs Apache Kafka with TLS: set KAFKA_HOME, and not NEXTCLICK_TEST_KAFKA")
     return broker
@@ -103,7 +103,7 @@ def secure_broker(broker: Broker) -> Broker:
 
 @pytest.fixture(scope="session")
 def jars() -> Path:
-    """Return where Apache Kafka lies, for brokers besides that of the suite."""
+    """Return the folder of Apache Kafka, for brokers besides that of the suite."""
     home = None if wanted_broker() == "noida" else kafka_home()
     if home is None:
         pytest.skip("needs Apache Kafka as jars: set KAFKA_HOME")

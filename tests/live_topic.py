@@ -54,7 +54,7 @@ class Answers:
         self._thread.start()
 
     def wait_for(self, places: Iterable[Place], seconds: float) -> list[Place]:
-        """Wait until the lists of these clicks are there; return the clicks that have none."""
+        """Wait until the lists of these clicks are written; return the clicks that have none."""
         wanted = list(places)
         deadline = time.monotonic() + seconds
         while (missing := [one for one in wanted if one not in self.came]) and (

@@ -13,7 +13,7 @@ LENGTHS = struct.Struct(">qi")
 
 
 class Batch(NamedTuple):
-    """Where a batch of records stands in its file."""
+    """The place of a batch of records in its file."""
 
     offset: int
     begin: int

@@ -13,7 +13,7 @@ from nextclick.models.recommender import Id, Times
 class Recent:
     """A small model: foresees the items in the order of their latest clicks.
 
-    `worse` puts so many items that do not exist before them.
+    `worse` is the number of items that do not exist to put before them.
     """
 
     name = "recent"

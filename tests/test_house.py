@@ -149,7 +149,7 @@ def test_a_room_is_loaded_once_and_is_typed(room: str) -> None:
 
 
 def imported(path: Path) -> Iterator[Path]:
-    """Yield each file of the rooms that a file imports, wherever in it the import stands."""
+    """Yield each file of the rooms that a file imports, wherever in it the import is."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom):
             continue

@@ -26,7 +26,7 @@ def private(name: str) -> bool:
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
-    """Give each name with an underscore that a file defines itself."""
+    """Return each name with an underscore that a file defines itself."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -38,7 +38,7 @@ def defined(tree: ast.AST) -> Iterator[str]:
 
 
 def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Give the line and the name of each private member that is used or imported."""
+    """Return the line and the name of each private member that is used or imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and private(node.attr):
             yield node.lineno, node.attr
@@ -60,7 +60,7 @@ def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def foreign(source: str, own: set[str]) -> list[tuple[int, str]]:
-    """Give the uses of private members that no file of ours defines."""
+    """Return the uses of private members that no file of ours defines."""
     known = own | DOCUMENTED
     return [(line, name) for line, name in uses(ast.parse(source)) if name not in known]
 

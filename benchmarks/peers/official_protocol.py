@@ -130,7 +130,7 @@ class OfficialProtocol:
         trainer.rule.step = step  # type: ignore[method-assign]
 
     def epoch(self) -> list[float]:
-        """Train for one epoch; give the loss of every mini-batch."""
+        """Train for one epoch; return the loss of every mini-batch."""
         self.losses = []
         self._epochs += 1
         places: dict[int, int] = {}
@@ -149,7 +149,7 @@ class OfficialProtocol:
         self.learner.learn_many([f"{self._epochs}.{session}" for session in lanes], items)
 
     def test(self, sessions: Sequence[Sequence[int]], batch: int = 50) -> np.ndarray[Any, Any]:
-        """Give the ranks of all clicks but the first of sessions of known items."""
+        """Return the ranks of all clicks but the first of sessions of known items."""
         ranks = []
         for start in range(0, len(sessions), batch):
             part = sessions[start : start + batch]

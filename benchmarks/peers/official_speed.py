@@ -26,7 +26,7 @@ WARM = 10
 
 
 def limited(plain: Callable[..., Iterator[Any]], seconds: float, found: list[float]) -> Any:
-    """Give an iterator that ends after so many seconds and puts pairs and seconds down."""
+    """Return an iterator that ends after some seconds, and records pairs and seconds."""
 
     def batches(*arguments: Any, **named: Any) -> Iterator[Any]:
         pairs, began = 0, 0.0

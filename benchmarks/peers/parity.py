@@ -41,7 +41,7 @@ Sessions = list[list[int]]
 
 
 def split(log: Path, clicks: int) -> tuple[Sessions, Sessions]:
-    """Give the training sessions and the held-out ones, as numbers of items.
+    """Return the training sessions and the held-out ones, as numbers of items.
 
     Neither code can use a session of one click, nor test on an item that it was not trained on:
     these are left out for both.
@@ -74,7 +74,7 @@ def write(sessions: Sessions, path: Path) -> None:
 def ours(
     train: Sessions, test: Sessions, options: dict[str, Any], lanes: int, epochs: int, seed: int
 ) -> list[float]:
-    """Run this code; give the loss of every epoch, Recall@20 and MRR@20."""
+    """Run this code; return the loss of every epoch, Recall@20 and MRR@20."""
     protocol = OfficialProtocol(train, options, lanes=lanes, seed=seed)
     losses = [float(np.mean(protocol.epoch())) for _ in range(epochs)]
     ranks = protocol.test(test)
@@ -83,13 +83,13 @@ def ours(
 
 
 def row(name: str, figures: Sequence[float]) -> str:
-    """Give a line of the table."""
+    """Return a line of the table."""
     losses = " | ".join(f"{loss:.4f}" for loss in figures[:-2])
     return f"| {name} | {losses} | {figures[-2]:.2f} | {figures[-1]:.2f} |"
 
 
 def verdict(official: np.ndarray[Any, Any], own: np.ndarray[Any, Any]) -> list[bool]:
-    """Tell of each figure whether the means differ by at most twice the deviation over seeds."""
+    """Return for each figure whether the means differ by at most twice the deviation over seeds."""
     noise = np.sqrt((official.var(axis=0, ddof=1) + own.var(axis=0, ddof=1)) / 2)
     agree: list[bool] = (np.abs(own.mean(axis=0) - official.mean(axis=0)) <= 2 * noise).tolist()
     print(row("difference of the means", own.mean(axis=0) - official.mean(axis=0)))

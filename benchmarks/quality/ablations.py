@@ -31,7 +31,7 @@ LOGS = ("yoochoose", "deskdrop", "trivago")
 
 
 def figures(ranks: np.ndarray[Any, Any], scored: np.ndarray[Any, Any]) -> list[float]:
-    """Give Recall@20 and MRR@20, in percent, over all, the first tenth and the last half."""
+    """Return Recall@20 and MRR@20, in percent, over all, the first tenth and the last half."""
     found = []
     clicks = len(ranks)
     for part in (slice(None), slice(clicks // 10), slice(clicks // 2, None)):
@@ -43,7 +43,7 @@ def figures(ranks: np.ndarray[Any, Any], scored: np.ndarray[Any, Any]) -> list[f
 
 
 def run(log: Path, clicks: int, seed: int, options: dict[str, Any]) -> tuple[list[float], float]:
-    """Run one variant over one log; give its figures and its clicks a second."""
+    """Run one variant over one log; return its figures and its clicks a second."""
     options = dict(options)
     batch = options.pop("batch", RunConfig().batch)
     model = OnlineGRU4Rec(msgspec.convert(options, GRU4RecConfig), seed=seed)

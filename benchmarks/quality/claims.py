@@ -1,4 +1,4 @@
-"""What the literature says of GRU4Rec, asked of streams.
+"""Published claims about GRU4Rec, tested on streams.
 
 For example, from the repository's root:
 
@@ -164,7 +164,7 @@ def long_sessions(data: Path, clicks: int) -> dict[str, Verdict]:
 
 
 def kept_when_swapped(model: Recommender, stream: Stream, most: int = 200) -> float:
-    """Give what share of 20 recommendations stay when a session's last two clicks change places.
+    """Return what share of 20 recommendations stay when a session's last two clicks change places.
 
     Asked for the latest sessions whose last two clicks are on different items, three clicks at
     least and 20 at most of each.

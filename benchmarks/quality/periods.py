@@ -71,7 +71,7 @@ def _line(
 
 
 def _figures(ranks: NDArray[np.int64]) -> tuple[float, float]:
-    """Give Recall@20 and MRR@20."""
+    """Return Recall@20 and MRR@20."""
     hits = (ranks > 0) & (ranks <= 20)
     return float(hits.mean()), float(np.where(hits, 1 / np.maximum(ranks, 1), 0).mean())
 

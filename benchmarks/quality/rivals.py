@@ -29,7 +29,7 @@ LOGS = ("yoochoose", "deskdrop", "trivago")
 
 
 def run(log: Path, clicks: int, batch: int, rival: str, options: dict[str, Any]) -> list[float]:
-    """Run a rival over one log; give Recall@20 and MRR@20 in percent, and milliseconds a click."""
+    """Run a rival over one log; return Recall@20 and MRR@20 in percent, and ms a click."""
     model: Any = RIVALS[rival](**options)
     stream = LogSource(log).poll(clicks or 1 << 40)
     assert stream is not None

@@ -31,7 +31,7 @@ class Stream:
     items: list[Any]
 
     def places(self) -> NDArray[np.int64]:
-        """Give which click of its session each click is, from 1 on."""
+        """Return which click of its session each click is, from 1 on."""
         counts: dict[Any, int] = {}
         for_each = np.zeros(len(self.items), np.int64)
         for at, session in enumerate(self.sessions):
@@ -39,7 +39,7 @@ class Stream:
         return for_each
 
     def thinned(self, every: int) -> Stream:
-        """Keep one session in so many: as long a time, as many items, far fewer clicks of each."""
+        """Keep a share of the sessions: as long a time, as many items, far fewer clicks of each."""
         numbers = {session: n for n, session in enumerate(dict.fromkeys(self.sessions))}
         kept = [at for at, s in enumerate(self.sessions) if numbers[s] % every == 0]
         name = f"{self.name}, one session in {every}"
@@ -104,25 +104,25 @@ class Standings:
         self._sizes.append(size)
 
     def scored(self, group: int = 0) -> int:
-        """Give how many scored clicks are in a group."""
+        """Return how many scored clicks are in a group."""
         return self._tallies[group].scored
 
     def figure(self, figure: str, model: str, group: int = 0) -> float:
-        """Give a model's figure over a group."""
+        """Return a model's figure over a group."""
         return self._tallies[group].figures()[self.names.index(model)][figure]
 
     def ahead(self, figure: str, model: str, other: str, group: int = 0) -> Interval:
-        """Give by how much a model's figure is over another's, by the arena's bootstrap."""
+        """Return by how much a model's figure is over another's, by the arena's bootstrap."""
         gains, clicks = self._tallies[group].gains()
         return self._difference(gains, clicks, model, other, figure_names([K]).index(figure))
 
     def cost(self, model: str) -> float:
-        """Give the CPU milliseconds a click of a model."""
+        """Return the CPU milliseconds a click of a model."""
         seconds = np.array(self._seconds)[:, self.names.index(model)]
         return 1000 * float(seconds.sum()) / sum(self._sizes)
 
     def dearer(self, model: str, other: str) -> Interval:
-        """Give how many CPU milliseconds a click a model takes more than another."""
+        """Return how many CPU milliseconds a click a model takes more than another."""
         gains = 1000 * np.array(self._seconds)[:, :, None]
         return self._difference(gains, np.array(self._sizes), model, other, 0)
 

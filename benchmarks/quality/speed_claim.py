@@ -24,7 +24,7 @@ WINDOWS = (5, 20, 50)
 def clocked(
     models: dict[str, Recommender], stream: Stream, start: int, count: int, batch: int
 ) -> dict[str, tuple[float, float]]:
-    """Take every model along some clicks; give its CPU and clock seconds a click."""
+    """Take every model along some clicks; return its CPU and clock seconds a click."""
     found = {}
     for name, model in models.items():
         cpu, wall = time.process_time(), time.perf_counter()

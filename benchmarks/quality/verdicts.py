@@ -23,7 +23,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and the ends of its 95 % interval; NaN where there is too little to tell."""
+    """A value and the ends of its 95 % interval; NaN where there is too little data."""
 
     value: float
     low: float = math.nan
@@ -55,12 +55,12 @@ def about_zero(found: Interval, margin: float) -> Verdict:
 
 
 def opposite(found: Interval) -> Interval:
-    """Give the difference the other way round."""
+    """Return the difference the other way round."""
     return Interval(-found.value, -found.high, -found.low)
 
 
 def minus(one: Interval, other: Interval) -> Interval:
-    """Give the difference of two values found on different clicks.
+    """Return the difference of two values found on different clicks.
 
     Their errors are taken for independent, so the squares of the half intervals add up.
     """
@@ -73,7 +73,7 @@ def minus(one: Interval, other: Interval) -> Interval:
 
 
 def mean_of_rounds(values: Sequence[float]) -> Interval:
-    """Give the mean over rounds of a measurement, by the bootstrap's percentiles.
+    """Return the mean over rounds of a measurement, by the bootstrap's percentiles.
 
     Rounds lie apart in time and are taken for independent. It needs at least two.
     """

@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 def primed(log: Path, recipe: GRU4RecConfig, device: str) -> State:
-    """Give the state of a model that knows every item of a log and has learned nothing else."""
+    """Return the state of a model that knows every item of a log and has learned nothing else."""
     clicks = LogSource(log).poll(1 << 40)
     assert clicks is not None
     model = OnlineGRU4Rec(recipe, device=device)
@@ -68,7 +68,7 @@ def run(
     device: str,
     places: Mapping[str, Sequence[str]] = PLACES,
 ) -> Run:
-    """Run an engine for so many seconds after a start that does not count.
+    """Run an engine for some seconds after a start that does not count.
 
     With no `places` the phases are not measured, which on a GPU would make every one wait for the
     card.
@@ -151,7 +151,7 @@ def best_told(
 
 
 def reading(opened: Callable[[], Source], batch: int) -> dict[str, float | None]:
-    """Give the seconds a click of reading alone.
+    """Return the seconds a click of reading alone.
 
     Blocks of some 25,000 clicks are decoded at once, more than many a run takes in all, so a
     share of the run's own time would tell nothing.
@@ -169,7 +169,7 @@ def reading(opened: Callable[[], Source], batch: int) -> dict[str, float | None]
 
 @contextmanager
 def topic(log: Path, broker: str | None) -> Iterator[Callable[[], Source] | None]:
-    """Give sources of a topic that holds the log's first clicks; None where no broker starts."""
+    """Return sources of a topic that holds the log's first clicks; None where no broker starts."""
     from tests.brokers import Elsewhere
     from tests.suite_broker import any_broker
 

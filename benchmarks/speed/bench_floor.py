@@ -75,7 +75,7 @@ def mean_batch(log: Path, batch: int, window: int, clicks: int = 50_000) -> Batc
 
 
 def products(batch: Batch, recipe: GRU4RecConfig) -> Iterator[tuple[str, int, int, int]]:
-    """Give each product's name and shape: (a, b) by (b, c)."""
+    """Return each product's name and shape: (a, b) by (b, c)."""
     (hidden,) = recipe.layers
     pairs, steps, catalogue = batch
     candidates = pairs + recipe.n_negatives
@@ -105,7 +105,7 @@ def moved(batch: Batch, recipe: GRU4RecConfig) -> int:
 
 
 def bare(batch: Batch, recipe: GRU4RecConfig, device: str) -> tuple[float, float, float]:
-    """Give the seconds of the products and of the bytes, and the products' operations."""
+    """Return the seconds of the products and of the bytes, and the products' operations."""
     seconds = operations = 0.0
     for _, a, b, c in products(batch, recipe):
         left, right = torch.rand(a, b, device=device), torch.rand(b, c, device=device)

@@ -28,7 +28,7 @@ Traffic = Iterator[tuple[list[int], list[int], list[int]]]
 
 
 def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessionizer]:
-    """Give a model that knows so many items, and has so many live sessions of one click."""
+    """Return a model with a number of known items, and of live sessions of one click."""
     model = OnlineGRU4Rec(
         GRU4RecConfig(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
     )
@@ -47,7 +47,7 @@ def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessi
 
 
 def steady(items: int, sessions: int) -> Traffic:
-    """Give batches that go on with random live sessions, end them, and begin as many."""
+    """Return batches that go on with random live sessions, end them, and begin as many."""
     draws = np.random.default_rng(1)
     live = list(range(sessions))
     begun = sessions
@@ -64,7 +64,7 @@ def steady(items: int, sessions: int) -> Traffic:
 
 
 def lengthening(items: int, length: int) -> Traffic:
-    """Give batches of one click of each of 128 sessions, staggered, that all become so long."""
+    """Return batches of one click of each of 128 sessions, staggered, that all become so long."""
     draws = np.random.default_rng(1)
     names = list(range(BATCH))
     begun = BATCH
@@ -80,7 +80,7 @@ def lengthening(items: int, length: int) -> Traffic:
 
 
 def bursting(items: int, length: int) -> Traffic:
-    """Give batches in which the sessions come one after the other, each with all its clicks."""
+    """Return batches in which the sessions come one after the other, each with all its clicks."""
     draws = np.random.default_rng(1)
     click = 0
     while True:
@@ -99,7 +99,7 @@ TRAFFIC: dict[str, Callable[[int, int], Traffic]] = {
 def timed(
     traffic: str, items: int, sessions: int, argument: int, seconds: float, device: str
 ) -> tuple[float, float, float, float | None]:
-    """Give µs a click of model and sessionizer, those of ranking, and memory in MB."""
+    """Return µs a click of model and sessionizer, those of ranking, and memory in MB."""
     before = resident_mb()
     model, sessionizer = filled(items, sessions, device)
     batches = TRAFFIC[traffic](items, argument)

@@ -26,7 +26,7 @@ TARGETS = (400_000, 500_000, 1_000_000)
 
 
 def timed(task: Callable[[], object]) -> float:
-    """Give the seconds that this thread spent on a task."""
+    """Return the seconds that this thread spent on a task."""
     began = time.thread_time()
     task()
     return time.thread_time() - began
@@ -60,7 +60,7 @@ def learn(vocabulary: Vocabulary, clicks: Sequence[Clicks]) -> None:
 
 
 def assign(sessionizer: Sessionizer, clicks: Sequence[Clicks]) -> None:
-    """Give each batch its sessions."""
+    """Return each batch its sessions."""
     for batch in clicks:
         sessionizer.assign(batch.sessions, batch.times)
 

@@ -42,7 +42,7 @@ DeepRiverPython = Annotated[Path, typer.Option(help="A Python with deep-river.")
 
 
 def call(python: Path, script: str, *arguments: str) -> dict[str, float] | None:
-    """Run a script beside this one in another Python, and give what it prints as JSON.
+    """Run a script beside this one in another Python, and return what it prints as JSON.
 
     None where it fails; its own words are on the terminal then.
     """
@@ -56,13 +56,13 @@ def call(python: Path, script: str, *arguments: str) -> dict[str, float] | None:
 
 
 def pairs_of(sessions: Sessions) -> Iterator[tuple[int, int]]:
-    """Give each item with the next one in its session."""
+    """Return each item with the next one in its session."""
     for session in sessions:
         yield from pairwise(session)
 
 
 def river_speed(model: Any, sessions: Sessions, seconds: float) -> float:
-    """Give the pairs a second of river's progressive loop."""
+    """Return the pairs a second of river's progressive loop."""
     count = 0
     began = time.perf_counter()
 

@@ -49,7 +49,7 @@ class MadeStream:
         return []
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks:
-        """Give clicks, a thousandth of a second apart."""
+        """Return clicks, a thousandth of a second apart."""
         places = np.arange(self.given, self.given + limit)
         self.given += limit
         filling = places < max(self._items, self._sessions)
@@ -72,7 +72,7 @@ class MadeStream:
 def watch(
     items: int, sessions: int, memory: int, batch: int, times: int, device: str
 ) -> dict[str, float]:
-    """Run the stream and take snapshots; give seconds, and the state's megabytes."""
+    """Run the stream and take snapshots; return seconds, and the state's megabytes."""
     recipe = GRU4RecConfig() if memory else GRU4RecConfig(memory=0)
     model = OnlineGRU4Rec(recipe, max_sessions=sessions + batch, device=device)
     stream = MadeStream(items, sessions)

@@ -41,7 +41,7 @@ def begin_of(log: Path, clicks: int, folder: Path) -> Path:
 
 
 def read(topic: str) -> float:
-    """Read a topic to its end by polls of 64; give the clicks a second."""
+    """Read a topic to its end by polls of 64; return the clicks a second."""
     clicks, began = 0, time.perf_counter()
     with closing(KafkaSource(parse_address(topic), until_end=True)) as source:
         while (polled := source.poll(64, 0.1)) is not None:

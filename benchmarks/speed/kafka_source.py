@@ -46,7 +46,7 @@ def publish(address: str, topic: str, partitions: int, codec: str | None) -> Non
 
 
 def read(address: str, topic: str, limit: int) -> tuple[int, float]:
-    """Read the topic to its end; give the clicks, and the seconds from the first poll on."""
+    """Read the topic to its end; return the clicks, and the seconds from the first poll on."""
     source = KafkaSource(parse_address(f"kafka://{address}/{topic}"), until_end=True)
     clicks, start = 0, time.perf_counter()
     while (polled := source.poll(limit, 0.1)) is not None:

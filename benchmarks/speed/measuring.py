@@ -60,7 +60,7 @@ class Report:
         self._save()
 
     def note(self, sentence: str) -> None:
-        """Say something of the table begun last."""
+        """Print a remark on the table begun last."""
         self.tables[-1]["notes"].append(sentence)
         print(f"\n{sentence}", flush=True)
         self._save()
@@ -84,7 +84,7 @@ def shown(cell: Any) -> str:
 
 
 def machine(device: str) -> dict[str, str]:
-    """Tell what a figure depends on besides this code."""
+    """Return what a figure depends on besides this code."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -113,13 +113,13 @@ def _commit() -> str:
 
 
 def cores() -> int:
-    """Tell how many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def on_cores(count: int) -> Iterator[None]:
-    """Keep this thread, and those that it starts, to so many cores.
+    """Restrict this thread, and those that it starts, to `count` cores.
 
     Torch takes half of them, at least one, as a run does: ranking has a thread of its own.
     """
@@ -145,7 +145,7 @@ def _quiet(task: Callable[..., T], *arguments: Any) -> T:
 
 
 def resident_mb() -> float:
-    """Give the memory that this process holds now, in megabytes."""
+    """Return the memory that this process holds now, in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -157,7 +157,7 @@ def synchronise(device: str) -> None:
 
 
 def median_seconds(task: Callable[[], object], device: str, seconds: float = 0.3) -> float:
-    """Give the median time of a task over about so many seconds, at least five times."""
+    """Return the median time of a task, run for some seconds and at least five times."""
     task()
     synchronise(device)
     times: list[float] = []

@@ -108,7 +108,7 @@ class Stopwatch:
         self.aside = dict.fromkeys(self._places, 0.0)
 
     def told(self, phase: str) -> float | None:
-        """Give a phase's seconds; None where some of its functions are missing."""
+        """Return a phase's seconds; None where some of its functions are missing."""
         return None if phase in self.missing else self.seconds[phase]
 
     def __enter__(self) -> Stopwatch:
@@ -178,7 +178,7 @@ class Stopwatch:
 
 
 def find(place: str) -> tuple[Any, str]:
-    """Give what holds a function, and its name there.
+    """Return what holds a function, and its name there.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def find(place: str) -> tuple[Any, str]:
 
 
 def missing(places: Mapping[str, Sequence[str]] = PLACES) -> dict[str, list[str]]:
-    """Give the places that are not there, by phase."""
+    """Return the places that are not there, by phase."""
     gone: dict[str, list[str]] = {}
     for phase, names in places.items():
         for place in names:

@@ -17,13 +17,13 @@ LONGEST_DETAIL = 500
 """Characters of the sentence on a rejected record at most."""
 
 PATIENCE = 1000
-"""After so many rejected records in a row a poll returns with what it has."""
+"""Rejected records in a row after which a poll returns with what it has."""
 
 MOST_BYTES = 16 << 20
-"""After so many bytes of rejected records a poll returns with what it has."""
+"""Bytes of rejected records after which a poll returns with what it has."""
 
 RECORD = 256
-"""Bytes that a record holds in memory besides its text, about."""
+"""Bytes of RAM that a record needs besides its text, about."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Decoded:
 
     @property
     def size(self) -> int:
-        """The bytes that the records hold in memory, about."""
+        """The bytes of RAM that the records need, about."""
         ids = _text_size(self.sessions) + _text_size(self.items)
         records = len(self.items) + len(self.rejected)
         return ids + records * RECORD + sum(map(rejected_size, self.rejected))
@@ -145,7 +145,7 @@ class PollBuffer:
             block.clicks_given = end
 
     def clicks(self, position: Position) -> Clicks:
-        """Give what was gathered, with the position after it."""
+        """Return what was gathered, with the position after it."""
         times = np.concatenate(self._times) if self._times else np.zeros(0)
         return Clicks(self._sessions, self._items, times, position, self._rejected)
 
@@ -203,7 +203,7 @@ class Decoding:
         )
 
     def done(self) -> Decoded:
-        """Give the records."""
+        """Return the records."""
         return Decoded(
             self._sessions,
             self._items,

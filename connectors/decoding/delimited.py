@@ -148,7 +148,7 @@ class DelimitedDecoder:
         return Decoded(_ids(sessions), _ids(items), times)
 
     def _read(self, data: bytes, width: int, numbers: bool) -> Any:
-        """Give the block's needed columns as an Arrow table; None where Arrow cannot."""
+        """Return the block's needed columns as an Arrow table; None where Arrow cannot."""
         types = {str(index): pa.string() for index in self._needed}
         if numbers:
             types[str(self._time)] = pa.float64()
@@ -270,7 +270,7 @@ def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
 
 
 def _is_number(field: bytes) -> bool:
-    """Say whether a block of such times is worth reading as numbers."""
+    """Whether a block of such times is worth reading as numbers."""
     return b":" not in field and b"-" not in field[1:].lower().replace(b"e-", b"")
 
 

@@ -27,10 +27,10 @@ from .values import (
 )
 
 MISSING = msgspec.Raw(b"null")
-"""What stands for a field that an object does not have."""
+"""The value for a field that an object does not have."""
 
 ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
-"""What stands for a part of a click that is not in the object."""
+"""The value for a part of a click that is not in the object."""
 
 
 class JsonLinesDecoder:
@@ -43,7 +43,7 @@ class JsonLinesDecoder:
     name
         The file's name, for positions and messages.
     without
-        Of ``session`` and ``time``, those that stand elsewhere than in the object. In their place
+        Of ``session`` and ``time``, those that are elsewhere than in the object. In their place
         a session is ``"-"`` and a time 0.
 
     Raises
@@ -133,7 +133,7 @@ class JsonLinesDecoder:
         return self.decode_values(lines.split(), int(np.diff(lines.ends, prepend=0).max()))
 
     def decode_values(self, values: list[bytes], longest: int) -> Decoded | None:
-        """Decode values of at most so many bytes at once; None where anything is odd."""
+        """Decode lines at once if none exceeds the bound in bytes; None where anything is odd."""
         try:
             # One by one: a decoder of the whole block takes two objects on one line for two lines.
             records = list(map(self._decoder.decode, values))
@@ -161,7 +161,7 @@ class JsonLinesDecoder:
         return times / self._per_second
 
     def _misfit(self, line: bytes, message: str) -> UnusableError:
-        """Say which field of a line of valid JSON does not fit, and how."""
+        """Return which field of a line of valid JSON does not fit, and how."""
         try:
             fields = self._fields.decode(line)
         except msgspec.ValidationError:

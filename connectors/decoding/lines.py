@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_LINE = 16 << 20
-"""Bytes of a line that are held in memory at most."""
+"""Bytes of a line that are held in RAM at most."""
 
 LONG = 64 << 10
-"""Bytes of a line that cannot be used that are held in memory at most."""
+"""Bytes of an unusable line that are held in RAM at most."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(slots=True)
 class Lines:
-    """Whole lines, and where they stand in the stream.
+    """Whole lines, and their place in the stream.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class Lines:
         self._mark = 0, self.crc
 
     def __len__(self) -> int:
-        """Give the number of lines."""
+        """Return the number of lines."""
         return len(self.ends)
 
     def split(self) -> list[bytes]:
-        """Give each line without its ending, and without the mark that may start a file."""
+        """Return each line without its ending, and without the mark that may start a file."""
         data = self.data.removeprefix(BYTE_ORDER_MARK) if self.offset == 0 else self.data
         lines = data.split(b"\n")
         if data.endswith(b"\n"):
@@ -65,7 +65,7 @@ class Lines:
         return [line.removesuffix(b"\r") for line in lines]
 
     def raw(self, index: int) -> tuple[bytes, int]:
-        """Give one line as it was read, without its newline, and its size.
+        """Return one line as it was read, without its newline, and its size.
 
         Of a line that cannot be used the bytes are only the start.
         """
@@ -74,7 +74,7 @@ class Lines:
         return line, len(line) if self.fault is None else self.end_offset - self.offset
 
     def after(self, count: int) -> tuple[int, int]:
-        """Give the offset and the CRC-32 after the first `count` lines."""
+        """Return the offset and the CRC-32 after the first `count` lines."""
         if count == len(self):
             return self.end_offset, self.end_crc
         end = int(self.ends[count - 1]) if count else 0
@@ -85,7 +85,7 @@ class Lines:
         return self.offset + end, crc
 
     def rest(self, count: int) -> Lines:
-        """Give these lines without the first `count`."""
+        """Return these lines without the first `count`."""
         offset, crc = self.after(count)
         cut = offset - self.offset
         return Lines(
@@ -102,14 +102,14 @@ class Lines:
 class LineCutter:
     r"""Cuts a stream of bytes, which comes in chunks of any size, into blocks of whole lines.
 
-    A line longer than `LONGEST_LINE` is not held in memory: it gives a block of its own, with
+    A line longer than `LONGEST_LINE` is not held in RAM: it gives a block of its own, with
     a fault.
 
     Parameters
     ----------
     line, offset, crc
         Where the stream starts: lines and bytes before, and the CRC-32 of these bytes. As
-        attributes, `line` and `crc` tell the same of the lines cut so far.
+        attributes, `line` and `crc` describe the lines cut so far.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class LineCutter:
         self._long_crc: int | None = None
 
     def feed(self, chunk: bytes) -> list[Lines]:
-        """Take the next bytes; give the lines that they complete."""
+        """Take the next bytes; return the lines that they complete."""
         blocks: list[Lines] = []
         if len(chunk) > LONGEST_LINE:
             # In a shorter chunk only the first line can be too long.
@@ -151,7 +151,7 @@ class LineCutter:
         return blocks
 
     def finish(self, damage: str | None = None) -> list[Lines]:
-        """Give the last line where no newline ends it; it is no good where damage cut it off."""
+        """Return the last line where no newline ends it; it is no good where damage cut it off."""
         if not self._size:
             return []
         if damage is not None:
@@ -195,7 +195,7 @@ class LineCutter:
         crc: int,
         fault: tuple[str, str] | None,
     ) -> Lines:
-        """Make a block, and stand after it."""
+        """Make a block, and advance to its end."""
         end = self._offset + size
         block = Lines(data, ends, self.line, self._offset, self.crc, end, crc, fault)
         self.line, self._offset, self.crc = self.line + len(ends), end, crc

@@ -16,7 +16,7 @@ UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def _parts_columns(delimiter: str) -> bool:
-    """Whether a text can stand between two columns."""
+    """Whether a text can be the delimiter of columns."""
     return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
 
 
@@ -41,10 +41,10 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     only
         A column and the one value that makes a row a click (delimited text).
     delimiter
-        What stands between two columns; None: what the header shows.
+        The delimiter of the columns; None: the one of the header.
     header
         False where the first line is data; the columns are then named "1", "2", "3" and so on.
-        If all columns are given by such numbers, it is told by the first line.
+        If all columns are given by such numbers, the first line shows it.
     gap
         Seconds without a click after which a user's session has ended.
     sort
@@ -218,12 +218,12 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
 def find_click(
     columns: list[str], form: LogFormat, where: str
 ) -> tuple[tuple[int, int, int], bool]:
-    """Give the indices of session, item and time, and whether the session is the user.
+    """Return the indices of session, item and time, and whether the session is the user.
 
     Raises
     ------
     SourceError
-        The log lacks one of them, one column stands for two of them, or two have its name.
+        The log lacks one of them, one column is used for two of them, or two have its name.
 
     """
     by_user = form.session is None or (form.user is not None and not _has(columns, form.session))

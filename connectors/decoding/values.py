@@ -50,7 +50,7 @@ class UnusableError(Exception):
 
 
 def check_id(value: Id, field_name: str, missing: str) -> Id:
-    """Give an id back that is neither empty nor too long.
+    """Return an id unchanged if it is neither empty nor too long.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def too_long(value: Id) -> bool:
 
 
 def check_time(time: float) -> float:
-    """Give a time in epoch seconds back that is finite and lies before the year 10000.
+    """Return a time in epoch seconds unchanged if it is finite and before the year 10000.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def parse_time(text: str, per_second: float = 1.0) -> float:
 
 
 def _offset(sign: str | None, hours: str | None, minutes: str | None) -> int:
-    """Give the seconds that a zone is east of UTC."""
+    """Return the seconds that a zone is east of UTC."""
     if sign is None:
         return 0
     if int(hours or 0) > 23 or int(minutes or 0) > 59:
@@ -161,6 +161,6 @@ def dates_to_times(texts: pa.Array) -> NDArray[np.float64] | None:
 
 
 def usable_times(times: NDArray[np.float64]) -> bool:
-    """Say whether every one of these times passes `check_time`."""
+    """Whether every one of these times passes `check_time`."""
     # A comparison with NaN is false.
     return bool((np.abs(times) < LATEST_TIME).all())

@@ -1,4 +1,4 @@
-"""How a log is to be read, told by its content; its name decides only where that says nothing."""
+"""How a log is read, detected from its content, and from its name only where that is unclear."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
     ".ndjson": "json",
     ".parquet": "parquet",
 }
-"""What a file's name ending says."""
+"""The kind of log that the ending of a file's name stands for."""
 
 DELIMITERS = {".tsv": "\t", ".inter": "\t"}
 """What parts the columns by a name ending; else a comma."""
@@ -133,7 +133,7 @@ def look_into(path: Path, form: LogFormat) -> Content:
 
 
 def name_ending(path: Path) -> str:
-    """Return the ending that tells a log's kind, without that of its compression."""
+    """Return the ending that shows a log's kind, without that of its compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
@@ -242,7 +242,7 @@ def _usual(suffix: str, form: LogFormat) -> str:
 
 
 def _delimiter(line: bytes, form: LogFormat, suffix: str) -> str:
-    """Find what parts the columns: what the name says, if that gives the columns needed."""
+    """Find the delimiter of the columns: that of the name, if it yields the columns needed."""
     usual = _usual(suffix, form)
     if form.delimiter is not None:
         return usual
@@ -266,7 +266,7 @@ def _has_click(columns: list[str], form: LogFormat) -> bool:
 def _as_recbole(
     path: Path, line: bytes, suffix: str, form: LogFormat
 ) -> tuple[LogFormat, list[str]]:
-    """Fill in what holds for the atomic files of RecBole, told by their name or their header."""
+    """Fill in the format of RecBole's atomic files, recognised by their name or their header."""
     marks = LOOKED_AT if form.delimiter is None else (form.delimiter,)
     typed = any(all(map(TYPED.fullmatch, _split(line, mark))) for mark in marks)
     if suffix != ".inter" and not typed:

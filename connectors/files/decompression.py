@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 """Bytes given at a time, about."""
 
 SNIFFED = 512
-"""Bytes that the compression is told by."""
+"""Bytes from which the compression is detected."""
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """File name endings of compressed text."""
@@ -63,7 +63,7 @@ class Decompressed:
         self.compression = self._find_compression()
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the bytes in order, about 1 MiB at a time; to be called once."""
+        """Return the bytes in order, about 1 MiB at a time; to be called once."""
         pieces: list[bytes] = []
         size = 0
         for piece in self._pieces():
@@ -76,7 +76,7 @@ class Decompressed:
             yield b"".join(pieces)
 
     def head(self, size: int) -> bytes:
-        """Return the first bytes, so many at most; to be called in place of `chunks`."""
+        """Return at most `size` of the first bytes; to be called in place of `chunks`."""
         head = b""
         for piece in self._pieces():
             head += piece[: size - len(head)]
@@ -145,7 +145,7 @@ class Decompressed:
             self.damage = f"it can be read no further ({error.strerror})"
 
     def _salvage(self, make: _Make, taken: int, size: int) -> Iterator[bytes]:
-        """Give what the damaged piece still holds.
+        """Return what can still be read of the damaged piece.
 
         A decompressor that fails keeps what it had decompressed in that call to itself. So go
         through the file once more, and through the piece with the damage byte by byte.

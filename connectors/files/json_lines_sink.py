@@ -22,7 +22,7 @@ class JsonLinesSink:
     path
         The file.
     resume_at
-        The length in bytes up to which the file is good; None starts the file anew.
+        The length in bytes up to which the file is good; None starts a new file.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class JsonLinesSink:
             raise self._failed(error) from error
 
     def flush(self) -> None:
-        """Let others see what was written.
+        """Make visible to readers what was written.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class JsonLinesSink:
             raise self._failed(error) from error
 
     def sync(self) -> int:
-        """Make all records durable; give the file's length in bytes.
+        """Make all records durable; return the file's length in bytes.
 
         Raises
         ------

@@ -23,7 +23,7 @@ OUT_OF_ORDER = "read it with --sort"
 
 
 class LogSource:
-    r"""A click log: delimited text, JSON Lines or Parquet, told by the file's content.
+    r"""A click log: delimited text, JSON Lines or Parquet, detected from the file's content.
 
     Every line but the header becomes a click or a rejected record. `poll` gives exactly as many
     clicks as asked for until the log ends or 1,000 records in a row had to be rejected.

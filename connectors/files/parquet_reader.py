@@ -82,7 +82,7 @@ class ParquetReader:
         self._begin(0)
 
     def read(self) -> Decoded | None:
-        """Give the next block; None at the end."""
+        """Return the next block; None at the end."""
         try:
             for batch in self._batches:
                 skipped = min(self._skip, len(batch))
@@ -106,7 +106,7 @@ class ParquetReader:
         return (self._row + self._rows) / rows if rows else None
 
     def position(self, given: int) -> Position:
-        """Give the position after so many rows of the block read last."""
+        """Return the position after the first `given` rows of the block read last."""
         return {"row": self._row + given, "size": self._size, "crc": self._crc}
 
     def seek(self, position: Position) -> None:
@@ -122,7 +122,7 @@ class ParquetReader:
         self._begin(0)
 
     def digest(self) -> int:
-        """Give the CRC-32 of the whole file."""
+        """Return the CRC-32 of the whole file."""
         return self._crc
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ class ParquetReader:
         return parse_time(value, self._per_second) if isinstance(value, str) else float(value)
 
     def _seconds(self, column: Any) -> Any:
-        """Give a column of times in epoch seconds, strings as they are."""
+        """Return a column of times in epoch seconds, strings as they are."""
         kind = column.type
         if pa.types.is_string(kind):
             return column
@@ -234,7 +234,7 @@ class ParquetReader:
 
 
 def _sum(path: Path) -> tuple[int, int]:
-    """Give a file's size and CRC-32."""
+    """Return a file's size and CRC-32."""
     size = crc = 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -251,7 +251,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _plain(column: Any) -> Any:
-    """Give a column without dictionary, its text as plain strings."""
+    """Return a column without dictionary, its text as plain strings."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return pc.cast(column, pa.string()) if pa.types.is_large_string(column.type) else column
@@ -276,7 +276,7 @@ def _values(column: Any) -> list[Id]:
 
 
 def _careful(column: Any) -> list[Any]:
-    """Give a column's values, text as bytes: it may not be UTF-8."""
+    """Return a column's values, text as bytes: it may not be UTF-8."""
     if pa.types.is_string(column.type):
         column = pc.cast(column, pa.binary())
     values: list[Any] = column.to_pylist()

@@ -55,7 +55,7 @@ class PipeSource:
         return [] if self._order.warning is None else [self._order.warning]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Give the clicks that are there, having waited for the first one up to `wait` seconds.
+        """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
 
         See `Source.poll`.
         """
@@ -98,7 +98,7 @@ class PipeSource:
         """Do nothing: standard input is not ours to close."""
 
     def _receive(self, wait: float) -> bool:
-        """Read what the pipe holds; say whether there was anything, its end included."""
+        """Read what the pipe holds; return whether there was anything, its end included."""
         ready, _, _ = select.select([self._descriptor], [], [], wait)
         if not ready:
             return False

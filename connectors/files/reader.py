@@ -1,4 +1,4 @@
-"""What a log's kind of file must give so that a source can be made of it."""
+"""The interface of a log's kind of file, from which a source is made."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Reader(Protocol):
         ...
 
     def read(self) -> Decoded | None:
-        """Give the next block, never an empty one; None at the end."""
+        """Return the next block, never an empty one; None at the end."""
         ...
 
     def position(self, given: int) -> Position:
-        """Give the position after so many records of the block read last."""
+        """Return the position after the first `given` records of the block read last."""
         ...
 
     def seek(self, position: Position) -> None:
@@ -51,7 +51,7 @@ class Reader(Protocol):
         ...
 
     def digest(self) -> int:
-        """Give a CRC-32 of everything, once all was read."""
+        """Return a CRC-32 of everything, once all was read."""
         ...
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class SortedReader:
         return self._warnings if self._loaded else self._reader.warnings
 
     def read(self) -> Decoded | None:
-        """Give the next block; None at the end."""
+        """Return the next block; None at the end."""
         self._load()
         start = self._record + self._records
         lost = self._lost
@@ -78,7 +78,7 @@ class SortedReader:
         return (self._record + self._records) / total if total else None
 
     def position(self, given: int) -> Position:
-        """Give the position after so many records of the block read last."""
+        """Return the position after the first `given` records of the block read last."""
         return {"record": self._record + given, "crc": self._crc}
 
     def seek(self, position: Position) -> None:
@@ -92,7 +92,7 @@ class SortedReader:
         self._again = None
 
     def digest(self) -> int:
-        """Give a CRC-32 of the whole log."""
+        """Return a CRC-32 of the whole log."""
         self._load()
         return self._crc
 
@@ -130,7 +130,7 @@ class SortedReader:
         self._loaded = True
 
     def _next_rejected(self, start: int) -> list[Rejected]:
-        """Return the next rejected records, of which so many came before."""
+        """Return the next rejected records, after the first `start`."""
         skip = 0
         if self._again is None:
             self._reader.rewind()

@@ -56,7 +56,7 @@ class TextReader:
         self.by_user = self._decoder.by_user
 
     def read(self) -> Decoded | None:
-        """Give the next block; None at the end."""
+        """Return the next block; None at the end."""
         lines = self._next_lines()
         if lines is None:
             return None
@@ -69,7 +69,7 @@ class TextReader:
         return self._bytes.share
 
     def position(self, given: int) -> Position:
-        """Give the position after so many lines of the block read last."""
+        """Return the position after the first `given` lines of the block read last."""
         offset, crc = self._lines.after(given)
         return {"line": self._lines.line + given, "offset": offset, "crc": crc}
 
@@ -106,7 +106,7 @@ class TextReader:
             self._read_header()
 
     def digest(self) -> int:
-        """Give the CRC-32 of the whole text, once all was read."""
+        """Return the CRC-32 of the whole text, once all was read."""
         return self._cutter.crc
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class TextReader:
         return lines.split()[0]
 
     def _skip(self, offset: int, crc: int, line: int) -> tuple[bytes, bytes]:
-        """Go through the first `offset` bytes; give the chunk's rest and the last byte before."""
+        """Go through the first `offset` bytes; return the chunk's rest and the last byte before."""
         left, found, last = offset, 0, b""
         for chunk in self._chunks:
             part = chunk[:left]

@@ -12,18 +12,18 @@ LEAST = 4
 """Steps back in time from which on they are no accident."""
 
 SHARE = 0.06
-"""Share of clicks far behind the one so many places before them, from which on the log is in
-another order: where the order is random half of them are, where it is that of time only as many
-as have a wrong clock."""
+"""Share of clicks far behind the one some places before them, from which on the log is in another
+order: where the order is random, half of them are; where it is that of time, only those with a
+wrong clock."""
 
 PLACES = (4, 16, 64, 256)
 """How many places before, each looked at by itself."""
 
 LONG, PARTS = 3600.0, 200
-"""Going back by so many seconds is much, in any log, and so is by such a part of its time."""
+"""Seconds, or share of the log's time, from which on going back is far, in any log."""
 
 SHORT, SHORT_PARTS = 600.0, 10
-"""Going back by less than so many seconds is not much, or in a short log by such a part."""
+"""Seconds, or in a short log the share of its time, below which going back is not far."""
 
 LEAST_SECONDS = 60.0
 """Going back by less is never much: by default such a click is not even late."""
@@ -71,7 +71,7 @@ class TimeOrder:
         self._first: float | None = None
 
     def note(self, times: NDArray[np.float64]) -> None:
-        """Learn the times of the next clicks."""
+        """Take the times of the next clicks."""
         if self.warning is not None or not len(times):
             return
         self._waiting.append(times)
@@ -83,7 +83,7 @@ class TimeOrder:
             self._compare(joined[:whole].reshape(-1, CHUNK))
 
     def finish(self) -> None:
-        """Learn that there are no more."""
+        """End: there are no more clicks."""
         if self.warning is None and self._count > 1:
             self._compare(np.concatenate(self._waiting)[None])
         self._waiting, self._count = [], 0

@@ -99,7 +99,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
         Where the brokers are.
     settings
         As `client_settings` returns them.
-    more
+    **more
         Settings that come before those.
 
     Raises
@@ -138,7 +138,7 @@ def explained(servers: list[str]) -> Iterator[None]:
 
 
 def unreadable(where: str, error: Exception) -> SourceError:
-    """Return an error that says why a topic cannot be read on, and what helps."""
+    """Return an error with the reason why a topic cannot be read on, and the remedy."""
     if isinstance(error, UnsupportedCodecError):
         reason = f"{error}: install lz4, python-snappy or zstandard"
     elif isinstance(error, CorruptRecordError):
@@ -151,7 +151,7 @@ def unreadable(where: str, error: Exception) -> SourceError:
 
 
 class KafkaLog(logging.Handler):
-    """Keeps what kafka-python writes into its log, since causes stand only there.
+    """Keeps what kafka-python writes into its log, since causes are only there.
 
     While it is entered, nothing of that log goes to standard error, unless the process has set
     up a log of its own.
@@ -179,7 +179,7 @@ class KafkaLog(logging.Handler):
         self._messages.clear()
 
     def cause(self, otherwise: str) -> str:
-        """Return why a broker was not reached; `otherwise` where the log does not say."""
+        """Return why a broker was not reached; `otherwise` where the log does not show it."""
         written = [*self._messages, otherwise]
         sentence = otherwise
         for pattern, known in CAUSES.items():

@@ -10,7 +10,7 @@ from .settings import KafkaAddress
 
 
 class UnreadByBroker:
-    """Tells which records of a topic a broker could not read: its answer names none.
+    """Finds which records of a topic a broker could not read: its answer names none.
 
     Parameters
     ----------

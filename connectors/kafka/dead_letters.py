@@ -25,7 +25,7 @@ class DeadLetterTopic:
         kafka-python's keywords, as `client_settings` gives them.
     resume_at
         What `sync` gave to the snapshot that the run goes on from.
-    tell
+    notify
         Takes what a person should know: that the brokers are waited for.
 
     Attributes
@@ -63,11 +63,11 @@ class DeadLetterTopic:
         return len(self._publisher.unacknowledged())
 
     def end_within(self, seconds: float) -> None:
-        """End every wait after so many seconds from now."""
+        """End every wait within `seconds` from now."""
         self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
-        """Take a rejected record as `dead_letter` gives it.
+        """Take a rejected record as `dead_letter` returns it.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class DeadLetterTopic:
         """Do nothing: what was written after a snapshot is written again after a kill."""
 
     def close(self) -> None:
-        """Wait a while for what was sent, and let go of the connection.
+        """Wait a while for what was sent, and close the connection.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from ..decoding.blocks import Decoded
 from .partition_queue import Run
 
 MEMORY = 10_000
-"""Offsets over which a double is known: more than a producer has under way at once."""
+"""Offsets over which a duplicate is recognised: more than a producer has in flight at once."""
 
 
 class DuplicateFilter:
@@ -21,14 +21,14 @@ class DuplicateFilter:
     A broker that is killed can take a batch again that it had written but not confirmed: it
     forgets a producer by the records' own times, and those of a replayed log are old. Such a
     record has the sequence number, session, item and time of one shortly before it. Another log
-    replayed into the same topic begins to count anew, but with other clicks.
+    replayed into the same topic counts from 0 again, but with other clicks.
     """
 
     def __init__(self) -> None:
         self._runs: deque[Run] = deque()
 
     def without(self, run: Run) -> tuple[Run, int]:
-        """Give a run without its doubles, and their number; remember it for those to come."""
+        """Return a run without its duplicates, and their number; remember it for those to come."""
         highest = max((int(one.sequences.max(initial=-1)) for one in self._runs), default=-1)
         upto = np.maximum.accumulate(np.concatenate([[highest], run.sequences]))
         suspects = (run.sequences >= 0) & (run.sequences <= upto[:-1])
@@ -64,14 +64,14 @@ def _numbered(run: Run) -> Run:
 
 
 def _clicks(run: Run) -> list[tuple[int, tuple[Id, Id, float]]]:
-    """Give a run's clicks with their sequence numbers."""
+    """Return a run's clicks with their sequence numbers."""
     columns = run.decoded
     clicks = zip(columns.sessions, columns.items, columns.times.tolist(), strict=True)
     return list(zip(run.sequences.tolist(), clicks, strict=True))
 
 
 def _leave_out(run: Run, double: NDArray[np.bool_]) -> Run:
-    """Give a run without some of its clicks."""
+    """Return a run without some of its clicks."""
     old, kept = run.decoded, ~double
     records = np.ones(len(run.offsets), dtype=np.bool_)
     records[np.flatnonzero(double) + old.before[double]] = False

@@ -167,7 +167,7 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
 
 
 def decompress(batch: Any, where: str) -> None:
-    """Decompress a batch, but no more of it than fits into memory.
+    """Decompress a batch, but no more of it than fits into RAM.
 
     kafka-python has no bound: a batch of 1 MB can become 30 GB. The other codecs, snappy and lz4,
     make far less of it, and are left to kafka-python.
@@ -287,8 +287,8 @@ def topic_id(consumer: Any, topic: str) -> str | None:
     Returns
     -------
     str or None
-        A topic that is deleted and made anew has another one. None where the brokers give none:
-        those before Kafka 2.8, and some that only speak Kafka's protocol.
+        A topic that is deleted and made again has another one. None where the brokers have none:
+        those before Kafka 2.8, and some that only implement Kafka's protocol.
 
     """
     made = consumer.config.get("kafka_client") if has(consumer, "config") else None
@@ -360,7 +360,7 @@ def commit_steps(producer: Any, offsets: Any, group: str) -> Iterator[Callable[[
     Yields
     ------
     Callable
-        Waits for a step that has been begun, for so many milliseconds; returns whether it is
+        Waits at most this many milliseconds for a step that has begun; returns whether it is
         done. Only then the next one may be asked for.
 
     """

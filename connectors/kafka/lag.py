@@ -1,4 +1,4 @@
-"""How far what was given of a topic lies behind its end."""
+"""How far the records given of a topic are behind its end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Ends:
         self._last: dict[int, int] = {}
 
     def note(self, ends: Mapping[int, int], now: float) -> None:
-        """Learn where partitions end."""
+        """Note where partitions end."""
         self._last.update(ends)
         for number, end in ends.items():
             grew = self._grew.setdefault(number, deque(maxlen=REMEMBERED))
@@ -58,11 +58,11 @@ class Ends:
                 grew.append((now, end))
 
     def forget(self, number: int) -> None:
-        """Forget where a partition ended: it was made anew."""
+        """Forget where a partition ended: it was deleted and made again."""
         self._grew.pop(number, None)
 
     def lag(self, number: int, given: int, now: float) -> Lag:
-        """Tell a partition's lag, where all before the offset `given` has been given."""
+        """Return a partition's lag, where all before the offset `given` has been given."""
         grew = self._grew.get(number, deque())
         while grew and grew[0][1] <= given:
             grew.popleft()

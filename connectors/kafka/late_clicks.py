@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTED, SHOWN = 100, 3
-"""A note is renewed when there are so many times as many; so many partitions are named."""
+"""Factor by which a count must grow before its note is renewed; partitions that it names."""
 
 MANY = 8
-"""After so many clicks in a row before the latest time, this time counts as the wrong one, if some
-are of its own partition."""
+"""Clicks in a row before the latest time, some of its own partition, after which this time counts
+as the wrong one."""
 
 
 class Disorder:
-    """Counts the clicks of a merged stream that have not the place that their time asks for.
+    """Counts the clicks of a merged stream that are out of the order of their times.
 
     Of two clicks in the wrong order one is wrong: the one given first if the click before it in its
     partition was earlier than the other, so that it was taken too early; else the other one, which

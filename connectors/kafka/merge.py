@@ -24,7 +24,7 @@ class Merged:
     decoded
         The records.
     partitions, offsets
-        int64, shape (n,): where every record stands, rejected ones included.
+        int64, shape (n,): the place of every record, rejected ones included.
     is_click
         bool, shape (n,): which of them are clicks.
 
@@ -50,7 +50,7 @@ class Merge:
 
     A partition begins with what lay in it when reading began. Until all of that is here, of every
     partition, nothing is given while a partition that may have an earlier record has none here.
-    From then on the partitions are live: time alone does not tell that a partition has nothing
+    From then on the partitions are live: time alone does not show that a partition has nothing
     earlier, so a record waits for the others until `idle` seconds have passed since then and since
     it came, and is then given whatever the others do. The records that have waited less and are
     earlier go with it, before it.

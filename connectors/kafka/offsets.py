@@ -48,7 +48,7 @@ class GroupOffsets:
         self.note: str | None = None
 
     def set(self, offsets: dict[int, int]) -> None:
-        """Have offsets committed by the next `send`, which another thread may call."""
+        """Set the offsets that the next `send` commits, which another thread may call."""
         self._due.append(offsets)
 
     def send(self) -> None:
@@ -80,7 +80,7 @@ class GroupOffsets:
             )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._consumer is not None:
             self._consumer.close(autocommit=False, timeout_ms=1000)
 

@@ -1,4 +1,4 @@
-"""Records handed to Kafka: bounded in memory, acknowledged in order, never lost silently."""
+"""Records handed to Kafka: bounded in RAM, acknowledged in order, never lost silently."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REMEDIES = {
 """What helps, by a part of the name of kafka-python's error."""
 
 WAITING_SECONDS = 10.0
-"""After so long without an acknowledgement `Producer` says so."""
+"""Seconds without an acknowledgement after which `Producer` notifies."""
 
 LOOKING_MS = 3000
 """How long it may take to find out then whether the topic is still there."""
@@ -55,18 +55,18 @@ CLOSING_SECONDS = 8.0
 """How long the last records may take when a publisher is closed."""
 
 HEARING_SECONDS = 0.2
-"""So soon a wait hears that it is to end."""
+"""Seconds after which a wait notices that it is to end."""
 
 
 def say_nothing(sentence: str) -> None:
-    """Take a sentence that nobody wants to hear."""
+    """Ignore a notification."""
 
 
 class Producer:
     """An idempotent producer for one topic.
 
-    kafka-python's own buffer has no bound, and an error of a record is told only to those who ask
-    its future. Here the records that are not yet acknowledged are bounded, and the first error
+    kafka-python's own buffer has no bound, and an error of a record is raised only by its
+    future. Here the records that are not yet acknowledged are bounded, and the first error
     ends the publishing: `send` or `flush` raises it.
 
     Parameters
@@ -77,7 +77,7 @@ class Producer:
         kafka-python's keywords, as `client_settings` gives them.
     transactional_id
         Makes every record part of a transaction; the process that had this id before is shut out.
-    tell
+    notify
         Takes what a person should know: once that the brokers are waited for, and that it goes on.
 
     Attributes
@@ -184,7 +184,7 @@ class Producer:
         self._bytes += size
 
     def end_within(self, seconds: float) -> None:
-        """End every wait after so many seconds from now; may be called while one goes on."""
+        """End every wait within `seconds` from now; may be called during a wait."""
         self._deadline = clock.monotonic() + seconds
 
     def end_with(self, other: Producer) -> None:
@@ -245,7 +245,7 @@ class Producer:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Wait a while for what is not yet acknowledged, and let go of the producer.
+        """Wait a while for what is not yet acknowledged, and close the producer.
 
         Raises
         ------
@@ -273,7 +273,7 @@ class Producer:
             )
 
     def _settle(self, most: int) -> None:
-        """Take up what was acknowledged, and wait until no more than so many bytes are not."""
+        """Take up what was acknowledged, and wait until at most this many bytes are not."""
         if self._failure is not None:
             raise self._failure
         began = clock.monotonic()
@@ -313,7 +313,7 @@ class Producer:
         return self.given_up
 
     def _wait(self) -> None:
-        """Say once that there is no answer."""
+        """Notify once that the brokers do not answer."""
         self.waited = True
         if not self._waiting:
             self._waiting = True
@@ -321,7 +321,7 @@ class Producer:
             self._notify(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
 
     def _go_on(self) -> None:
-        """Say that there is an answer again, where it was said that there is none."""
+        """Notify that the brokers answer again, where `_wait` has notified of the contrary."""
         if self._waiting:
             self._waiting = False
             self._log.clear()
@@ -336,7 +336,7 @@ class Producer:
                 raise self._failed(UnknownTopicOrPartitionError())
 
     def _failed(self, error: KafkaError) -> SinkError:
-        """Say what went wrong and what helps; every later call says the same."""
+        """Return an error that names the cause and the remedy; later calls raise it again."""
         # An error that ends a transaction stands in the text of those that follow.
         what = f"{type(error).__name__}: {error}"
         remedies = (remedy for name, remedy in REMEDIES.items() if name in what)
@@ -346,7 +346,7 @@ class Producer:
 
 
 def count_partitions(address: KafkaAddress, settings: Mapping[str, Any]) -> int:
-    """Give the number of a topic's partitions, 0 where there is no such topic.
+    """Return the number of a topic's partitions, 0 where there is no such topic.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from kafka.errors import CorruptRecordError
 from numpy.typing import NDArray
 
 POLLED_BYTES = 16 << 20
-"""Bytes of the records of one poll, about: as many are asked for as had so many in the last."""
+"""Bytes of the records of one poll, about; the number asked for follows from the last poll."""
 
 PIECE = 256 << 10
 """Bytes that are decompressed at a time."""

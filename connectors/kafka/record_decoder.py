@@ -18,7 +18,7 @@ from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, u
 from .partition_queue import Run
 
 CHUNK = 500
-"""Records decoded at once; one that is odd slows down only so many."""
+"""Records decoded at once; an odd one slows down only those of its group."""
 
 
 class RecordDecoder:
@@ -31,9 +31,9 @@ class RecordDecoder:
     topic
         The topic's name, for positions and messages.
     session_from
-        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+        Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
-        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+        Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
 
     """
 
@@ -148,7 +148,7 @@ def _joined(parts: list[Decoded]) -> Decoded:
 
 
 def _orders(records: Sequence[Any], decoded: Decoded, clicks: Any) -> tuple[Any, Any]:
-    """Give the sequence numbers and clocks that `replay` put into the clicks' headers."""
+    """Return the sequence numbers and clocks that `replay` put into the clicks' headers."""
     clocks = decoded.times
     sequences = np.array([record.sequence for record in records], np.int64)[clicks]
     having = [(at, place) for at, place in enumerate(clicks.tolist()) if records[place].headers]

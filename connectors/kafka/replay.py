@@ -52,8 +52,8 @@ class Replay:
     Each click is there once, save where a broker is restarted meanwhile. A broker knows a record
     that is sent again, but not one whose own time is more than a day old
     (``producer.id.expiration.ms``): it may take the records that it had not yet acknowledged a
-    second time. `doubles` counts these; readers can tell them, since otherwise `sequence` always
-    rises within a partition.
+    second time. `doubles` counts these; readers can recognise them, since otherwise `sequence`
+    always rises within a partition.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Replay:
         kafka-python's keywords, as `client_settings` gives them.
     speed
         How many times faster than the log's own times; None for flat out.
-    tell
+    notify
         Takes what a person should know: that the brokers are waited for.
 
     Attributes
@@ -143,7 +143,7 @@ class Replay:
         return check_polled(self._source, self._source.poll(POLL), POLL, self.read)
 
     def close(self) -> None:
-        """Wait a while for what is not yet acknowledged, and let go of the connection.
+        """Wait a while for what is not yet acknowledged, and close the connection.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Replay:
             self.published += 1
 
     def _place(self, session: Id) -> tuple[bytes, int]:
-        """Give a session's key and partition."""
+        """Return a session's key and partition."""
         place = self._partitions.get(session)
         if place is None:
             if len(self._partitions) >= KNOWN_KEYS:
@@ -221,7 +221,7 @@ class Replay:
             self.doubles += self._check_count(partition, end)
 
     def _check_count(self, partition: int, end: int) -> int:
-        """Check that a partition holds as many records as the log so far; give the doubles."""
+        """Check that a partition holds as many records as the log so far; return the duplicates."""
         count = self._counts[partition]
         doubles = 0
         if end > count:
@@ -241,7 +241,7 @@ class Replay:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Give the partition of a key, as every Kafka client does by default.
+    """Return the partition of a key, as every Kafka client does by default.
 
     Examples
     --------

@@ -30,7 +30,7 @@ MAY_BE_ZERO = {
     *("batch_size", "linger_ms", "fetch_min_bytes", "fetch_max_wait_ms"),
     *("reconnect_backoff_ms", "reconnect_backoff_max_ms", "retry_backoff_ms", "max_block_ms"),
 }
-"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can say."""
+"""Bounds of numbers: from 1, or 0 where that is of use, to what Kafka's protocol can express."""
 
 LIBRARIES = {"snappy": (has_snappy, "python-snappy"), "lz4": (has_lz4, "lz4")}
 """Codecs that a package must be there for."""
@@ -118,7 +118,7 @@ class KafkaAddress(_Address):
         return address
 
     def __str__(self) -> str:
-        """Give it as it is typed."""
+        """Return the address as it is typed."""
         return f"kafka://{','.join(self.servers)}/{self.topic}"
 
 
@@ -157,7 +157,7 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
     """Read the settings for kafka-python's clients from a ``[kafka]`` table.
 
     Names are Kafka's own (``security.protocol``) or kafka-python's (``security_protocol``). A
-    text ``env:NAME`` stands for the value of an environment variable.
+    text ``env:NAME`` is the value of an environment variable.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a ``[kafka]`` table as it may be shown: without secrets.
+    """Return a ``[kafka]`` table as it may be shown: without secrets.
 
     Examples
     --------
@@ -206,7 +206,7 @@ def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each setting with its whole name: TOML takes a dotted name for a table in a table."""
+    """Return each setting with its whole name: TOML takes a dotted name for a table in a table."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{name}.")
@@ -220,7 +220,7 @@ def _key(name: str) -> str:
 
 
 def _value(name: str, key: str, value: Any) -> Any:
-    """Check a setting's value; one from the environment is a text that may stand for a number."""
+    """Check a setting's value; one from the environment is a text that may represent a number."""
     default = KNOWN[key]
     if key in NOT_IN_A_FILE or not isinstance(default, int | float | str | None):
         raise SourceError(f"[kafka] {name}: it cannot be set in a configuration")

@@ -19,7 +19,7 @@ OUTBOX = 64 << 20
 """Bytes held for the next transaction, after which `KafkaSink.full` asks for a snapshot."""
 
 COMMITTED_MS = 60_000
-"""How long the broker may take to say what was last committed."""
+"""How long the broker may take to return what was last committed."""
 
 
 class KafkaSink:
@@ -32,7 +32,7 @@ class KafkaSink:
     **Exactly once**: a record goes out when the snapshot behind it is durable, and readers of
     committed records see each once, whatever is killed and when:
 
-    1. `write` keeps records in memory, in the outbox.
+    1. `write` keeps records in RAM, in the outbox.
     2. `sync` closes the outbox under the next number N and gives both; they go into the snapshot.
     3. When the snapshot is durable, call ``commit(what sync gave)``: one short transaction writes
        the records and notes N as the committed offset of the group `transactional_id`.
@@ -62,7 +62,7 @@ class KafkaSink:
         the number of the last transaction.
     resume_at
         What `sync` gave to the snapshot that the run goes on from; None for a new run.
-    tell
+    notify
         Takes what a person should know: that the brokers are waited for.
 
     Attributes
@@ -125,7 +125,7 @@ class KafkaSink:
         return sum(len(records) for _, records in self._closed)
 
     def end_within(self, seconds: float) -> None:
-        """End every wait after so many seconds from now: what is not written then stays here."""
+        """End every wait within `seconds` from now; what is not written stays in the outbox."""
         self._publisher.end_within(seconds)
 
     def write(self, record: Any) -> None:
@@ -228,7 +228,7 @@ class KafkaSink:
         return self._transact(id_, number, due)
 
     def close(self) -> None:
-        """Let go of the connection; at least once, wait a while for what was sent.
+        """Close the connection; with at-least-once delivery, wait a while for what was sent.
 
         Raises
         ------

@@ -41,14 +41,14 @@ class KafkaSource:
     until_end
         End where the partitions ended when the source was opened.
     session_from
-        Where the session's id stands: in the value's ``field``, or in the record's ``key``.
+        Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
-        Where the time stands: in the value's ``field``, or with the ``record`` as its timestamp.
+        Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
     idle
         Seconds that a click of a live topic waits for earlier clicks of other partitions.
     on_missing_offsets
         Where to go on if the records at the position are gone or cannot be read, and in a topic
-        that was made anew; None: that is an error.
+        that was made again; None: that is an error.
     start
         Where to begin without a position.
     group
@@ -137,7 +137,7 @@ class KafkaSource:
         return given / (given + behind) if given + behind else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
-        """Give the clicks that are there, having waited for the first one up to `wait` seconds.
+        """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
 
         See `Source.poll`.
 
@@ -229,7 +229,7 @@ class KafkaSource:
         return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
 
     def _follow(self) -> None:
-        """Count in the topic that is read now, if it was made anew; all of the old was given."""
+        """Add the current topic to the counts, if it was made again; the old one was read whole."""
         reader = self._reader
         if reader.generation != self._generation:
             self._generation = reader.generation
@@ -237,7 +237,7 @@ class KafkaSource:
         self._identity = reader.identity
 
     def _offset(self, number: int) -> int:
-        """Give the offset after all of a partition that was given."""
+        """Return the offset after all of a partition that was given."""
         reader = self._reader
         given = self._next.get(number, reader.first[number])
         if self._block is None and not reader.merge.waiting(number):
@@ -303,7 +303,7 @@ class _Block:
         return self._decoded.exhausted
 
     def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
-        """Give until the poll is full; move the next offsets on, and tell the clicks' places."""
+        """Fill the poll; advance the next offsets, and return the clicks' positions."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given
         gathering.take(decoded)

@@ -26,7 +26,7 @@ LOOK = 0.25
 """Seconds between two looks at where the partitions end."""
 
 LOOKING_MS = 2000
-"""How long the brokers may take to say where the partitions end."""
+"""How long the brokers may take to return where the partitions end."""
 
 AWAY = 3.0
 """Seconds without an answer after which the brokers count as away."""
@@ -61,7 +61,7 @@ class TopicMonitor:
     address
         The topic.
     log
-        Takes what kafka-python logs, where the causes stand.
+        Takes what kafka-python logs, which contains the causes.
 
     """
 
@@ -132,12 +132,12 @@ class TopicMonitor:
         return topic_id(self._consumer, self._address.topic)
 
     def begins(self, numbers: Iterable[int]) -> dict[int, int]:
-        """Give the oldest offset of partitions."""
+        """Return the oldest offset of partitions."""
         found = self._consumer.beginning_offsets(self._places(numbers))
         return {place.partition: offset for place, offset in found.items()}
 
     def ends(self, numbers: Iterable[int], timeout_ms: int | None = None) -> dict[int, int]:
-        """Give where partitions end for readers of committed records: the last stable offset."""
+        """Return where partitions end for readers of committed records: the last stable offset."""
         try:
             found = self._consumer.end_offsets(self._places(numbers), timeout_ms=timeout_ms)
         except KeyError as error:  # So kafka-python 3.0 says that a partition is no longer there.
@@ -145,7 +145,7 @@ class TopicMonitor:
         return {place.partition: offset for place, offset in found.items()}
 
     def note_answer(self) -> None:
-        """Learn that the brokers have just answered."""
+        """Note that the brokers have just answered."""
         self._answered = time.monotonic()
 
     def look(self, numbers: Iterable[int]) -> EndOffsets | None:
@@ -170,7 +170,7 @@ class TopicMonitor:
         return EndOffsets(asked, ends)
 
     def gained(self, numbers: Iterable[int]) -> list[int]:
-        """Give the topic's partitions besides these.
+        """Return the topic's partitions besides these.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class TopicMonitor:
         return []
 
     def missed(self) -> None:
-        """Learn that the brokers have not answered; note it once that has lasted."""
+        """Note that the brokers have not answered; warn once that has lasted."""
         if time.monotonic() - self._answered > AWAY and self._away is None:
             cause = self._log.cause("they do not answer")
             self._away = f"{self._address}: waiting for the brokers: {cause}"

@@ -48,7 +48,7 @@ CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
 STALL = 30.0
-"""Seconds for which a live topic waits for a partition that does not give what lies in it."""
+"""Seconds for which a live topic waits for a partition that does not return its records."""
 
 DEFAULTS: dict[str, Any] = {
     "max_poll_records": 8_000,
@@ -92,7 +92,7 @@ class TopicReader:
     Attributes
     ----------
     changed
-        The lock on all that is shared with the thread; it tells of news.
+        The lock on all that is shared with the thread; it is notified of changes.
     merge
         Where the records go.
     first
@@ -103,16 +103,16 @@ class TopicReader:
     ends
         Where each partition ended, and when it was first seen to.
     anew
-        Partitions that were made anew: the offsets given so far are those of the old ones. Only
+        Partitions that were made again: the offsets given so far are those of the old ones. Only
         where the brokers give topics no ids; else see `generation`.
     identity
         The id of the topic that is read; None where the brokers give none.
     generation
-        How often the topic was made anew since `begin`: what is in the merge, and all offsets
+        How often the topic was made again since `begin`: what is in the merge, and all offsets
         here, are of the last one.
     draining, drained
-        Whether the topic was found to be made anew, and what was read of the old one is still to
-        be given; whether it has been, which whoever takes from the merge says.
+        Whether the topic was found to be made again, and what was read of the old one is still to
+        be given; whether it has been, which the reader of the merge sets.
     error
         Why the thread has ended, where it could not go on.
     damaged

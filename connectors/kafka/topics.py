@@ -26,7 +26,7 @@ from .producer import count_partitions
 from .settings import KafkaAddress
 
 READING_SECONDS = 60.0
-"""How long a broker may take to give the last record of each partition."""
+"""How long a broker may take to return the last record of each partition."""
 
 
 REFUSALS: dict[type[KafkaError], str] = {
@@ -47,12 +47,12 @@ class Tail(NamedTuple):
 
 
 def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> bool:
-    """Make a topic that keeps its records for good; say whether it was not there before.
+    """Create a topic that keeps its records for good; return whether it is new.
 
     Raises
     ------
     SinkError
-        It is there with another number of partitions, or cannot be made.
+        It exists with another number of partitions, or cannot be created.
     SourceError
         The broker cannot be reached.
 
@@ -155,7 +155,7 @@ def count_doubles(
 
 
 def read_ends(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> list[int]:
-    """Give the number of records that each partition was ever given."""
+    """Return the number of records that each partition was ever given."""
     places = [TopicPartition(address.topic, partition) for partition in range(partitions)]
     consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
     try:

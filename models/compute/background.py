@@ -55,7 +55,8 @@ class Worker:
     """Computes on a thread of its own what will be asked for later.
 
     Only for few and large operations: those of two threads run side by side, but each time one
-    ends its thread waits for the interpreter, so many small ones on both are slower than on one.
+    ends its thread waits for the interpreter, so many small tasks on both threads
+    are slower than on one.
     A GPU queues its work by itself, and where there are fewer than twice as many cores as torch has
     threads another one only gets in the way: there each result is computed when it is asked for.
 
@@ -83,7 +84,7 @@ class Worker:
 
         Parameters
         ----------
-        function, arguments
+        function, *arguments
             What to compute.
         parallel
             Whether it is worth another thread; if not, it is computed when it is asked for.

@@ -17,7 +17,7 @@ def choose_device(device: str) -> torch.device:
     Raises
     ------
     ValueError
-        The name is unknown, or no GPU is there.
+        The name is unknown, or there is no GPU.
 
     """
     if device not in ("auto", "cpu", "cuda"):

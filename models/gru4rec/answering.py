@@ -24,10 +24,10 @@ from ..windows import LastWindows, align_last_windows
 from .mixed_precision import Precision
 
 POPULAR_CLICKS = 10_000
-"""Popular of late is what was clicked most among so many latest clicks."""
+"""Latest clicks among which the most clicked items are the recently popular ones."""
 
 OF_ALL_TIMES = 0.001
-"""How much the clicks of all times count there: they order what was not clicked of late."""
+"""How much the clicks of all times count there: they order what was not clicked recently."""
 
 
 class Learner(Protocol):

@@ -70,7 +70,7 @@ class Cell(nn.Module):
             All weights are uniform in ±spread, the biases zero.
         identity
             This multiple of the identity is added to the candidate's input weights: an untrained
-            cell then holds the last input, so that with tied tables a session foretells its own
+            cell then holds the last input, so that with tied tables a session predicts its own
             last item and those like it.
         open_gate
             The bias of the gate that lets the candidate in; the larger, the less of the old state

@@ -1,4 +1,4 @@
-"""How much memory options ask for, compared with what there is, before any of it is taken."""
+"""How much RAM options need, compared with what there is, before any of it is taken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_room(needs: Mapping[str, int], device: torch.device) -> None:
     Raises
     ------
     ValueError
-        An option takes more than all the memory that there is.
+        An option takes more than all the RAM that there is.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def check_room(needs: Mapping[str, int], device: torch.device) -> None:
 
 
 def memory_of(device: torch.device) -> int:
-    """Return how many bytes of memory a device has, or this process may take of the machine's."""
+    """Return how many bytes of RAM a device has, or this process may take of the machine's."""
     if not on_host(device):
         return int(torch.cuda.get_device_properties(device).total_memory)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -17,8 +17,8 @@ from .table import pick
 from .vocabulary import NO_ITEM
 
 REFRESH = 1024
-"""Clicks after which the sampling table is made anew: a cost linear in the catalogue. While there
-are fewer clicks than that, it is made anew whenever they have doubled."""
+"""Clicks after which the sampling table is rebuilt: a cost linear in the catalogue. While there
+are fewer clicks than that, it is rebuilt whenever they have doubled."""
 
 LARGEST_BATCH = 1 << 16
 """Clicks of a batch at most: each is scored against all items of the batch and its negatives, so a

@@ -35,7 +35,7 @@ class Product(NamedTuple):
 
 
 class Table:
-    """One number or one vector a row; rows are begun, moved along their gradients, and begun anew.
+    """One number or one vector a row; rows are initialised, updated, and initialised again.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Table:
 
         Parameters
         ----------
-        found
+        *found
             Rows, int64 (n,), and as many gradients, (n, …); both with repetitions.
 
         Returns

@@ -92,7 +92,7 @@ class Vocabulary:
         return np.array([rows.get(item, NO_ITEM) for item in items], dtype=np.int64)
 
     def clicked_lately(self, count: int) -> NDArray[np.bool_]:
-        """Return of each row whether its item is among the latest so many clicks of known items."""
+        """Return for each row whether its item is among the last `count` clicks on known items."""
         touched = np.array(self._touched)
         return (touched > 0) & (touched > self._clicks - count)
 

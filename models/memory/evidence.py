@@ -102,7 +102,7 @@ class Evidence(NamedTuple):
     Parameters
     ----------
     place_of
-        int16 (m, SPECIAL): for each piece of evidence which of the click's items it speaks for, -1
+        int16 (m, SPECIAL): for each piece of evidence which of the click's items it suggests, -1
         where it is void: those around earlier clicks on the session's last items (`AFTER` after and
         `BEFORE` before each, nearest first), the session's earlier items, and the latest clicks;
         the session's last item, and the clicked one.

@@ -59,14 +59,14 @@ class _Pending(NamedTuple):
 class Memory:
     """Learns how much to trust the network, and how much the evidence of the latest clicks.
 
-    Three parts have evidence, each of which shares its probability among the items it speaks for by
-    weights that depend on where and how old the evidence is: *likes*, the clicks around the latest
-    clicks on the session's own last items (as neighbours and sequential rules use them: Ludewig &
-    Jannach, 2018, "Evaluation of session-based recommendation algorithms"); *own*, the session's
-    earlier items; and *recent*, the stream's latest clicks. They are mixed with the network's
-    softmax over the catalogue, ``m(i) = Σ_s g_s p_s(i)``, by gates that are a softmax of features
-    of the session. Whether a click repeats the last item, or returns to an earlier one of its
-    session, is predicted by itself (Ren et al., 2019, "RepeatNet: A Repeat Aware Neural
+    Three parts have evidence, each of which shares its probability among its items by weights that
+    depend on where and how old the evidence is: *likes* (neighbours), the clicks around the latest
+    clicks on the session's own last items (as session neighbours and sequential rules use them:
+    Ludewig & Jannach, 2018, "Evaluation of session-based recommendation algorithms"); *own*, the
+    session's earlier items; and *recent*, the stream's latest clicks. They are mixed with the
+    network's softmax over the catalogue, ``m(i) = Σ_s g_s p_s(i)``, by gates that are a softmax of
+    features of the session. Whether a click repeats the last item, or returns to an earlier one of
+    its session, is predicted by itself (Ren et al., 2019, "RepeatNet: A Repeat Aware Neural
     Recommendation Machine for Session-Based Recommendation"), by logistic regressions on the same
     features, and the mixture shares the rest::
 

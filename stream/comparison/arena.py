@@ -25,14 +25,14 @@ from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
 
 SAMPLE = 16
-"""One batch in so many has its recommendations looked at."""
+"""Batches of which the recommendations of one are examined."""
 
 
 class Arena(CheckedModel):
     """Several models that see the same batches, each timed alone.
 
-    The engine drives it like any other model. What it answers is what its first model answers; how
-    every model did is told by `results`.
+    The engine drives it like any other model. Its answers are those of its first model;
+    `results` returns the figures of all.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Arena(CheckedModel):
     ks
         For how many recommendations there are figures, rising.
     max_items
-        At most so many items are counted, see `ItemCounts`.
+        Items counted at most, see `ItemCounts`.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Arena(CheckedModel):
         return self.first.n_items
 
     def _run(self, request: Request) -> BatchResult:
-        """Have every model score a batch and learn it; only the first, where nothing is learned.
+        """Score and learn a batch with every model; only with the first where nothing is learned.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Arena(CheckedModel):
         self._timed = values["timed"]
 
     def leader(self) -> tuple[str, str, float]:
-        """Return the best model so far, the figure that says so, and its value."""
+        """Return the best model so far, the figure it is chosen by, and its value."""
         figure = f"recall@{max(self.ks)}"
         totals = self._tallies.totals()
         found = [figures_of(counts, self.ks)[figure] for counts in totals]

@@ -1,7 +1,7 @@
 """Which differences between models are real: a paired block bootstrap over time.
 
-Clicks that lie near each other are alike: the same sessions, the same hour. Drawing single clicks
-anew would take them for independent, and find differences real that are not. So whole runs of
+Clicks that are near each other are alike: the same sessions, the same hour. Resampling single
+clicks would take them for independent, and find differences real that are not. So whole runs of
 neighbouring blocks are drawn (H. R. Künsch: The jackknife and the bootstrap for general stationary
 observations. Annals of Statistics 17, 1989), here runs of random length, round the end of the
 stream to its beginning: the stationary bootstrap of D. N. Politis and J. P. Romano (Journal of the
@@ -25,7 +25,7 @@ LEVEL = 0.95
 """Of the intervals."""
 
 LEAST_BLOCKS = 100
-"""With fewer blocks nothing is said of uncertainty."""
+"""Blocks below which no uncertainty is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Difference:
     difference
         Over all scored clicks.
     low, high
-        The ends of the 95 % interval; None where the stream is too short to tell.
+        The ends of the 95 % interval; None where the stream is too short for an interval.
     run
         The mean length of the runs drawn for it, in blocks.
 
@@ -65,7 +65,7 @@ def differences(
     models: Sequence[str],
     figures: Sequence[str],
 ) -> list[Difference]:
-    """Give the difference of every two models in every figure, with its interval.
+    """Return the difference of every two models in every figure, with its interval.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def differences(
 
 
 def _draw(gains: NDArray[np.float64], clicks: NDArray[np.int64], run: float) -> NDArray[np.float64]:
-    """Give every figure of every model in each of the streams drawn."""
+    """Return every figure of every model in each of the streams drawn."""
     times = draw_blocks(len(clicks), run).astype(np.float64)
     flat = times @ gains.reshape(len(clicks), -1)
     return (flat / (times @ clicks)[:, None]).reshape(-1, *gains.shape[1:])
 
 
 def _run(apart: NDArray[np.float64], clicks: NDArray[np.int64]) -> float:
-    """Give the mean length of runs for a difference: a power of 2, so that few draws are made.
+    """Return the mean length of runs for a difference: a power of 2, to keep the draws few.
 
     The last block may hold few clicks, and so more of chance than the others: it is left out.
     """
@@ -154,7 +154,7 @@ def draw_blocks(blocks: int, run: float, draws: int = DRAWS, seed: int = 0) -> N
 
 
 def expected_run(series: NDArray[np.float64]) -> float:
-    """Choose the mean length of runs for a series, by how far it remembers itself.
+    """Choose the mean length of runs for a series by its autocorrelation.
 
     References
     ----------

@@ -29,7 +29,7 @@ OF_THE_RUN = (
     "provenance",
     "config",
 )
-"""What a comparison tells of its way through the stream, see docs/guide/metrics.md."""
+"""What a comparison reports of its progress through the stream, see docs/guide/metrics.md."""
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
         The source, see `open_source`.
     config
         The models, and what to do.
-    tell
+    notify
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.

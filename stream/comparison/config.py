@@ -1,4 +1,4 @@
-"""What a comparison is told: the options of a stream, the models, and the figures."""
+"""The configuration of a comparison: the options of a stream, the models, and the figures."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from nextclick.models import State
 from nextclick.models.recommender import Id
 
 LOOK = 1024
-"""After so many clicks it is found out anew which items are popular."""
+"""Clicks after which the popular items are determined again."""
 
 POPULAR = 0.01
 """The share of the items, those with most clicks, that is popular."""
@@ -29,7 +29,7 @@ class ItemCounts:
     models
         How many there are.
     max_items
-        At most so many items are known; those least recently clicked make room.
+        Items known at most; those least recently clicked make room.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class ItemCounts:
         self._shares = np.zeros(models)
 
     def __len__(self) -> int:
-        """Give the number of items known."""
+        """Return the number of items known."""
         return len(self._rows)
 
     def click(self, item: Id) -> int:
-        """Count a click; give how many the item had before it."""
+        """Count a click; return how many the item had before it."""
         row = self._rows.get(item)
         if row is None:
             row = self._new_row()
@@ -78,7 +78,7 @@ class ItemCounts:
         return before
 
     def popular(self, clicks: int) -> bool:
-        """Tell whether an item with so many clicks is among the most clicked hundredth.
+        """Whether an item with this number of clicks is among the most clicked hundredth.
 
         They were last looked for at the latest whole 1,024 clicks; before, none is popular.
         """
@@ -94,12 +94,12 @@ class ItemCounts:
             self._shares[model] += self._counts[known].sum() / self.clicks
 
     def coverage(self) -> list[float]:
-        """Give for each model what share of the items known it has recommended at least once."""
+        """Return for each model what share of the items known it has recommended at least once."""
         used = self._counts > 0
         return [float(own) for own in self._shown[used].sum(axis=0) / max(1, len(self))]
 
     def popularity(self) -> list[float]:
-        """Give for each model the mean share of all clicks that an item it recommended had."""
+        """Return for each model the mean share of all clicks that an item it recommended had."""
         return [float(own) for own in self._shares / np.maximum(1, self._recommended)]
 
     def state(self) -> State:
@@ -116,7 +116,7 @@ class ItemCounts:
         )
 
     def restore(self, state: State) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         items = state.values["items"]
         self.clicks, self._bar = state.values["clicks"], state.values["bar"]
         self._rows = OrderedDict((item, row) for row, item in enumerate(items))
@@ -127,7 +127,7 @@ class ItemCounts:
         self._shares = state.arrays["shares"].astype(np.float64)
 
     def _new_row(self) -> int:
-        """Give a row for a new item: a fresh one, or that of the item that makes room."""
+        """Return a row for a new item: a fresh one, or that of the item that makes room."""
         if len(self._rows) >= self.max_items:
             row = self._rows.popitem(last=False)[1]
             self._counts[row] = 0

@@ -78,7 +78,7 @@ class RankCounts:
     """Counts of clicks per rank, for every model and for every block of the stream.
 
     A block is a number of scored clicks in a row: one at first, and twice as many whenever 1,024
-    blocks are full. So memory is bounded, there are always at least 512 blocks once there were that
+    blocks are full. So RAM is bounded, there are always at least 512 blocks once there were that
     many clicks, and whatever is computed from whole blocks is exact.
 
     Parameters
@@ -231,7 +231,7 @@ class RankCounts:
         return State(arrays, {"scored": self.scored, "span": self.span})
 
     def restore(self, state: State) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         self.scored, self.span = state.values["scored"], state.values["span"]
         for name in ("counts", "clicks", "times"):
             kept, own = state.arrays[name], getattr(self, f"_{name}")

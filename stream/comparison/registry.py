@@ -30,7 +30,7 @@ SHARED = ("max_sessions", "max_items", "seed", "device", "dtype")
 
 
 def names() -> list[str]:
-    """Give the names of all models that can be compared, the engine's own first."""
+    """Return the names of all models that can be compared, the engine's own first."""
     return [*OWN, *RIVALS]
 
 
@@ -105,7 +105,7 @@ def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def options_of(kind: type[Recommender]) -> dict[str, Any]:
-    """Give what a rival takes by keyword, with the types.
+    """Return what a rival takes by keyword, with the types.
 
     A class that takes any keyword passes on those that it does not name: to the struct of options
     that it has as ``options``, else to the class above it, and a network at last to its

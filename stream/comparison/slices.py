@@ -18,7 +18,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "target": ("new", "rare", "common", "popular"),
     "repeat": ("last", "earlier", "none"),
 }
-"""The kinds by what they tell apart; each scored click is of one kind in every line."""
+"""The kinds by property; each scored click is of one kind in every line."""
 
 LABELS = {
     "place": "the click's place in its session",
@@ -42,17 +42,17 @@ REMEMBERED = 100
 
 
 def slice_names() -> list[tuple[str, str]]:
-    """Give all kinds, each with what it tells apart."""
+    """Return all kinds, each with the property that it divides."""
     return [(line, kind) for line, kinds in SLICES.items() for kind in kinds]
 
 
 class Slicer:
-    """Tells the kinds of clicks as they come, from what came before each of them.
+    """Classifies clicks as they come, by what came before each of them.
 
     Parameters
     ----------
     catalogue
-        Counts the clicks of each item; it is told of every click here.
+        Counts the clicks of each item; every click is passed to it here.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Slicer:
         self._sessions: dict[Id, tuple[int, deque[Id]]] = {}
 
     def take(self, sessions: Sequence[Id], items: Sequence[Id]) -> NDArray[np.int64]:
-        """Tell the kinds of n clicks, each before it is counted.
+        """Return the kinds of n clicks, each before it is counted.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class Slicer:
         return State({}, {"sessions": sessions})
 
     def restore(self, state: State) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self._sessions = {
             session: (count, deque(latest, maxlen=REMEMBERED))
             for session, count, latest in state.values["sessions"]

@@ -21,7 +21,7 @@ from .values import listed
 S = TypeVar("S", bound=msgspec.Struct)
 
 LARGEST_COUNT = 1_000_000_000
-"""What a whole number may be at most where its declaration says nothing else."""
+"""The upper bound of a whole number without a bound in its declaration."""
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
@@ -140,7 +140,7 @@ class Declared(NamedTuple):
 
     @property
     def shown_default(self) -> str:
-        """What the help says of the default; nothing where there is nothing to say."""
+        """The default as the help shows it; empty where there is nothing to show."""
         value = self.default
         if self.option.default or value is None or value is False or self.required:
             return self.option.default

@@ -26,7 +26,7 @@ def make_model(config: RunConfig) -> OnlineGRU4Rec:
     Raises
     ------
     ConfigError
-        It cannot compute on the device, or it is too large for the memory.
+        It cannot compute on the device, or it is too large for the RAM.
 
     """
     return made(
@@ -86,7 +86,7 @@ def fitting(place: str) -> Iterator[None]:
     Raises
     ------
     ConfigError
-        The memory is too small for what was asked for.
+        There is too little RAM for what was asked for.
 
     Examples
     --------

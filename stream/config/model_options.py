@@ -45,7 +45,7 @@ def model_options() -> list[ModelOption]:
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """Return what a class's docstring says of each of its parameters.
+    """Return the description of each parameter in a class's docstring.
 
     Examples
     --------

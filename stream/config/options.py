@@ -36,7 +36,7 @@ class ConfigError(Exception):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """How often: after so many seconds, or after so many clicks; the other is None.
+    """How often: an interval in seconds or in clicks; the other is None.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def parse_positive(duration: str | float, option: str) -> float:
 
 
 def parse_name(path: str, option: str) -> str:
-    """Return a name that is one: a variable of a shell that is not set gives none.
+    """Return a name that is not empty, as that of an unset shell variable is.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> d
     ----------
     path
         The file.
-    structs
+    *structs
         What the options are for, such as `RunConfig`; a field that is a struct itself is a
         table of the file.
 

@@ -60,7 +60,7 @@ def read_text(text: str, declared: Declared, typed: str) -> Any:
 
 
 def read_switch(text: str) -> bool | str:
-    """Read whether a switch is on; what says neither stays as it is.
+    """Read whether a switch is on; a text that means neither stays as it is.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def read_names(text: str, typed: str) -> list[str]:
     Raises
     ------
     ConfigError
-        One is there twice.
+        One occurs twice.
 
     Examples
     --------

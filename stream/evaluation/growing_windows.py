@@ -16,7 +16,7 @@ PART = 16
 
 
 def window_end(start: int, longest: int) -> int | None:
-    """Return where the growing window ends that begins after so many scored clicks.
+    """Return where the growing window ends that begins after a number of scored clicks.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ class RankingMetric(Metric):
         self._counts[self._bin(y_true, y_pred, w)] += 1
 
     def revert(self, y_true: Id, y_pred: Recommended, w: float = 1.0) -> None:
-        """Take back exactly what `update` did with the same arguments.
+        """Undo exactly what `update` did with the same arguments.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class RankingMetric(Metric):
         return False
 
     def works_with(self, model: object) -> bool:
-        """Tell whether a model gives ranked lists, that is, has a method ``recommend``."""
+        """Whether a model returns ranked lists, that is, has a method ``recommend``."""
         return callable(getattr(model, "recommend", None))
 
     def __repr__(self) -> str:

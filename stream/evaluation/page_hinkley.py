@@ -14,7 +14,7 @@ class PageHinkley:
         up_t = up_{t-1} + (x_t - m_t) - δ        down_t = down_{t-1} + (x_t - m_t) + δ
 
     A rise is seen when up_t lies more than the threshold above its least value so far, a fall when
-    down_t lies more than the threshold below its greatest. After an alarm the test begins anew.
+    down_t lies more than the threshold below its greatest. After an alarm the test starts again.
 
     Parameters
     ----------

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FIRST = 5_000
-"""A rise that began within so many clicks of the stream's beginning is part of the warm-up."""
+"""Clicks from the beginning of the stream within which a rise is part of the warm-up."""
 
 
 def n_warm_up_alarms(alarms: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many of the first alarms only say that the model learns.
+    """Return how many of the first alarms only show that the model learns.
 
     A model that warms up gets better in steps that become longer and longer: each is a rise, and
     begins before the stream is twice as long as at the alarm before. The first fall ends this, and

@@ -1,4 +1,4 @@
-"""What a person should know of a running stream, said once."""
+"""Notices to a person about a running stream, each shown once."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class EngineCollector(Collector):
         self._rated = time.monotonic(), engine.clicks
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric as it stands."""
+        """Return the current value of every metric."""
         engine = self._engine
         for (name, text), now, start in zip(COUNTERS, self._counts(), self._start, strict=True):
             yield CounterMetricFamily(f"nextclick_{name}", text, now - start)
@@ -159,7 +159,7 @@ COUNTERS = (
 
 
 def registry(engine: Engine) -> CollectorRegistry:
-    """Give a registry of an engine's metrics and of its process'."""
+    """Return a registry of an engine's metrics and of its process'."""
     made = CollectorRegistry()
     made.register(EngineCollector(engine))
     ProcessCollector(registry=made)

@@ -1,4 +1,4 @@
-"""What keeps a source's records from being used, told while it is being read."""
+"""Why a source's records cannot be used, reported while it is being read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections import Counter
 from nextclick.connectors import Clicks, Rejected
 
 PATIENCE = 5.0
-"""Seconds after the first rejected record until it is told that none can be used, or few."""
+"""Seconds from the first rejected record to the report that none can be used, or few."""
 
 AT_ONCE = 1000
-"""Rejected records after which this is told though less time has passed."""
+"""Rejected records after which this is reported though less time has passed."""
 
 FEW = 20
 """Rejected records among usable ones that are no news."""

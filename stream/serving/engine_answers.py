@@ -19,9 +19,9 @@ from .requests import Request
 class EngineAnswers:
     """Answers requests from an engine, whose thread must do nothing else meanwhile.
 
-    A session is what the model has learned of it, and its clicks that have been read since. So is
-    an id looked for as it is given, and then as the number or text that it may stand for: in an
-    address every id is a text.
+    A session consists of what the model has learned of it, and of its clicks that have been read
+    since. An id is looked up as it is given, and then as the number or text that it may represent:
+    in an address every id is a text.
 
     Parameters
     ----------

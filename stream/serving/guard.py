@@ -107,7 +107,7 @@ class _NoKeyError(Exception):
 
 
 def _told(error: Exception) -> tuple[int, str, list[Header]]:
-    """Return the status of an error, what is told of it, and headers."""
+    """Return the status of an error, its message, and headers."""
     if isinstance(error, BadRequestError):
         # What is left of a body that was not read must not be taken for a request.
         close = [(b"connection", b"close")] if error.status in (408, 413) else []

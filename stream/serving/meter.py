@@ -74,7 +74,7 @@ class CallMeter:
         self.busy = 0.0
 
     def observe(self, count: int, seconds: float, busy: float) -> None:
-        """Count a call that answered so many requests.
+        """Count a call and the requests that it answered.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ def document(paths: dict[str, dict[str, Any]], needs_key: bool) -> dict[str, Any
     Parameters
     ----------
     paths
-        What stands under ``paths``.
+        The value of ``paths``.
     needs_key
         Whether requests must bring a key.
 
@@ -54,7 +54,7 @@ def response(description: str, schema: dict[str, Any], kind: str = "application/
 
 
 def failures(*statuses: int) -> dict[str, Any]:
-    """Return the descriptions of answers that say what was wrong."""
+    """Return the descriptions of the error answers."""
     words = {
         400: "The request is wrong; the sentence says where.",
         401: "The key is missing or wrong.",

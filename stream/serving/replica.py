@@ -60,7 +60,7 @@ class Replica:
     """Serves the newest snapshot of a folder.
 
     A new one is loaded beside the one that is served; then requests go to it. One that cannot be
-    read is told of, and what was served goes on being served.
+    read is reported, and the one before continues to be served.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class _ReplicaCollector(Collector):
         self._replica = replica
 
     def collect(self) -> Iterator[Metric]:
-        """Return every metric as it stands."""
+        """Return the current value of every metric."""
         loaded = self._replica.loaded
         gauges = {
             "snapshot_age_seconds": ("Of the snapshot that is served.", loaded.age),

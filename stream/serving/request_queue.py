@@ -16,7 +16,7 @@ from nextclick.models import Answer
 from .requests import Request
 
 MOST_AT_ONCE = 64
-"""Requests that one call of the model answers at most: so long the stream may wait for them."""
+"""Requests that one call of the model answers at most, while the stream waits."""
 
 MOST_WAITING = 4096
 """Requests that may wait; more are turned away."""
@@ -36,7 +36,7 @@ class Reply:
     Parameters
     ----------
     answer
-        What the model says.
+        The model's answer.
     request
         What was asked for.
     learned
@@ -121,7 +121,7 @@ class RequestQueue:
 
     @contextmanager
     def idle(self) -> Iterator[None]:
-        """Give the model away inside, having answered what waits; for whoever holds it."""
+        """Release the model inside, having answered what waits; for whoever holds it."""
         self._release()
         try:
             yield
@@ -139,7 +139,7 @@ class RequestQueue:
                 loop.call_soon_threadsafe(self._answer_if_free)
 
     async def ask(self, requests: Sequence[Request]) -> list[Reply]:
-        """Have requests answered; on the server's loop.
+        """Wait for the answers to requests; on the server's loop.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class RequestQueue:
                 loop.call_soon_threadsafe(_resolve, some, replies, failure)
 
     def give_up_old(self) -> None:
-        """Give up requests that have waited for too long; on the server's loop."""
+        """Fail requests that have waited for too long; on the server's loop."""
         now = time.monotonic()
         late: list[_Waiting] = []
         with suppress(IndexError):  # The engine answers meanwhile.

@@ -36,7 +36,7 @@ NAMES = ("session", "items", "k", "exclude", "without", "among")
 
 
 class BadRequestError(Exception):
-    """A request that is wrong; the message says what, and what is right.
+    """A wrong request; the message names the mistake and the remedy.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 def read_query(query: bytes) -> Request:
     """Read a request from the query of an address, such as ``session=anna&k=5``.
 
-    Commas stand between items; one within an item is written ``%2C``.
+    Commas separate items; one within an item is written ``%2C``.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _text(raw: bytes) -> str:
 
 
 def _sentence(error: Exception, what: str) -> str:
-    """Return what msgspec says of a request in words for its writer."""
+    """Return msgspec's message about a request in words for its writer."""
     words, _, place = str(error).partition(" - at `$")
     words = words.replace("`", "")
     place = place.rstrip("`").lstrip(".")

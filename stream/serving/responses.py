@@ -55,7 +55,7 @@ class Recommended(msgspec.Struct, rename={"source": "from"}):
         Best first.
     source
         What the list goes by: the session as the engine knows it (``session``), the items of the
-        request (``items``), or nothing but what is ``popular`` of late.
+        request (``items``), or only what is recently ``popular``.
     model
         How up to date the model is.
 

@@ -50,9 +50,9 @@ def serve_engine(
 
 
 def compile_loops(config: RunConfig) -> None:
-    """Have a small model of the same options learn and answer once, so that no visitor waits.
+    """Compile the loops by a small model of the same options, so that no visitor waits.
 
-    What is compiled is kept for the next process.
+    The model learns and answers once. What is compiled is kept for the next process.
     """
     model = make_model(config)
     sessions, items = [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
@@ -61,7 +61,7 @@ def compile_loops(config: RunConfig) -> None:
 
 
 def make_access(api_key: str | None, allow_origins: str | None) -> Access:
-    """Return who may ask, as the options say.
+    """Return who may send requests, by the options.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def make_access(api_key: str | None, allow_origins: str | None) -> Access:
 
 
 def warn_if_open(host: str, access: Access, option: str, notify: Callable[[str], None]) -> None:
-    """Tell a person that anybody may ask, where it is so."""
+    """Warn if anybody may send requests."""
     if access.key is None and not is_loopback(host):
         notify(
             f"{option} {host}: anybody who reaches this machine may ask; give --api-key env:NAME, "

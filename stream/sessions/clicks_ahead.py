@@ -11,7 +11,7 @@ import numpy as np
 from nextclick.models.recommender import Id
 
 RECENT = 8
-"""Clicks that say how far the stream has come: the latest ones."""
+"""Number of latest clicks that show how far the stream has come."""
 
 FIRST = 3
 """Clicks that make a stream: before, none is too far ahead of it. From as many different sessions

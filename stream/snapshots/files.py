@@ -36,7 +36,7 @@ PIECE = 1000
 """Elements of a list that are encoded at once."""
 
 BREATH, PAUSE = 1 << 14, 0.0005
-"""After so many characters of JSON the writing thread sleeps for so many seconds."""
+"""Characters of JSON after which the writing thread sleeps, and for how many seconds."""
 
 
 def write_files(folder: Path, parts: dict[str, State], about: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def write_files(folder: Path, parts: dict[str, State], about: dict[str, Any]) ->
 
     """
     arrays = {
-        # safetensors writes memory as it lies, so rows must lie one after the other.
+        # safetensors writes arrays as they lie in RAM, so rows must lie one after the other.
         f"{part}/{name}": np.asarray(array, order="C")
         for part, state in parts.items()
         for name, array in state.arrays.items()

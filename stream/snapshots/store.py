@@ -33,16 +33,16 @@ class SnapshotError(Exception):
 class Snapshots:
     """The snapshots of one run, in one folder.
 
-    A snapshot is written aside, made durable, and then renamed, so that under its own name there
-    is never half of one. Its name tells the clicks it holds and its number in the order of
-    writing: ``clicks-000000012345-0007``. The newest is the one written last, which after a run
-    that starts anew in an old folder need not be the one with most clicks.
+    A snapshot is written under another name, made durable, and then renamed, so that its own name
+    never stands for half of one. The name contains the clicks it holds and its number in the order
+    of writing: ``clicks-000000012345-0007``. The newest is the one written last, which after a run
+    that starts from nothing in an old folder need not be the one with most clicks.
 
     Snapshots saved under a name, as ``named-NAME``, are bookmarks: never pruned, never picked by
     `load_newest`, read with `load`.
 
     Only one process at a time writes into a folder: the first save takes a lock, which the
-    operating system lets go when the process ends, however it ends. Reading needs no lock.
+    operating system releases when the process ends, however it ends. Reading needs no lock.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ class Snapshots:
         return self.durable
 
     def close(self) -> None:
-        """Wait for the snapshot that is being written, and let go of the lock."""
+        """Wait for the snapshot that is being written, and release the lock."""
         try:
             self.wait()
         finally:
@@ -198,7 +198,7 @@ class Snapshots:
                 self._lock = None
 
     def paths(self) -> list[Path]:
-        """Give the numbered snapshots, newest first, then the named ones by name."""
+        """Return the numbered snapshots, newest first, then the named ones by name."""
         try:
             names = os.listdir(self.folder)
         except FileNotFoundError:
@@ -212,7 +212,7 @@ class Snapshots:
         return [self.folder / name for name in (*reversed(numbered), *named)]
 
     def verify(self, path: str | os.PathLike[str]) -> list[str]:
-        """Say what is wrong with a snapshot, a line for each file; empty where it is whole."""
+        """Return what is wrong with a snapshot, a line for each file; empty where it is whole."""
         return problems(Path(path))
 
     def load(self, path: str | os.PathLike[str]) -> tuple[dict[str, State], dict[str, Any]]:
@@ -331,12 +331,12 @@ class Snapshots:
 
 
 def _number(name: str) -> int:
-    """Give a numbered snapshot's place in the order of writing."""
+    """Return a numbered snapshot's place in the order of writing."""
     return int(name.rpartition("-")[2])
 
 
 def _versions() -> dict[str, str]:
-    """Give the versions of the libraries that a state depends on."""
+    """Return the versions of the libraries that a state depends on."""
     versions = {}
     for library in ("nextclick", "numpy", "river", "safetensors", "torch"):
         with contextlib.suppress(metadata.PackageNotFoundError):

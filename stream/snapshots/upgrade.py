@@ -1,6 +1,6 @@
 """Snapshots of older formats, read as if they had been written in today's.
 
-A format has a number, which stands in the manifest. Whoever changes what the files of a snapshot
+A format has a number, which is in the manifest. Whoever changes what the files of a snapshot
 hold raises `FORMAT` by one and adds to `STEPS` the function that brings a snapshot of the number
 before into the new form. So a snapshot of any version from format 6 on is read by every later one,
 step by step. What the arrays of a model hold may also be brought up to date where that model is
@@ -76,9 +76,9 @@ def upgraded(number: int, snapshot: Snapshot) -> Snapshot:
 
 
 def _from_6(snapshot: Snapshot) -> Snapshot:
-    """Name the options as they are named since, and list those that changed on the way.
+    """Rename the options to their present names, and list those that have changed.
 
-    A memory from before it had its boost goes on with it.
+    A memory from before the boost existed gets one.
     """
     parts, about = snapshot
     changed = list(about.get("changed", []))

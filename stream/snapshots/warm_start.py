@@ -47,7 +47,7 @@ def prepare(
         The options of the run; `begin_from` is given.
     named
         The model's options that a person has named; None: those unlike their defaults.
-    tell
+    notify
         Takes sentences for a person.
 
     Returns

@@ -188,7 +188,7 @@ def _all_of(folder: Path) -> Prints:
 
 
 def _nextclick(arguments: Sequence[str], cores: int) -> None:
-    """Run the command line on so many cores: its threads follow from them."""
+    """Run the command line on `cores` cores: its threads follow from them."""
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     done = subprocess.run(
         [*COMMAND, *arguments],

@@ -19,7 +19,7 @@ UNSTEADY = {
     *("seconds", "clicks_per_second", "peak_memory_mb", "score_ms", "learn_ms", "memory_mb"),
     *("phases", "timed", "to", "saved", "versions", "provenance"),
 }
-"""Names of times, sizes in memory, paths and versions, wherever they stand."""
+"""Names of times, sizes in RAM, paths and versions, wherever they occur."""
 
 SETTINGS = {"config", "source"}
 """What was asked for: the names of options may change while no figure does."""

@@ -68,7 +68,7 @@ def plain(name: str, momentum: float, gradients: Sequence[float], rate: float) -
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
 @pytest.mark.parametrize("name", RULES)
 def test_a_number_moves_by_the_formula(name: str, momentum: float, size: float) -> None:
-    """Small gradients show where epsilon stands."""
+    """Small gradients show where epsilon is added."""
     gradients = [g * size for g in (1.0, -0.5, 2.0, 0.0, 0.3, 0.3)]
     rule = make_rule(name, 0.1, momentum)
     for shape in ((1,), (1, 1)):

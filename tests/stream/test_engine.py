@@ -336,7 +336,7 @@ def test_recommendations_after_every_click(max_wait: float | None) -> None:
 
 
 class Ordered(Kept):
-    """A sink that notes when it is told what."""
+    """A sink that notes which of its methods is called when."""
 
     def __init__(self, told: list[Any]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a run is told about its log, from the command line, from TOML and from Python."""
+"""The options of a run about its log, from the command line, from TOML and from Python."""
 
 from __future__ import annotations
 

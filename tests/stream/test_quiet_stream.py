@@ -41,7 +41,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 def run(folder: Path, source: Quiet, **options: Any) -> int:
-    """Run on the folder, from its newest snapshot; give the number of the last one."""
+    """Run on the folder, from its newest snapshot; return the number of the last one."""
     snapshots = Snapshots(folder, keep=1000)
     running = engine(source, snapshots=snapshots, every=OFTEN, **options)
     if (found := snapshots.load_newest()) is not None:

@@ -49,7 +49,7 @@ def code(moment: str) -> str:
 
 @functools.cache
 def new_process_ids() -> bool:
-    """Whether this machine lets a command run as process 1 of a space of its own."""
+    """Whether this machine lets a command run as process 1 of a namespace of its own."""
     if shutil.which("unshare") is None:
         return False
     command = ["unshare", "--pid", "--fork", "--mount-proc", "true"]

@@ -38,7 +38,7 @@ class Session(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What speaks for which items: all others score 0.
+    """The evidence for items: all others score 0.
 
     Parameters
     ----------

@@ -18,10 +18,10 @@ LEAST = 1e-3
 
 
 class ContextTree(CountingModel):
-    """Mixes the forecasts of the contexts that the session's last clicks are.
+    """Mixes the predictions of the contexts that the session's last clicks are.
 
     The context of length d is the last d clicks; the empty one is every click's. Each counts what
-    came next, and has a weight w_d, the belief that it forecasts better than the shorter ones:
+    came next, and has a weight w_d, the belief that it predicts better than the shorter ones:
 
         p_d(x) = (count of x + prior q_{d−1}(x)) / (all counts + prior)
         q_d(x) = w_d p_d(x) + (1 − w_d) q_{d−1}(x),  then  w_d ← w_d p_d(x) / q_d(x)
@@ -33,7 +33,7 @@ class ContextTree(CountingModel):
     Recommendation for Discussion Forums on MOOCs using Context Trees* (2017). The mixture is the
     Bayesian variable order Markov model of C. Dimitrakakis (2010). Differently from these, what a
     context does not know it takes from the shorter ones, not from all items evenly: among
-    thousands of items one miss would end the belief in it. And counts fade, see `Decay`.
+    thousands of items one miss would reduce its weight to nothing. And counts decay, see `Decay`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ContextTree(CountingModel):
         Number of contexts kept; those least recently met are dropped.
     followers
         Number of items counted a context; a new one takes the place of the rarest.
-    options
+    **options
         See `CountingModel`.
 
     """

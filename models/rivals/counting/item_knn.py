@@ -35,7 +35,7 @@ class ItemKNN(CountingModel):
         fewest sessions.
     window
         Number of different items of a session that are paired, and score others.
-    options
+    **options
         See `CountingModel`.
 
     """

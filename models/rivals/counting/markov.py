@@ -20,7 +20,7 @@ class Markov(Rules):
         In clicks of the stream.
     followers
         Number of successors kept an item; a new one takes the place of the rarest.
-    options
+    **options
         See `CountingModel`.
 
     """

@@ -58,7 +58,7 @@ class Neighbours(CountingModel):
         nothing fades with `distance`, its items count by their importance.
     idf
         How much more a rare item counts.
-    options
+    **options
         See `CountingModel`.
 
     """

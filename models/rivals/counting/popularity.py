@@ -1,4 +1,4 @@
-"""Recent popularity: what has been clicked most of late, for every session the same."""
+"""Recent popularity: what has been clicked most recently, for every session the same."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Popularity(CountingModel):
     ----------
     half_life
         In clicks.
-    options
+    **options
         See `CountingModel`.
 
     Examples
     --------
     >>> model = Popularity()
-    >>> model.learn([1, 2, 3], ["shoes", "socks", "socks"])
+    >>> model.learn_many([1, 2, 3], ["shoes", "socks", "socks"])
     >>> model.recommend(["shoes", "hat"], k=1)[0][0]
     'shoes'
 
@@ -63,5 +63,5 @@ class Popularity(CountingModel):
         return self._columns.state(self.items.used)
 
     def take(self, arrays: Arrays) -> None:
-        """Take back the weights."""
+        """Restore the weights."""
         self._columns.restore(arrays)

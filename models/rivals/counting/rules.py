@@ -26,7 +26,7 @@ class Rules(CountingModel):
         In clicks of the stream.
     followers
         Number of rules kept from an item; a new one takes the place of the weakest.
-    options
+    **options
         See `CountingModel`.
 
     """
@@ -71,5 +71,5 @@ class Rules(CountingModel):
         return self._rules.state()
 
     def take(self, arrays: Arrays) -> None:
-        """Take back the rules."""
+        """Restore the rules."""
         self._rules.restore(arrays)

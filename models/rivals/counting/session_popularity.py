@@ -21,7 +21,7 @@ class SessionPopularity(Popularity):
     ----------
     window
         Number of a session's last clicks that are counted.
-    half_life, options
+    half_life, **options
         See `Popularity`.
 
     """

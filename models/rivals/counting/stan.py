@@ -27,7 +27,7 @@ class STAN(Neighbours):
         λ2, in clicks of the stream.
     distance
         λ3, in items of the neighbour.
-    neighbours, sample, kept, window, idf, options
+    neighbours, sample, kept, window, idf, **options
         See `Neighbours`.
 
     """

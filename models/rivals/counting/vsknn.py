@@ -18,7 +18,7 @@ class VSkNN(Neighbours):
 
     Parameters
     ----------
-    neighbours, sample, kept, window, own, idf, options
+    neighbours, sample, kept, window, idf, **options
         See `Neighbours`.
 
     """

@@ -23,8 +23,8 @@ class VSTAN(STAN):
         λ of the decay by the last shared item, in items of the session.
     idf
         See `Neighbours`.
-    decay, options
-        See `Stan`.
+    decay, **options
+        See `STAN`.
 
     """
 

@@ -27,7 +27,7 @@ class GRU4RecFrozen(CheckedModel):
         How many clicks are learned, up to the end of the batch in which this number is reached.
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
-    options
+    **options
         Options of the `GRU4RecConfig`.
 
     Raises

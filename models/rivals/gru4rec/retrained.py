@@ -1,4 +1,4 @@
-"""GRU4Rec trained anew on all clicks so far, every day or every week, and frozen in between."""
+"""GRU4Rec retrained on all clicks so far, every day or every week, and frozen in between."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class GRU4RecRetrained(CheckedModel):
         Clicks learned at once.
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
-    options
+    **options
         Options of the `GRU4RecConfig`.
 
     Raises
@@ -106,7 +106,7 @@ class GRU4RecRetrained(CheckedModel):
         return self.model.n_items
 
     def _run(self, request: Request) -> BatchResult:
-        """Train anew if a period has ended, score the batch, and keep it for the next training."""
+        """Retrain if a period has ended, score the batch, and keep it for the next training."""
         if not request.learn:
             return self.served.score(request)
         self.served.sessions.check_room(len(set(request.sessions)))

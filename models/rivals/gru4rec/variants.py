@@ -18,7 +18,7 @@ def network_alone(options: Mapping[str, Any], **fixed: Any) -> GRU4RecConfig:
     ----------
     options
         Options that are given; the config's defaults for the others.
-    fixed
+    **fixed
         What makes the rival what it is.
 
     Raises
@@ -48,7 +48,7 @@ class GRU4RecLSTM(OnlineGRU4Rec):
     ----------
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
-    options
+    **options
         Options of the `GRU4RecConfig`, but not its cell; `learning_rate` and `identity` have
         defaults of their own.
 
@@ -85,7 +85,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
     ----------
     max_sessions, max_items, seed, device, dtype
         As for `OnlineGRU4Rec`.
-    options
+    **options
         Options of the `GRU4RecConfig`, but not its cell; `learning_rate` has a default of its own.
 
     """

@@ -48,7 +48,7 @@ class NeuralRival(GradientModel):
         ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
     dtype
         ``"float32"`` or ``"float64"``.
-    options
+    **options
         The rival's options, by name.
 
     Raises

@@ -24,7 +24,7 @@ class BERT4RecConfig(Config, frozen=True, kw_only=True):
     init_range
         Initial matrices are uniform in ±init_range.
     gain
-        How strongly a session at first foretells the items that the mask attends to.
+        How strongly a session at first predicts the items that the mask attends to.
     slope
         How much the first attention falls with each click of distance, see `Attention`.
 

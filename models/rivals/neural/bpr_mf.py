@@ -41,7 +41,7 @@ class BPRMFConfig(Config, frozen=True, kw_only=True):
     Parameters
     ----------
     strength
-        What the mean of the vectors is multiplied by: at first, how strongly a session foretells
+        What the mean of the vectors is multiplied by: at first, how strongly a session predicts
         its own items.
 
     """

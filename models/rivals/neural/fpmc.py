@@ -43,7 +43,7 @@ class FPMCConfig(Config, frozen=True, kw_only=True):
     ----------
     taste, step
         What the vectors of the session and of its last item are multiplied by: at first, how
-        strongly a session foretells its own items, and its last one.
+        strongly a session predicts its own items, and its last one.
 
     """
 
@@ -62,7 +62,7 @@ class FPMC(NeuralRival):
     v_u the mean of vectors of its last K items, as in M. Ludewig & D. Jannach, 2018, "Evaluation of
     Session-based Recommendation Algorithms", section 3.3. An item's row holds a_i and c_i, `size`
     numbers each, and what is read of it has as many; these start equal, so that an item at first
-    foretells itself, and then part: what follows an item need not come before it.
+    predicts itself, and then diverge: what follows an item need not come before it.
     """
 
     name = "fpmc"

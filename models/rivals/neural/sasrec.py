@@ -21,7 +21,7 @@ class SASRecConfig(Config, frozen=True, kw_only=True):
     init_range
         Initial matrices are uniform in ±init_range.
     gain
-        The last norm's gain at first: how strongly a session then foretells its last item.
+        The last norm's gain at first: how strongly a session then predicts its last item.
     slope
         How much the first attention falls with each click of distance, see `Attention`.
     identity

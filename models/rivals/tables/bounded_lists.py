@@ -28,7 +28,7 @@ class BoundedLists:
         Keeps what was changed.
     bound
         Number of entries that a list may have.
-    kinds
+    **kinds
         The types of an entry's numbers by name; ``keys`` is int64.
 
     """
@@ -88,7 +88,7 @@ class BoundedLists:
             self._leave(start, room)
 
     def _move(self, start: int, size: int, room: int) -> tuple[int, int]:
-        """Give a list more room; return its new start and room."""
+        """Return a list more room; return its new start and room."""
         wider = min(self.bound, max(SHORTEST, 2 * room))
         free = self._free.setdefault(wider, [])
         if free:

@@ -18,7 +18,7 @@ class Columns:
     ----------
     journal
         Keeps what was written over.
-    kinds
+    **kinds
         The columns' types by name.
 
     """

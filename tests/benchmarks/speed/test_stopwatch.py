@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def work(clock: Clock) -> Iterator[Any]:
-    """Give a module with work that takes a known time."""
+    """Return a module with work that takes a known time."""
     module = types.ModuleType("some_work")
 
     def inner() -> str:

@@ -190,7 +190,7 @@ def test_the_start_can_be_sought(tmp_path: Path) -> None:
 
 
 def garbage(random_: random.Random) -> bytes:
-    """Give one line of some kind of garbage; none of them is a click."""
+    """Return one line of some kind of garbage; none of them is a click."""
     kinds: list[Callable[[], bytes]] = [
         lambda: b"",
         lambda: b"s,i",

@@ -19,7 +19,7 @@ Pipe = tuple[int, FileIO]
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """Give a pipe's reading descriptor and its writing end."""
+    """Return a pipe's reading descriptor and its writing end."""
     reading, writing = os.pipe()
     with FileIO(reading), FileIO(writing, "w") as end:
         yield reading, end

@@ -28,7 +28,7 @@ def fill(broker: Broker, topic: str, partitions: int = 1, batches: int = 6, size
 
 
 def read_until_error(opened: Any) -> tuple[list[Any], Position, str]:
-    """Poll until an error; give the items, the last position and the message."""
+    """Poll until an error; return the items, the last position and the message."""
     items: list[Any] = []
     position: Position = {}
     try:

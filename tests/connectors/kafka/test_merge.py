@@ -41,7 +41,7 @@ def run(partition: int, records: Log, first: int = 0) -> Run:
 
 
 def places(merged: Merged | None) -> list[tuple[int, int]]:
-    """Give the partition and offset of each record, clicks and rejected in their order."""
+    """Return the partition and offset of each record, clicks and rejected in their order."""
     if merged is None:
         return []
     found = list(zip(merged.partitions.tolist(), merged.offsets.tolist(), strict=True))
@@ -75,7 +75,7 @@ def believed(log: Log) -> Log:
 
 
 def expected(topic: list[Log]) -> list[tuple[int, int]]:
-    """Merge record by record, as the words of `Merge` say."""
+    """Merge record by record, as the docstring of `Merge` describes."""
     topic = [believed(log) for log in topic]
     following = [0] * len(topic)
     order: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""A topic that was deleted and made anew, and one whose brokers give no ids."""
+"""A topic that was deleted and made again, and one whose brokers return no ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_anew(address: str, topic: str, partitions: int = 1, count: int = 60) ->
 
 
 def fill(address: str, topic: str, partitions: int = 2) -> Position:
-    """Make a topic of 20 items, and give the position after them."""
+    """Make a topic of 20 items, and return the position after them."""
     make_topic(address, topic, partitions)
     send(address, topic, [record(n, n % partitions) for n in range(20)])
     with closing(source(address, topic)) as opened:
@@ -41,7 +41,7 @@ def fill(address: str, topic: str, partitions: int = 2) -> Position:
 
 
 def settled(opened: Any) -> Position:
-    """Poll until everything was given; give the position."""
+    """Poll until everything was given; return the position."""
     for _ in range(10):
         clicks = opened.poll(1, 0.1)
         assert clicks is not None
@@ -169,7 +169,7 @@ def test_brokers_that_hang_while_a_topic_made_anew_is_begun_are_waited_for(
 
 
 def poll(opened: Any) -> list[str]:
-    """Poll a source that has no clicks; return what it has to tell."""
+    """Poll a source that has no clicks; return its warnings."""
     clicks = opened.poll(1, 0.1)
     assert clicks is not None
     assert len(clicks) == 0

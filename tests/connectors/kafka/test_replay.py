@@ -80,7 +80,7 @@ def without_doubles(records: list[Any]) -> list[Any]:
 
 
 def published(records: list[Any]) -> list[Click]:
-    """Give the clicks of a topic in the order of their sequence."""
+    """Return the clicks of a topic in the order of their sequence."""
     ordered = sorted(zip(sequences(records), records, strict=True), key=lambda pair: pair[0])
     assert [number for number, _ in ordered] == list(range(len(records)))
     values = [json.loads(record.value) for _, record in ordered]

@@ -48,13 +48,13 @@ def polls(source: KafkaSource, limit: int = 64) -> Iterator[Clicks]:
 
 
 def read(address: str, topic: str, **options: Any) -> list[Any]:
-    """Read a topic to its end; give the items."""
+    """Read a topic to its end; return the items."""
     with closing(source(address, topic, **options)) as opened:
         return [item for clicks in polls(opened) for item in clicks.items]
 
 
 def take(source: KafkaSource, count: int) -> list[Any]:
-    """Poll a live source until so many clicks are there; give their items."""
+    """Poll a live source until `count` clicks are there; return their items."""
     deadline = time.monotonic() + PATIENCE
     items: list[Any] = []
     while len(items) < count:

@@ -164,7 +164,7 @@ def test_an_address_given_that_cannot_be_reached_is_no_matter_of_that_setting() 
 def pause_after_flushes(
     monkeypatch: pytest.MonkeyPatch, broker: Broker, seconds: list[float | None]
 ) -> None:
-    """Pause the broker after the next flushes of a sink, each time for so long, or for good."""
+    """Pause the broker after the next flushes of a sink, each for some seconds or for good."""
     flush = publishing.Producer.flush
 
     def flush_and_pause(publisher: publishing.Producer) -> bool:

@@ -180,7 +180,7 @@ def test_a_broker_killed_and_frozen_loses_and_repeats_nothing(
 
 
 class Ends:
-    """A consumer whose brokers tell where partitions end, or do not answer."""
+    """A consumer whose brokers report where partitions end, or do not answer."""
 
     away = False
 

@@ -46,7 +46,7 @@ def stream(clicks: int) -> tuple[list[str], list[int]]:
 
 
 def driven(options: dict[str, Any], device: str, dtype: str) -> tuple[list[int], list[Any], State]:
-    """Learn a stream, restored in its middle; give ranks, lists and the last state."""
+    """Learn a stream, restored in its middle; return ranks, lists and the last state."""
     config = GRU4RecConfig(**{"hidden": 12, "window": 3, "n_negatives": 16, **options})
 
     def make() -> OnlineGRU4Rec:

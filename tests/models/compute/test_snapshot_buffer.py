@@ -26,7 +26,7 @@ def table(rows: int = ROWS + 1) -> Tensor:
 
 
 def resident(piece: NDArray[np.uint8]) -> float:
-    """Return the share of a piece of memory whose pages have been given out to this process."""
+    """Return the share of a piece of RAM whose pages this process has been given."""
     first = -(-piece.ctypes.data // 4096)
     pages = (piece.ctypes.data + len(piece)) // 4096 - first
     with PAGEMAP.open("rb") as pagemap:

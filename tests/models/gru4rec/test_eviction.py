@@ -31,7 +31,7 @@ from tests.models.gru4rec.learners import EMBEDDINGS, bounded, drive, model, str
 def test_an_evicted_item_that_comes_back_is_new(
     embedding: str, options: dict[str, Any], seed: int, batch: int, bound: int
 ) -> None:
-    """Under its own name or another: not a figure tells the difference."""
+    """Under its own name or another: no figure shows the difference."""
     clicks = 80
     sessions, items = stream(clicks, seed)
     learner, named = (bounded(bound, embedding=embedding, **options) for _ in range(2))

@@ -108,7 +108,7 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
 
 
 def test_gradients_are_clipped_together() -> None:
-    """Adagrad's memory is the square of the one gradient so far."""
+    """Adagrad's accumulator is the square of the one gradient so far."""
     found = []
     for most in (0.0, 1e-3, 1e9):
         learner = model(clip=most, bias=True, embedding="separate")

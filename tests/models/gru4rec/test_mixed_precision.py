@@ -32,7 +32,7 @@ def model(dtype: str, device: str = "cpu", **options: Any) -> OnlineGRU4Rec:
 
 
 def drive(learner: OnlineGRU4Rec, batches: int = 80) -> list[int]:
-    """Send many sessions along a circle of twenty items; give the ranks of the last half."""
+    """Send many sessions along a circle of twenty items; return the ranks of the last half."""
     random = np.random.default_rng(0)
     found: list[int] = []
     for number in range(batches):

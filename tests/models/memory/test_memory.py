@@ -152,7 +152,7 @@ def test_a_batch_beyond_all_measure_is_refused_and_changes_nothing() -> None:
 
 
 def test_without_memory_an_answer_is_the_networks_scores() -> None:
-    """No probabilities: scores of any size and sign, as the exported network gives them."""
+    """No probabilities: scores of any size and sign, as the exported network returns them."""
     learner = taught(3, memory=0)
     answer = learner.recommend_after(["x", "x"], [1, 2], k=1000)[1]
     assert sum(score for _, score in answer) != pytest.approx(1)

@@ -101,7 +101,7 @@ def log_odds(chance: Tensor) -> Tensor:
 
 
 def plainly(made: Memory, vector: Tensor, clues: Evidence, click: int, scores: Tensor) -> Tensor:
-    """Return p(i) of all rows for one click, by the equations as they stand, item by item."""
+    """Return p(i) of all rows for one click, by the equations as written, item by item."""
     w = weights_of(vector)
     rows, match = special_rows(clues, click), clues.match[click].tolist()
     network = scores[click].softmax(0)
@@ -232,7 +232,7 @@ def boosts(
 
 
 class Piece(NamedTuple):
-    """A piece of evidence: its part, the row it speaks for, its weight, and where a like stands."""
+    """A piece of evidence: its part, the row of its item, its weight, and where a neighbour is."""
 
     part: int
     row: int

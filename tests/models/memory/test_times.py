@@ -173,7 +173,7 @@ def test_an_answer_is_what_the_next_click_is_scored_against() -> None:
 @given(st.integers(0, 10_000), st.sampled_from([1, 7, 16]), st.integers(1, 12))
 @settings(max_examples=6)
 def test_an_evicted_item_that_comes_back_is_new(seed: int, batch: int, bound: int) -> None:
-    """Under its own name or another: not a figure tells the difference."""
+    """Under its own name or another: no figure shows the difference."""
     clicks = stream(80, seed)
     learner, named = (model(max_items=bound) for _ in range(2))
     admissions: dict[str | int, int] = {}

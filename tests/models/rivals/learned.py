@@ -63,7 +63,7 @@ class Account:
 
     Parameters
     ----------
-    name, options
+    name, **options
         The rival.
     clicks
         How many clicks of the next batch.

@@ -80,7 +80,7 @@ COMMANDS = {
 
 
 def declared(callback: Any) -> list[str]:
-    """Return the help texts of a command's options, as they stand in the source."""
+    """Return the help texts of a command's options, as they are in the source."""
     hints = get_type_hints(callback, include_extras=True)
     infos = [get_args(hint)[1] for hint in hints.values() if get_origin(hint) is Annotated]
     return [info.help.replace("\\[", "[") for info in infos]

@@ -9,7 +9,7 @@ from nextclick.stream.comparison.slices import LABELS, REMEMBERED, SLICES, Slice
 
 
 def reference(sessions: list[int], items: list[int]) -> list[list[str] | None]:
-    """The kinds of each click, found anew from all clicks before it."""
+    """The kinds of each click, found again from all clicks before it."""
     found: list[list[str] | None] = []
     bar = float("inf")
     for at, (session, item) in enumerate(zip(sessions, items, strict=True)):

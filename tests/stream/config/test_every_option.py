@@ -64,7 +64,7 @@ def outcome(make: Any) -> str:
 
 
 def sentence(kind: type[StreamConfig], given: dict[str, Any]) -> str | None:
-    """What is said of options that are given from Python."""
+    """The messages about options that are given from Python."""
     try:
         kind(**given)
     except ConfigError as error:

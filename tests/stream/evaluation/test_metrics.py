@@ -21,7 +21,7 @@ ranks_lists = st.lists(st.integers(0, 40), max_size=60)
 
 
 def click(rank: int, length: int = 30) -> tuple[str, list[str]]:
-    """Make a click whose item stands at a rank of a list; past its end, or 0, it is missing."""
+    """Make a click whose item has a rank in a list; past its end, or 0, it is missing."""
     names = [f"item {place}" for place in range(1, length + 1)]
     return (names[rank - 1] if 1 <= rank <= length else "another"), names
 

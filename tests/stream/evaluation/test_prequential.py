@@ -19,7 +19,7 @@ Stream = tuple[Any, Any, Any]
 
 
 def stream_of(ranks: list[int]) -> Stream:
-    """Give ranks with their places: every third click of the stream is scored."""
+    """Return ranks with their places: every third click of the stream is scored."""
     positions = np.arange(3, 3 * len(ranks) + 3, 3)
     return np.array(ranks, np.int64), positions, 1_000.0 + positions / 7
 

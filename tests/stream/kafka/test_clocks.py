@@ -33,7 +33,7 @@ SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
 class Engine:
-    """An engine that answers every click of a live topic, what it says, and its metrics page."""
+    """An engine that answers every click of a live topic, its output, and its metrics page."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process

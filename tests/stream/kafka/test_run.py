@@ -58,7 +58,7 @@ def replay(
     seconds: float | None = None,
     source: LogSource | None = None,
 ) -> None:
-    """Publish a log, flat out or so that it takes so many seconds."""
+    """Publish a log, at full speed or spread over a number of seconds."""
     speed = None
     if seconds is not None:
         times = [float(line.split(",")[2]) for line in log.read_text().splitlines()[1:]]
@@ -140,7 +140,7 @@ def test_a_topic_gives_the_figures_of_its_log(
 
 
 def kill_after_a_snapshot(arguments: list[str], folder: Path, seconds: float) -> None:
-    """Run an engine, and kill it so many seconds after its first snapshot."""
+    """Run an engine, and kill it some seconds after its first snapshot."""
     before = snapshots_in(folder)
     with engine_process(*arguments) as process:
         until(lambda: snapshots_in(folder) - before, process)

@@ -34,7 +34,7 @@ def write_long_log(path: Path, clicks: int) -> Path:
 
 
 def sample(page: str) -> dict[str, float]:
-    """Read what the engine tells of itself."""
+    """Read the engine's metrics."""
     with urlopen(page, timeout=30) as answer:
         values = read(answer.read().decode())
     lags = {place: value for (name, place), value in values.items() if name.endswith("lag_records")}
@@ -89,7 +89,7 @@ def test_soak(tmp_path: Path, broker: Broker, topic: str) -> None:
 
 
 def check_steady(samples: list[dict[str, float]]) -> None:
-    """Check that once it is warm nothing grows: memory, open files, lag, the time of a step."""
+    """Check that once it is warm nothing grows: RAM, open files, lag, the time of a step."""
     third = len(samples) // 3
     assert third > 3
     middle, last = samples[third : 2 * third], samples[2 * third : -1]

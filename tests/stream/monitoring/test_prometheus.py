@@ -29,7 +29,7 @@ class Lag(NamedTuple):
 
 
 class Lagging(Given):
-    """A source that tells its lag, as a topic does."""
+    """A source that reports its lag, as a topic does."""
 
     def lag(self) -> list[Lag]:
         return [Lag(0, 12, 3.5), Lag(2, 0, None)]
@@ -52,7 +52,7 @@ def scrape(engine: Engine) -> Values:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[tuple[Engine, Values]]:
-    """An engine that has everything there is to tell, and what it tells after its run."""
+    """An engine with a value for every metric, and its metrics after its run."""
     source = Lagging(clicks(300, late=0.1), rejects=1)
     snapshots = Snapshots(tmp_path)
     made = engine(source, snapshots=snapshots, every=Interval(clicks=100))

@@ -28,7 +28,7 @@ SHOP = "sim:clicks=2000,items=80,seed=1"
 
 
 def learn(folder: Path, clicks: int) -> None:
-    """Run on, up to so many clicks, and leave a snapshot."""
+    """Run on, up to `clicks` clicks, and leave a snapshot."""
     config = RunConfig(
         snapshots=str(folder),
         max_clicks=clicks,

@@ -24,7 +24,7 @@ SMALL_BLOCK = 4
 
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks() -> Iterator[None]:
-    """Let short streams span many blocks."""
+    """Shorten the blocks, so that short streams span many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_clock, "BLOCK", SMALL_BLOCK)
         yield

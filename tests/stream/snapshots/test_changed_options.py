@@ -27,7 +27,7 @@ def config(folder: Path, **options: Any) -> RunConfig:
 def resumed(
     folder: Path, before: dict[str, Any], after: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Stop a run after 700 clicks, and go on with other options; give the result and the notes."""
+    """Stop a run after 700 clicks, go on with other options; return result and notes."""
     notes: list[str] = []
     run(SHOP, config(folder, max_clicks=700, **before))
     return run(SHOP, config(folder, **{**before, **after}), notes.append), notes

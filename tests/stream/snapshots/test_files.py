@@ -36,7 +36,7 @@ def newest(snapshots: Snapshots) -> tuple[dict[str, State], dict[str, Any], list
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Snapshots, Path]]:
-    """Give two snapshots, of 1 and of 2 clicks, and the path of the latter."""
+    """Return two snapshots, of 1 and of 2 clicks, and the path of the latter."""
     snapshots = Snapshots(tmp_path_factory.mktemp("pair"))
     snapshots.save(parts(1), {"clicks": 1})
     path = snapshots.save(parts(2), {"clicks": 2})

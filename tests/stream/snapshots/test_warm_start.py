@@ -24,7 +24,7 @@ SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
 def learned(folder: Path, **options: Any) -> Path:
-    """Learn the history, and give the folder of its snapshots."""
+    """Learn the history, and return the folder of its snapshots."""
     log = write_log(folder / "history.csv", 2000)
     snapshots = folder / "history"
     run(str(log), RunConfig(model=SMALL, device="cpu", snapshots=str(snapshots), **options))
@@ -54,7 +54,7 @@ def test_a_run_begins_with_what_was_learned_and_figures_of_its_own(tmp_path: Pat
 
 
 def test_nothing_of_the_old_live_sessions_is_gone_on_with(tmp_path: Path) -> None:
-    """Every session of the new source starts anew, though it is called as an old one."""
+    """Every session of the new source starts from nothing, though it has the id of an old one."""
     history = learned(tmp_path)
     log = write_log(tmp_path / "new.csv", 300)
     sessions = {line.split(",")[0] for line in log.read_text().splitlines()[1:]}

@@ -86,7 +86,7 @@ def test_a_live_session_whose_clicks_are_not_kept_stays_live() -> None:
 def test_it_is_trained_when_a_day_or_a_week_of_event_time_has_ended(
     every: str, times: list[float], trained: list[int]
 ) -> None:
-    """Each batch brings a new item, so the catalogue tells how many batches are learned."""
+    """Each batch brings a new item, so the catalogue shows how many batches are learned."""
     model = make("gru4rec-retrained", every=every, epochs=1)
     known = []
     for number, time in enumerate(times):
