@@ -121,10 +121,9 @@ def options_of(kind: type[Recommender]) -> dict[str, Any]:
         parameters = inspect.signature(start).parameters.values()
         named = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
         found = {option: hints.get(option, Any) for option in named} | found
-        if struct is not None:
+        if struct is not None or above is OnlineGRU4Rec:
             break
-        passed_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
-        if not passed_on and above is not OnlineGRU4Rec:
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters):
             return found
     fields = msgspec.structs.fields(struct or GRU4RecConfig)
     return {field.name: field.type for field in fields} | found

@@ -44,7 +44,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
 
     max_clicks: Annotated[
         int | None,
-        option("Stop after this many clicks in all.", SOURCE, ge=1, le=MOST_CLICKS, basic=True),
+        option("Stop after this many clicks in all.", SOURCE, ge=1, le=MOST_CLICKS),
     ] = None
     gap: Annotated[
         str | float | None,

@@ -82,7 +82,7 @@ def test_rivers_evaluation_reports_on_the_way_and_finds_what_can_be_learned() ->
     pairs: Pairs = [(visit, item) for visit in range(80) for item in items]
     steps = list(evaluate.iter_progressive_val_score(pairs, small(), Recall(1), step=120))
     assert [step["Step"] for step in steps] == [120, 240]
-    ranker = taught(pairs, hidden=16, rate=0.1, loss="full-cross-entropy")
+    ranker = taught(pairs, hidden=16, learning_rate=0.1, loss="full-cross-entropy")
     pairs = [(visit, item) for visit in range(80, 90) for item in items]
     assert evaluate.progressive_val_score(pairs, ranker, Recall(1)).get() == 1.0
 

@@ -120,7 +120,7 @@ ENDLESS = """
 import sys, time
 from nextclick.stream.engine import Engine
 from nextclick.stream.__main__ import main
-def end(self, snapshots):
+def end(self):
     print("ending", flush=True)
     time.sleep(600)
 Engine._end = end

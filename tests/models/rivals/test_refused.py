@@ -38,7 +38,7 @@ BAD_COLUMNS: list[Any] = [
     np.zeros((3, 1)), np.array([1.0, np.inf, 2.0]), np.zeros(3, "datetime64[s]"), np.zeros(3, bool),
 ]  # fmt: skip
 """What is no column of three times."""
-BATCH = ["test_then_learn", "test", "learn", "answer"]
+BATCH = ["test_then_learn", "test", "learn_many", "recommend_after"]
 GOOD = (["s1", "new", "s2"], [3, "x", 5])
 
 
@@ -50,9 +50,9 @@ def bad_batches(draw: st.DrawFn) -> tuple[str, list[Any], dict[str, Any]]:
     more: dict[str, Any] = {}
     which, place = draw(st.integers(0, 1)), draw(st.integers(0, 2))
     fault = draw(st.sampled_from(["id", "length", "sequence", "k", "time", "times"]))
-    if fault == "k" and method != "learn":
+    if fault == "k" and method != "learn_many":
         more["k"] = draw(st.sampled_from(BAD_COUNTS))
-    elif fault == "time" and method in ("test_then_learn", "learn"):
+    elif fault == "time" and method in ("test_then_learn", "learn_many"):
         more["time"] = draw(st.sampled_from(BAD_TIMES))
     elif fault == "times":
         more["times"] = draw(st.sampled_from(BAD_COLUMNS))
@@ -172,7 +172,7 @@ def test_no_model_has_a_public_method_without_the_checks() -> None:
     for kind in RIVALS.values():
         assert issubclass(kind, CheckedModel)
         for above in kind.__mro__[: kind.__mro__.index(CheckedModel)]:
-            own = {"state", "FIXED", "OPTIONAL", "name", "largest_batch"}
+            own = {"state", "n_items", "FIXED", "OPTIONAL", "name", "largest_batch"}
             assert not (set(public) - own) & set(vars(above)), above
 
 

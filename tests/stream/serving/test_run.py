@@ -257,9 +257,9 @@ def test_an_option_that_makes_no_sense_is_told(options: dict[str, Any], words: s
     ],
 )
 def test_a_run_that_cannot_be_served_does_not_begin(options: dict[str, Any], words: str) -> None:
-    config = RunConfig(**{"serve": "0", "device": "cpu", "model": {"hidden": 4}, **options})
+    common = {"serve": "0", "device": "cpu", "model": {"hidden": 4}}
     with pytest.raises(ConfigError, match=words):
-        run("sim:clicks=10", config)
+        run("sim:clicks=10", RunConfig(**{**common, **options}))
 
 
 def test_without_the_libraries_one_line_says_how_to_get_them(
