@@ -78,7 +78,7 @@ def other_calls(model: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         yield model.learn_one, ("s1", 3, value)
     for value in [*BAD_COUNTS, 0]:
         yield model.recommend, ([3], value)
-        yield model.answer, (["s1"], [3], value)
+        yield model.recommend_after, (["s1"], [3], value)
     for value in BAD_SEQUENCES[:4]:
         yield model.recommend, (value,)
         yield model.forget, (value,)
