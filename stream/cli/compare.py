@@ -107,6 +107,8 @@ def choose(
             raise ConfigError(f"--model {path}: write model.option=value, as in gru4rec.hidden=200")
         check_names([name])
         if name not in models:
-            raise ConfigError(f"--model {path}: {name} does not take part, add it to --models")
+            raise ConfigError(
+                f"--model {path}: {name} is not in the comparison; add it to --models"
+            )
         models[name][option] = value
     return models

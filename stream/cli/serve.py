@@ -22,12 +22,12 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The options of a read replica."""
 
     snapshots: Annotated[
-        str, option("Folder that a run writes its snapshots to, or a copy of it.", value="FOLDER")
+        str, option("Folder with the snapshots of a run, or a copy of it.", value="FOLDER")
     ]
     port: Annotated[
         str,
         option(
-            "Port of this machine to answer at, or host:port.",
+            "Port to serve at on this machine, or host:port.",
             value="[HOST:]PORT",
             parse=parse_place,
         ),
