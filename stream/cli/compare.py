@@ -51,7 +51,7 @@ def lay(below: Given, given: Given) -> Given:
 
 @command(CompareConfig, CompareFlags, lay=lay)
 def compare_command(source: Source, config: CompareConfig) -> None:
-    """Compare models on the same clicks: each scores every batch, then learns it."""
+    """Compare models on the same clicks; each scores every batch before learning it."""
     try:
         with ArenaProgress(errors, config.max_clicks) as progress:
             result = compare(source, config, notify, progress)

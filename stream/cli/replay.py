@@ -93,7 +93,7 @@ def replay_command(
 ) -> None:
     """Publish a log to a Kafka topic, keyed by session, with its own times.
 
-    Ended at any moment and run again, it goes on where it was.
+    If it is interrupted, the same command resumes where it stopped.
     """
     replay(log, parse_address(config.to), config, parse_speed(config.speed), config.make_topic)
 

@@ -38,7 +38,7 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 @command(ServeConfig)
 def serve_command(config: ServeConfig) -> None:
-    """Recommend over HTTP from the newest snapshot of a run, and take each new one."""
+    """Serve recommendations over HTTP from the newest snapshot of a run."""
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
     # Imported here: what it needs is installed only with an extra.
