@@ -150,7 +150,10 @@ class _Check:
 
     def clicks(self, polled: Any, limit: int) -> Clicks:
         if not isinstance(polled, Clicks):
-            self._fail(f"it gave {_kind(polled)}; it gives Clicks, or None at the stream's end")
+            self._fail(
+                f"it returned {_kind(polled)}; it must return Clicks, or None at the end "
+                "of the stream"
+            )
         sessions = self._column("sessions", polled.sessions)
         items = self._column("items", polled.items)
         times = self._times(polled.times)
@@ -161,8 +164,8 @@ class _Check:
             )
         if len(items) > limit:
             self._fail(
-                f"it gave {len(items):,} clicks where {limit:,} were asked for: give at most "
-                "`limit` of them, and keep the others for the next poll"
+                f"it returned {len(items):,} clicks where {limit:,} were requested: return at "
+                "most `limit` of them, and keep the others for the next poll"
             )
         position: Any = polled.position
         return Clicks(
@@ -198,9 +201,9 @@ class _Check:
             # None, and how numpy and pandas write that there is none.
             missing = str(value) in ("None", "nan", "NaT", "<NA>")
             remedy = (
-                "a click without one is no click: leave it out, or give it among `rejected`"
+                "every click needs one: leave the click out, or return it in `rejected`"
                 if missing
-                else f"an id is a text or a whole number, not {_kind(value)}: convert it first"
+                else f"an id is a string or an integer, not {_kind(value)}: convert it first"
             )
             self._fail_at(field, at, value, remedy)
         if isinstance(value, int):
@@ -210,7 +213,7 @@ class _Check:
         text = str.__str__(value)
         if not text:
             self._fail_at(
-                field, at, text, "it is empty: leave the click out, or give it among `rejected`"
+                field, at, text, "it is empty: leave the click out, or return it in `rejected`"
             )
         if len(text) > LONGEST_ID:
             self._fail_at(
@@ -220,12 +223,14 @@ class _Check:
                 f"it has {len(text):,} characters; {LONGEST_ID:,} are allowed",
             )
         if not _is_unicode(text):
-            self._fail_at(field, at, text, "it holds half of a character, which no file can hold")
+            self._fail_at(
+                field, at, text, "it contains an unpaired surrogate, which cannot be encoded"
+            )
         return text
 
     def _times(self, column: Any) -> NDArray[np.float64]:
         """Return the times as float64: numbers as they are, moments as seconds since 1970."""
-        wish = "give epoch seconds: float64, or whole numbers"
+        wish = "give epoch seconds: float64 or integers"
         try:
             if hasattr(column, "to_numpy"):
                 column = column.to_numpy()
@@ -233,7 +238,7 @@ class _Check:
             if times.dtype.kind == "O":
                 kinds = {type(each) for each in times.ravel().tolist()}
                 if any(issubclass(kind, str | bytes | bool) for kind in kinds):
-                    self._fail(f"times holds what is no number; {wish}")
+                    self._fail(f"times contains a value that is not a number; {wish}")
                 times = times.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise SourceError(
@@ -264,10 +269,7 @@ class _Check:
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
-                    self._fail(
-                        f"{field} has the key {key!r}; in JSON a key is a text, and comes back "
-                        "as one"
-                    )
+                    self._fail(f"{field} has the key {key!r}; JSON keys are strings")
             return {key: self._json(f"{field}[{key!r}]", each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._json(f"{field}[{at}]", each) for at, each in enumerate(value)]
@@ -283,7 +285,7 @@ class _Check:
             return None
         listed = self._column("places", places)
         if listed and len(listed) != clicks:
-            self._fail(f"it gave {clicks:,} clicks and {len(listed):,} places")
+            self._fail(f"it returned {clicks:,} clicks and {len(listed):,} places")
         return [self._position(f"places[{at}]", place) for at, place in enumerate(listed)]
 
     def _rejected(self, rejected: Any) -> list[Rejected]:

@@ -42,7 +42,7 @@ def open_source(
 
     """
     if not isinstance(spec, str | os.PathLike):
-        raise SourceError(f"a source is opened by a text or a Path, not by {spec!r:.80}")
+        raise SourceError(f"a source is given as a str or a Path, not as {spec!r:.80}")
     spec = os.fspath(spec)
     if not spec.strip():
         raise SourceError(

@@ -80,8 +80,8 @@ class SourceError(Exception):
 
 
 BEGIN_FROM = (
-    "begin this one with what was learned there (nextclick run --begin-from SNAPSHOT, and another "
-    "folder for --snapshots), or start anew with --fresh"
+    "start this one from the model trained there (nextclick run --begin-from SNAPSHOT, and "
+    "another folder for --snapshots), or start over with --fresh"
 )
 REMEDIES = f"name the source of the snapshot, {BEGIN_FROM}"
 """What to do where a snapshot was taken on another source."""

@@ -20,7 +20,7 @@ LONGEST_ID = 1024
 LONGEST_NUMBER: int = 10**LONGEST_ID
 """An id that is a number has no more digits than one that is a text has characters."""
 
-ACCEPTED = "an id is a text or a whole number"
+ACCEPTED = "an id is a string or an integer"
 
 _TO_LISTS = ("tolist", "to_pylist", "to_list")
 """What arrays, tensors, columns and series of numpy, torch, pandas, pyarrow and polars have."""

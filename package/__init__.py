@@ -1,4 +1,4 @@
-"""Learns to predict the next click while the clicks stream in.
+"""Next-click recommendation that learns online from a click stream.
 
 What there is to import lies in three packages: `nextclick.connectors` (clicks come in, records go
 out), `nextclick.models` (clicks in, ranks and recommendations out) and `nextclick.stream` (the

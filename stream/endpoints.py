@@ -69,7 +69,7 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         return open_source(spec, form)
     assert isinstance(options, SourceOptions)
     if options.sort:
-        raise ConfigError("--sort is for a log: a topic has no end that it could be read up to")
+        raise ConfigError("--sort is for a log: a topic has no end")
     return open_source(
         spec,
         form,
@@ -115,8 +115,8 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
     held = written.get("length")
     if not known and isinstance(held, dict) and held.get("outbox"):
         raise SinkError(
-            f"{flag(name)} {spec}: the snapshot holds records that are still to be written to "
-            f"{before}: go on with that topic, or start anew with --fresh"
+            f"{flag(name)} {spec}: the snapshot holds records not yet written to {before}: "
+            "resume with that topic, or start over with --fresh"
         )
     resume_at = held if known else None
     if name == "dead_letters":

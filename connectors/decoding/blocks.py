@@ -99,7 +99,7 @@ class PollBuffer:
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise ValueError(f"a poll is for one click at least, not {limit}")
+            raise ValueError(f"a poll must ask for at least one click, not {limit}")
         self._room = limit
         self._patience = PATIENCE
         self._bytes = MOST_BYTES

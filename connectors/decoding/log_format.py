@@ -178,7 +178,7 @@ def _column(option: str, given: object) -> str | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
-        raise SourceError(f"{option} {given!r}: a column is a name or its place, counted from 1")
+        raise SourceError(f"{option} {given!r}: a column is a name or a number, counted from 1")
     return str(given)
 
 
@@ -198,7 +198,7 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
     if len(found) > 1:
         places = " and ".join(str(at + 1) for at in found[:3])
         raise SourceError(
-            f"{where}: there are {len(found)} columns '{name}', at {places}: give the place of "
+            f"{where}: there are {len(found)} columns '{name}', at {places}: give the number of "
             f"the right one with {option}, or rename the other"
         )
     if found:
@@ -209,9 +209,9 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
     more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
     known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"
     raise SourceError(
-        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. "
-        f"Name the right one with {option}, or give its place (from 1 on, and of all three "
-        f"columns where the file has no header), or choose a --format"
+        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. Name the right "
+        f"one with {option}, or give its number (from 1; for all three columns if the file has "
+        "no header), or choose a --format"
     )
 
 

@@ -126,7 +126,7 @@ def look_into(path: Path, form: LogFormat) -> Content:
     form, told = _as_recbole(path, line, suffix, form)
     delimiter = _delimiter(line, form, suffix)
     if suffix in KINDS and named == "text" and delimiter != _usual(suffix, form):
-        told.append(f"{path}: its columns are parted by {NAMES[delimiter]}, and are read so")
+        told.append(f"{path}: its columns are separated by {NAMES[delimiter]}")
     form, more = _header(path, _split(line, delimiter), form)
     notes += _kind_notes(path, named, kind)
     return Content("text", form, delimiter, notes + told + more)
@@ -161,32 +161,31 @@ def _compression_notes(path: Path, compression: str | None) -> list[str]:
     if compression == named or (named is None and suffix not in KINDS):
         return []
     if compression is None:
-        return [f"{path} is not compressed, whatever its name says, and is read as it is"]
-    return [f"{path} is compressed with {compression}, whatever its name says, and is read so"]
+        return [f"{path} is not compressed, despite its name, and is read as it is"]
+    return [f"{path} is compressed with {compression}, despite its name, and is read that way"]
 
 
 def _kind_notes(path: Path, named: Kind | None, kind: Kind) -> list[str]:
     if named in (None, kind):
         return []
     what = {"text": "delimited text", "json": "JSON Lines", "parquet": "Parquet"}[kind]
-    return [f"{path} holds {what}, whatever its name says, and is read so"]
+    return [f"{path} holds {what}, despite its name, and is read that way"]
 
 
 def _check_text(path: Path, head: bytes, named: Kind | None) -> None:
     """Refuse what is not text in UTF-8 or the like."""
     for magic, what in FOREIGN.items():
         if head.startswith(magic):
-            raise SourceError(f"{path} is no log but {what}")
+            raise SourceError(f"{path} is not a log but {what}")
     if head[257:262] == b"ustar":
-        raise SourceError(f"{path} is no log but a tar archive: unpack it")
+        raise SourceError(f"{path} is not a log but a tar archive: unpack it")
     line = head if named is None else _first_line(head)
     if b"\0" not in line or named in ("json", "parquet"):
         return
     if line[:200].count(b"\0") >= len(line[:200]) // 3:
         raise SourceError(f"{path} is text in UTF-16 or UTF-32: convert it with iconv -t UTF-8")
     raise SourceError(
-        f"{path} is binary, and no kind of log that is known: give delimited text, JSON Lines or "
-        f"Parquet"
+        f"{path} is a binary file of an unknown format: give delimited text, JSON Lines or Parquet"
     )
 
 
@@ -280,8 +279,8 @@ def _as_recbole(
     told = []
     if sort:
         told.append(
-            f"{path}: a file of RecBole, whose lines are in no order: all of it was read and put "
-            f"in order of time first"
+            f"{path}: a RecBole file, whose lines are not in time order: the whole file was read "
+            "and sorted by time first"
         )
     return msgspec.structs.replace(form, user=user, gap=gap, sort=sort), told
 
@@ -307,7 +306,7 @@ def _header(path: Path, row: list[str], form: LogFormat) -> tuple[LogFormat, lis
         if time and not set(wanted) & set(row):
             told = (
                 f"{path}: the first line was taken as the header, since {time[:40]!r} in column "
-                f"{form.time} is no time; columns {numbers} are the places in it, from 1 on"
+                f"{form.time} is no time; columns {numbers} are counted from 1 in it"
             )
             return form, [told]
     for name in wanted:
@@ -319,9 +318,9 @@ def _header(path: Path, row: list[str], form: LogFormat) -> tuple[LogFormat, lis
     notes = []
     if set(wanted) & set(row):
         notes.append(
-            f"{path}: columns {numbers} were taken as places, from 1 on, and the first line as a "
-            f"click, though it holds such a number itself; if it is the header, give the columns "
-            f"other names in it"
+            f"{path}: columns {numbers} were taken as column numbers, from 1 on, and the first "
+            "line as a click, although it contains such a number; if it is the header, rename "
+            "its columns"
         )
     return msgspec.structs.replace(form, header=False), notes
 

@@ -142,7 +142,7 @@ class Decompressed:
             while data := self._file.read(size):
                 yield data
         except OSError as error:
-            self.damage = f"it can be read no further ({error.strerror})"
+            self.damage = f"it cannot be read further ({error.strerror})"
 
     def _salvage(self, make: _Make, taken: int, size: int) -> Iterator[bytes]:
         """Return what can still be read of the damaged piece.

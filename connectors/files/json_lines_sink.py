@@ -65,7 +65,7 @@ class JsonLinesSink:
             if length < resume_at:
                 raise SinkError(
                     f"{path} has {length:,} bytes, and {resume_at:,} had been written when the "
-                    f"snapshot was taken: put the file back, or start anew with --fresh"
+                    "snapshot was taken: restore the file, or start over with --fresh"
                 )
             self._file = self._path.open("r+b" if length else "wb")
             self._file.truncate(resume_at)
@@ -131,6 +131,6 @@ class JsonLinesSink:
 
     def _failed(self, error: OSError) -> SinkError:
         return SinkError(
-            f"{self._path} cannot be written: {error.strerror}; make room and run again, the last "
-            f"snapshot is the place to go on from"
+            f"{self._path} cannot be written: {error.strerror}; free some space and run again to "
+            "resume from the last snapshot"
         )

@@ -125,8 +125,8 @@ class LogSource:
             if name == self.path.name:
                 raise
             raise SourceError(
-                f"the snapshot was taken on the log {name}, and {self.path} does not begin as that "
-                f"did: {REMEDIES}"
+                f"the snapshot was taken on the log {name}, and {self.path} does not begin with "
+                f"the same content: {REMEDIES}"
             ) from error
         self._block = Decoded([], [], np.zeros(0))
         self._before_block = self._read_share = self._reader.share

@@ -112,7 +112,9 @@ class ParquetReader:
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
         if position.keys() != {"row", "size", "crc"}:
-            raise changed(self._path, "it was read in another way then, or as another kind of file")
+            raise changed(
+                self._path, "it was then read with other options, or as another kind of file"
+            )
         if (position["size"], position["crc"]) != (self._size, self._crc):
             raise changed(self._path, "its bytes are not the same")
         self._begin(int(position["row"]))
@@ -214,7 +216,7 @@ class ParquetReader:
         if not (_is_text(kind) or pa.types.is_integer(kind)):
             raise SourceError(
                 f"{self._path}: column '{name}' holds {kind}; an id is a string or an integer: "
-                f"write the column anew as one of these"
+                "convert the column to one of these"
             )
 
     def _check_time_type(self) -> None:

@@ -62,5 +62,5 @@ class Reader(Protocol):
 def changed(path: Path, what: str) -> SourceError:
     """Make the error for a log that is not what it was at the snapshot."""
     return SourceError(
-        f"{path} has changed since the snapshot: {what}. Give back the log as it was, or {REMEDIES}"
+        f"{path} has changed since the snapshot: {what}. Restore the log, or {REMEDIES}"
     )

@@ -84,7 +84,9 @@ class SortedReader:
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the whole log is the same."""
         if position.keys() != {"record", "crc"}:
-            raise changed(self._path, "it was read in another way then, or as another kind of file")
+            raise changed(
+                self._path, "it was then read with other options, or as another kind of file"
+            )
         self._load()
         if position["crc"] != self._crc:
             raise changed(self._path, "a log that is sorted when read must not grow either")

@@ -78,7 +78,7 @@ class TextReader:
         try:
             line, offset, crc = (int(position[key]) for key in ("line", "offset", "crc"))
         except (KeyError, TypeError, ValueError) as error:
-            other = "it was read in another way then, or as another kind of file"
+            other = "it was then read with other options, or as another kind of file"
             raise changed(self._path, other) from error
         if offset == 0:
             self.rewind()
@@ -92,7 +92,7 @@ class TextReader:
                 rest += chunk
             end = next((ending for ending in (b"\r\n", b"\n") if rest.startswith(ending)), b"")
             if rest and not end:
-                raise changed(self._path, f"line {line}, which was its last, goes on")
+                raise changed(self._path, f"line {line}, its last, is longer now")
             rest = rest[len(end) :]
             offset, crc = offset + len(end), zlib.crc32(end, crc)
         self._cutter = LineCutter(line, offset, crc)

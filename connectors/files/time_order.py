@@ -55,7 +55,7 @@ class TimeOrder:
     ...     order.note(np.array([0.0, 1e6, 2e6]) + session)
     >>> order.finish()
     >>> order.warning.partition(":")[2].partition(",")[0]
-    ' its clicks are not in the order of time'
+    ' its clicks are not in time order'
 
     """
 
@@ -119,9 +119,8 @@ class TimeOrder:
         else:
             return
         self.warning = (
-            f"{self._name}: its clicks are not in the order of time, {what}; a model learns what "
-            f"comes later before what comes earlier, and its figures are worse or wrong: "
-            f"{self._remedy}"
+            f"{self._name}: its clicks are not in time order, {what}; the model learns later "
+            f"clicks before earlier ones, and its figures are worse or wrong: {self._remedy}"
         )
 
 

@@ -39,7 +39,7 @@ CAUSES: dict[str, str] = {
         "the broker does not know this SASL mechanism: set sasl.mechanism in [kafka] to one of its"
     ),
     "IllegalSaslState": (
-        "the broker asks for no user at this port: set security.protocol in [kafka] to SSL or "
+        "the broker expects no user at this port: set security.protocol in [kafka] to SSL or "
         "PLAINTEXT, or name its port for SASL"
     ),
     "(Hostname|IP address) mismatch": (
@@ -67,8 +67,9 @@ CAUSES: dict[str, str] = {
         "nothing listens there: start the broker, or check host and port in the address"
     ),
     "socket disconnected": (
-        "the broker closes the connection: check security.protocol in [kafka], it may want TLS "
-        "(SSL) or a user (SASL_SSL); for a user, check sasl.username and sasl.password in [kafka]"
+        "the broker closes the connection: check security.protocol in [kafka], it may require "
+        "TLS (SSL) or a user (SASL_SSL); for a user, check sasl.username and sasl.password in "
+        "[kafka]"
     ),
     "timed out|Timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH": (
         "it does not answer: check host and port in the address, and firewalls between"
@@ -146,7 +147,7 @@ def unreadable(where: str, error: Exception) -> SourceError:
     elif isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
         reason = f"{error}: this user may not read the topic; see [kafka] and the brokers' ACLs"
     else:
-        reason = f"{type(error).__name__}: {error}; run again, the last snapshot is the place"
+        reason = f"{type(error).__name__}: {error}; run again to resume from the last snapshot"
     return SourceError(f"{where}: {reason}")
 
 

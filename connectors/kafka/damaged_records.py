@@ -44,8 +44,8 @@ class UnreadByBroker:
             named = ", ".join(f"{number} from offset {at} on" for number, (at, _) in behind.items())
             raise SourceError(
                 f"{self._address}: a broker cannot read a partition's records ({error}): one of "
-                f"{named}. Restore it from another replica; to leave it out name the others with "
-                f"--partitions"
+                f"{named}. Restore it from another replica; to skip it, name the others with "
+                "--partitions"
             ) from error
         ((number, (offset, end)),) = behind.items()
         # Farther at each try: the broker finds its way again at some later offset.

@@ -132,10 +132,10 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
         if batch.magic not in (0, 1, 2):
             raise CorruptRecordError(f"its format is unknown ({batch.magic})")
         if self.check_crcs and not batch.validate_crc():
-            raise CorruptRecordError("they do not have their checksum")
+            raise CorruptRecordError("their checksum is wrong")
         if batch.magic == 2 and batch.next_offset <= self.next_fetch_offset:
             # The checksum is not over the offset.
-            raise CorruptRecordError(f"they stand at offset {batch.base_offset}")
+            raise CorruptRecordError(f"they are at offset {batch.base_offset}")
         if batch.magic == 2 and self._skipped(batch):
             return True, iter(())
         if batch.magic == 2:
@@ -192,11 +192,11 @@ def decompress(batch: Any, where: str) -> None:
     data = decompress_bounded(bytes(memoryview(batch._buffer)[batch._pos :]), codec, MOST_BYTES)
     if data is None:
         raise SourceError(
-            f"{where}: the records from offset {batch.base_offset} to "
-            f"{batch.last_offset} are one batch of more than {MOST_BYTES >> 20} MiB when "
-            f"decompressed, too large to be read: have smaller batches written; to go on "
-            f"behind it, delete the records before offset {batch.last_offset + 1} with "
-            f"kafka-delete-records.sh and give --on-missing-offsets earliest"
+            f"{where}: the records from offset {batch.base_offset} to {batch.last_offset} are "
+            f"one batch of more than {MOST_BYTES >> 20} MiB when decompressed, too large to be "
+            "read: have producers write smaller batches; to skip this one, delete the records "
+            f"before offset {batch.last_offset + 1} with kafka-delete-records.sh and give "
+            "--on-missing-offsets earliest"
         )
     batch._buffer, batch._pos, batch._decompressed = data, 0, True
 

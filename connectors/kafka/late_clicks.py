@@ -130,14 +130,14 @@ class ClockNotes:
             more = ", …" if len(counts) > SHOWN else ""
             clicks = "1 click was" if total == 1 else f"{total:,} clicks were"
             self._disorder = (
-                f"{self._topic}: {clicks} taken out of the order of time: {named}{more}; a clock "
-                f"there is off, or a producer writes later than --idle {self._idle:g}s allows: a "
-                f"longer --idle keeps the order, and answers later"
+                f"{self._topic}: {clicks} learned out of time order: {named}{more}; a clock "
+                f"there is wrong, or a producer is later than --idle {self._idle:g}s allows: a "
+                "longer --idle keeps the order, but delays recommendations"
             )
         for number in stalled:
             self._stalled.setdefault(
                 number,
-                f"{self._topic}: partition {number} does not give what lies in it; the others go "
-                f"on without it: see whether its leader is there",
+                f"{self._topic}: partition {number} does not deliver its records; the others "
+                "continue without it: check whether it has a leader",
             )
         return [*([self._disorder] if self._disorder else []), *self._stalled.values()]

@@ -136,20 +136,20 @@ class OffsetReset:
         """
         lost = (
             f"{self._address}: partition {number} holds offsets {begin} to {end}, and not "
-            f"{offset}, where reading was to go on: "
+            f"{offset}, where reading should continue: "
         )
         why = (
             "records have been deleted there (see retention.ms)"
             if offset < begin
-            else "the topic was made anew, or its brokers have lost records"
+            else "the topic was recreated, or its brokers have lost records"
         )
         if self._policy is None:
             raise SourceError(
-                f"{lost}{why}. To go on without them give --on-missing-offsets earliest (what is "
-                f"left) or latest (what comes), or start anew with --fresh"
+                f"{lost}{why}. To continue without them give --on-missing-offsets earliest (the "
+                "oldest record left) or latest (new records only), or start over with --fresh"
             )
         chosen = begin if self._policy == "earliest" else end
-        self.notes[number] = f"{lost}{why}; it went on at {chosen}"
+        self.notes[number] = f"{lost}{why}; reading continued at {chosen}"
         return chosen
 
     def made_anew(
@@ -175,13 +175,13 @@ class OffsetReset:
 
         """
         told = (
-            f"{self._address}: the topic was made anew, or is that of other brokers: it has the id "
-            f"{now}, and the one that was read had {then}"
+            f"{self._address}: the topic was recreated, or belongs to other brokers: it has the "
+            f"id {now}, and the topic that was read had {then}"
         )
         if self._policy is None:
             raise TopicGoneError(
-                f"{told}. To go on with the new one give --on-missing-offsets earliest (from its "
-                f"beginning) or latest (what comes), {BEGIN_FROM}"
+                f"{told}. To continue with the new one give --on-missing-offsets earliest (from "
+                f"its beginning) or latest (new records only), {BEGIN_FROM}"
             )
         where = "from its beginning" if self._policy == "earliest" else "from its end"
         self.notes = {-1: f"{told}; the new one is read {where}"}
@@ -210,12 +210,12 @@ class OffsetReset:
         )
         if self._policy is None:
             raise SourceError(
-                f"{told}. All before it was taken. Restore the partition from another replica, or "
-                f"leave these records out with --on-missing-offsets earliest (on with the batch "
-                f"after them) or latest (on with what comes)"
+                f"{told}. All records before them were read. Restore the partition from another "
+                "replica, or skip these records with --on-missing-offsets earliest (continue "
+                "with the next batch) or latest (new records only)"
             )
         chosen = after if self._policy == "earliest" else max(end, after)
         self._damages[number] = self._damages.get(number, 0) + 1
         times = f" (such place {self._damages[number]:,})" if self._damages[number] > 1 else ""
-        self.notes[number] = f"{told}{times}; it went on at {chosen}"
+        self.notes[number] = f"{told}{times}; reading continued at {chosen}"
         return chosen

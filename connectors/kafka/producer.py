@@ -34,14 +34,15 @@ DEFAULTS: dict[str, Any] = {
 """The producer's settings where [kafka] has no others."""
 
 REMEDIES = {
-    "ProducerFenced": "another process writes there under the same transactional id, or the broker "
-    "was away for longer than transaction.timeout.ms: see that only one runs, and run again",
+    "ProducerFenced": "another process writes there under the same transactional id, or the "
+    "broker was unavailable for longer than transaction.timeout.ms: make sure "
+    "that only one runs, and run again",
     "SizeTooLarge": "raise max.request.size in [kafka] and max.message.bytes of the topic",
     "RecordListTooLarge": "raise max.message.bytes of the topic",
     "InvalidTimestamp": "the topic refuses times so old or so far ahead: raise its "
     "message.timestamp.before.max.ms and message.timestamp.after.max.ms",
     "AuthorizationFailed": "let this user write there",
-    "UnknownTopicOrPartition": "the topic is gone: make it again",
+    "UnknownTopicOrPartition": "the topic is gone: create it again",
 }
 """What helps, by a part of the name of kafka-python's error."""
 
@@ -124,7 +125,7 @@ class Producer:
         self.partitions = count_partitions(address, settings)
         if not self.partitions:
             raise SinkError(
-                f"{self.name}: there is no such topic: make it first, with kafka-topics.sh "
+                f"{self.name}: there is no such topic: create it first, with kafka-topics.sh "
                 "--create, or for a replay with --make-topic"
             )
         more = {"enable_idempotence": True, "acks": "all", "transactional_id": transactional_id}
@@ -317,7 +318,7 @@ class Producer:
         self.waited = True
         if not self._waiting:
             self._waiting = True
-            cause = self._log.cause("they give no answer")
+            cause = self._log.cause("they do not answer")
             self._notify(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
 
     def _go_on(self) -> None:
@@ -325,7 +326,7 @@ class Producer:
         if self._waiting:
             self._waiting = False
             self._log.clear()
-            self._notify(f"{self.name}: the brokers answer again, writing goes on")
+            self._notify(f"{self.name}: the brokers answer again, writing continues")
 
     def _check_topic(self) -> None:
         """Fail where the topic is gone: kafka-python would try for ever."""
@@ -340,7 +341,7 @@ class Producer:
         # An error that ends a transaction stands in the text of those that follow.
         what = f"{type(error).__name__}: {error}"
         remedies = (remedy for name, remedy in REMEDIES.items() if name in what)
-        remedy = next(remedies, "put that right and run again")
+        remedy = next(remedies, "fix this and run again")
         self._failure = SinkError(f"{self.name} cannot be written: {what}; {remedy}")
         return self._failure
 

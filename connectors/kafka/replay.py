@@ -234,9 +234,9 @@ class Replay:
 
     def _stranger(self, partition: int, what: str) -> SinkError:
         return SinkError(
-            f"{self._publisher.name}, partition {partition}, holds something else than this log: "
-            f"{what}; was it another log, another number of partitions, or another writer? Replay "
-            "into a new topic"
+            f"{self._publisher.name}, partition {partition}, does not match this log: {what}; "
+            "was it another log, another number of partitions, or another writer? Replay into a "
+            "new topic"
         )
 
 

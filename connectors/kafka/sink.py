@@ -260,9 +260,9 @@ class KafkaSink:
             return
         if self._number > length["number"]:
             raise SinkError(
-                f"{self.name}: transaction {self._number} was the last one written there, and the "
-                f"snapshot is from before it, at {length['number']}: to go on would write records "
-                "twice. Put the newest snapshot back, or start anew with --fresh"
+                f"{self.name}: transaction {self._number} was the last one written there, and "
+                f"the snapshot is from before it, at {length['number']}: continuing would write "
+                "records twice. Restore the newest snapshot, or start over with --fresh"
             )
         self._closed = [part for part in parts if part[0] > self._number]
         first = parts[0][0] if parts else length["number"] + 1
@@ -271,8 +271,8 @@ class KafkaSink:
             raise SinkError(
                 f"{self.name}: the broker should know of transaction {first - 1}, and it knows "
                 f"{known} (it forgets after offsets.retention.minutes): whether the last "
-                f"{self.held:,} records were written cannot be told. Run once without "
-                "--exactly-once to write them, perhaps again, or start anew with --fresh"
+                f"{self.held:,} records were written is unknown. Run once without --exactly-once "
+                "to write them, possibly twice, or start over with --fresh"
             )
         self._number = length["number"]
         self._size = sum(len(value) for _, lines in self._closed for value in lines)

@@ -83,7 +83,10 @@ class TopicMonitor:
             return []
         times = "once" if self._times_away == 1 else f"{self._times_away:,} times"
         return [
-            f"{self._address}: the brokers were away {times}; reading went on where it had stopped"
+            (
+                f"{self._address}: the brokers were unavailable {times}; reading resumed where it "
+                "had stopped"
+            )
         ]
 
     @property
@@ -105,8 +108,8 @@ class TopicMonitor:
         if not there:
             close = nearest(topic, sorted(self._consumer.topics()))
             raise SourceError(
-                f"{self._address}: there is no such topic{close}; make it with Kafka's tools, or "
-                f"with nextclick replay --make-topic"
+                f"{self._address}: there is no such topic{close}; create it with Kafka's tools, "
+                "or with nextclick replay --make-topic"
             )
         chosen = sorted(there if wanted is None else set(wanted))
         strange = [number for number in chosen if number not in there]
@@ -190,8 +193,7 @@ class TopicMonitor:
         if now - self._missing_since > GONE:
             raise TopicGoneError(
                 f"{self._address}: the topic has been deleted, or this user may no longer see "
-                f"it; name another one, and with --begin-from SNAPSHOT begin it with what was "
-                f"learned here"
+                "it; name another one, and start it from this model with --begin-from SNAPSHOT"
             )
         return []
 

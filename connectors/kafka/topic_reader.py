@@ -199,8 +199,8 @@ class TopicReader:
     def notes(self) -> list[str]:
         """What a person should know."""
         doubled = (
-            f"{self._address}: {self.doubles:,} records were left out: the broker has taken them "
-            f"twice when it was killed"
+            f"{self._address}: {self.doubles:,} records were skipped: the broker stored them "
+            "twice when it was killed"
         )
         return [
             *self._missing.notes.values(),

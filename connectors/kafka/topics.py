@@ -30,12 +30,12 @@ READING_SECONDS = 60.0
 
 
 REFUSALS: dict[type[KafkaError], str] = {
-    PolicyViolationError: "give a number that it allows",
-    InvalidPartitionsError: "give a number that it allows",
-    TopicAuthorizationFailedError: "let this user make topics",
-    ClusterAuthorizationFailedError: "let this user make topics",
+    PolicyViolationError: "give a number that the broker allows",
+    InvalidPartitionsError: "give a number that the broker allows",
+    TopicAuthorizationFailedError: "let this user create topics",
+    ClusterAuthorizationFailedError: "let this user create topics",
 }
-"""What helps where a broker does not make a topic."""
+"""The remedy where a broker does not create a topic."""
 
 
 class Tail(NamedTuple):
@@ -67,20 +67,21 @@ def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
             admin.wait_for_topics([address.topic])
             return True
     except KafkaError as error:
-        raise SinkError(f"{address}: the topic cannot be made: {error}") from error
+        raise SinkError(f"{address}: the topic cannot be created: {error}") from error
     finally:
         admin.close()
     if fault is not TopicAlreadyExistsError:
         why = made["error_message"] or fault.__name__
         raise SinkError(
-            f"--make-topic {partitions}: the broker does not make the topic {address.topic}: "
-            f"{why.rstrip('.')}; {REFUSALS.get(fault, 'make it with its own tools')}"
+            f"--make-topic {partitions}: the broker does not create the topic "
+            f"{address.topic}: {why.rstrip('.')}; "
+            f"{REFUSALS.get(fault, 'create it with its own tools')}"
         )
     found = count_partitions(address, settings)
     if found != partitions:
         raise SinkError(
-            f"--make-topic {partitions}: the topic {address.topic} is there already, with {found} "
-            f"partitions: leave --make-topic out, or name another topic"
+            f"--make-topic {partitions}: the topic {address.topic} exists already, with {found} "
+            "partitions: leave --make-topic out, or name another topic"
         )
     return False
 
@@ -118,7 +119,7 @@ def read_tails(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
                     wanted.discard(place)
                     consumer.pause(place)
                 if wanted and time.monotonic() > deadline:
-                    raise KafkaTimeoutError(f"{len(wanted)} last records were not given")
+                    raise KafkaTimeoutError(f"{len(wanted)} last records were not delivered")
     finally:
         consumer.close()
     return tails

@@ -32,81 +32,81 @@ def with_present_names(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class GRU4RecConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `OnlineGRU4Rec` is made of and how it learns.
+    """Architecture and training options of `OnlineGRU4Rec`.
 
     Parameters
     ----------
     hidden
-        Size of the hidden state; a list has one for each layer.
+        Size of the hidden state; a list gives one size per layer.
     cell
         ``"gru"``, ``"lstm"`` or ``"rnn"``.
     reset
         Form of the GRU cell: ``"before"`` or ``"after"``, see `GRUCell`.
     embedding
-        What the network reads of an item: ``"tied"``, the vector that the scores use;
-        ``"separate"``, one of its own, as long as the first hidden state; ``"one-hot"``, its row
-        of the first cell's input weights.
+        Input embedding of an item: ``"tied"``, the vector that the scores use; ``"separate"``, a
+        separate vector, as long as the first hidden state; ``"one-hot"``, its row of the first
+        cell's input weights.
     feed_forward
         Sizes of layers between the hidden state and the scores.
     activation
-        What follows each of them: ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
+        Activation of these layers: ``linear``, ``relu``, ``tanh``, ``elu`` or ``gelu``.
     bias
-        Whether each item has a bias that is learned.
+        Whether each item has a learned bias.
     window
         K: gradients flow through the last K clicks of a session.
     n_negatives
-        Sampled negatives a batch; the batch's own targets are candidates too.
+        Sampled negatives per batch; the batch's own targets are candidates too.
     alpha
         Negatives are drawn by popularity to this power; 0: uniformly.
     half_life
-        Clicks after which a click counts half as popularity, so that negatives are what is clicked
-        lately; 0: it counts for ever. Negatives are drawn from a table that is made anew every
-        1,024 clicks, and so lags behind where the half-life is shorter.
+        Half-life of popularity, in clicks, to draw negatives from recently clicked items; 0: no
+        decay. The table for drawing negatives is rebuilt every 1,024 clicks, so a shorter
+        half-life takes effect late.
     loss
         ``"cross-entropy"``, ``"full-cross-entropy"`` (over the whole catalogue, without sampling),
         ``"binary-cross-entropy"``, ``"bpr"``, ``"bpr-max"``, ``"top1"`` or ``"top1-max"``.
     logq
-        How much of the correction for the sampling the cross-entropies make.
+        Share of the sampling correction (logQ) that the cross-entropies apply.
     smoothing
         Label smoothing of the cross-entropies over candidates or catalogue.
     regularisation
         Weight of the regulariser of BPR-max, see `bpr_max`.
     elu
-        Bend of the scores below zero in BPR-max, see `bpr_max`.
+        ELU parameter for scores below zero in BPR-max, see `bpr_max`.
     optimizer
         ``"adagrad"``, ``"row-adagrad"``, ``"rmsprop"`` or ``"adam"``.
     learning_rate
-        Step size for the network's weights.
+        Learning rate of the network's weights.
     item_learning_rate
-        Step size for the item tables: an item is seen far less often than the network.
+        Learning rate of the item tables, higher because each item is updated far less often.
     momentum
-        What is left of a step at the next one.
+        Momentum: share of the previous step that is added to the next.
     clip
-        Gradients are shrunk to at most this norm; 0: never.
+        Gradients are clipped to this norm; 0: never.
     input_dropout, dropout
-        Share of the inputs, and of each recurrent layer's outputs, left out in training.
+        Dropout rates in training, of the inputs and of each recurrent layer's outputs.
     init_range
         Initial weights of the network are uniform in ±init_range.
     item_spread
         Initial item embeddings are uniform in ±item_spread.
     identity
-        How strongly a session predicts its own last item before anything is learned: what is added
-        to the diagonal of the candidate's input weights, see `Cell.initialise`.
+        How strongly an untrained model predicts the session's last item: added to the diagonal of
+        the candidate's input weights, see `Cell.initialise`.
     update_gate_bias
         Initial bias of the update gate, see `Cell.initialise`.
     min_count
-        An item enters the catalogue at its click of this number; until then it is never
-        recommended and counts as never seen.
+        Number of clicks at which an item enters the catalogue; until then it is never recommended
+        and counts as never seen.
     max_idle
         Seconds without a click, in event time, after which an item leaves the catalogue; 0: never.
     neighbour_init
-        Share of the embedding of the item clicked just before that is added to a new item's random
-        embedding: whoever clicks that item may like this one too.
+        Share of the previous item's embedding that is added to a new item's random embedding, since
+        consecutive items are often similar.
     memory
-        Latest clicks that are kept as evidence beside the network's scores, see `Memory`; 0: the
-        network alone.
+        Number of recent clicks kept as evidence in addition to the network's scores, see `Memory`;
+        0: the network alone.
     memory_rate
-        Step size for the weights of that evidence.
+        Learning rate of the weights of that evidence.
     memory_boost
         Whether each item with evidence gets a learned factor, see `boost.py`.
 

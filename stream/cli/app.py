@@ -26,7 +26,7 @@ from .terminal import accept_any_character, complain
 app = typer.Typer(
     name="nextclick",
     cls=Commands,
-    help="Learns to predict the next click while the clicks stream in.",
+    help="Next-click recommendation that learns online from a click stream.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -51,7 +51,7 @@ def lay(below: Given, given: Given) -> Given:
 
 @command(CompareConfig, CompareFlags, lay=lay)
 def compare_command(source: Source, config: CompareConfig) -> None:
-    """Compare models on the same clicks: each scores every batch, then learns it."""
+    """Compare models on the same clicks; each scores every batch before learning it."""
     try:
         with ArenaProgress(errors, config.max_clicks) as progress:
             result = compare(source, config, notify, progress)
@@ -107,6 +107,8 @@ def choose(
             raise ConfigError(f"--model {path}: write model.option=value, as in gru4rec.hidden=200")
         check_names([name])
         if name not in models:
-            raise ConfigError(f"--model {path}: {name} does not take part, add it to --models")
+            raise ConfigError(
+                f"--model {path}: {name} is not in the comparison; add it to --models"
+            )
         models[name][option] = value
     return models

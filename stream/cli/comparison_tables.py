@@ -85,13 +85,11 @@ def _key(result: dict[str, Any], figure: str) -> str:
     sure = (
         "* the 95 % interval of the difference from the first row excludes 0"
         if result["bootstrap"]["draws"]
-        else "too few clicks to say which differences are real"
+        else "too few clicks to tell which differences are significant"
     )
     return (
-        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
-        f"{sure}\n"
-        f"last half: {figure} over the second half of the clicks\n"
-        f"coverage: share of the catalogue in {result['lists']:,} lists of {max(result['k'])}\n"
-        "popularity: mean popularity of the recommended items\n"
-        "ms: milliseconds a click; MB: size of the model's state"
+        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n{sure}\nlast half: "
+        f"{figure} over the second half of the clicks\ncoverage: share of the catalogue in "
+        f"{result['lists']:,} lists of {max(result['k'])}\npopularity: mean popularity of the "
+        "recommended items\nms: milliseconds per click; MB: size of the model's state"
     )

@@ -50,9 +50,9 @@ class ServiceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_format: Annotated[
         Literal["text", "json"] | None,
         option(
-            "Write a log to standard error, each line with time and level, in place of notes.",
+            "Write notes to standard error as log lines with time and level.",
             OUTPUT,
-            default="text where standard error is no terminal",
+            default="text if standard error is not a terminal",
             file=False,
         ),
     ] = None

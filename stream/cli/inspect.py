@@ -26,7 +26,7 @@ from .terminal import show
 def inspect_command(
     folder: Annotated[Path, typer.Argument(help="A folder of snapshots, or one snapshot.")],
 ) -> None:
-    """Show what snapshots hold, and whether they are whole."""
+    """Check snapshots and show what they hold."""
     snapshots = Snapshots(folder)
     paths = [folder] if (folder / "manifest").exists() else snapshots.paths()
     if not paths:

@@ -195,7 +195,7 @@ def summary(result: dict[str, Any]) -> Table:
     seen = result["seen"] if result["scored"] > result["unseen"] else {}
     table.add_row("clicks read", f"{result['clicks']:,}")
     table.add_row("scored, then learned", f"{result['scored']:,}")
-    table.add_row("first of their session", f"{result['first']:,}")
+    table.add_row("first of a session", f"{result['first']:,}")
     table.add_row("late, not learned", f"{result['late']:,}")
     if result["ahead"]:
         table.add_row("too far ahead, not learned", f"{result['ahead']:,}")
@@ -208,7 +208,7 @@ def summary(result: dict[str, Any]) -> Table:
         over_seen = f"{seen[metric]:.4f}" if seen else "–"
         table.add_row("  over items seen before", over_seen, style="dim")
     table.add_row("clicks on items never seen", f"{result['unseen']:,}")
-    table.add_row("changes of the hit rate", f"{len(result['drift']):,}")
+    table.add_row("drift alarms", f"{len(result['drift']):,}")
     for alarm in result["drift"][-3:]:
         table.add_row(
             f"  at click {alarm['clicks']:,}",

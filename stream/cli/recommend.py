@@ -28,16 +28,16 @@ def recommend(config: RecommendConfig) -> None:
     try:
         items = [item.strip() for item in next(csv.reader([config.session], strict=True), [])]
     except csv.Error as error:
-        raise ConfigError(f"--session cannot be read as item,item: {error}") from error
+        raise ConfigError(f"--session must list items, separated by commas: {error}") from error
     known: list[str | int] = []
     for item in items:
         found = next((form for form in _readings(item) if model.knows(form)), None)
         if found is None:
-            notify(f"{item!r} is not among the {model.n_items:,} items known")
+            notify(f"{item!r} is not in the catalogue of {model.n_items:,} items")
         else:
             known.append(found)
     if not known:
-        raise ConfigError("--session names no item that is known, so there is nothing to go by")
+        raise ConfigError("--session names no item of the catalogue, so nothing can be recommended")
     for place, (best, score) in enumerate(model.recommend(known, config.k), start=1):
         show(f"{place:4}  {best}  {score:.4f}")
 

@@ -65,7 +65,7 @@ class ReplayConfig(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     speed: Annotated[
         str,
         option(
-            "How fast: 1x is the log's own pace, 60x sixty times that; max does not wait.",
+            "Speed: 1x is the log's own pace, 60x is sixty times faster, max does not wait.",
             value="SPEED",
             parse=parse_speed,
         ),
@@ -73,7 +73,7 @@ class ReplayConfig(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     make_topic: Annotated[
         int | None,
         option(
-            "Make the topic with this many partitions; it keeps its records for good.",
+            "Create the topic with this many partitions and unlimited retention.",
             ge=1,
             le=MOST_PARTITIONS,
         ),
@@ -93,7 +93,7 @@ def replay_command(
 ) -> None:
     """Publish a log to a Kafka topic, keyed by session, with its own times.
 
-    Ended at any moment and run again, it goes on where it was.
+    If it is interrupted, the same command resumes where it stopped.
     """
     replay(log, parse_address(config.to), config, parse_speed(config.speed), config.make_topic)
 
@@ -133,25 +133,25 @@ def replay(
     with closing(open_configured_source(log, options)) as source, KafkaLog():
         if partitions is not None and make_topic(address, settings, partitions):
             plural = "" if partitions == 1 else "s"
-            notify(Info(f"made the topic {address.topic} with {partitions:,} partition{plural}"))
+            notify(Info(f"created the topic {address.topic} with {partitions:,} partition{plural}"))
         unusable = Unusable(options.time_unit or "s")
         publishing = Replay(_Watched(source, unusable), address, settings, speed, notify)
         ended = _publish(publishing, source)
     for warning in source.warnings:
         notify(warning)
     for reason, count in sorted(publishing.rejected.items()):
-        notify(f"{count:,} records of the log are no clicks and were left out: {reason}")
+        notify(f"{count:,} records of the log are not clicks and were skipped: {reason}")
     if not publishing.read and not unusable.notes() and (why := unusable.why()):
         notify(why)
     if source.gap is not None:
         notify(
-            f"the log knows users, not sessions: run the topic with --gap {source.gap:g}s to cut "
-            "their sessions as on the log"
+            f"the log has users, not sessions: run the topic with --gap {source.gap:g}s to cut "
+            "sessions as on the log"
         )
     if publishing.doubles:
         notify(
-            f"{publishing.doubles:,} records are in the topic twice, since a broker was restarted "
-            "meanwhile; nextclick knows them by their sequence"
+            f"{publishing.doubles:,} records are in the topic twice, because a broker restarted "
+            "during the replay; nextclick recognises them by their sequence"
         )
     there = publishing.read - publishing.published
     before = f" ({there:,} were there before)" if there else ""
@@ -160,7 +160,7 @@ def replay(
         if not publishing.read:
             sys.exit(NO_CLICKS)
         return
-    show(f"stopped after {publishing.read:,} clicks{before}; the same command goes on from there")
+    show(f"stopped after {publishing.read:,} clicks{before}; the same command resumes from there")
     sys.exit(130)
 
 

@@ -50,7 +50,7 @@ class RunFlags(ServiceOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     memory: Annotated[
         int | str | None,
         option(
-            "Latest clicks that the model's memory keeps beside the network, or off.",
+            "Clicks that the model's memory keeps, or off to use the network alone.",
             MODEL,
             default=str(GRU4RecConfig().memory),
             value="INTEGER|off",

@@ -22,12 +22,12 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The options of a read replica."""
 
     snapshots: Annotated[
-        str, option("Folder that a run writes its snapshots to, or a copy of it.", value="FOLDER")
+        str, option("Folder with the snapshots of a run, or a copy of it.", value="FOLDER")
     ]
     port: Annotated[
         str,
         option(
-            "Port of this machine to answer at, or host:port.",
+            "Port to serve at on this machine, or host:port.",
             value="[HOST:]PORT",
             parse=parse_place,
         ),
@@ -38,7 +38,7 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 @command(ServeConfig)
 def serve_command(config: ServeConfig) -> None:
-    """Recommend over HTTP from the newest snapshot of a run, and take each new one."""
+    """Serve recommendations over HTTP from the newest snapshot of a run."""
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
     # Imported here: what it needs is installed only with an extra.

@@ -94,7 +94,7 @@ def fitting(place: str) -> Iterator[None]:
     ...     raise MemoryError
     Traceback (most recent call last):
     ...
-    nextclick.stream.config.options.ConfigError: model markov does not fit into the memory: ...
+    nextclick.stream.config.options.ConfigError: model markov does not fit into memory: ...
 
     """
     try:
@@ -110,7 +110,7 @@ def fitting(place: str) -> Iterator[None]:
 
 def _too_large(place: str) -> ConfigError:
     return ConfigError(
-        f"{place} does not fit into the memory: give it smaller layers (hidden, feed_forward), a "
-        "shorter window, fewer negatives or a smaller memory, or smaller --batch, --max-items or "
+        f"{place} does not fit into memory: use smaller layers (hidden, feed_forward), a shorter "
+        "window, fewer negatives or a smaller memory, or smaller --batch, --max-items or "
         "--max-sessions"
     )

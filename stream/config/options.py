@@ -80,7 +80,7 @@ def parse_duration(duration: str | float, option: str) -> float:
             seconds = math.inf
     if not (math.isfinite(seconds) and seconds >= 0):
         raise ConfigError(
-            f'{option}: {shown(duration)} is no duration; write for instance "60s" or "30m"'
+            f'{option}: {shown(duration)} is not a duration; write, for instance, "60s" or "30m"'
         )
     if seconds > LONGEST_DURATION:
         raise ConfigError(f"{option} must be at most 36500d (100 years), not {shown(duration)}")
@@ -114,7 +114,7 @@ def parse_name(path: str, option: str) -> str:
     if not path.strip():
         raise ConfigError(f"{option} is empty: give a name, or leave the option out")
     if "\0" in path:
-        raise ConfigError(f"{option} {path!r} holds a null character, which no name may have")
+        raise ConfigError(f"{option} {path!r} contains a null character, which names may not have")
     return path
 
 
@@ -140,8 +140,8 @@ def parse_every(every: str | float, option: str) -> Interval:
             if "100 years" in str(error):
                 raise
             raise ConfigError(
-                f"{option}: {shown(every)} says not how often; write for instance "
-                '"60s" or "5000clicks"'
+                f'{option}: {shown(every)} is not an interval; write, for instance, "60s" or '
+                '"5000clicks"'
             ) from None
     if not (parsed.seconds or parsed.clicks):
         raise ConfigError(f"{option} must be more than 0, not {every!r}")
@@ -176,7 +176,7 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
     known = sorted(known)
     for key in given:
         if not isinstance(key, str):
-            raise ConfigError(f"{where}: {shown(key)} is no name of an option")
+            raise ConfigError(f"{where}: {shown(key)} is not the name of an option")
         if key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             remedy = f"is it {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
@@ -207,7 +207,7 @@ def load_toml(path: str | os.PathLike[str], *structs: type[msgspec.Struct]) -> d
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # No TOML, or no UTF-8.
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
+        raise ConfigError(f"{path} is not a valid TOML file: {error}") from error
     wanted = {
         name: kind
         for struct in structs

@@ -82,7 +82,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     max_sessions: Annotated[
         int,
         option(
-            "Live sessions at most; the least recently clicked make room.",
+            "Maximum number of live sessions; beyond it, the least recently clicked are dropped.",
             MODEL,
             ge=1,
             fixed=True,
@@ -92,7 +92,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     max_items: Annotated[
         int,
         option(
-            "Items in the catalogue at most; the least recently clicked make room.",
+            "Maximum size of the catalogue; beyond it, the least recently clicked items are "
+            "dropped.",
             MODEL,
             ge=1,
             fixed=True,
@@ -112,13 +113,13 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 64
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        option("Where models compute; auto is a GPU where there is one.", MODEL),
+        option("Device for the models; auto uses a GPU if there is one.", MODEL),
     ] = "auto"
     seed: Annotated[int, option("Random seed.", MODEL, ge=0, le=LARGEST_SEED, fixed=True)] = 0
     snapshots: Annotated[
         str | None,
         option(
-            "Folder for snapshots; a run goes on from the newest one there.",
+            "Folder for snapshots; a run resumes from the newest one there.",
             SNAPSHOTS,
             basic=True,
             value="FOLDER",
@@ -135,7 +136,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = "60s"
     keep_snapshots: Annotated[int, option("Snapshots to keep.", SNAPSHOTS, ge=1)] = 3
-    fresh: Annotated[bool, option("Start anew, even if the folder holds snapshots.", SNAPSHOTS)] = (
+    fresh: Annotated[bool, option("Start over, even if the folder holds snapshots.", SNAPSHOTS)] = (
         False
     )
     json: Annotated[
@@ -151,7 +152,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     report: Annotated[
         str | None,
         option(
-            "File for a page with the curves (.html).",
+            "File for the report page with the curves (.html).",
             OUTPUT,
             basic=True,
             value="FILE",
@@ -229,7 +230,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     begin_from: Annotated[
         str | None,
         option(
-            "Snapshot, or folder of snapshots: begin with the model learned there, on any source.",
+            "Snapshot, or folder of snapshots: start from the model trained there, on any source.",
             SNAPSHOTS,
             value="FOLDER",
             parse=parse_name,
@@ -262,7 +263,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = "scored"
     exclude: Annotated[
         Literal["current", "none"],
-        option("Leave out of lists after every click: the item just clicked, or nothing.", OUTPUT),
+        option("Exclude from lists after every click: the item just clicked, or nothing.", OUTPUT),
     ] = "current"
     k: Annotated[
         int, option("Items to recommend.", OUTPUT, ge=1, le=MOST_RECOMMENDED, names=("-k",))
@@ -270,7 +271,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_wait: Annotated[
         str | float,
         option(
-            "Longest wait of a click on a quiet stream for its recommendations.",
+            "Longest time that a click on a quiet stream waits for its recommendations.",
             OUTPUT,
             value="DURATION",
             parse=parse_duration,
@@ -300,7 +301,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     serve: Annotated[
         str | None,
         option(
-            "Recommend over HTTP at this port of this machine, or at host:port.",
+            "Serve recommendations over HTTP at this port of this machine, or at host:port.",
             SERVING,
             basic=True,
             value="[HOST:]PORT",
@@ -314,13 +315,15 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Check each option, and those that need others."""
         super().__post_init__()
         if self.serve is None and (self.api_key is not None or self.allow_origins is not None):
-            raise ConfigError("--api-key and --allow-origins are for requests: give --serve too")
+            raise ConfigError(
+                "--api-key and --allow-origins apply to requests over HTTP: give --serve too"
+            )
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):
             raise ConfigError(
-                "--exactly-once is for recommendations that go to a topic: give "
-                "--recommendations kafka://host:port/topic (files need no such option)"
+                "--exactly-once works for a topic only: give --recommendations "
+                "kafka://host:port/topic (files do not need it)"
             )
         if self.snapshots is None:
             raise ConfigError(

@@ -59,8 +59,8 @@ def parse_key(given: str, typed: str) -> str:
     kind, _, name = given.partition(":")
     if kind != "env" or not name:
         raise ConfigError(
-            f"{typed}: write env:NAME, and put the key into that variable of the environment; "
-            "a key on the command line is seen by everybody on this machine"
+            f"{typed}: write env:NAME, and put the key into that environment variable; a key on "
+            "the command line is visible to everybody on this machine"
         )
     return name
 
@@ -82,7 +82,8 @@ def read_key(given: str | None, typed: str) -> str | None:
         raise ConfigError(f"{typed} {given}: the variable {name} is not set, or empty")
     if not all(33 <= ord(sign) < 127 for sign in key):
         raise ConfigError(
-            f"{typed} {given}: the key may hold letters, digits and signs of ASCII, and no blanks"
+            f"{typed} {given}: the key may contain ASCII letters, digits and punctuation, but no "
+            "spaces"
         )
     return key
 
@@ -108,7 +109,7 @@ def parse_origins(origins: str | None, typed: str) -> list[str]:
 ApiKey = Annotated[
     str | None,
     option(
-        "Variable of the environment with the key that requests must bring.",
+        "Environment variable with the key that requests must send.",
         SERVING,
         value="env:NAME",
         parse=parse_key,
@@ -117,7 +118,7 @@ ApiKey = Annotated[
 Origins = Annotated[
     str | None,
     option(
-        "Origins of pages that may ask from a browser, such as https://shop.example.",
+        "Origins of browser pages that may send requests, such as https://shop.example.",
         SERVING,
         value="ORIGIN,…",
         parse=parse_origins,
@@ -138,6 +139,6 @@ def check_installed(typed: str) -> None:
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"{typed} needs {', '.join(missing)}: pip install 'nextclick[serve]' brings "
-            f"{'it' if len(missing) == 1 else 'them'} along"
+            f"{typed} needs {', '.join(missing)}: pip install 'nextclick[serve]' installs "
+            f"{'it' if len(missing) == 1 else 'them'}"
         )

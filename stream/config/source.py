@@ -36,7 +36,7 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     session_column: Annotated[
         str | int | None,
         option(
-            "Column of the session id, by name or place (1, 2, …).",
+            "Column of the session id, by name or number (1, 2, …).",
             SOURCE,
             fixed=True,
             basic=True,
@@ -48,8 +48,8 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     user_column: Annotated[
         str | int | None,
         option(
-            "Column of the user id, by name or place; sessions are cut from each user's clicks by "
-            "--gap.",
+            "Column of the user id, by name or number; sessions are cut from each user's "
+            "clicks by --gap.",
             SOURCE,
             fixed=True,
             value="COLUMN",
@@ -59,7 +59,7 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     item_column: Annotated[
         str | int | None,
         option(
-            "Column of the item id, by name or place.",
+            "Column of the item id, by name or number.",
             SOURCE,
             fixed=True,
             basic=True,
@@ -71,7 +71,7 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     time_column: Annotated[
         str | int | None,
         option(
-            "Column of the time, by name or place.",
+            "Column of the time, by name or number.",
             SOURCE,
             fixed=True,
             basic=True,
@@ -90,7 +90,7 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     kafka: Annotated[
         dict[str, Any],
         option(
-            "Settings of the connection to Kafka, such as security.protocol; no flag.",
+            "Kafka connection settings, such as security.protocol; there is no flag.",
             TOPIC,
             flag=False,
         ),
@@ -101,7 +101,7 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     """How a source is read: a log, a pipe, a topic or the simulated shop."""
 
     until_end: Annotated[
-        bool, option("Stop at the end of the topic as it is at the start.", TOPIC)
+        bool, option("Stop at the end that the topic has when the run starts.", TOPIC)
     ] = False
     partitions: Annotated[
         list[int] | None,
@@ -137,7 +137,8 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     idle: Annotated[
         str | float,
         option(
-            "Longest wait of a click of a live topic for earlier clicks of other partitions.",
+            "Longest time that a click of a live topic waits for earlier clicks of other "
+            "partitions.",
             TOPIC,
             value="DURATION",
             parse=parse_duration,
@@ -146,8 +147,8 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     on_missing_offsets: Annotated[
         Literal["earliest", "latest"] | None,
         option(
-            "Where to go on when the records at the position are gone or damaged; by default the "
-            "run ends with an error.",
+            "Where to continue if the records at the position are gone or damaged; by default "
+            "the run ends with an error.",
             TOPIC,
             topic=True,
             default="stop",

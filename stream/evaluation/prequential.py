@@ -218,8 +218,8 @@ class Prequential:
         for option in ("k", "fading"):
             if values[option] != getattr(self, option):
                 raise ValueError(
-                    f"these figures were begun with {option} = {values[option]} and cannot go on "
-                    f"with {getattr(self, option)}; use {values[option]}, or start afresh"
+                    f"these figures were started with {option} = {values[option]} and cannot "
+                    f"continue with {getattr(self, option)}; use {values[option]}, or start over"
                 )
         self._ring = arrays["ring"].astype(np.int64)
         self._faded = arrays["faded"].astype(np.float64)

@@ -53,8 +53,11 @@ class EngineCollector(Collector):
             rejected.add_metric([reason], count - self._rejected.get(reason, 0))
         yield rejected
         gauges = {
-            "stream_clicks": ("Clicks of the whole stream, earlier parts included.", engine.clicks),
-            "clicks_per_second": ("Clicks read a second since the last scrape.", self._speed()),
+            "stream_clicks": (
+                "Clicks of the whole stream, including those before a resume.",
+                engine.clicks,
+            ),
+            "clicks_per_second": ("Clicks read per second since the last scrape.", self._speed()),
             "catalogue_items": ("Items known.", engine.model.n_items),
             "live_sessions": ("Sessions that have not ended.", engine.sessionizer.live),
             "pending_clicks": ("Clicks of the unfinished batch.", len(engine.pending)),
@@ -100,7 +103,7 @@ class EngineCollector(Collector):
         )
         seconds = GaugeMetricFamily(
             "nextclick_lag_seconds",
-            "How far the clicks read lie behind the newest ones.",
+            "How long the oldest unread record has been in the topic.",
             labels=["partition"],
         )
         for partition in lag():
@@ -118,7 +121,7 @@ class EngineCollector(Collector):
             return
         family = CounterMetricFamily(
             "nextclick_out_of_order_clicks",
-            "Clicks taken out of the order of time.",
+            "Clicks learned out of time order.",
             labels=["partition"],
         )
         for partition, count in out_of_order().items():
@@ -130,9 +133,11 @@ class EngineCollector(Collector):
         if snapshots is None or snapshots.durable is None:
             return
         age = 0.0 if self._engine.checkpoints.saved else time.time() - snapshots.durable["saved"]
-        yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Of the last snapshot.", age)
+        yield GaugeMetricFamily("nextclick_snapshot_age_seconds", "Age of the last snapshot.", age)
         yield GaugeMetricFamily(
-            "nextclick_snapshot_seconds", "How long it took to write.", snapshots.seconds
+            "nextclick_snapshot_seconds",
+            "Time that the last snapshot took to write.",
+            snapshots.seconds,
         )
 
     def _phases(self) -> Metric:
@@ -150,11 +155,11 @@ class EngineCollector(Collector):
 
 
 COUNTERS = (
-    ("clicks", "Clicks read, rejected records left out."),
+    ("clicks", "Clicks read, without rejected records."),
     ("learned", "Clicks learned."),
     ("first", "Clicks that started a session; they are not scored."),
-    ("late", "Clicks that came too late to be used."),
-    ("ahead", "Clicks too far ahead of the stream to be used."),
+    ("late", "Late clicks, not learned."),
+    ("ahead", "Clicks too far ahead of the stream, not learned."),
 )
 
 

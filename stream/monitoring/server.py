@@ -54,7 +54,7 @@ def application(engine: Engine) -> Callable[[dict[str, Any], Start], Iterable[by
         if path == "/metrics":
             return metrics(environ, start)  # type: ignore[no-any-return]
         if path != "/healthz":
-            status, text = "404 Not Found", "there are /metrics and /healthz"
+            status, text = "404 Not Found", "the paths are /metrics and /healthz"
         elif method not in ("GET", "HEAD"):
             status, text = "405 Method Not Allowed", "use GET"
         else:
@@ -104,7 +104,7 @@ def serve(engine: Engine, port: int, address: str = "127.0.0.1") -> Iterator[str
         server: WSGIServer = make_server(str(place[0]), port, application(engine), kind, _Quiet)
     except OSError as error:
         raise ConfigError(
-            f"--metrics-port {port}: {address}:{port} cannot be had: {error.strerror}; give "
+            f"--metrics-port {port}: {address}:{port} cannot be opened: {error.strerror}; give "
             "another port, or another --metrics-address"
         ) from error
     thread = Thread(target=server.serve_forever, name="monitor", daemon=True)

@@ -23,7 +23,7 @@ LATELY = (1e8, 5e9)
 """Epoch seconds that a click may have: from 1973 to 2128."""
 
 COLUMNS = "name the columns or fields with --session-column, --item-column and --time-column"
-FORMAT = "see that it is in the format that its name or --format tells"
+FORMAT = "check that it has the format given by its name or --format"
 
 REMEDIES = {
     "no_session": "name the column or field of the session with --session-column, or of the user "
@@ -53,7 +53,7 @@ ON_A_TOPIC = {
 }
 """What helps besides where the source is a topic."""
 
-OTHERWISE = "write the records themselves to a file with --dead-letters FILE, and look at them"
+OTHERWISE = "write the records to a file with --dead-letters FILE and inspect them"
 
 
 class Unusable:
@@ -124,7 +124,7 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
 
     def _remedy(self, example: Rejected) -> str:
         if "the record has no key" in example.detail:
-            return "key the records by session, or do without --session-from key"
+            return "key the records by session, or leave out --session-from key"
         if example.reason == "time_out_of_range" and (unit := self._unit_of(example.detail)):
             return f"the times look like {unit}: give --time-unit {unit}"
         known = {**REMEDIES, **ON_A_TOPIC} if "topic" in example.position else REMEDIES

@@ -20,7 +20,7 @@ from .static_chart import Curve, curves_svg
 _COSTS = (
     ("coverage", "coverage", "{:.1%}"),
     ("popularity", "mean popularity", "{:.3%}"),
-    ("score_ms", "ms a click to score", "{:.3f}"),
+    ("score_ms", "ms per click to score", "{:.3f}"),
     ("learn_ms", "to learn", "{:.3f}"),
     ("memory_mb", "MB of state", "{:,.1f}"),
 )
@@ -184,10 +184,10 @@ def _behind(apart: Mapping[str, Any]) -> str:
 
 def _certainty(bootstrap: Mapping[str, Any]) -> str:
     if not bootstrap["draws"]:
-        return "There are too few clicks to say which differences are real."
+        return "There are too few clicks to tell which differences are significant."
     return (
-        "Below each figure stands its difference from the first row with half the width of "
-        "its 95 % interval, in bold where that excludes 0: a block bootstrap of "
+        "Below each figure is its difference from the first row, with half the width of its 95 "
+        "% interval, in bold if the interval excludes 0: a block bootstrap with "
         f"{bootstrap['draws']:,} draws over {bootstrap['blocks']:,} blocks of "
         f"{bootstrap['block_clicks']:,} scored clicks."
     )

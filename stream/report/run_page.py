@@ -17,7 +17,7 @@ _COUNTS = [
     ("clicks", "clicks read"),
     ("scored", "scored"),
     ("learned", "learned"),
-    ("first", "first of their session, not scored"),
+    ("first", "first of a session, not scored"),
     ("unseen", "scored, item never seen before (a miss)"),
     ("late", "late, not learned"),
     ("ahead", "too far ahead of the stream, not learned"),

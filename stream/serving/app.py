@@ -130,7 +130,7 @@ def _endpoints(service: Service) -> list[Endpoint]:
         page = await run_in_threadpool(generate_latest, service.registry)
         await send_bytes(send, page, 200, (b"content-type", CONTENT_TYPE_LATEST.encode()))
 
-    ready = [(200, "It is."), (503, "It is not; the text says why.")]
+    ready = [(200, "It is."), (503, "Not ready; the text says why.")]
     json, text = "application/json", "text/plain"
     recommend = Recommend(service.queue)
     return [
@@ -153,7 +153,7 @@ def _endpoints(service: Service) -> list[Endpoint]:
         Endpoint(
             "/metrics",
             metrics,
-            operations=plain_operation("Figures for Prometheus", [(200, "The metrics.")], text),
+            operations=plain_operation("Metrics for Prometheus", [(200, "The metrics.")], text),
         ),
     ]
 

@@ -39,7 +39,7 @@ class EngineAnswers:
 
     def __init__(self, engine: Engine, since: float | None = None) -> None:
         if not isinstance(engine.model, CheckedModel):
-            raise ConfigError(f"{engine.model.name} answers no requests: leave out --serve")
+            raise ConfigError(f"{engine.model.name} cannot serve requests: leave out --serve")
         self.engine = engine
         self._model = engine.model
         self._since = since

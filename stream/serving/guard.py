@@ -113,9 +113,9 @@ def _told(error: Exception) -> tuple[int, str, list[Header]]:
         close = [(b"connection", b"close")] if error.status in (408, 413) else []
         return error.status, str(error), close
     if isinstance(error, HTTPException):
-        where = "there is nothing here" if error.status_code == 404 else error.detail
+        where = "not found" if error.status_code == 404 else error.detail
         allowed = (error.headers or {}).get("Allow")
-        more = f": it takes {allowed}" if allowed else ": /openapi.json describes what there is"
+        more = f": it takes {allowed}" if allowed else ": /openapi.json lists the paths"
         headers = [(b"allow", allowed.encode())] if allowed else []
         return error.status_code, f"{where[:1].lower()}{where[1:]}{more}", headers
     if isinstance(error, _NoKeyError):
@@ -125,4 +125,4 @@ def _told(error: Exception) -> tuple[int, str, list[Header]]:
         return 503, str(error), [(b"retry-after", b"1")]
     if isinstance(error, FloatingPointError):
         return 503, str(error), []
-    return 500, "something went wrong here: the log of the server says what", []
+    return 500, "internal error: see the server's log", []

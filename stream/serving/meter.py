@@ -31,7 +31,7 @@ class Meter:
         )
         self._seconds = Histogram(
             "nextclick_http_request_seconds",
-            "Seconds until a list was given.",
+            "Seconds until a list was returned.",
             buckets=BOUNDS,
             registry=registry,
         )

@@ -31,7 +31,7 @@ def document(paths: dict[str, dict[str, Any]], needs_key: bool) -> dict[str, Any
         "openapi": "3.1.0",
         "info": {
             "title": "nextclick",
-            "description": "What the visitors of a site click next.",
+            "description": "Recommends what the visitors of a site will click next.",
             "version": metadata.version("nextclick"),
         },
         "paths": paths,
@@ -56,7 +56,7 @@ def response(description: str, schema: dict[str, Any], kind: str = "application/
 def failures(*statuses: int) -> dict[str, Any]:
     """Return the descriptions of the error answers."""
     words = {
-        400: "The request is wrong; the sentence says where.",
+        400: "The request is invalid; the message says why.",
         401: "The key is missing or wrong.",
         408: "The body came too slowly.",
         413: "The body is too large.",
@@ -76,12 +76,12 @@ def recommend_operations() -> dict[str, Any]:
     """Return the description of ``/v1/recommend``."""
     own = msgspec.json.schema_components([Request], ref_template=REF)[1]["Request"]
     documented = {
-        "session": "The id of a session of the stream, as it was read so far.",
-        "items": "Or a session of one's own: items, oldest first, with commas between them.",
-        "k": "How many items the list is to hold.",
-        "exclude": "What of the session itself is left out.",
-        "without": "Items that are left out too, with commas between them.",
-        "among": "Items to choose from, with commas between them; all where it is not given.",
+        "session": "The id of a session in the stream.",
+        "items": "Instead of a session: clicked items, oldest first, separated by commas.",
+        "k": "Number of items in the list.",
+        "exclude": "Which items of the session to exclude.",
+        "without": "Further items to exclude, separated by commas.",
+        "among": "Items to choose from, separated by commas; by default the whole catalogue.",
     }
     parameters = []
     for name, schema in own["properties"].items():

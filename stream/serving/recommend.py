@@ -39,7 +39,7 @@ async def read_whole_body(scope: Scope, receive: Receive, most: int = LARGEST_BO
         It is; or whoever sent it has gone.
 
     """
-    too_large = f"the body is larger than {most:,} bytes: ask for less at once"
+    too_large = f"the body is larger than {most:,} bytes: send less at once"
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > most:
             raise BadRequestError(too_large, 413)
@@ -59,6 +59,6 @@ async def read_whole_body(scope: Scope, receive: Receive, most: int = LARGEST_BO
                 message = await receive()
     except TimeoutError:
         raise BadRequestError(
-            f"the body did not come within {BODY_SECONDS:.0f} seconds", 408
+            f"the body did not arrive within {BODY_SECONDS:.0f} seconds", 408
         ) from None
-    raise BadRequestError("the body was not sent to its end")
+    raise BadRequestError("the body is incomplete")

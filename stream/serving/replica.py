@@ -194,8 +194,11 @@ class _ReplicaCollector(Collector):
         """Return the current value of every metric."""
         loaded = self._replica.loaded
         gauges = {
-            "snapshot_age_seconds": ("Of the snapshot that is served.", loaded.age),
-            "stream_clicks": ("Clicks of the stream up to it.", loaded.engine.clicks),
+            "snapshot_age_seconds": ("Age of the served snapshot.", loaded.age),
+            "stream_clicks": (
+                "Clicks of the stream up to the served snapshot.",
+                loaded.engine.clicks,
+            ),
             "catalogue_items": ("Items known.", loaded.engine.model.n_items),
             "live_sessions": ("Sessions that have not ended.", loaded.engine.sessionizer.live),
         }

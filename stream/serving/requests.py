@@ -165,13 +165,13 @@ def read_body(body: bytes) -> tuple[list[Request], bool]:
         if str(error) != "Object contains unknown field `requests`":
             raise BadRequestError(_sentence(error, "the body")) from error
     except _NO_JSON as error:
-        raise BadRequestError(f"the body is no JSON: {error}") from error
+        raise BadRequestError(f"the body is not valid JSON: {error}") from error
     try:
         requests = _MANY.decode(body).requests
     except msgspec.ValidationError as error:
         raise BadRequestError(_sentence(error, "the body")) from error
     except _NO_JSON as error:
-        raise BadRequestError(f"the body is no JSON: {error}") from error
+        raise BadRequestError(f"the body is not valid JSON: {error}") from error
     return [_checked(request, f"requests[{at}]: ") for at, request in enumerate(requests)], True
 
 
@@ -182,7 +182,9 @@ def _checked(request: Request, where: str) -> Request:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise BadRequestError(f"{where}an id holds half of a character: {text!r:.80}") from None
+            raise BadRequestError(
+                f"{where}an id contains an unpaired surrogate: {text!r:.80}"
+            ) from None
     return request
 
 
@@ -204,7 +206,7 @@ def _text(raw: bytes) -> str:
     try:
         return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
-        raise BadRequestError(f"the query holds what is no UTF-8: {raw!r:.80}") from None
+        raise BadRequestError(f"the query is not valid UTF-8: {raw!r:.80}") from None
 
 
 def _sentence(error: Exception, what: str) -> str:

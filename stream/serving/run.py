@@ -76,6 +76,6 @@ def warn_if_open(host: str, access: Access, option: str, notify: Callable[[str],
     """Warn if anybody may send requests."""
     if access.key is None and not is_loopback(host):
         notify(
-            f"{option} {host}: anybody who reaches this machine may ask; give --api-key env:NAME, "
-            "or let a proxy keep others out"
+            f"{option} {host}: anybody who can reach this machine may send requests; give "
+            "--api-key env:NAME, or restrict access with a proxy"
         )

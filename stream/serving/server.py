@@ -143,7 +143,7 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
             raise
     except OSError as error:
         raise ConfigError(
-            f"{option} {host}:{port} cannot be had: {error.strerror}; give another port, or "
-            "another host before it"
+            f"{option} {host}:{port} cannot be opened: {error.strerror}; give another port, or "
+            "another host"
         ) from error
     return listening

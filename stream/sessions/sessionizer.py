@@ -169,7 +169,8 @@ class Sessionizer:
         times = np.asarray(times, np.float64)
         if times.shape != (len(keys),):
             raise ValueError(
-                f"there are {len(keys):,} keys and times of shape {times.shape}: give a time a key"
+                f"there are {len(keys):,} keys and times of shape {times.shape}: give one time "
+                "for each key"
             )
         if not np.isfinite(times).all():
             raise ValueError("a time is not finite: give epoch seconds")

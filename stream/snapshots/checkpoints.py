@@ -99,8 +99,8 @@ class Checkpoints:
         """
         if clicks is not None and self.snapshots and not clicks.position and len(clicks):
             raise SourceError(
-                f"{type(self._run.source).__name__}.poll: it gave no position, so no run can go on "
-                "from a snapshot: give where the source stands after these clicks, as "
+                f"{type(self._run.source).__name__}.poll: it returned no position, so no run can "
+                "resume from a snapshot: return the position after these clicks as "
                 "Clicks.position, or take no snapshots"
             )
 

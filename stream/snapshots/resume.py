@@ -55,7 +55,7 @@ def load_state(
     changed = changes(about["config"], config, about["clicks"])
     about["changed"] = [*about["changed"], *changed]
     at = f"{about['clicks']:,} clicks in {snapshots.folder}"
-    notify(Info(f"going on from the snapshot at {at}"))
+    notify(Info(f"resuming from the snapshot at {at}"))
     for change in changed:
         notify(change_note(change))
     return parts, about
@@ -122,7 +122,7 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
         other = "compare" if "models" in then else "run"
         raise ConfigError(
             f"the snapshots in {folder} are of nextclick {other}: give another folder with "
-            "--snapshots, or start anew with --fresh"
+            "--snapshots, or start over with --fresh"
         )
     before, after = _fixed(then), _fixed(now)
     if "models" not in now:
@@ -133,9 +133,9 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
             continue
         # A comparison begins from no snapshot, and with one the model keeps its options.
         own = "models" in now or option.startswith("model.")
-        remedy = "or start anew with --fresh" if own else BEGIN_FROM
+        remedy = "or start over with --fresh" if own else BEGIN_FROM
         raise ConfigError(
-            f"the run in {folder} was begun {_typed(option, old)}, not {_typed(option, new)}: "
+            f"the run in {folder} was started {_typed(option, old)}, not {_typed(option, new)}: "
             f"give the same, {remedy}"
         )
 

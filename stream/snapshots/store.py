@@ -227,7 +227,7 @@ class Snapshots:
         path = Path(path)
         wrong = problems(path)
         if wrong:
-            raise SnapshotError(f"the snapshot {path} is not whole: {'; '.join(wrong)}")
+            raise SnapshotError(f"the snapshot {path} is damaged: {'; '.join(wrong)}")
         return read_files(path)
 
     def load_newest(self) -> tuple[dict[str, State], dict[str, Any], list[str]] | None:
@@ -265,8 +265,8 @@ class Snapshots:
             return None
         listing = "\n  ".join(skipped)
         raise SnapshotError(
-            f"none of the {len(skipped)} snapshots in {self.folder} is whole:\n  {listing}\n"
-            "put back a copy of one, or start anew with --fresh"
+            f"none of the {len(skipped)} snapshots in {self.folder} is whole:\n  "
+            f"{listing}\nrestore a copy of one, or start over with --fresh"
         )
 
     def _write(self, parts: dict[str, State], about: dict[str, Any], name: str | None) -> Path:
@@ -283,7 +283,7 @@ class Snapshots:
                 )
             path = self.folder / f"named-{name}"
             if path.exists():
-                raise SnapshotError(f"{path} is there already: choose another name, or remove it")
+                raise SnapshotError(f"{path} exists already: choose another name, or remove it")
         aside = self.folder / f"{_ASIDE}{path.name}"
         try:
             self._remove_leftovers()
@@ -325,8 +325,8 @@ class Snapshots:
     def _cannot_write(self, error: Exception) -> SnapshotError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return SnapshotError(
-            f"cannot write snapshots into {self.folder}: {reason}; make room there or put right "
-            "what is wrong, or give another folder with --snapshots"
+            f"cannot write snapshots into {self.folder}: {reason}; free some space or fix the "
+            "cause, or give another folder with --snapshots"
         )
 
 

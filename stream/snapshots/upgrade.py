@@ -63,8 +63,8 @@ def unreadable(number: int) -> str | None:
             f"{FORMAT}): update it"
         )
     return (
-        f"written by a version of nextclick from before format {oldest}, which is no longer read: "
-        "start anew with --fresh, or use that version"
+        f"written by a version of nextclick from before format {oldest}, which is no longer "
+        "read: start over with --fresh, or use that version"
     )
 
 

@@ -68,8 +68,8 @@ def prepare(
     if own is not None:
         notify(
             Info(
-                f"--begin-from {path} was for the beginning of the run: it goes on from its own "
-                f"snapshots in {config.snapshots}"
+                f"--begin-from {path} was not used: the run resumes from its own snapshots in "
+                f"{config.snapshots}"
             )
         )
         then, warm = own, None
@@ -78,7 +78,7 @@ def prepare(
         then = warm.about
         notify(
             Info(
-                f"beginning with what was learned of {warm.facts['clicks']:,} clicks of "
+                f"starting from a model trained on {warm.facts['clicks']:,} clicks of "
                 f"{warm.facts['source']}, from the snapshot {warm.facts['snapshot']}"
             )
         )
@@ -175,6 +175,6 @@ def _check_model(model_config: GRU4RecConfig, named: Mapping[str, Any], of: str)
     for option, value in wanted.items():
         if value != made[option]:
             raise ConfigError(
-                f"{of} was made with model.{option} {made[option]}, not {value}: leave the option "
-                f"out, or begin without --begin-from"
+                f"{of} was made with model.{option} {made[option]}, not {value}: leave the "
+                "option out, or start without --begin-from"
             )

@@ -86,7 +86,7 @@ def test_a_position_has_the_types_of_json() -> None:
         ({"items": [1]}, "Mine.poll: its columns differ in length: 2 sessions, 1 items, 2 times"),
         ({"times": np.zeros(3)}, "2 sessions, 2 items, 3 times"),
         ({"items": [1, None]}, r"items\[1\] is None \(click 102 of the stream\).*rejected"),
-        ({"items": [float("nan"), 1]}, r"items\[0\] is nan .*leave it out"),
+        ({"items": [float("nan"), 1]}, r"items\[0\] is nan .*leave the click out"),
         ({"items": [1.0, 2.0]}, r"items\[0\] is 1.0 .*text or a whole number"),
         ({"items": [True, 1]}, r"items\[0\] is True .*bool"),
         ({"items": [b"x", "y"]}, r"items\[0\] is b'x'.*bytes"),
@@ -96,7 +96,7 @@ def test_a_position_has_the_types_of_json() -> None:
         ({"items": ["", "x"]}, r"items\[0\] is ''.*empty"),
         ({"items": ["x", "y" * 1025]}, r"items\[1\].*1,025 characters"),
         ({"items": [1, 10**1024]}, r"items\[1\].*more than 1,024 digits"),
-        ({"items": ["x", "\ud800"]}, r"items\[1\].*half of a character"),
+        ({"items": ["x", "\ud800"]}, r"items\[1\].*unpaired surrogate"),
         ({"sessions": [None, "a"]}, r"sessions\[0\] is None \(click 101"),
         ({"times": np.array([1.0, np.nan])}, r"times\[1\] is nan .*not finite"),
         ({"times": np.array([1.0, np.inf])}, r"times\[1\] is inf"),
@@ -106,7 +106,7 @@ def test_a_position_has_the_types_of_json() -> None:
         ({"times": np.zeros((2, 1))}, "times is of float64 in 2 dimensions"),
         ({"position": "row 7"}, "position is of the type str; it is a dict"),
         ({"position": {"rows": {7}}}, r"position\['rows'\] is of the type set, which JSON"),
-        ({"position": {0: 7}}, "position has the key 0; in JSON a key is a text"),
+        ({"position": {0: 7}}, "position has the key 0; JSON keys are strings"),
         ({"places": [{}]}, "2 clicks and 1 places"),
         ({"places": [1, 2]}, r"places\[0\] is of the type int"),
         ({"rejected": ["no item"]}, r"rejected\[0\] is of the type str; it is a Rejected"),
@@ -123,7 +123,9 @@ def test_a_broken_contract_names_the_class_the_field_and_the_click(
 
 
 def test_what_is_no_batch_of_clicks_is_told() -> None:
-    with pytest.raises(SourceError, match=r"Mine\.poll: it gave of the type list; it gives Clicks"):
+    with pytest.raises(
+        SourceError, match=r"Mine\.poll: it returned of the type list; it must return Clicks"
+    ):
         check_polled(Mine(), [("a", "x", 1.0)], 10)
 
 

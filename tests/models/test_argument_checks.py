@@ -331,7 +331,7 @@ def test_a_seed_is_a_whole_number_that_torch_takes(seed: Any) -> None:
 
 
 def test_a_remedy_is_named_only_where_it_helps() -> None:
-    with pytest.raises(TypeError, match=r"is nan: an id is a text or a whole number$"):
+    with pytest.raises(TypeError, match=r"is nan: an id is a string or an integer$"):
         one_id(math.nan, "item")
     with pytest.raises(TypeError, match=r"not bytes$"):
         id_list(b"hat", "items")

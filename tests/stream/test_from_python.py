@@ -82,7 +82,7 @@ def test_without_a_position_there_are_no_snapshots_but_there_is_a_run(tmp_path: 
     run = engine(Arrays(10, position=False))
     run.run()
     assert run.learned == 10
-    with pytest.raises(SourceError, match=r"Arrays\.poll: it gave no position.*snapshot"):
+    with pytest.raises(SourceError, match=r"Arrays\.poll: it returned no position.*snapshot"):
         engine(Arrays(10, position=False), snapshots=Snapshots(tmp_path)).run()
 
 

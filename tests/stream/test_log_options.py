@@ -77,7 +77,7 @@ def test_a_file_of_recbole_runs_as_it_comes_and_is_told_to_be_sorted(tmp_path: P
     notes: list[str] = []
     found = figures(path, notes)
     assert (found["usable"], found["rejected"]) == (60, {})
-    assert sum("put in order of time" in note for note in notes) == 1
+    assert sum("sorted by time first" in note for note in notes) == 1
     assert figures(path, format="recbole") == found
 
 

@@ -60,7 +60,7 @@ def test_a_run_goes_on_from_its_snapshots_as_if_never_stopped(tmp_path: Path) ->
     assert figures(part) == figures(whole)
     assert (tmp_path / "parts.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert len(told) == 4
-    assert "going on from the snapshot at 1,500 clicks" in told[-1]
+    assert "resuming from the snapshot at 1,500 clicks" in told[-1]
 
 
 def test_a_log_that_has_grown_is_read_on(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_recommendations_cut_short_behind_its_back_are_an_error(tmp_path: Path) 
     )
     run(str(log), config)
     os.truncate(tmp_path / "best.jsonl", 10)
-    with pytest.raises(SinkError, match="put the file back"):
+    with pytest.raises(SinkError, match="restore the file"):
         run(str(log), config)
 
 

@@ -222,7 +222,7 @@ def test_files_of_recbole_are_told_by_name_and_by_header(tmp_path: Path, name: s
     clicks, told = read(path, log_format())
     assert clicks == [("u", "i", 1.0), ("u", "j", 2.0)]
     (sentence,) = told
-    assert "put in order of time" in sentence
+    assert "sorted by time first" in sentence
     clicks, told = read(path, log_format(sort=False))
     assert (clicks, told) == ([("u", "j", 2.0), ("u", "i", 1.0)], [])
     (tmp_path / "other").write_bytes(RECBOLE.replace(b"user_id:token", b"session_id:token"))
@@ -273,7 +273,7 @@ def test_a_first_row_that_holds_the_numbers_is_a_click_and_told(tmp_path: Path) 
         path.write_bytes(delimited(",", None, [(*first[:2], int(first[2])), *ROWS]))
         clicks, (told,) = read(path, PLACES)
         assert clicks[0] == first
-        assert "taken as places" in told
+        assert "taken as column numbers" in told
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -309,7 +309,7 @@ def test_a_log_without_clicks_ends_at_once(tmp_path: Path) -> None:
         ("a.csv", b"sessionid,item_id,timestamp\n", "'session_id'.*did you mean 'sessionid'"),
         ("a.csv", b"session_id,sku,timestamp\n", "columns are: session_id, sku.*--item-column"),
         ("a.csv", b"session_id,item_id,when\n", "--time-column"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is no log but a picture"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is not a log but a picture"),
         ("a.csv", "session_id,item_id,timestamp".encode("utf-16"), "UTF-16: .*iconv"),
         ("a.csv", b'"session_id,item_id,timestamp\n', "line 1, the header"),
         ("a.parquet", b"", "cannot be read as Parquet"),

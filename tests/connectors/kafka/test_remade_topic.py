@@ -28,7 +28,7 @@ def make_anew(address: str, topic: str, partitions: int = 1, count: int = 60) ->
             return False
         return True
 
-    until(made, "the topic cannot be made anew")
+    until(made, "the topic cannot be recreated")
     send(address, topic, [record(100 + n, n % partitions) for n in range(count)])
 
 
@@ -59,7 +59,7 @@ def test_a_longer_topic_made_anew_since_the_snapshot_is_told(
     make_anew(address, topic, partitions)
     with (
         closing(source(address, topic)) as opened,
-        pytest.raises(SourceError, match=r"made anew.*--on-missing-offsets.*--begin-from"),
+        pytest.raises(SourceError, match=r"recreated.*--on-missing-offsets.*--begin-from"),
     ):
         opened.seek(before)
     with closing(source(address, topic, on_missing_offsets="earliest")) as opened:
@@ -67,7 +67,7 @@ def test_a_longer_topic_made_anew_since_the_snapshot_is_told(
         opened.commit(before)
         batches = list(polls(opened))
         assert [item for clicks in batches for item in clicks.items] == list(range(100, 160))
-        assert any("made anew" in warning for warning in opened.warnings)
+        assert any("recreated" in warning for warning in opened.warnings)
         after = batches[-1].position
         assert after["id"] != before["id"]
         assert sum(after["partitions"].values()) == 60
@@ -110,7 +110,7 @@ def test_a_topic_made_anew_while_it_is_read_is_read_from_its_beginning(
         assert position["id"] != first
         assert position["partitions"] == {"0": 20, "1": 20, "2": 20}
         (note,) = opened.warnings
-        assert "made anew" in note
+        assert "recreated" in note
 
 
 def test_a_topic_made_anew_while_it_is_read_is_an_error_after_all_of_the_old_was_given(
@@ -123,7 +123,7 @@ def test_a_topic_made_anew_while_it_is_read_is_an_error_after_all_of_the_old_was
         time.sleep(1)
         make_anew(address, topic)
         assert take(opened, 10) == list(range(10, 20))
-        with pytest.raises(SourceError, match=r"made anew.*--on-missing-offsets"):
+        with pytest.raises(SourceError, match=r"recreated.*--on-missing-offsets"):
             take(opened, 1)
 
 
@@ -165,7 +165,7 @@ def test_brokers_that_hang_while_a_topic_made_anew_is_begun_are_waited_for(
         until(lambda: any("waiting for the brokers" in one for one in poll(opened)), "not told")
         apache_broker.resume()
         assert take(opened, 60) == list(range(100, 160))
-        assert any("the brokers were away once" in one for one in poll(opened))
+        assert any("the brokers were unavailable once" in one for one in poll(opened))
 
 
 def poll(opened: Any) -> list[str]:

@@ -297,7 +297,7 @@ def test_a_topic_is_made_to_keep_its_records_for_good(broker: Broker, topic: str
     address = KafkaAddress([broker.address], topic)
     assert make_the_topic(address, {}, 3)
     assert not make_the_topic(address, {}, 3)
-    with pytest.raises(SinkError, match=r"--make-topic 4: .* is there already, with 3 partitions"):
+    with pytest.raises(SinkError, match=r"--make-topic 4: .* exists already, with 3 partitions"):
         make_the_topic(address, {}, 4)
     admin = admin_client(broker.address)
     described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
@@ -312,7 +312,7 @@ def test_a_number_of_partitions_that_a_broker_refuses_is_named(
     with pytest.raises(SinkError) as refused:
         make_the_topic(KafkaAddress([own_kafka.address], topic), {}, 99_999_999)
     assert str(refused.value).startswith(
-        "--make-topic 99999999: the broker does not make the topic"
+        "--make-topic 99999999: the broker does not create the topic"
     )
     assert "Request" not in str(refused.value)
 

@@ -316,7 +316,7 @@ def test_a_broker_killed_before_a_transaction_is_waited_for(
     assert numbers(broker, topic) == [1, 2, 3]
     first, last = notes
     assert "nothing listens there" in first
-    assert "writing goes on" in last
+    assert "writing continues" in last
 
 
 def test_what_is_not_acknowledged_is_bounded(
@@ -352,8 +352,8 @@ def test_what_is_not_acknowledged_is_bounded(
     assert numbers(broker, topic) == list(range(2000))
     # Each once, however long it took.
     assert [note.partition(topic)[2] for note in notes] == [
-        ": waiting for the brokers, nothing can be written: they give no answer",
-        ": the brokers answer again, writing goes on",
+        ": waiting for the brokers, nothing can be written: they do not answer",
+        ": the brokers answer again, writing continues",
     ]
 
 
@@ -419,6 +419,6 @@ def test_a_topic_deleted_meanwhile_is_named(
     admin.delete_topics([topic])
     admin.close()
     write(sink, 2)
-    with pytest.raises(SinkError, match="the topic is gone: make it again"):
+    with pytest.raises(SinkError, match="the topic is gone: create it again"):
         sink.sync()
     sink.close()

@@ -68,10 +68,10 @@ def test_a_position_that_was_aged_out(full_broker: Broker, topic: str) -> None:
             opened.seek(position)
             assert [item for clicks in polls(opened) for item in clicks.items] == items
             assert any("not 3" in warning for warning in opened.warnings)
-    # A topic that was made anew has fewer offsets than the position.
+    # A topic that was recreated has fewer offsets than the position.
     with closing(source(address, topic, until_end=False)) as opened:
         opened.seek({"topic": topic, "partitions": {"0": 99}})
-        with pytest.raises(SourceError, match=r"not 99.*made anew"):
+        with pytest.raises(SourceError, match=r"not 99.*recreated"):
             take(opened, 1)
 
 

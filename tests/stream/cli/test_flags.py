@@ -191,7 +191,7 @@ def test_the_help_shows_about_ten_options_first(name: str) -> None:
 def test_the_options_of_the_model_are_shown() -> None:
     result = CliRunner().invoke(nextclick, ["run", "--help-model"])
     assert result.exit_code == 0
-    assert "learning_rate (float) [default: 0.02]\n    Step size for the netw" in result.output
+    assert "learning_rate (float) [default: 0.02]\n    Learning rate of the netw" in result.output
 
 
 @pytest.mark.parametrize(

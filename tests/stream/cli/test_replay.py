@@ -47,8 +47,8 @@ def test_a_replay_makes_its_topic_and_tells_what_it_left_out(
     shown = capsys.readouterr()
     told = " ".join(shown.err.split())
     assert f"2 clicks in {topic}" in shown.out
-    assert f"made the topic {topic} with 2 partitions" in told
-    assert "1 records of the log are no clicks and were left out: no_item" in told
+    assert f"created the topic {topic} with 2 partitions" in told
+    assert "1 records of the log are not clicks and were skipped: no_item" in told
     assert "run the topic with --gap 1800s" in told
     found = sorted(values(broker, topic), key=lambda value: str(value["session_id"]))
     assert found == [
@@ -59,7 +59,7 @@ def test_a_replay_makes_its_topic_and_tells_what_it_left_out(
     assert "2 clicks in" in (out := capsys.readouterr().out)
     assert "(2 were there before)" in out
     assert call(log, *to, *columns, "--make-topic", "3") == 2
-    assert "is there already, with 2 partitions" in " ".join(capsys.readouterr().err.split())
+    assert "exists already, with 2 partitions" in " ".join(capsys.readouterr().err.split())
     assert len(values(broker, topic)) == 2
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_ends_it_with_a_sentence_and_it_can_go_on(
     out, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert "Traceback" not in err
-    assert "the same command goes on from there" in " ".join(out.split())
+    assert "the same command resumes from there" in " ".join(out.split())
     assert len(values(broker, topic)) == 3
     assert call(log, "--to", to) == 0
     assert [value["timestamp"] for value in values(broker, topic)] == times

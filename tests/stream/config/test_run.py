@@ -124,7 +124,7 @@ def test_a_configuration_survives_json() -> None:
         ("device = 'gpu'", r"run\.toml.*'device'.*auto, cpu, cuda.*'gpu'"),
         ("model = 3", r"run\.toml.*'model'.*expected"),
         ("[model]\nalpha = 'high'", r"run\.toml.*\[model\].*'alpha'.*expected float, got str"),
-        ("batch 1", r"run\.toml is no TOML.*line 1"),
+        ("batch 1", r"run\.toml is not a valid TOML.*line 1"),
     ],
 )
 def test_mistakes_in_a_file(tmp_path: Path, text: str, message: str) -> None:
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         load_toml(tmp_path / "absent.toml", RunConfig)
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=r"binary\.toml is no TOML"):
+    with pytest.raises(ConfigError, match=r"binary\.toml is not a valid TOML"):
         load_toml(path, RunConfig)
 
 

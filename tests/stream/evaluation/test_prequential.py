@@ -226,7 +226,7 @@ def test_what_is_no_batch_of_ranks_is_refused_whole(ranks: list[Any], message: s
 
 def test_a_state_of_other_options_is_refused() -> None:
     state = Prequential(k=10).state()
-    with pytest.raises(ValueError, match="begun with k = 10 and cannot go on with 20"):
+    with pytest.raises(ValueError, match="started with k = 10 and cannot continue with 20"):
         Prequential(k=20).restore(state)
 
 

@@ -111,7 +111,7 @@ def test_one_click_a_day_ahead_costs_only_itself_also_after_a_restart(
             sent = publish(broker.address, topic, plan)
             assert answers.wait_for(sent, PATIENCE) == []
             until(lambda: engine.metric("nextclick_out_of_order_clicks_total", "0"), engine.process)
-            until(lambda: "taken out of the order of time" in engine.said, engine.process)
+            until(lambda: "learned out of time order" in engine.said, engine.process)
             engine.stop()
         # What comes while nobody reads, a click a day ahead among it, has its exact order.
         plan = together(tenths(40, 0, 1006.0), tenths(40, 1, 1006.05))

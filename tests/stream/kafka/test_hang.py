@@ -98,7 +98,7 @@ def test_a_replay_to_a_broker_that_hangs_can_be_stopped_and_goes_on(
     assert child.returncode == 130, error
     assert "Traceback" not in error
     assert "were not acknowledged" in " ".join(error.split())
-    assert "the same command goes on from there" in " ".join(out.split())
+    assert "the same command resumes from there" in " ".join(out.split())
     broker.resume()
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert len(read_topic(broker.address, topic)) == 3000

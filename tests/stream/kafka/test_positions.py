@@ -65,7 +65,7 @@ def test_a_topic_made_anew_goes_on_as_asked_for_and_is_learned_from_its_beginnin
     make_anew(full_broker.address, topic, 2, count=50)
     assert run(spec(full_broker, topic), config(tmp_path, **columns))["usable"] == 50
     make_anew(full_broker.address, topic, 1, count=300)
-    with pytest.raises(SourceError, match=r"made anew.*--on-missing-offsets"):
+    with pytest.raises(SourceError, match=r"recreated.*--on-missing-offsets"):
         run(spec(full_broker, topic), config(tmp_path, **columns))
     going_on = config(tmp_path, **columns, on_missing_offsets="earliest")
     assert run(spec(full_broker, topic), going_on)["usable"] == 350

@@ -122,7 +122,7 @@ def test_only_a_long_stall_is_one() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/healthz/", "/favicon.ico", "/%1b[2J"])
 def test_there_is_no_other_page(served: tuple[Engine, str], path: str) -> None:
-    assert ask(served[1], path) == (404, "there are /metrics and /healthz\n")
+    assert ask(served[1], path) == (404, "the paths are /metrics and /healthz\n")
 
 
 def test_health_is_asked_with_get_or_head(served: tuple[Engine, str]) -> None:

@@ -98,7 +98,7 @@ def test_alarms_of_the_warm_up_are_not_among_those_of_drift(tmp_path: Path) -> N
     page, data, _ = page_of(tmp_path, result)
     (alarm,) = data["chart"]["alarms"][0]
     assert (alarm["clicks"], alarm["rise"]) == (9_123, False)
-    drift, warm_up = page.text.split("<h2>Drift alarms</h2>")[1].split("while models warmed up")
+    drift, warm_up = page.text.split("<h2>Drift alarms</h2>")[1].split("during the warm-up")
     assert "9,123" in drift
     assert "6,000" not in drift
     assert "6,000" in warm_up

@@ -108,7 +108,7 @@ def test_alarms_of_the_warm_up_are_not_among_those_of_drift(tmp_path: Path) -> N
     marked = page.data["chart"]["alarms"]
     assert [alarm["clicks"] for alarm in marked[0]] == [alarm["clicks"] for alarm in falls]
     assert marked[1] == []
-    drift, warm_up = page.text.split("<h2>Drift alarms</h2>")[1].split("while the model warmed up")
+    drift, warm_up = page.text.split("<h2>Drift alarms</h2>")[1].split("during the warm-up")
     assert f"{falls[0]['clicks']:,}" in drift
     assert f"{rises[0]['clicks']:,}" in warm_up
     assert f"{rises[0]['clicks']:,}" not in drift

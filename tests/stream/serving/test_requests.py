@@ -83,10 +83,10 @@ def test_a_wrong_address_is_told_where(query: bytes, words: str) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
         (b"[]", "expected object, got array"),
-        (b'{"session": "\xff"}', "no JSON"),
+        (b'{"session": "\xff"}', "not valid JSON"),
         (b"[" * 100_000, "the body"),
         (b'{"items": ' + b"[" * 100_000, "items"),
         (b'{"session": null, "k": 1.5}', "k: expected int, got float"),

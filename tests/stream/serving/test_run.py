@@ -253,7 +253,7 @@ def test_an_option_that_makes_no_sense_is_told(options: dict[str, Any], words: s
         ({"api_key": "s3cret"}, "write env:NAME"),
         ({"api_key": "env:NO_SUCH_KEY"}, "NO_SUCH_KEY is not set"),
         ({"allow_origins": "shop.example"}, "write an origin"),
-        ({"serve": "no.such.host.invalid:80"}, "cannot be had"),
+        ({"serve": "no.such.host.invalid:80"}, "cannot be opened"),
     ],
 )
 def test_a_run_that_cannot_be_served_does_not_begin(options: dict[str, Any], words: str) -> None:

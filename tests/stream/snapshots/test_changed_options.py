@@ -86,7 +86,7 @@ def test_a_change_is_in_every_later_snapshot_and_result(tmp_path: Path) -> None:
         ("--max-items", 700),
         ("--gap", 1000),
     ]
-    assert "Changed when the run went on" in page.read_text()
+    assert "Changed when the run resumed" in page.read_text()
     _, about, _ = Snapshots(tmp_path / "s").load_newest() or ({}, {}, [])
     assert about["changed"] == changed
 

@@ -150,7 +150,7 @@ def test_named_ones_are_never_pruned_nor_picked(snapshots: Snapshots) -> None:
     assert newest(snapshots)[1]["clicks"] == 7
     assert snapshots.load(path)[1]["clicks"] == 1
     assert names(snapshots)[-1] == "named-before-sale"
-    with pytest.raises(SnapshotError, match="before-sale is there already"):
+    with pytest.raises(SnapshotError, match="before-sale exists already"):
         snapshots.save(parts(9), {"clicks": 9}, name="before-sale")
     assert snapshots.load(path)[1]["clicks"] == 1
 

@@ -82,7 +82,7 @@ def test_a_run_goes_on_from_it(path: Path, tmp_path: Path) -> None:
     assert (config.model.learning_rate, config.model.min_count) == (0.07, 2)
     notes: list[str] = []
     result = run(str(shop(tmp_path / "clicks.csv")), config, notes.append)
-    assert any("going on from the snapshot at 500 clicks" in note for note in notes)
+    assert any("resuming from the snapshot at 500 clicks" in note for note in notes)
     assert result["usable"] == 600
     # What it has had since is said.
     assert ("changed" in result) == ("before-boost" in path.name)

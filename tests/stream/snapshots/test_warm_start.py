@@ -50,7 +50,7 @@ def test_a_run_begins_with_what_was_learned_and_figures_of_its_own(tmp_path: Pat
     origin = {"snapshot": str(history), "source": str(tmp_path / "history.csv"), "clicks": 2000}
     assert result["began_from"] == origin
     assert cold["began_from"] is None
-    assert any("beginning with what was learned of 2,000 clicks" in note for note in told)
+    assert any("starting from a model trained on 2,000 clicks" in note for note in told)
 
 
 def test_nothing_of_the_old_live_sessions_is_gone_on_with(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_same_command_again_goes_on_from_the_snapshots_of_its_own(tmp_path: 
         if stop == 700:
             shutil.rmtree(history)  # From now on it is not needed.
     assert figures(last) == figures(unbroken)
-    assert sum("was for the beginning of the run" in note for note in told) == 2
+    assert sum("was not used: the run resumes" in note for note in told) == 2
     _, about, _ = Snapshots(tmp_path / "new").load_newest() or ({}, {}, [])
     assert about["began_from"] == unbroken["began_from"]
 
@@ -115,7 +115,7 @@ def test_fresh_begins_anew_from_it(tmp_path: Path) -> None:
     told: list[str] = []
     again = run("sim:clicks=500,seed=5", msgspec.structs.replace(config, fresh=True), told.append)
     assert figures(again) == figures(first)
-    assert not any("going on" in note for note in told)
+    assert not any("resuming" in note for note in told)
 
 
 def test_options_of_the_run_may_be_others_and_those_of_the_model_may_not(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_cannot_be_begun_from_is_told(tmp_path: Path) -> None:
     history = learned(tmp_path)
     newest = Snapshots(history).paths()[0]
     (newest / "values.json").write_bytes(b"{}")
-    with pytest.raises(SnapshotError, match=r"is not whole"):
+    with pytest.raises(SnapshotError, match=r"is damaged"):
         run("sim:clicks=10", warm(newest))
 
 
