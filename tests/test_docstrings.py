@@ -42,7 +42,8 @@ def documented(module: ModuleType) -> Iterator[Callable[..., Any]]:
     classes = [obj for obj in own if inspect.isclass(obj)]
     members = [obj for each in classes for obj in vars(each).values()]
     functions = [obj for obj in (*own, *members) if inspect.isfunction(obj)]
-    yield from (obj for obj in (*classes, *functions) if obj.__doc__)
+    found: list[Callable[..., Any]] = [*classes, *functions]
+    yield from (obj for obj in found if obj.__doc__)
 
 
 @pytest.mark.parametrize("name", MODULES)
