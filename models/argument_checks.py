@@ -150,7 +150,7 @@ def one_id(value: Any, name: str) -> Id:
     >>> one_id(None, "items[3]")
     Traceback (most recent call last):
     ...
-    TypeError: items[3] is None: an id is a text or a whole number
+    TypeError: items[3] is None: an id is a string or an integer
 
     """
     if callable(convert := getattr(value, "as_py", None)):  # A scalar of pyarrow.

@@ -87,7 +87,7 @@ def test_a_position_has_the_types_of_json() -> None:
         ({"times": np.zeros(3)}, "2 sessions, 2 items, 3 times"),
         ({"items": [1, None]}, r"items\[1\] is None \(click 102 of the stream\).*rejected"),
         ({"items": [float("nan"), 1]}, r"items\[0\] is nan .*leave the click out"),
-        ({"items": [1.0, 2.0]}, r"items\[0\] is 1.0 .*text or a whole number"),
+        ({"items": [1.0, 2.0]}, r"items\[0\] is 1.0 .*a string or an integer"),
         ({"items": [True, 1]}, r"items\[0\] is True .*bool"),
         ({"items": [b"x", "y"]}, r"items\[0\] is b'x'.*bytes"),
         ({"items": "xy"}, "items is of the type str; give a list"),
@@ -111,7 +111,7 @@ def test_a_position_has_the_types_of_json() -> None:
         ({"places": [1, 2]}, r"places\[0\] is of the type int"),
         ({"rejected": ["no item"]}, r"rejected\[0\] is of the type str; it is a Rejected"),
         ({"rejected": [Rejected("x", "y", {}, "raw")]}, r"rejected\[0\].raw is of the type str"),  # type: ignore[arg-type]
-        ({"limit": 1}, "it gave 2 clicks where 1 were asked for"),
+        ({"limit": 1}, "it returned 2 clicks where 1 were requested"),
     ],
 )
 def test_a_broken_contract_names_the_class_the_field_and_the_click(

@@ -311,5 +311,5 @@ def test_a_place_that_is_not_there_is_told(tmp_path: Path, place: int) -> None:
 def test_a_place_without_the_others_says_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_bytes(delimited(",", None))
-    with pytest.raises(SourceError, match=r"no column 'session_id'.*place.*no header"):
+    with pytest.raises(SourceError, match=r"no column 'session_id'.*number.*no header"):
         LogSource(path, log_format(item_column=2))

@@ -67,11 +67,11 @@ def test_a_note_names_the_partitions_and_is_renewed_seldom() -> None:
     notes = ClockNotes("kafka://host:9092/clicks", 0.2)
     assert notes.notes(Counter(), []) == []
     (first,) = notes.notes(Counter({3: 1}), [])
-    assert "kafka://host:9092/clicks: 1 click was taken" in first
+    assert "kafka://host:9092/clicks: 1 click was learned" in first
     assert "1 of partition 3;" in first
     assert notes.notes(Counter({3: 90}), []) == [first]
     (second,) = notes.notes(Counter({3: 90, 1: 9, 0: 4, 2: 1}), [])
-    assert "104 clicks were taken" in second
+    assert "104 clicks were learned" in second
     assert "90 of partition 3, 9 of partition 1, 4 of partition 0, …" in second
     told = notes.notes(Counter({3: 90, 1: 9, 0: 4, 2: 1}), [2])
     assert told[0] == second

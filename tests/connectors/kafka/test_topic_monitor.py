@@ -176,7 +176,7 @@ def test_a_broker_killed_and_frozen_loses_and_repeats_nothing(
         # The last click waits for the other partition, which has nothing more.
         assert items == list(range(count - 1))
         assert killed == 4
-        assert any("brokers were away" in warning for warning in opened.warnings)
+        assert any("brokers were unavailable" in warning for warning in opened.warnings)
 
 
 class Ends:
@@ -209,7 +209,7 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     watch.note_answer()
     assert watch.look([0]) is not None
     (note,) = watch.notes
-    assert "were away once" in note
+    assert "were unavailable once" in note
     assert watch.away is None
 
 
@@ -230,5 +230,5 @@ def test_waiting_for_a_broker_is_said_once(
         send(apache_broker.address, topic, [record(2)])
         assert take(opened, 1) == [2]
         # On a busy machine an answer that comes late may count as another time away.
-        until(lambda: any("were away" in w for w in opened.warnings), "a note")
+        until(lambda: any("were unavailable" in w for w in opened.warnings), "a note")
         assert len(opened.warnings) == 1

@@ -72,7 +72,7 @@ def test_recommend_reads_whole_numbers_and_names_what_it_does_not_know(
     assert call("recommend", "--snapshots", tmp_path / "s", "--session", '7,"a,b",gone') == 0
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 3
-    assert "'gone' is not among the 3 items known" in shown.err
+    assert "'gone' is not in the catalogue of 3 items" in shown.err
     assert call("recommend", "--snapshots", tmp_path / "s", "--session", "gone") == 2
     assert "names no item of the catalogue" in capsys.readouterr().err
 

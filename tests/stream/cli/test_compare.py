@@ -111,7 +111,7 @@ def test_the_file_gives_models_and_flags_choose_among_them(tmp_path: Path, log: 
         (["--models", "gru4rek"], "there is no model 'gru4rek'; is it 'gru4rec'? There are gru"),
         (["--models", "recent,zzz"], "there is no model 'zzz'. There are gru4rec, gru4rec-network"),
         (["--models", "recent,recent"], "--models names recent twice"),
-        (["--models", "recent", "--model", "gru4rec.hidden=8"], "gru4rec does not take part"),
+        (["--models", "recent", "--model", "gru4rec.hidden=8"], "gru4rec is not in the comparison"),
         (["--models", "recent", "--model", "recnet.worse=8"], "'recnet'; is it 'recent'?"),
         (["--models", "recent", "--model", "worse=1"], "--model worse: write model.option=value"),
         (["--models", "recent", "--model", "recent.worse"], "write name=value"),
@@ -189,5 +189,5 @@ def test_help_lists_the_models(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_options_of_a_model_that_is_left_out_are_left_out() -> None:
     assert choose({"recent": {"worse": 1}}, ["gru4rec"], {}) == {"gru4rec": {}}
-    with pytest.raises(ConfigError, match="does not take part"):
+    with pytest.raises(ConfigError, match="is not in the comparison"):
         choose({"recent": {}}, ["gru4rec"], {"recent.worse": 1})

@@ -104,7 +104,7 @@ def test_every_kind_of_value_can_come_from_the_environment(
         ("warmth", "many", "NEXTCLICK_WARMTH: expected int, got str ('many')"),
         ("warmth", "0", "NEXTCLICK_WARMTH must be at least 1, not 0"),
         ("share", "1.5", "NEXTCLICK_SHARE must be at most 1, not 1.5"),
-        ("pause", "soon", "NEXTCLICK_PAUSE: 'soon' is no duration"),
+        ("pause", "soon", "NEXTCLICK_PAUSE: 'soon' is not a duration"),
         ("mode", "idle", "NEXTCLICK_MODE: expected one of slow, fast, got 'idle'"),
         ("loud", "perhaps", "NEXTCLICK_LOUD: expected bool, got str ('perhaps')"),
         ("partitions", "a", "NEXTCLICK_PARTITIONS 'a': write numbers with commas"),

@@ -142,7 +142,7 @@ def test_a_producer_eight_seconds_behind_is_waited_for_only_so_long(
         assert sum(answers.came[place] < end for place in sent if place[0] == 0) > 10
         assert engine.metric("nextclick_out_of_order_clicks_total", "1") > 20
         assert engine.metric("nextclick_out_of_order_clicks_total", "0") < 10
-        assert re.search(r"clicks? \w+\s+taken\s+out\s+of\s+the\s+order", engine.said)
+        assert re.search(r"clicks? \w+\s+learned\s+out\s+of\s+time\s+order", engine.said)
         engine.stop()
 
 

@@ -67,7 +67,7 @@ def test_an_id_may_be_called_like_a_field() -> None:
         (b"k=" + b"9" * 400, "k: expected int"),
         (b"k=1&k=2", "k is given twice"),
         (b"session", "session has no value"),
-        (b"session=%ff", "no UTF-8"),
+        (b"session=%ff", "not valid UTF-8"),
         (b"session=a&items=b", "not both"),
         (b"exclude=all", "exclude"),
         (b"session=" + b"x" * 1025, "session: expected str of length <= 1024"),

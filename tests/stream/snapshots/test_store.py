@@ -223,7 +223,7 @@ def test_a_full_disk_is_told(snapshots: Snapshots, monkeypatch: pytest.MonkeyPat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("nextclick.stream.snapshots.store.write_files", full)
-    with pytest.raises(SnapshotError, match=r"snapshots: No space left on device; make room"):
+    with pytest.raises(SnapshotError, match=r"snapshots: No space left on device; free some space"):
         snapshots.save(parts(), {"clicks": 1})
 
 
