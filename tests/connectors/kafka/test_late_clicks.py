@@ -75,4 +75,4 @@ def test_a_note_names_the_partitions_and_is_renewed_seldom() -> None:
     assert "90 of partition 3, 9 of partition 1, 4 of partition 0, …" in second
     told = notes.notes(Counter({3: 90, 1: 9, 0: 4, 2: 1}), [2])
     assert told[0] == second
-    assert "partition 2 does not give what lies in it" in told[1]
+    assert "partition 2 does not deliver its records" in told[1]
