@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -106,9 +107,9 @@ class GradientModel(CheckedModel):
             table.values[rows] += self._neighbour_init * table.values[neighbours]
 
     @property
+    @abstractmethod
     def _neighbour_init(self) -> float:
         """What part of the previous item's embedding is added to a new item's."""
-        raise NotImplementedError
 
     def _evict(self, rows: list[int]) -> None:
         """Remove items from the tables: nothing of them is left for those that get their rows."""

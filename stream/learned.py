@@ -18,7 +18,7 @@ from .endpoints import is_live, is_topic
 from .engine import Engine
 from .evaluation.prequential import Prequential
 from .sessions.sessionizer import Sessionizer
-from .snapshots.store import SnapshotError, Snapshots
+from .snapshots.store import SnapshotError, Snapshots, check_one_model
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
@@ -62,29 +62,12 @@ def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) ->
         There is none.
 
     """
-    found = Snapshots(folder).load_newest()
+    found = Snapshots(folder).newest(notify)
     if found is None:
         raise SnapshotError(f"there are no snapshots in {folder}: make some with nextclick run")
-    parts, about, skipped = found
-    for damage in skipped:
-        notify(f"skipped a damaged snapshot, {damage}")
+    parts, about = found
     check_one_model(about, folder)
     return learned_model(parts, about, "auto")
-
-
-def check_one_model(about: dict[str, Any], folder: str | os.PathLike[str]) -> None:
-    """Check that a snapshot is of a run, and so has one model.
-
-    Raises
-    ------
-    SnapshotError
-        It is of a comparison.
-
-    """
-    if "models" in about["config"]:
-        raise SnapshotError(
-            f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
-        )
 
 
 def learned_engine(
@@ -111,16 +94,21 @@ def learned_engine(
 
     """
     check_one_model(about, folder)
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device="auto")
+    config = _config_of(about, "auto")
     return engine_of(parts, about, config, make_model(config)), config
 
 
 def learned_model(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
     """Return a snapshot's model, the clicks of its unfinished batch learned too."""
-    config = msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
+    config = _config_of(about, device)
     model = make_model(config)
     engine_of(parts, about, config, model)
     return model
+
+
+def _config_of(about: dict[str, Any], device: str) -> RunConfig:
+    """Return the options of a snapshot's run, for another device."""
+    return msgspec.structs.replace(build(RunConfig, about["config"]), device=device)
 
 
 def engine_of(

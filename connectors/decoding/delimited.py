@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..clicks import Id
 from ..source import SourceError
 from .blocks import Decoded, Decoding
+from .line_decoder import LineDecoder
 from .lines import BYTE_ORDER_MARK, Lines
 from .log_format import UNITS_PER_SECOND, LogFormat, find_click, find_column
 from .values import (
@@ -30,7 +31,7 @@ MOST_COLUMNS = 4096
 """A line with more columns is left to the careful path."""
 
 
-class DelimitedDecoder:
+class DelimitedDecoder(LineDecoder):
     """Decodes blocks of lines whose columns a delimiter parts.
 
     A whole block is read at once by Arrow where nothing about it is odd; else line by line,
@@ -56,8 +57,8 @@ class DelimitedDecoder:
     """
 
     def __init__(self, form: LogFormat, delimiter: str, header: bytes | None, name: str) -> None:
+        super().__init__(name, form.keep_raw)
         self._form = form
-        self._name = name
         self._delimiter = delimiter.encode()
         self._field = _field_pattern(self._delimiter)
         columns = self._columns(header)
@@ -75,26 +76,6 @@ class DelimitedDecoder:
         # Without a header nothing says how many columns there are: further ones are no matter.
         self._width = len(columns) if header is not None else None
         self._names = columns
-
-    def decode(self, lines: Lines) -> Decoded:
-        """Decode a block: each of its lines becomes a click or is rejected."""
-        if lines.fault is None:
-            decoded = self.decode_block(lines)
-            if decoded is not None:
-                return decoded
-        return self.decode_lines(lines)
-
-    def decode_lines(self, lines: Lines) -> Decoded:
-        """Decode a block line by line."""
-        decoding = Decoding(self._form.keep_raw)
-        for index, line in enumerate(lines.split()):
-            try:
-                if lines.fault is not None:
-                    raise UnusableError(*lines.fault)
-                decoding.click(*self.decode_line(line))
-            except UnusableError as fault:
-                decoding.reject(fault, self._position(lines, index), *lines.raw(index))
-        return decoding.done()
 
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
         """Decode one line to session, item and time.
@@ -185,7 +166,7 @@ class DelimitedDecoder:
         values = table[str(self._only)].to_numpy()
         wanted = np.asarray(values == self._only_value.decode(), dtype=np.bool_)
         others = np.flatnonzero(~wanted)
-        rejected = Decoding(self._form.keep_raw)
+        rejected = Decoding(self._keep_raw)
         for index in others.tolist():
             fault = self._not_a_click(values[index].encode())
             rejected.reject(fault, self._position(lines, index), *lines.raw(index))
@@ -257,9 +238,6 @@ class DelimitedDecoder:
         column, wanted = self._form.only or ("", "")
         shown = value[:80].decode("utf-8", "replace")
         return UnusableError("not_a_click", f"'{column}' is {shown!r} and not {wanted!r}")
-
-    def _position(self, lines: Lines, index: int) -> dict[str, Any]:
-        return {"file": self._name, "line": lines.line + index + 1}
 
 
 def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:

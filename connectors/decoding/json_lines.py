@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..clicks import Id
 from ..source import SourceError
-from .blocks import Decoded, Decoding
+from .blocks import Decoded
+from .line_decoder import LineDecoder
 from .lines import Lines
 from .log_format import UNITS_PER_SECOND, LogFormat
 from .values import (
@@ -33,7 +34,7 @@ ELSEWHERE: dict[str, Any] = {"session": "-", "time": 0.0}
 """The value for a part of a click that is not in the object."""
 
 
-class JsonLinesDecoder:
+class JsonLinesDecoder(LineDecoder):
     """Decodes lines that hold one JSON object each; fields without use are ignored.
 
     Parameters
@@ -60,8 +61,7 @@ class JsonLinesDecoder:
             raise SourceError(f"{name}: this --format is for delimited text, not for JSON Lines")
         if len(set(names.values())) < len(names):
             raise SourceError(f"{name}: session, item and time must be three different fields")
-        self._name = name
-        self._keep_raw = form.keep_raw
+        super().__init__(name, form.keep_raw)
         self._names = names = {part: names[part] for part in names if part not in without}
         self._per_second = UNITS_PER_SECOND[form.unit]
         kinds = {"session": str | int, "item": str | int, "time": float | str}
@@ -78,27 +78,6 @@ class JsonLinesDecoder:
         there = msgspec.defstruct("Fields", fields, rename=names, gc=False)
         self._fields: msgspec.json.Decoder[Any] = msgspec.json.Decoder(there)
         self.by_user = form.session is None
-
-    def decode(self, lines: Lines) -> Decoded:
-        """Decode a block: each of its lines becomes a click or is rejected."""
-        if lines.fault is None:
-            decoded = self.decode_block(lines)
-            if decoded is not None:
-                return decoded
-        return self.decode_lines(lines)
-
-    def decode_lines(self, lines: Lines) -> Decoded:
-        """Decode a block line by line."""
-        decoding = Decoding(self._keep_raw)
-        for index, line in enumerate(lines.split()):
-            try:
-                if lines.fault is not None:
-                    raise UnusableError(*lines.fault)
-                decoding.click(*self.decode_line(line))
-            except UnusableError as fault:
-                position = {"file": self._name, "line": lines.line + index + 1}
-                decoding.reject(fault, position, *lines.raw(index))
-        return decoding.done()
 
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
         """Decode one line to session, item and time.

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..gradient_model import diverged
 from ..items.best_items import Blocked, Whole, best_items
 from ..items.item_table import SHIFT, ItemTable
 from ..items.popularity import Popularity
@@ -261,6 +262,4 @@ class Answering:
     @staticmethod
     def _check(scores: Tensor) -> None:
         if torch.isnan(scores).any():
-            raise FloatingPointError(
-                "a score is not a number: the learning has diverged; lower the rate"
-            )
+            raise diverged()

@@ -19,7 +19,7 @@ from .prometheus import registry
 
 STALLED_SECONDS = 120.0
 """A loop that has been in one phase for longer is not alive. The first batch of a machine's first
-run waits for loops to be compiled: some ten seconds, more where little of a core is left."""
+run waits for loops to be compiled: half a minute, more where little of a core is left."""
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 

@@ -45,12 +45,10 @@ def load_state(
         The run was begun with other options, or no snapshot is whole.
 
     """
-    found = snapshots.load_newest()
+    found = snapshots.newest(notify)
     if found is None:
         return None
-    parts, about, skipped = found
-    for damage in skipped:
-        notify(f"skipped a damaged snapshot, {damage}")
+    parts, about = found
     check_fixed(about["config"], config, snapshots.folder)
     changed = changes(about["config"], config, about["clicks"])
     about["changed"] = [*about["changed"], *changed]

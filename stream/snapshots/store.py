@@ -10,6 +10,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ _ASIDE = ".tmp-"
 
 class SnapshotError(Exception):
     """A snapshot cannot be written or read; the message names the place and the remedy."""
+
+
+def check_one_model(about: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Check that a snapshot is of a run, and so has one model.
+
+    Raises
+    ------
+    SnapshotError
+        It is of a comparison.
+
+    """
+    if "models" in about["config"]:
+        raise SnapshotError(
+            f"the snapshots in {folder} are of nextclick compare: give those of a nextclick run"
+        )
 
 
 class Snapshots:
@@ -229,6 +245,18 @@ class Snapshots:
         if wrong:
             raise SnapshotError(f"the snapshot {path} is damaged: {'; '.join(wrong)}")
         return read_files(path)
+
+    def newest(
+        self, notify: Callable[[str], None]
+    ) -> tuple[dict[str, State], dict[str, Any]] | None:
+        """Read the newest whole snapshot, as `load_newest`; tell of those that are damaged."""
+        found = self.load_newest()
+        if found is None:
+            return None
+        parts, about, skipped = found
+        for damage in skipped:
+            notify(f"skipped a damaged snapshot, {damage}")
+        return parts, about
 
     def load_newest(self) -> tuple[dict[str, State], dict[str, Any], list[str]] | None:
         """Read the newest whole snapshot.

@@ -14,7 +14,7 @@ from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
 from ..config.options import ConfigError, build
 from ..config.run import RunConfig
 from ..notes import Info
-from .store import SnapshotError, Snapshots
+from .store import SnapshotError, Snapshots, check_one_model
 
 
 class WarmStart(NamedTuple):
@@ -82,12 +82,9 @@ def prepare(
                 f"{warm.facts['source']}, from the snapshot {warm.facts['snapshot']}"
             )
         )
-    if "models" in then["config"]:
-        if own is not None:
-            return config, None  # Going on finds out, and says so.
-        raise SnapshotError(
-            f"the snapshots in {path} are of nextclick compare: give those of a nextclick run"
-        )
+    if own is not None and "models" in own["config"]:
+        return config, None  # Going on finds out, and says so.
+    check_one_model(then, path)
     model_config = build(RunConfig, then["config"]).model
     of = f"the model of --begin-from {path}" if own is None else f"the run in {config.snapshots}"
     _check_model(model_config, named if named is not None else _unlike_defaults(config.model), of)
@@ -136,14 +133,12 @@ def _read(path: Path, notify: Callable[[str], None]) -> WarmStart:
     if (path / "manifest").exists():
         parts, about = snapshots.load(path)
     else:
-        found = snapshots.load_newest()
+        found = snapshots.newest(notify)
         if found is None:
             raise SnapshotError(
                 f"--begin-from {path}: there is no snapshot there: name one, or a folder of them"
             )
-        parts, about, skipped = found
-        for damage in skipped:
-            notify(f"skipped a damaged snapshot, {damage}")
+        parts, about = found
     facts = {"snapshot": str(path), "source": about["source"], "clicks": about["clicks"]}
     return WarmStart(parts, about, facts)
 
