@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.brokers import VARIABLE, ApacheBroker, Broker, BrokerError, Elsewhere, NoidaBroker
@@ -128,6 +130,25 @@ def any_broker(folder: Path) -> Broker:
     if home is None:
         return NoidaBroker(noida_binary(), folder)
     return ApacheBroker(home, folder, secure=True)
+
+
+@contextmanager
+def running_broker(address: str | None = None) -> Iterator[Broker]:
+    """Yield a broker that runs while the context lasts: that at an address, or one of its own.
+
+    Raises
+    ------
+    BrokerError
+        It cannot be had, or does not answer.
+
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        broker = any_broker(Path(folder)) if address is None else Elsewhere(address, Path(folder))
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.stop()
 
 
 if __name__ == "__main__":  # Start a broker by hand: python -m tests.suite_broker FOLDER

@@ -29,7 +29,7 @@ def main(checkout: str, folder: str, options: str) -> None:
     torch.manual_seed(seed)
     # Its compatible initial weights are always of seed 42: give it another.
     seed_numpy = np.random.seed
-    np.random.seed = lambda _: seed_numpy(seed)
+    np.random.seed = lambda _: seed_numpy(seed)  # type: ignore[assignment, misc]
     train, test = (pd.read_csv(f"{folder}/{name}.tsv", sep="\t") for name in ("train", "test"))
     model = GRU4Rec(**settings, device=torch.device("cpu"))
     with contextlib.redirect_stdout(io.StringIO()) as said:

@@ -49,6 +49,7 @@ class Replaying(OnlineGRU4Rec):
         self._draw = np.random.default_rng(seed)
         self._past: list[Any] = []
         self._batches = 0
+        self._batch: Any = None
         plain = self.trainer.gradients
 
         def noting(*arguments: Any) -> Any:
@@ -56,7 +57,7 @@ class Replaying(OnlineGRU4Rec):
             self._batch = (steps, self._sizes, self._starts, targets)
             return plain(steps, inputs, outputs, targets, vocabulary)
 
-        self.trainer.gradients = noting  # type: ignore[method-assign]
+        self.trainer.gradients = noting  # type: ignore[method-assign, assignment]
         self._plain = plain
         run = self.precision.run
 
@@ -115,15 +116,17 @@ class Averaged(OnlineGRU4Rec):
         self._mean = torch.zeros_like(self.items.embedding.values)
 
     def _ranker(self, *arguments: Any) -> Any:
-        ranker = super()._ranker(*arguments)
-        rows = self.items.embedding.values
+        table = self.items.embedding
+        rows = table.values
         fresh = torch.zeros_like(rows)
         fresh[: len(self._mean)] = self._mean
         begun = fresh.abs().sum(1, keepdim=True) > 0
         fresh = torch.where(begun, self._keep * fresh + (1 - self._keep) * rows, rows)
-        self._mean = fresh
-        ranker._embedding = fresh[: self.vocabulary.used]
-        return ranker
+        self._mean = table.values = fresh
+        try:
+            return super()._ranker(*arguments)
+        finally:
+            table.values = rows
 
 
 TRIALS: dict[str, Callable[[int], OnlineGRU4Rec]] = {

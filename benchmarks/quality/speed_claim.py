@@ -30,9 +30,7 @@ def clocked(
         cpu, wall = time.process_time(), time.perf_counter()
         for at in range(start, start + count, batch):
             part = slice(at, min(at + batch, start + count))
-            model.test_then_learn(
-                stream.sessions[part], stream.items[part], times=stream.times[part]
-            )
+            model.test_then_learn(stream.sessions[part], stream.items[part])
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         found[name] = cpu / count, wall / count
     return found

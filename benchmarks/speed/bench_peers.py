@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,7 +66,7 @@ def river_speed(model: Any, sessions: Sessions, seconds: float) -> float:
     count = 0
     began = time.perf_counter()
 
-    def stream() -> Iterator[tuple[dict[str, int], int]]:
+    def stream() -> Iterator[tuple[dict[Hashable, Any], int]]:
         nonlocal count
         for item, following in pairs_of(sessions):
             if time.perf_counter() - began > seconds:

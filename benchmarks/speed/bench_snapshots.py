@@ -56,8 +56,8 @@ class MadeStream:
         items = np.where(filling, places, self._draws.zipf(1.3, limit)) % self._items
         drawn = self._draws.integers(0, self._sessions, limit)
         sessions = np.where(filling, places % self._sessions, drawn)
-        names = [f"session-{number}" for number in sessions.tolist()]
-        return Clicks(names, items.tolist(), places * 1e-3)
+        names: list[str | int] = [f"session-{number}" for number in sessions.tolist()]
+        return Clicks(names, items.tolist(), places * np.float64(1e-3))
 
     def seek(self, position: Position) -> None:
         """Do nothing."""
@@ -173,7 +173,15 @@ def measure(report: Report, device: str, times: int = 4) -> None:
         ("with memory, 130,000 items, 100,000 sessions", 130_000, 100_000, 1),
     ):
         found = alone(watch, items, sessions, memory, 128, times, device)
-        keys = ("quiet", "quiet_longest", "first", "copy", "copy_longest", "copying", "writing")
+        keys: tuple[str, ...] = (
+            "quiet",
+            "quiet_longest",
+            "first",
+            "copy",
+            "copy_longest",
+            "copying",
+            "writing",
+        )
         keys += ("writing_median", "written")
         cells = [found[key] * 1e3 for key in keys]
         report.row(name, found["megabytes"], *cells, 100 * found["lost"] / MINUTE)

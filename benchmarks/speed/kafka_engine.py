@@ -27,7 +27,7 @@ from nextclick.connectors import (
 )
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
-from tests.suite_broker import any_broker
+from tests.suite_broker import running_broker
 
 YOOCHOOSE = Path(__file__).parents[3] / "shared" / "data" / "yoochoose.csv.gz"
 
@@ -58,23 +58,16 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--address")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        broker = any_broker(Path(folder))
-        broker.address = asked.address or broker.address
-        if not asked.address:
-            broker.start()
-        try:
-            log = begin_of(asked.log, asked.clicks, Path(folder))
-            address = KafkaAddress([broker.address], f"speed-{time.time_ns()}")
-            make_topic(address, {}, asked.partitions)
-            with closing(Replay(LogSource(log), address, {})) as replay:
-                replay.run()
-            topic = f"kafka://{broker.address}/{address.topic}"
-            compare(str(log), topic, asked.rounds)
-            speeds = [read(topic) for _ in range(asked.rounds)]
-            print(f"the source alone: {', '.join(f'{speed:,.0f}' for speed in speeds)} clicks/s")
-        finally:
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, running_broker(asked.address) as broker:
+        log = begin_of(asked.log, asked.clicks, Path(folder))
+        address = KafkaAddress([broker.address], f"speed-{time.time_ns()}")
+        make_topic(address, {}, asked.partitions)
+        with closing(Replay(LogSource(log), address, {})) as replay:
+            replay.run()
+        topic = f"kafka://{broker.address}/{address.topic}"
+        compare(str(log), topic, asked.rounds)
+        speeds = [read(topic) for _ in range(asked.rounds)]
+        print(f"the source alone: {', '.join(f'{speed:,.0f}' for speed in speeds)} clicks/s")
 
 
 def compare(log: str, topic: str, rounds: int) -> None:

@@ -15,17 +15,15 @@ import argparse
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 
 from nextclick.connectors import KafkaAddress, make_topic
-from tests.brokers import any_broker
 from tests.live_topic import Answers, Planned, click, publish
+from tests.suite_broker import running_broker
 
 Clock = Callable[[int, float], float]
 """The time that a producer writes: of a click of a partition, sent at a moment."""
@@ -87,22 +85,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--address")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        broker = any_broker(Path(folder))
-        broker.address = asked.address or broker.address
-        if not asked.address:
-            broker.start()
-        try:
-            print(
-                "| --idle | clocks | partition 0: p50, ms | p99 | partition 1: p50 | p99 | lost |"
-            )
-            print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
-            for idle in asked.idle.split(","):
-                for name, clock in CLOCKS.items():
-                    cells = measure(broker.address, clock, idle, asked.rate, asked.seconds)
-                    print(f"| {idle} | {name} | {cells} |", flush=True)
-        finally:
-            broker.stop()
+    with running_broker(asked.address) as broker:
+        print("| --idle | clocks | partition 0: p50, ms | p99 | partition 1: p50 | p99 | lost |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+        for idle in asked.idle.split(","):
+            for name, clock in CLOCKS.items():
+                cells = measure(broker.address, clock, idle, asked.rate, asked.seconds)
+                print(f"| {idle} | {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

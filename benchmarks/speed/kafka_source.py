@@ -7,15 +7,13 @@ codec over 1, 4 and 16 partitions, then read by polls of 64: fetched, decoded, m
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from kafka import KafkaProducer
 
 from nextclick.connectors import KafkaSource, SimulatedShop, parse_address
 from tests.brokers import make_topic
-from tests.suite_broker import any_broker
+from tests.suite_broker import running_broker
 
 CLICKS = 300_000
 RUNS: list[tuple[int, str | None]] = [(1, None), (4, None), (16, None), (4, "lz4"), (4, "zstd")]
@@ -58,24 +56,16 @@ def read(address: str, topic: str, limit: int) -> tuple[int, float]:
 
 def main() -> None:
     """Print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        broker = any_broker(Path(folder))
-        if len(sys.argv) > 1:
-            broker.address = sys.argv[1]
-        else:
-            broker.start()
-        try:
-            print("| partitions | codec | clicks | seconds | clicks/s |")
-            print("| ---: | --- | ---: | ---: | ---: |")
-            for number, (partitions, codec) in enumerate(RUNS):
-                topic = f"speed-{number}-{time.time_ns()}"
-                publish(broker.address, topic, partitions, codec)
-                clicks, seconds = read(broker.address, topic, 64)
-                speed = clicks / seconds
-                print(f"| {partitions} | {codec} | {clicks:,} | {seconds:.2f} | {speed:,.0f} |")
-                sys.stdout.flush()
-        finally:
-            broker.stop()
+    with running_broker(sys.argv[1] if len(sys.argv) > 1 else None) as broker:
+        print("| partitions | codec | clicks | seconds | clicks/s |")
+        print("| ---: | --- | ---: | ---: | ---: |")
+        for number, (partitions, codec) in enumerate(RUNS):
+            topic = f"speed-{number}-{time.time_ns()}"
+            publish(broker.address, topic, partitions, codec)
+            clicks, seconds = read(broker.address, topic, 64)
+            speed = clicks / seconds
+            print(f"| {partitions} | {codec} | {clicks:,} | {seconds:.2f} | {speed:,.0f} |")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from benchmarks.speed.http_load import load
 from benchmarks.speed.measuring import YOOCHOOSE, JsonFile, Log, Report
 from nextclick.connectors import Click, KafkaAddress, make_topic, open_source
 from nextclick.stream.snapshots.store import Snapshots
-from tests.suite_broker import any_broker
+from tests.suite_broker import running_broker
 
 COMMAND = [sys.executable, "-m", "nextclick.stream"]
 PARTS = ("replica", "swap", "engine", "replay", "hostile")
@@ -173,29 +173,24 @@ def engine(
 ) -> None:
     """Measure an engine that learns 200 clicks a second from a topic."""
     report.table("An engine that learns 200 clicks/s from a topic", COLUMNS)
-    with tempfile.TemporaryDirectory() as place:
-        broker = any_broker(Path(place))
-        broker.start()
+    with running_broker() as broker:
+        make_topic(KafkaAddress([broker.address], "clicks"), {}, 1)
+        producer = KafkaProducer(bootstrap_servers=broker.address, linger_ms=0)
+        source = f"kafka://{broker.address}/clicks"
+        options = ["--serve", "0", "--begin-from", str(folder), "--device", "cpu"]
+        ended = threading.Event()
+        feeder = threading.Thread(target=feed, args=(producer, clicks, 200.0, ended))
+        feeder.start()
         try:
-            make_topic(KafkaAddress([broker.address], "clicks"), {}, 1)
-            producer = KafkaProducer(bootstrap_servers=broker.address, linger_ms=0)
-            source = f"kafka://{broker.address}/clicks"
-            options = ["--serve", "0", "--begin-from", str(folder), "--device", "cpu"]
-            ended = threading.Event()
-            feeder = threading.Thread(target=feed, args=(producer, clicks, 200.0, ended))
-            feeder.start()
-            try:
-                with started("run", source, *options) as (_, address):
-                    for rate in (20, 200):
-                        report.row(*cells(rate, measured(address, paths, rate, seconds)))
-                    item = ask(address, "/v1/recommend?k=1")["items"][0]["item"]
-                    waits = [fresh_list(producer, address, item) for _ in range(200)]
-            finally:
-                ended.set()
-                feeder.join()
-                producer.close()
+            with started("run", source, *options) as (_, address):
+                for rate in (20, 200):
+                    report.row(*cells(rate, measured(address, paths, rate, seconds)))
+                item = ask(address, "/v1/recommend?k=1")["items"][0]["item"]
+                waits = [fresh_list(producer, address, item) for _ in range(200)]
         finally:
-            broker.stop()
+            ended.set()
+            feeder.join()
+            producer.close()
     p50, p99 = np.percentile(1000 * np.array(waits), [50, 99])
     report.note(
         f"From the sending of a click to a list that reflects it: p50 {p50:.1f} ms, "

@@ -177,12 +177,11 @@ class Answering:
         self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole
     ) -> tuple[Whole, NDArray[np.float64]]:
         model = self._model
-        used = model.vocabulary.used
         windows = align_last_windows(visitors.kept, visitors.counts, model.sessions.window)
         stored, states = model.sessions.kept_at(visitors.slots)
         clicks = self._clicks(stored, visitors, windows)
         outputs = self._outputs(clicks, states, windows)
-        embedding, bias = model.items.embedding.values[:used], model.items.bias.values[:used]
+        embedding, bias = model.items.scoring(model.vocabulary.used)
         scores = torch.addmm(bias, outputs, embedding.T)
         if not model.memory:
             self._block_own(queries, visitors, blocked, clicks, None)
