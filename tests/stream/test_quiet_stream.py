@@ -11,7 +11,7 @@ import pytest
 from nextclick.connectors import Clicks, Position, Rejected
 from nextclick.stream.config.options import Interval
 from nextclick.stream.snapshots.store import Snapshots
-from tests.stream.test_engine import Given, Kept, clicks, engine
+from tests.stream.engines import Given, Kept, clicks, engine
 
 OFTEN = Interval(seconds=0.0)
 REJECTED = Rejected("bad_json", "no JSON", {"line": 1}, b"{")

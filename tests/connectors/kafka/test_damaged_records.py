@@ -11,7 +11,7 @@ import pytest
 from nextclick.connectors.clicks import Position
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, make_topic, send
-from tests.connectors.kafka.test_source import polls, record, source, take
+from tests.connectors.kafka.sources import polls, record, source, take
 from tests.segments import Segment
 
 CHECKSUM, DELTA = 20, 23

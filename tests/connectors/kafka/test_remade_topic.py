@@ -12,7 +12,7 @@ from kafka.errors import TopicAlreadyExistsError
 from nextclick.connectors.clicks import Position
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, admin_client, make_topic, send
-from tests.connectors.kafka.test_source import polls, record, source, take, until
+from tests.connectors.kafka.sources import polls, record, source, take, until
 
 
 def make_anew(address: str, topic: str, partitions: int = 1, count: int = 60) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -11,65 +10,19 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
-from nextclick.connectors.clicks import Clicks, Position, Rejected
-from nextclick.connectors.decoding.log_format import LogFormat
+from nextclick.connectors.clicks import Position
 from nextclick.connectors.kafka import topic_reader as kafka_reader
-from nextclick.connectors.kafka.settings import parse_address
-from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, make_topic, send
-
-PATIENCE = 120.0
-FORM = LogFormat(session="s", item="i", time="t")
-QUICK = {"bootstrap_timeout_ms": 1000, "metadata_max_age_ms": 500, "fetch_max_wait_ms": 50}
-
-
-def click(number: int, session: str = "anna", time: float | None = None) -> bytes:
-    """Write the click on item `number`, by default at that second."""
-    moment = float(number) if time is None else time
-    return json.dumps({"s": session, "i": number, "t": moment}).encode()
-
-
-def record(number: int, partition: int = 0, **more: Any) -> dict[str, Any]:
-    return {"value": click(number), "partition": partition, **more}
-
-
-def source(address: str, topic: str, **options: Any) -> KafkaSource:
-    options = {"until_end": True, "settings": QUICK, **options}
-    return KafkaSource(parse_address(f"kafka://{address}/{topic}"), FORM, **options)
-
-
-def polls(source: KafkaSource, limit: int = 64) -> Iterator[Clicks]:
-    """Poll to the end."""
-    deadline = time.monotonic() + PATIENCE
-    while (clicks := source.poll(limit, 0.5)) is not None:
-        assert time.monotonic() < deadline, "the source does not end"
-        yield clicks
-
-
-def read(address: str, topic: str, **options: Any) -> list[Any]:
-    """Read a topic to its end; return the items."""
-    with closing(source(address, topic, **options)) as opened:
-        return [item for clicks in polls(opened) for item in clicks.items]
-
-
-def take(source: KafkaSource, count: int) -> list[Any]:
-    """Poll a live source until `count` clicks are there; return their items."""
-    deadline = time.monotonic() + PATIENCE
-    items: list[Any] = []
-    while len(items) < count:
-        assert time.monotonic() < deadline, f"only {len(items)} of {count} clicks have come"
-        clicks = source.poll(count - len(items), 0.5)
-        assert clicks is not None
-        items += clicks.items
-    return items
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+from tests.connectors.kafka.sources import (
+    click,
+    polls,
+    read,
+    record,
+    source,
+    take,
+    until,
+)
 
 
 def test_partitions_come_merged_with_their_places(broker: Broker, topic: str) -> None:
@@ -208,59 +161,6 @@ def test_only_some_partitions(broker: Broker, topic: str) -> None:
         opened.seek({"topic": topic, "partitions": {"0": 1, "1": 1}})
 
 
-def test_session_from_the_key_and_time_from_the_record(broker: Broker, topic: str) -> None:
-    make_topic(broker.address, topic)
-    keys = [b"anna", b"bert", None, b"", b"\xff", b"x" * 2000]
-    send(
-        broker.address,
-        topic,
-        [{"value": b'{"i":1}', "key": key, "timestamp_ms": 1500 + n} for n, key in enumerate(keys)],
-    )
-    options = {"session_from": "key", "time_from": "record"}
-    with closing(source(broker.address, topic, **options)) as opened:
-        batches = list(polls(opened))
-    assert [s for clicks in batches for s in clicks.sessions] == ["anna", "bert"]
-    assert [t for clicks in batches for t in clicks.times.tolist()] == [1.5, 1.501]
-    refused = [(r.reason, r.position["offset"]) for clicks in batches for r in clicks.rejected]
-    assert refused == [("no_session", 2), ("no_session", 3), ("not_utf8", 4), ("id_too_long", 5)]
-
-
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-def test_every_codec(broker: Broker, topic: str, codec: str) -> None:
-    topic = f"{topic}-{codec}"
-    make_topic(broker.address, topic)
-    send(
-        broker.address,
-        topic,
-        [record(number) for number in range(2000)],
-        compression_type=codec,
-        linger_ms=50,
-    )
-    assert read(broker.address, topic) == list(range(2000))
-
-
-def test_tombstones_and_large_records(broker: Broker, topic: str) -> None:
-    make_topic(broker.address, topic, max_message_bytes=40_000_000)
-    padding = b" " * 3_000_000
-    values = [click(1), None, click(2) + padding, b"x" * (17 << 20), click(3)]
-    send(
-        broker.address,
-        topic,
-        [{"value": value, "key": b"k"} for value in values],
-        max_request_size=40_000_000,
-        batch_size=1,
-    )
-    small = {**QUICK, "max_partition_fetch_bytes": 10_000}
-    with closing(source(broker.address, topic, settings=small)) as opened:
-        batches = list(polls(opened))
-    assert [item for clicks in batches for item in clicks.items] == [1, 2, 3]
-    refused = [r for clicks in batches for r in clicks.rejected]
-    assert [(r.reason, r.position["offset"], len(r.raw or b"")) for r in refused] == [
-        ("tombstone", 1, 0),
-        ("record_too_large", 3, 1 << 16),
-    ]
-
-
 def test_aborted_transactions_are_never_read(full_broker: Broker, topic: str) -> None:
     address = full_broker.address
     make_topic(address, topic, 2)
@@ -290,51 +190,6 @@ def test_aborted_transactions_are_never_read(full_broker: Broker, topic: str) ->
         producer.commit_transaction()
         assert take(opened, 1) == [50]
     producer.close()
-
-
-def mutated(chance: random.Random) -> bytes:
-    kind = chance.randrange(4)
-    if kind == 0:
-        return chance.randbytes(chance.randrange(60))
-    data = bytearray(click(chance.randrange(1000)))
-    if kind == 1:
-        data[chance.randrange(len(data))] = chance.randrange(256)
-    elif kind == 2:
-        del data[chance.randrange(len(data)) :]
-    return bytes(data)
-
-
-@pytest.mark.parametrize(
-    "count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_random_bytes_are_all_accounted_for(broker: Broker, topic: str, count: int) -> None:
-    topic = f"{topic}-{count}"
-    make_topic(broker.address, topic, 4)
-    chance = random.Random(count)
-    sent: list[list[bytes]] = [[] for _ in range(4)]
-    for number in range(count):
-        sent[number % 4].append(mutated(chance))
-    send(
-        broker.address,
-        topic,
-        [{"value": sent[n % 4][n // 4], "partition": n % 4} for n in range(count)],
-    )
-    seen: dict[tuple[int, int], bytes | None] = {}
-    with closing(source(broker.address, topic)) as opened:
-        for clicks in polls(opened, 1000):
-            for place in clicks.places or []:
-                assert (place["partition"], place["offset"]) not in seen
-                seen[place["partition"], place["offset"]] = None
-            for one in clicks.rejected:
-                position = one.position
-                assert position["topic"] == topic
-                assert (position["partition"], position["offset"]) not in seen
-                seen[position["partition"], position["offset"]] = one.raw
-    assert len(seen) == count
-    refused = {place: raw for place, raw in seen.items() if raw is not None}
-    assert 0.3 * count < len(refused) < count
-    for (partition, offset), raw in refused.items():
-        assert raw == sent[partition][offset]
 
 
 def test_a_partition_that_is_far_ahead_waits(broker: Broker, topic: str) -> None:
@@ -381,25 +236,3 @@ def test_a_position_in_another_topic(broker: Broker, topic: str) -> None:
         pytest.raises(SourceError, match="taken on the topic 'other'"),
     ):
         opened.seek({"topic": "other", "partitions": {"0": 1}})
-
-
-def test_a_record_that_is_refused_says_where_it_stands(broker: Broker, topic: str) -> None:
-    make_topic(broker.address, topic)
-    send(broker.address, topic, [{"value": b""}, {"value": b"[1]"}, {"value": b'{"s":1,"i":2}'}])
-    with closing(source(broker.address, topic)) as opened:
-        refused = [one for clicks in polls(opened) for one in clicks.rejected]
-    assert refused == [
-        Rejected("blank", "the value is blank", {"topic": topic, "partition": 0, "offset": 0}, b""),
-        Rejected(
-            "wrong_type",
-            "the value is not a JSON object",
-            {"topic": topic, "partition": 0, "offset": 1},
-            b"[1]",
-        ),
-        Rejected(
-            "no_time",
-            "there is no 't'",
-            {"topic": topic, "partition": 0, "offset": 2},
-            b'{"s":1,"i":2}',
-        ),
-    ]

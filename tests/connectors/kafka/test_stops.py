@@ -19,7 +19,7 @@ from nextclick.connectors import (
 )
 from nextclick.connectors.kafka import producer as publishing
 from tests.brokers import Broker, make_topic, send
-from tests.connectors.kafka.test_sink import numbers, through_a_snapshot, write
+from tests.connectors.kafka.sinks import numbers, through_a_snapshot, write
 from tests.topics import read_topic
 
 IMPATIENT = {"request_timeout_ms": 1000}

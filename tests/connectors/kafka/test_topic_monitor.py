@@ -15,7 +15,7 @@ from nextclick.connectors.kafka import topic_monitor as kafka_watch
 from nextclick.connectors.kafka.client import KafkaLog
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, admin_client, make_topic, send
-from tests.connectors.kafka.test_source import click, polls, record, source, take, until
+from tests.connectors.kafka.sources import click, polls, record, source, take, until
 
 
 def test_new_partitions_are_read_from_their_beginning(full_broker: Broker, topic: str) -> None:

@@ -9,29 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nextclick.stream.cli.app import main
-
-SMALL = ["--model", "hidden=8", "--model", "n_negatives=16", "--device", "cpu"]
-
-
-def call(*arguments: str | Path) -> int:
-    """Call the command line as a shell would, and give its exit code."""
-    arguments_before = sys.argv
-    sys.argv = ["nextclick", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = arguments_before
-    return 0
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "clicks.csv"
-    assert call("simulate", "--clicks", "800", "--items", "50", "--out", path) == 0
-    return path
+from tests.stream.cli.shell import SMALL, call
 
 
 def test_a_run_writes_what_it_is_asked_for(

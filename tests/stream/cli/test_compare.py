@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nextclick.models.rivals import RIVALS
-from nextclick.stream.cli.app import main
 from nextclick.stream.cli.compare import choose
 from nextclick.stream.config.options import ConfigError
 from tests.small_models import Recent
+from tests.stream.cli.shell import call
 
 MODELS = ["--models", "recent,gru4rec", "--model", "gru4rec.hidden=8", "--device", "cpu"]
 
@@ -19,26 +18,6 @@ MODELS = ["--models", "recent,gru4rec", "--model", "gru4rec.hidden=8", "--device
 @pytest.fixture(autouse=True)
 def recent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RIVALS, "recent", Recent)
-
-
-def call(*arguments: str | Path) -> int:
-    """Call the command line as a shell would, and give its exit code."""
-    arguments_before = sys.argv
-    sys.argv = ["nextclick", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = arguments_before
-    return 0
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "clicks.csv"
-    assert call("simulate", "--clicks", "800", "--items", "50", "--out", path) == 0
-    return path
 
 
 def test_it_writes_what_it_is_asked_for(

@@ -12,24 +12,15 @@ import pytest
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
-from nextclick.stream.cli.app import main
 from nextclick.stream.cli.replay import parse_speed
 from nextclick.stream.config.options import ConfigError
 from tests.brokers import Broker, make_topic
+from tests.stream.cli.shell import call
 from tests.topics import read_topic
 
 
-def call(*arguments: str | Path) -> int:
-    """Call ``nextclick replay`` as a shell would, and give its exit code."""
-    before = sys.argv
-    sys.argv = ["nextclick", "replay", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+def replay(*arguments: str | Path) -> int:
+    return call("replay", *arguments)
 
 
 def values(broker: Broker, topic: str) -> list[dict[str, Any]]:
@@ -43,7 +34,7 @@ def test_a_replay_makes_its_topic_and_tells_what_it_left_out(
     log.write_text("visitor,item_id,when\na,x,1500\na,,1600\nb,y,1700\n")
     columns = ["--user-column", "visitor", "--time-column", "when", "--time-unit", "ms"]
     to = ["--to", f"kafka://{broker.address}/{topic}"]
-    assert call(log, *to, *columns, "--make-topic", "2") == 0
+    assert replay(log, *to, *columns, "--make-topic", "2") == 0
     shown = capsys.readouterr()
     told = " ".join(shown.err.split())
     assert f"2 clicks in {topic}" in shown.out
@@ -55,10 +46,10 @@ def test_a_replay_makes_its_topic_and_tells_what_it_left_out(
         {"session_id": "a", "item_id": "x", "timestamp": 1.5},
         {"session_id": "b", "item_id": "y", "timestamp": 1.7},
     ]
-    assert call(log, *to, *columns, "--make-topic", "2") == 0
+    assert replay(log, *to, *columns, "--make-topic", "2") == 0
     assert "2 clicks in" in (out := capsys.readouterr().out)
     assert "(2 were there before)" in out
-    assert call(log, *to, *columns, "--make-topic", "3") == 2
+    assert replay(log, *to, *columns, "--make-topic", "3") == 2
     assert "exists already, with 2 partitions" in " ".join(capsys.readouterr().err.split())
     assert len(values(broker, topic)) == 2
 
@@ -84,7 +75,7 @@ def test_settings_of_the_connection_come_from_the_configuration(
     )
     to = f"kafka://{secure_broker.sasl}/{topic}"
     log = "sim:clicks=50,seed=1"
-    assert call(log, "--to", to, "--make-topic", "1", "--config", config) == 0
+    assert replay(log, "--to", to, "--make-topic", "1", "--config", config) == 0
     assert len(values(secure_broker, topic)) == 50
 
 
@@ -118,7 +109,7 @@ def test_ctrl_c_ends_it_with_a_sentence_and_it_can_go_on(
     assert "Traceback" not in err
     assert "the same command resumes from there" in " ".join(out.split())
     assert len(values(broker, topic)) == 3
-    assert call(log, "--to", to) == 0
+    assert replay(log, "--to", to) == 0
     assert [value["timestamp"] for value in values(broker, topic)] == times
 
 
@@ -141,7 +132,7 @@ def test_mistakes_end_in_one_line(
         ([to, "--to", to], "is a topic: name a log to replay"),
         (["nowhere.csv", "--to", to], "nowhere.csv"),
     ):
-        assert call(*arguments, "--config", config) == 2
+        assert replay(*arguments, "--config", config) == 2
         shown = " ".join(capsys.readouterr().err.split())
         assert sentence in shown
         assert "Traceback" not in shown

@@ -14,7 +14,7 @@ from nextclick.stream.cli import app as cli
 from nextclick.stream.cli import terminal
 from nextclick.stream.cli.printable import printable
 from nextclick.stream.cli.terminal import complain, console, notify, show
-from tests.stream.cli.test_app import call
+from tests.stream.cli.shell import call
 
 ODD = [
     "urn:key:7",

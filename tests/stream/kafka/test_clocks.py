@@ -26,7 +26,7 @@ from tests.stream.kafka.test_run import (
     until,
 )
 from tests.stream.monitoring.test_prometheus import read
-from tests.stream.test_runner import figures, write_log
+from tests.stream.runs import figures, write_log
 
 DAY = 86_400.0
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)

@@ -15,7 +15,7 @@ from tests.brokers import Broker
 from tests.connectors.kafka.test_remade_topic import make_anew
 from tests.segments import Segment
 from tests.stream.kafka.test_run import SMALL, empty_topic, replay, spec
-from tests.stream.test_runner import figures, write_log
+from tests.stream.runs import figures, write_log
 
 
 def config(folder: Path, **options: Any) -> RunConfig:

@@ -24,7 +24,7 @@ from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from nextclick.stream.snapshots.store import Snapshots
 from tests.brokers import Broker, send
-from tests.stream.test_runner import figures, write_log
+from tests.stream.runs import figures, write_log
 from tests.topics import read_topic
 
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)

@@ -15,7 +15,7 @@ from nextclick.stream.engine import Engine
 from nextclick.stream.monitoring.phase_timer import BOUNDS, PHASES
 from nextclick.stream.monitoring.prometheus import registry
 from nextclick.stream.snapshots.store import Snapshots
-from tests.stream.test_engine import Given, clicks, engine
+from tests.stream.engines import Given, clicks, engine
 
 DASHBOARD = Path(__file__).parents[3] / "dashboards" / "nextclick.json"
 

@@ -18,8 +18,8 @@ from nextclick.stream.monitoring import server as monitor
 from nextclick.stream.monitoring.server import health, serve
 from nextclick.stream.runner import run
 from tests.brokers import Broker, make_topic, send
+from tests.stream.engines import Given, clicks, engine
 from tests.stream.monitoring.test_prometheus import Values, read
-from tests.stream.test_engine import Given, clicks, engine
 
 
 def ask(address: str, path: str, method: str = "GET") -> tuple[int, str]:

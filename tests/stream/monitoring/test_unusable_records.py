@@ -15,7 +15,7 @@ from nextclick.connectors import Clicks, KafkaAddress, Rejected, make_topic
 from nextclick.stream.monitoring import unusable_records as unusable
 from nextclick.stream.monitoring.unusable_records import Unusable
 from tests.brokers import Broker, send
-from tests.stream.cli.test_app import SMALL, call
+from tests.stream.cli.shell import SMALL, call
 
 IN_A_TOPIC = {"topic": "clicks", "partition": 0, "offset": 7}
 

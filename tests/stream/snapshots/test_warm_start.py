@@ -18,7 +18,7 @@ from nextclick.stream.config.run import RunConfig
 from nextclick.stream.learned import load_model
 from nextclick.stream.runner import run
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
-from tests.stream.test_runner import figures, write_log
+from tests.stream.runs import figures, write_log
 
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
