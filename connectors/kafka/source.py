@@ -18,7 +18,7 @@ from .merge import Merged
 from .offsets import Missing
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
-from .topic_reader import TopicReader
+from .topic_reader import Span, TopicReader
 
 
 class KafkaSource:
@@ -102,16 +102,14 @@ class KafkaSource:
             address,
             settings or {},
             decoder,
-            partitions=partitions,
+            Span(partitions, start, until_end, on_missing_offsets),
             idle=idle,
-            until_end=until_end,
-            on_missing=on_missing_offsets,
-            start=start,
             group=group,
         )
+        self._ahead = self._reader.ahead
         self._begun = False
         self._next: dict[int, int] = {}
-        self._identity = self._reader.identity
+        self._identity = self._ahead.identity
         self._generation = 0
         self._block: _Block | None = None
 
@@ -131,9 +129,9 @@ class KafkaSource:
         if not (self._until_end and self._begun):
             return None
         behind = sum(lag.records for lag in self.lag())
-        with self._reader.changed:
-            first = self._reader.first
-            given = sum(self._offset(n) - first[n] for n in self._reader.partitions if n in first)
+        with self._ahead.changed:
+            first = self._ahead.first
+            given = sum(self._offset(n) - first[n] for n in self._ahead.partitions if n in first)
         return given / (given + behind) if given + behind else None
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
@@ -190,8 +188,8 @@ class KafkaSource:
 
     def commit(self, position: Position) -> None:
         """Commit a position's offsets to the group, where tools that show the lag look."""
-        with self._reader.changed:
-            same = position.get("id") in (None, self._reader.identity)
+        with self._ahead.changed:
+            same = position.get("id") in (None, self._ahead.identity)
         if position.get("partitions") and same:
             self._reader.commit({int(n): at for n, at in position["partitions"].items()})
 
@@ -201,53 +199,53 @@ class KafkaSource:
 
     def lag(self) -> list[Lag]:
         """Return how far each partition's given records lie behind its end; [] before the start."""
-        reader = self._reader
-        with reader.changed:
+        ahead = self._ahead
+        with ahead.changed:
             self._follow()
             now = time.monotonic()
             return [
-                reader.ends.lag(number, self._offset(number), now)
-                for number in sorted(reader.partitions)
-                if number in reader.first
+                ahead.ends.lag(number, self._offset(number), now)
+                for number in sorted(ahead.partitions)
+                if number in ahead.first
             ]
 
     def out_of_order(self) -> dict[int, int]:
         """Return, by partition, the clicks that were given out of the order of time."""
-        reader = self._reader
-        with reader.changed:
-            return {number: reader.merge.out_of_order[number] for number in reader.partitions}
+        ahead = self._ahead
+        with ahead.changed:
+            return {number: ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
         self._reader.begin(offsets, identity)
         self._begun = True
 
     def _position(self) -> Position:
-        with self._reader.changed:
+        with self._ahead.changed:
             self._follow()
-            offsets = {str(number): self._offset(number) for number in self._reader.partitions}
+            offsets = {str(number): self._offset(number) for number in self._ahead.partitions}
         named = {} if self._identity is None else {"id": self._identity}
         return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
 
     def _follow(self) -> None:
         """Add the current topic to the counts, if it was made again; the old one was read whole."""
-        reader = self._reader
-        if reader.generation != self._generation:
-            self._generation = reader.generation
+        ahead = self._ahead
+        if ahead.generation != self._generation:
+            self._generation = ahead.generation
             self._next.clear()
-        self._identity = reader.identity
+        self._identity = ahead.identity
 
     def _offset(self, number: int) -> int:
         """Return the offset after all of a partition that was given."""
-        reader = self._reader
-        given = self._next.get(number, reader.first[number])
-        if self._block is None and not reader.merge.waiting(number):
-            if number in reader.anew:
+        ahead = self._ahead
+        given = self._next.get(number, ahead.first[number])
+        if self._block is None and not ahead.merge.waiting(number):
+            if number in ahead.anew:
                 # All of the old topic was given: its offsets mean nothing in the new one.
-                reader.anew.discard(number)
+                ahead.anew.discard(number)
                 self._next.pop(number, None)
-                given = reader.first[number]
+                given = ahead.first[number]
             # Past what is never given as well.
-            return max(given, reader.read[number])
+            return max(given, ahead.read[number])
         return given
 
     def _merged(self, patience: float, may_fail: bool) -> tuple[Merged | None, bool]:
@@ -256,35 +254,35 @@ class KafkaSource:
         An error is raised once all that was read before it was given, and only where it `may_fail`:
         not while records taken before are still to be returned.
         """
-        reader = self._reader
+        ahead = self._ahead
         deadline = time.monotonic() + patience
-        with reader.changed:
+        with ahead.changed:
             while True:
                 self._follow()
                 now = time.monotonic()
-                merged = reader.merge.take(now)
+                merged = ahead.merge.take(now)
                 if merged is not None:
                     return merged, False
                 if (error := self._error()) is not None:
                     if may_fail:
                         raise error
                     return None, False
-                if reader.draining:
-                    reader.drained = reader.merge.ended
-                    reader.changed.notify_all()
-                elif reader.merge.ended:
+                if ahead.draining:
+                    ahead.drained = ahead.merge.ended
+                    ahead.changed.notify_all()
+                elif ahead.merge.ended:
                     return None, True
                 if now >= deadline:
                     return None, False
-                reader.changed.wait(max(0.0, min(deadline, reader.merge.due()) - now))
+                ahead.changed.wait(max(0.0, min(deadline, ahead.merge.due()) - now))
 
     def _error(self) -> SourceError | None:
         """Return why it cannot be read on, once all before that was given."""
-        reader = self._reader
-        for number, error in reader.damaged.items():
-            if not reader.merge.waiting(number):
+        ahead = self._ahead
+        for number, error in ahead.damaged.items():
+            if not ahead.merge.waiting(number):
                 return error
-        return reader.error
+        return ahead.error
 
 
 class _Block:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from kafka import KafkaConsumer
 from kafka.errors import (
     CorruptRecordError,
     InvalidRecordError,
@@ -17,49 +17,45 @@ from kafka.errors import (
     RetriableError,
     UnknownError,
 )
-from kafka.structs import TopicPartition
 
 from ..source import REMEDIES, SourceError
-from .client import KafkaLog, connect, explained, unreadable
+from .client import KafkaLog, explained, unreadable
 from .damaged_records import UnreadByBroker
-from .duplicates import MEMORY, DuplicateFilter
-from .kafka_internals import install_fast_decoder, requeue_paused_records, resume
-from .lag import Ends
+from .duplicates import MEMORY
 from .late_clicks import ClockNotes
-from .merge import Merge
 from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
-from .record_batches import DamagedBatchError, as_record, poll_size
+from .read_ahead import ReadAhead
+from .record_batches import DamagedBatchError
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
+from .topic_consumer import DEFAULTS, POLL_MS, TopicConsumer
 from .topic_monitor import TopicMonitor
-
-BUFFERED = 64_000
-"""Records that wait to be given, of all partitions together; of each at least 1,000."""
-
-BUFFERED_BYTES = 64 << 20
-"""Bytes that these records hold, of all partitions together."""
-
-FIRST_POLL = 500
-"""Records of the first poll, when their sizes are not known yet."""
-
-POLL_MS = 100
 
 CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
-STALL = 30.0
-"""Seconds for which a live topic waits for a partition that does not return its records."""
 
-DEFAULTS: dict[str, Any] = {
-    "max_poll_records": 8_000,
-    # With more at once fewer round trips are waited for.
-    "max_partition_fetch_bytes": 2 << 20,
-    # So soon a topic's new partitions are found, and that it is deleted or made anew.
-    "metadata_max_age_ms": 1_000,
-    "request_timeout_ms": 10_000,
-    # On one connection the brokers answer in turn: looking at the ends waits for a fetch.
-    "fetch_max_wait_ms": 100,
-}
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What of a topic is read.
+
+    Parameters
+    ----------
+    partitions
+        Only these; None: all, also those that are added later.
+    start
+        Where a partition is begun of which no offset is known.
+    until_end
+        End where the partitions ended when reading began.
+    on_missing
+        Where to go on if the offset to read is no longer there; None: that is an error.
+
+    """
+
+    partitions: Iterable[int] | None
+    start: Missing
+    until_end: bool
+    on_missing: Missing | None
 
 
 class TopicReader:
@@ -76,50 +72,17 @@ class TopicReader:
         Those of the consumer.
     decoder
         Makes clicks of records.
-    partitions
-        Only these; None: all, also those that are added later.
+    span
+        What of the topic is read.
     idle
         Seconds that a click of a live topic waits for earlier ones of other partitions.
-    until_end
-        End where the partitions ended when this was made.
-    on_missing
-        Where to go on if the offset to read is no longer there; None: that is an error.
-    start
-        Where a partition is begun of which no offset is known.
     group
         The group that offsets are committed to.
 
     Attributes
     ----------
-    changed
-        The lock on all that is shared with the thread; it is notified of changes.
-    merge
-        Where the records go.
-    first
-        For each partition the offset at which it was begun.
-    read
-        For each partition the offset after all that is in the merge, and after what is never
-        given: transaction markers, aborted records.
-    ends
-        Where each partition ended, and when it was first seen to.
-    anew
-        Partitions that were made again: the offsets given so far are those of the old ones. Only
-        where the brokers give topics no ids; else see `generation`.
-    identity
-        The id of the topic that is read; None where the brokers give none.
-    generation
-        How often the topic was made again since `begin`: what is in the merge, and all offsets
-        here, are of the last one.
-    draining, drained
-        Whether the topic was found to be made again, and what was read of the old one is still to
-        be given; whether it has been, which the reader of the merge sets.
-    error
-        Why the thread has ended, where it could not go on.
-    damaged
-        For each partition that cannot be read on why; the others are read all the same, since
-        what was read of this one may have to wait for them.
-    doubles
-        Records that were left out because a broker had taken them twice.
+    ahead
+        What was read and waits to be given, and all else that is shared with the thread.
 
     """
 
@@ -128,67 +91,40 @@ class TopicReader:
         address: KafkaAddress,
         settings: Mapping[str, Any],
         decoder: RecordDecoder,
+        span: Span,
         *,
-        partitions: Iterable[int] | None,
         idle: float,
-        until_end: bool,
-        on_missing: Missing | None,
-        start: Missing,
         group: str,
     ) -> None:
         self._address = address
         self._decoder = decoder
-        self._wanted = None if partitions is None else list(partitions)
-        self._until_end = until_end
-        self._growing = partitions is None and not until_end
-        self._missing = OffsetReset(address, on_missing)
-        self._start = start
-        self.changed = threading.Condition()
-        self._idle = idle
-        self.merge = self._merge()
-        self.first: dict[int, int] = {}
-        self.read: dict[int, int] = {}
-        self.ends = Ends()
-        self.anew: set[int] = set()
-        self.identity: str | None = None
-        self.generation = 0
-        self.draining = self.drained = False
-        self.damaged: dict[int, SourceError] = {}
-        self.error: SourceError | None = None
-        self.doubles = 0
+        self._wanted = None if span.partitions is None else list(span.partitions)
+        self._start = span.start
+        self._until_end = span.until_end
+        self._growing = span.partitions is None and not span.until_end
+        self._missing = OffsetReset(address, span.on_missing)
+        self.ahead = ReadAhead(idle, span.until_end)
         self._unread = UnreadByBroker(address)
         self._gained: list[str] = []
-        self._seen: dict[int, DuplicateFilter] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
         # Whether the thread has ended, or was never begun; whether it is to leave the brokers.
         self._done, self._left = True, False
         settings = {**DEFAULTS, **settings}
-        self._most_records = int(settings["max_poll_records"])
-        self._most = min(FIRST_POLL, self._most_records)
         self._group = GroupOffsets(address, settings, group)
         self._clocks = ClockNotes(str(address), idle)
         self._log = KafkaLog()
-        self._log.__enter__()
-        self._consumer: Any = None
-        try:
-            self._consumer = connect(
-                KafkaConsumer,
-                address.servers,
-                settings,
-                isolation_level="read_committed",
-                auto_offset_reset="none",
-                enable_auto_commit=False,
-            )
-            self._fast = install_fast_decoder(self._consumer)
-            self._watch = TopicMonitor(self._consumer, address, self._log)
+        with ExitStack() as failing:
+            failing.enter_context(self._log)
+            self._consumer = TopicConsumer(address, settings)
+            failing.callback(self._consumer.close)
+            self._watch = TopicMonitor(self._consumer.client, address, self._log)
             with explained(address.servers):
-                self.partitions = self._watch.find(self._wanted)
-                self.identity = self._watch.identity()
-                self._targets = self._watch.ends(self.partitions) if until_end else {}
-        except BaseException:
-            self.close()
-            raise
+                numbers = self.ahead.partitions = self._watch.find(self._wanted)
+                self.ahead.identity = self._watch.identity()
+                if span.until_end:
+                    self.ahead.targets = self._watch.ends(numbers)
+            failing.pop_all()
 
     @property
     def away(self) -> str | None:
@@ -198,8 +134,9 @@ class TopicReader:
     @property
     def notes(self) -> list[str]:
         """What a person should know."""
+        ahead = self.ahead
         doubled = (
-            f"{self._address}: {self.doubles:,} records were skipped: the broker stored them "
+            f"{self._address}: {ahead.doubles:,} records were skipped: the broker stored them "
             "twice when it was killed"
         )
         return [
@@ -207,8 +144,8 @@ class TopicReader:
             *self._gained,
             *self._watch.notes,
             *([self._group.note] if self._group.note is not None else []),
-            *([doubled] if self.doubles else []),
-            *self._clocks.notes(self.merge.out_of_order, self.merge.stalled),
+            *([doubled] if ahead.doubles else []),
+            *self._clocks.notes(ahead.merge.out_of_order, ahead.merge.stalled),
         ]
 
     def begin(self, offsets: Mapping[int, int], identity: str | None = None) -> None:
@@ -222,8 +159,10 @@ class TopicReader:
             The id of the topic that they are of, where it is known.
 
         """
-        anew = identity is not None and self.identity not in (None, identity)
-        strange = [] if anew else sorted(set(offsets) - set(self.partitions))
+        ahead = self.ahead
+        numbers = ahead.partitions
+        anew = identity is not None and ahead.identity not in (None, identity)
+        strange = [] if anew else sorted(set(offsets) - set(numbers))
         if strange:
             raise SourceError(
                 f"{self._address}: the snapshot has a position in partition {strange[0]}, and that "
@@ -231,14 +170,14 @@ class TopicReader:
                 f"{REMEDIES}"
             )
         with explained(self._address.servers):
-            self._consumer.assign([self._place(number) for number in self.partitions])
-            begins = self._watch.begins(self.partitions)
-            asked, ends = time.monotonic(), self._watch.ends(self.partitions)
+            self._consumer.assign(numbers)
+            begins = self._watch.begins(numbers)
+            asked, ends = time.monotonic(), self._watch.ends(numbers)
         chosen: dict[int, int] = {}
         if anew:
-            chosen = self._missing.made_anew(str(identity), str(self.identity), begins, ends)
+            chosen = self._missing.made_anew(str(identity), str(ahead.identity), begins, ends)
             offsets = {}
-        for number in self.partitions:
+        for number in numbers:
             offset = chosen.get(number, offsets.get(number))
             if offset is None:
                 offset = begins[number] if self._start == "earliest" else ends[number]
@@ -248,10 +187,11 @@ class TopicReader:
             if number in offsets and offset <= ends[number]:
                 # What lies shortly before is read once more, to know its doubles.
                 again = max(begins[number], offset - MEMORY)
-            self._open(number, offset, again)
+            self._consumer.seek(number, again)
+            ahead.open(number, offset)
             # What lies in the topic now has its exact order.
-            self._targets.setdefault(number, ends[number])
-        self._note_ends(asked, ends)
+            ahead.targets.setdefault(number, ends[number])
+        ahead.note_ends(asked, ends, self._consumer.position)
         self._done = False
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
@@ -265,7 +205,7 @@ class TopicReader:
         self._stopping = True
         if self._thread is not None:
             self._thread.join(CLOSING_SECONDS)
-        with self.changed:
+        with self.ahead.changed:
             # Where the brokers do not answer the thread still waits: it leaves them itself.
             self._left = not self._done
         if not self._left:
@@ -273,22 +213,8 @@ class TopicReader:
         self._log.__exit__()
 
     def _leave(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=1000)
+        self._consumer.close()
         self._group.close()
-
-    def _place(self, number: int) -> TopicPartition:
-        return TopicPartition(self._address.topic, number)
-
-    def _open(self, number: int, offset: int, again: int, *, live: bool = False) -> None:
-        """Read a partition from an offset, and before it what is only to be known again."""
-        self._consumer.seek(self._place(number), again)
-        self._seen[number] = DuplicateFilter()
-        self.first[number] = self.read[number] = offset
-        self.merge.begin(number, time.monotonic(), live=live)
-
-    def _merge(self) -> Merge:
-        return Merge(self._idle, np.inf if self._until_end else STALL)
 
     def _run(self) -> None:
         """Read on until stopped; an error is kept for who polls."""
@@ -302,15 +228,15 @@ class TopicReader:
                     time.sleep(POLL_MS / 1000)
             self._group.send()
         except TopicGoneError as error:
-            with self.changed:
+            with self.ahead.changed:
                 # At once: that all was given must not look like an end in good order.
-                self._fail(error)
-                self._end_all()
+                self.ahead.fail(error)
+                self.ahead.end_all()
         except SourceError as error:
-            self._fail(error)
+            self.ahead.fail(error)
         except Exception as error:
-            self._fail(unreadable(str(self._address), error))
-        with self.changed:
+            self.ahead.fail(unreadable(str(self._address), error))
+        with self.ahead.changed:
             self._done = True
             left = self._left
         if left:
@@ -321,38 +247,15 @@ class TopicReader:
         if self._remade():
             self._begin_anew()
             return
-        self._throttle()
+        self._consumer.pause_only(self.ahead.full())
         self._read()
         self._look()
         # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
         self._group.send()
 
-    def _fail(self, error: SourceError) -> None:
-        with self.changed:
-            self.error = error
-            self.changed.notify_all()
-
-    def _throttle(self) -> None:
-        """Pause the partitions of which enough waits, and resume the others."""
-        room = max(1000, BUFFERED // len(self.partitions))
-        bytes_room = BUFFERED_BYTES // len(self.partitions)
-        with self.changed:
-            full = {
-                n
-                for n in self.partitions
-                if self.merge.waiting(n) >= room or self.merge.size(n) >= bytes_room
-            }
-            full |= self.damaged.keys()
-        paused = {place.partition for place in self._consumer.paused()}
-        if full - paused:
-            self._consumer.pause(*map(self._place, full - paused))
-        if paused - full:
-            resume(self._consumer, map(self._place, paused - full))
-
     def _read(self) -> None:
-        requeue_paused_records(self._consumer)
         try:
-            fetched = self._consumer.poll(timeout_ms=POLL_MS, max_records=self._most)
+            fetched = self._consumer.poll()
         except (OffsetOutOfRangeError, LogTruncationError):
             self._replace()
             return
@@ -368,175 +271,107 @@ class TopicReader:
         came = time.monotonic()
         if fetched:
             self._watch.note_answer()
-            self._most = poll_size(fetched.values(), self._most_records)
-        for place, records in fetched.items():
-            number = place.partition
-            if not self._fast:
-                records = list(map(as_record, records))
-            if self._until_end and records[-1].offset >= self._targets[number]:
-                records = [one for one in records if one.offset < self._targets[number]]
+            self._consumer.fit(fetched)
+        targets = self.ahead.targets
+        for number, records in fetched.items():
+            if self._until_end and records[-1].offset >= targets[number]:
+                records = [one for one in records if one.offset < targets[number]]
             self._take(number, records, came)
-        for number, target in list(self._targets.items()):
-            if self._position(number) >= target:
-                self._reached(number)
-
-    def _reached(self, number: int) -> None:
-        """Note that all is here that lay in a partition at the start."""
-        with self.changed:
-            if self._until_end:
-                self.merge.end(number)
-            else:
-                del self._targets[number]
-                self.merge.live(number, time.monotonic())
-            self.changed.notify_all()
+        for number, target in list(targets.items()):
+            if self._consumer.position(number) >= target:
+                self.ahead.reached(number)
 
     def _take(self, number: int, records: list[Any], came: float) -> None:
         """Decode records, and put them into the merge."""
-        begin = self.first[number]
+        begin = self.ahead.first[number]
         if records and records[0].offset < begin:
             # What lies before is only to be known again.
             old = [record for record in records if record.offset < begin]
-            self._seen[number].without(self._decoder.decode(number, old))
+            self.ahead.recall(self._decoder.decode(number, old))
             records = records[len(old) :]
-        if not records:
-            return
-        run, doubles = self._seen[number].without(self._decoder.decode(number, records))
-        with self.changed:
-            self.doubles += doubles
-            self.merge.add(run, came)
-            self.changed.notify_all()
-
-    def _position(self, number: int) -> int:
-        """Return the offset to be fetched next, past transaction markers and aborted records."""
-        return int(self._consumer.position(self._place(number), timeout_ms=0) or 0)
+        if records:
+            self.ahead.add(self._decoder.decode(number, records), came)
 
     def _replace(self) -> None:
         """Find the partitions whose next offset is not there, and where to go on in them."""
         if self._remade(ask=True):
             return
-        begins, ends = self._watch.begins(self.partitions), self._watch.ends(self.partitions)
-        for number in self.partitions:
-            offset = self._position(number)
+        numbers = self.ahead.partitions
+        begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
+        for number in numbers:
+            offset = self._consumer.position(number)
             if begins[number] <= offset <= ends[number]:
                 continue
             chosen = self._missing.resolve(number, offset, begins[number], ends[number])
-            self._consumer.seek(self._place(number), chosen)
-            with self.changed:
-                self.first[number] = min(self.first[number], chosen)
-                if not self._until_end and number in self._targets:
-                    self._reached(number)
-                if chosen < offset:
-                    # The topic was made anew: what is known of the old one's offsets is void.
-                    self.read[number] = chosen
-                    self.ends.forget(number)
-                    self._seen[number] = DuplicateFilter()
-                    self.anew.add(number)
+            self._consumer.seek(number, chosen)
+            self.ahead.move(number, offset, chosen)
 
     def _pass(self, damage: DamagedBatchError) -> None:
         """Go on after records that cannot be read, or note that there is no going on."""
-        number, first = damage.partition, self.first[damage.partition]
-        if damage.offset >= self._end_of(number):
+        number, first = damage.partition, self.ahead.first[damage.partition]
+        if damage.offset >= self.ahead.end_of(number):
             return
         end = self._watch.ends([number])[number]
         if damage.offset < first:
             # What lies before was taken, or passed, by an earlier run.
-            self._consumer.seek(self._place(number), min(damage.after(end), first))
+            self._consumer.seek(number, min(damage.after(end), first))
             return
         try:
             chosen = self._missing.damaged(damage, end)
         except SourceError as error:
-            with self.changed:
-                self.damaged[number] = error
-                self.merge.stop(number)
-                self.changed.notify_all()
+            self.ahead.stop(number, error)
             return
-        self._consumer.seek(self._place(number), chosen)
-        with self.changed:
-            self.read[number] = int(min(chosen, self._end_of(number)))
-
-    def _end_of(self, number: int) -> float:
-        """Return the offset up to which a partition is read at most."""
-        return self._targets[number] if self._until_end else np.inf
+        self._consumer.seek(number, chosen)
+        self.ahead.skip(number, chosen)
 
     def _unserved(self, error: Exception) -> DamagedBatchError:
         """Find the partition whose records a broker could not read."""
-        ends = self._watch.ends(self.partitions)
-        return self._unread.find(error, {n: (self._position(n), ends[n]) for n in self.partitions})
+        numbers = self.ahead.partitions
+        ends = self._watch.ends(numbers)
+        places = {number: (self._consumer.position(number), ends[number]) for number in numbers}
+        return self._unread.find(error, places)
 
     def _remade(self, ask: bool = False) -> bool:
         """Whether the topic is another one than that which is read, of the same name."""
         identity = self._watch.identity(ask)
         # Of a topic that is missing for a while nothing is known.
-        self.identity = self.identity or identity
-        return identity is not None and identity != self.identity
+        self.ahead.identity = self.ahead.identity or identity
+        return identity is not None and identity != self.ahead.identity
 
     def _begin_anew(self) -> None:
         """Read the topic that has come in the place of the one read, once all of that was given."""
-        with self.changed:
-            if not self.draining:
-                self._end_all()
-                self.draining = True
-            if not self.drained:
-                self.changed.wait(POLL_MS / 1000)
-                return
+        ahead = self.ahead
+        if not ahead.drain(POLL_MS / 1000):
+            return
         identity = str(self._watch.identity())
         numbers = self._watch.find(self._wanted)
         begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
-        self._consumer.assign([self._place(number) for number in numbers])
-        chosen = self._missing.made_anew(str(self.identity), identity, begins, ends)
-        with self.changed:
-            self.partitions = numbers
-            self._targets = dict(ends)
-            self.merge = self._merge()
-            self.damaged.clear()
-            self.anew.clear()
-            self.ends = Ends()
-            self.first.clear()
-            self.read.clear()
+        self._consumer.assign(numbers)
+        chosen = self._missing.made_anew(str(ahead.identity), identity, begins, ends)
+        with ahead.changed:
             for number in numbers:
-                self._open(number, chosen[number], chosen[number])
-            self.identity = identity
-            self.generation += 1
-            self.draining = self.drained = False
-            self.changed.notify_all()
-
-    def _end_all(self) -> None:
-        """End every partition, so that all that waits is given."""
-        with self.changed:
-            for number in self.partitions:
-                self.merge.end(number)
-            self.changed.notify_all()
+                self._consumer.seek(number, chosen[number])
+            ahead.begin_anew(identity, {number: chosen[number] for number in numbers}, ends)
 
     def _look(self) -> None:
         """Look where the partitions end, and whether the topic is as it was."""
-        look = self._watch.look(self.partitions)
+        ahead = self.ahead
+        look = self._watch.look(ahead.partitions)
         if look is not None:
-            self._note_ends(*look)
-        new = self._watch.gained(self.partitions)
+            ahead.note_ends(look.asked, look.ends, self._consumer.position)
+        new = self._watch.gained(ahead.partitions)
         if new and self._growing and not self._remade():
             self._gain(new)
 
-    def _note_ends(self, asked: float, ends: dict[int, int]) -> None:
-        with self.changed:
-            self.ends.note(ends, asked)
-            for number in ends:
-                position = self._position(number)
-                # What is past the end to be read up to has been fetched, and is not given.
-                if self._until_end:
-                    position = min(position, self._targets[number])
-                if position > self.read[number]:
-                    self.read[number] = position
-                    self.merge.progress(number, asked)
-
     def _gain(self, new: list[int]) -> None:
         """Read new partitions too, from their beginning."""
+        ahead = self.ahead
         begins = self._watch.begins(new)
-        self._consumer.assign([self._place(number) for number in [*self.partitions, *new]])
-        with self.changed:
+        self._consumer.assign([*ahead.partitions, *new])
+        with ahead.changed:
             for number in new:
-                self._open(number, begins[number], begins[number], live=True)
-            self.partitions = [*self.partitions, *new]
-            self.changed.notify_all()
+                self._consumer.seek(number, begins[number])
+            ahead.gain({number: begins[number] for number in new})
         self._gained.append(
             f"{self._address}: the topic has gained partition {', '.join(map(str, new))}, read "
             f"from the beginning"

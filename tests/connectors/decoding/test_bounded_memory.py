@@ -25,8 +25,12 @@ from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.lines import LineCutter
 from nextclick.connectors.decoding.log_format import LogFormat, log_format
 from nextclick.connectors.files.log import LogSource
-from nextclick.connectors.kafka import kafka_internals, record_batches
-from nextclick.connectors.kafka import topic_reader as kafka_reader
+from nextclick.connectors.kafka import (
+    kafka_internals,
+    read_ahead,
+    record_batches,
+    topic_consumer,
+)
 from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.source import Source, SourceError
@@ -69,9 +73,9 @@ def test_what_waits_of_a_topic_is_bounded_in_bytes(
     broker: Broker, topic: str, partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound, polled, count = 6 << 20, 1 << 20, 900
-    monkeypatch.setattr(kafka_reader, "BUFFERED_BYTES", bound)
+    monkeypatch.setattr(read_ahead, "BUFFERED_BYTES", bound)
     monkeypatch.setattr(record_batches, "POLLED_BYTES", polled)
-    monkeypatch.setattr(kafka_reader, "FIRST_POLL", 10)
+    monkeypatch.setattr(topic_consumer, "FIRST_POLL", 10)
     publish(broker, topic, count, partitions)
     with closing(topic_source(broker, topic, keep_raw=True)) as source:
         source.seek({"kind": "topic", "topic": topic, "partitions": {}})
@@ -80,8 +84,8 @@ def test_what_waits_of_a_topic_is_bounded_in_bytes(
         # Until nothing more has come for a while: enough waits.
         while most <= bound / 2 or time.monotonic() - still_since < 2:
             assert time.monotonic() < deadline, f"only {most:,} bytes have come"
-            with reader.changed:
-                size = sum(map(reader.merge.size, range(partitions)))
+            with reader.ahead.changed:
+                size = sum(map(reader.ahead.merge.size, range(partitions)))
             if size > most:
                 most, still_since = size, time.monotonic()
             time.sleep(0.01)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.kafka import kafka_internals, topic_reader
+from nextclick.connectors.kafka import kafka_internals, read_ahead
 from nextclick.connectors.kafka.producer import Producer
 from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
@@ -84,7 +84,7 @@ def test_a_topic_is_read_without_them(
         for n in range(6000)
     ]
     send(broker.address, topic, records)
-    monkeypatch.setattr(topic_reader, "BUFFERED", 2000)
+    monkeypatch.setattr(read_ahead, "BUFFERED", 2000)
     hide(monkeypatch, hidden)
     assert read(broker.address, topic) == list(range(6000))
 

@@ -159,7 +159,7 @@ def test_brokers_that_hang_while_a_topic_made_anew_is_begun_are_waited_for(
         assert take(opened, 10) == list(range(10))
         make_anew(address, topic)
         # The old topic is to be given before the new one is begun, and then nobody answers.
-        until(lambda: opened._reader.draining, "the new topic is not found")
+        until(lambda: opened._reader.ahead.draining, "the new topic is not found")
         apache_broker.pause()
         assert take(opened, 10) == list(range(10, 20))
         until(lambda: any("waiting for the brokers" in one for one in poll(opened)), "not told")

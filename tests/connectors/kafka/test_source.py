@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
 from nextclick.connectors.clicks import Position
-from nextclick.connectors.kafka import topic_reader as kafka_reader
+from nextclick.connectors.kafka import read_ahead
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, make_topic, send
 from tests.connectors.kafka.sources import (
@@ -208,7 +208,7 @@ def test_memory_is_bounded_while_nobody_polls(broker: Broker, topic: str) -> Non
         assert opened.poll(1, 5.0) is not None
         reader = opened._reader
         until(lambda: bool(reader._consumer.paused()), "the partition is paused")
-        assert reader.merge.waiting(0) <= kafka_reader.BUFFERED + 10_000
+        assert reader.ahead.merge.waiting(0) <= read_ahead.BUFFERED + 10_000
         assert take(opened, 89_999) == list(range(1, 90_000))
 
 
