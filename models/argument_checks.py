@@ -66,6 +66,8 @@ def id_list(values: Iterable[Any], name: str, *, ordered: bool = True) -> list[I
 
 def _plain(values: list[Any]) -> bool:
     """Whether all values are plain, usable ids: the fast path for what the engine passes."""
+    if not values:
+        return True
     kinds = set(map(type, values))
     if kinds == {str}:
         return _plain_texts(values)

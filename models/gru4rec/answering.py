@@ -55,8 +55,9 @@ class Visitors:
     ----------
     slots, kept
         int64 (q,): where the store has them, -1 for none, and how many clicks it has.
-    rows, ends
-        int64 (n,) and (q,): rows of the clicks that come after, and where each query's end.
+    rows, counts, ends
+        int64 (n,), (q,) and (q,): rows of the clicks that come after, how many each query has, and
+        where its own end.
     times
         (n,): of these clicks, in microseconds.
     last
@@ -66,32 +67,33 @@ class Visitors:
 
     def __init__(self, model: Learner, queries: Sequence[Query]) -> None:
         self.slots, self.kept = model.sessions.find([query.session for query in queries])
-        items = [item for query in queries for item in query.items]
-        rows = model.vocabulary.rows_of(items)
-        times = [time for query in queries for time in query.times or [np.nan] * len(query.items)]
-        self.times = microseconds(np.array(times, np.float64), len(items))
-        self.rows = rows
-        ends = np.cumsum([len(query.items) for query in queries], dtype=np.int64)
-        own = ends > np.append(0, ends[:-1])
         self.last = np.full(len(queries), -1, np.int64)
-        self.last[own] = rows[ends[own] - 1]
-        known = rows != NO_ITEM
-        if not known.all():
-            ends = np.append(0, np.cumsum(known))[ends]
-            self.rows, self.times = rows[known], self.times[known]
-        self.ends = ends
+        self.counts = np.array([len(query.items) for query in queries], np.int64)
+        self.ends = self.counts.cumsum()
+        # Of most sessions every click has been learned.
+        self.rows = self.times = np.zeros(0, np.int64)
+        if self.ends[-1]:
+            self._take_clicks(model, queries)
 
-    @property
-    def counts(self) -> Whole:
-        """int64 (q,): how many clicks of each come after."""
-        return np.diff(self.ends, prepend=0)
+    def _take_clicks(self, model: Learner, queries: Sequence[Query]) -> None:
+        rows = model.vocabulary.rows_of([item for query in queries for item in query.items])
+        times = [time for query in queries for time in query.times or [np.nan] * len(query.items)]
+        clicked = self.counts > 0
+        self.last[clicked] = rows[self.ends[clicked] - 1]
+        known = rows != NO_ITEM
+        before = np.append(0, known.cumsum())
+        self.counts = before[self.ends] - before[self.ends - self.counts]
+        self.ends = before[self.ends]
+        self.rows = rows[known]
+        self.times = microseconds(np.array(times, np.float64), len(rows))[known]
 
     def only(self, chosen: NDArray[np.bool_]) -> Visitors:
         """Return some of them; the others have no clicks that come after."""
         part = object.__new__(Visitors)
         part.slots, part.kept = self.slots[chosen], self.kept[chosen]
         part.rows, part.times = self.rows, self.times
-        part.ends, part.last = self.ends[chosen], self.last[chosen]
+        part.counts, part.ends = self.counts[chosen], self.ends[chosen]
+        part.last = self.last[chosen]
         return part
 
 

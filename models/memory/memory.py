@@ -161,7 +161,7 @@ class Memory:
             int64 (q, PLACE): the sessions after these clicks.
 
         """
-        most = int(np.diff(ends, prepend=0).max(initial=0))
+        most = int(np.diff(ends, prepend=0).max()) if len(keys) else 0
         self._reserve(int(self._totals[LOGGED]) + most, len(admissions))
         places, live = np.zeros((len(slots), PLACE), np.int64), slots >= 0
         places[:, CLICK] = NOWHERE

@@ -73,7 +73,8 @@ class EngineAnswers:
                 number = find(form)
                 if number is not None:
                     query.session = number
-                    query.items, query.times = self._pending.of(number)
+                    if self._pending.has(number):
+                        query.items, query.times = self._pending.of(number)
                     break
         return query
 
@@ -94,9 +95,13 @@ class _PendingBySession:
             self._places.setdefault(clicks.handles[place], []).append(place)
         self._read = len(clicks)
 
+    def has(self, number: int) -> bool:
+        """Whether there are clicks of a session."""
+        return number in self._places
+
     def of(self, number: int) -> tuple[list[Id], list[float]]:
         """Return the items and times of a session's clicks."""
-        places = self._places.get(number, [])
+        places = self._places[number]
         clicks = self._clicks
         return [clicks.items[place] for place in places], [clicks.times[place] for place in places]
 
