@@ -147,6 +147,8 @@ class Answering:
                 own[among] = absent[among]
             if query.without:
                 own[vocabulary.rows_of(query.without)] = True
+            if query.allowed is not None:
+                own |= ~query.allowed.rows(vocabulary)
         return blocked
 
     def _of_popular(
