@@ -8,6 +8,8 @@ from .decoding.log_format import LogFormat, log_format
 from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .items.open import open_items
+from .items.records import ItemChanges, ItemRecord, ItemSource, WrongRecord, item_key
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
@@ -27,6 +29,9 @@ __all__ = [
     "Clicks",
     "DeadLetterTopic",
     "Id",
+    "ItemChanges",
+    "ItemRecord",
+    "ItemSource",
     "JsonLinesSink",
     "KafkaAddress",
     "KafkaLog",
@@ -45,11 +50,14 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "WrongRecord",
     "check_polled",
     "client_settings",
     "dead_letter",
+    "item_key",
     "log_format",
     "make_topic",
+    "open_items",
     "open_source",
     "parse_address",
     "public_settings",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
-from .queries import Answer, Query, checked_query
+from .queries import Allowed, Answer, Query, checked_query
 from .recommender import BatchResult, Id, State
 
 
@@ -36,6 +36,8 @@ class Request:
         changes.
     after
         Recommend after each click, not before it; nothing is learned then.
+    allowed
+        What may be recommended after each click; None: anything.
 
     """
 
@@ -47,6 +49,7 @@ class Request:
     test: bool = False
     learn: bool = False
     after: bool = False
+    allowed: Allowed | None = None
 
 
 class CheckedModel(ABC):
@@ -166,6 +169,21 @@ class CheckedModel(ABC):
         k, checked_times = at_least(k, "k", 1), click_times(times, names[1])
         return self._run(Request(*names, k, times=checked_times, test=True, after=True)).recommended
 
+    def recommend_allowed(
+        self,
+        sessions: Iterable[Id],
+        items: Iterable[Id],
+        allowed: Allowed,
+        k: int = 20,
+        times: Iterable[float | None] | None = None,
+    ) -> list[list[tuple[Id, float]]]:
+        """Return the k best of the allowed items after each click, as `recommend_after` does."""
+        names = self._checked(sessions, items)
+        k, checked_times = at_least(k, "k", 1), click_times(times, names[1])
+        return self._recommend_allowed(
+            Request(*names, k, times=checked_times, test=True, after=True, allowed=allowed)
+        )
+
     def recommend(self, items: Iterable[Id], k: int = 20) -> list[tuple[Id, float]]:
         """Return the k best next items for a session of these clicks; change nothing.
 
@@ -282,6 +300,17 @@ class CheckedModel(ABC):
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
 
+    def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
+        """Recommend after each click what is allowed: of ever more items, until enough are."""
+        allowed, wanted, k = request.allowed, request.k, request.k
+        assert allowed is not None
+        while True:
+            k *= 2
+            found = self._run(replace(request, k=k, allowed=None)).recommended
+            best = [[pair for pair in own if pair[0] in allowed][:wanted] for own in found]
+            if all(len(b) == wanted or len(f) < k for b, f in zip(best, found, strict=True)):
+                return best
+
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         known = [item for item in items if self._knows(item)]
         # A session of its own, whatever the others are called.
@@ -298,7 +327,8 @@ class CheckedModel(ABC):
         out = set(query.without)
         if query.exclude != "none":
             out |= set(query.items[-1:] if query.exclude == "current" else query.items)
-        k = query.k + len(out) if query.among is None else self.n_items
+        some = query.among is not None or query.allowed is not None
+        k = self.n_items if some else query.k + len(out)
         session: Any = object() if query.session is None else query.session
         asked: Any = [*known, object()]
         found = self._run(Request([session] * len(asked), asked, k, test=True))
@@ -308,7 +338,9 @@ class CheckedModel(ABC):
         best = [
             (item, score)
             for item, score in found.recommended[-1]
-            if item not in out and (among is None or item in among)
+            if item not in out
+            and (among is None or item in among)
+            and (query.allowed is None or item in query.allowed)
         ]
         return Answer(best[: query.k])
 

@@ -59,6 +59,8 @@ class Batch:
         The memory's for the scored clicks; None without a memory.
     memory_gradient
         The gradient of the batch by the memory's weights.
+    barred
+        bool (rows,): what must not be recommended; None for nothing.
 
     Attributes
     ----------
@@ -82,3 +84,4 @@ class Batch:
     parallel: bool = False
     evidence: Task[Evidence] | None = None
     memory_gradient: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    barred: Tensor | None = None

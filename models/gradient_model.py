@@ -71,11 +71,29 @@ class GradientModel(CheckedModel):
             self._initial.get_state(),
             self._draws.get_state(),
         )
+        # Before new items enter: these may leave again, and others then have their admissions.
+        allowed = None if request.allowed is None else request.allowed.rows(self.vocabulary)
         placed, new = self.vocabulary.admit(request.items)
         rows = self._to_device(placed)
         new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
         result = BatchResult.empty(len(request.items), request.k)
-        return Batch(request, windows, placed, new, rows, new_items, before, result)
+        batch = Batch(request, windows, placed, new, rows, new_items, before, result)
+        if allowed is not None:
+            batch.barred = self._barred(request, allowed, placed)
+        return batch
+
+    def _barred(
+        self, request: Request, allowed: NDArray[np.bool_], placed: NDArray[np.int64]
+    ) -> Tensor:
+        """Return which rows must not be recommended, the batch's new items included."""
+        assert request.allowed is not None
+        barred = np.zeros(self.vocabulary.used, np.bool_)
+        barred[: len(allowed)] = ~allowed
+        barred[placed] = [item not in request.allowed for item in request.items]
+        return self._to_device(barred)
+
+    def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
+        return self._run(request).recommended
 
     def _rollback(self, batch: Batch) -> None:
         """Undo all that a batch has changed before it was learned."""

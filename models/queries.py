@@ -4,13 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_times, id_list, one_id
 from .recommender import Id
 
 Exclude = Literal["current", "session", "none"]
 """What of the session itself a list leaves out: its last item, all its items, or nothing."""
+
+
+class Catalogue(Protocol):
+    """The items of a model, by the rows of its tables.
+
+    Attributes
+    ----------
+    admissions
+        int64 (rows,): another number whenever a row is given another item; 0 where it has none.
+    restored
+        How often all of it was replaced: then the numbers mean nothing.
+
+    """
+
+    restored: int
+
+    @property
+    def admissions(self) -> NDArray[np.int64]:  # noqa: D102
+        ...
+
+    def id_of(self, row: int) -> Id:
+        """Return the item of a row."""
+        ...
+
+    def rows_of(self, items: Sequence[Id]) -> NDArray[np.int64]:
+        """Return the rows of items; 0 for those that are not there."""
+        ...
+
+
+class Allowed(Protocol):
+    """The items that a list may hold, such as those that are in stock."""
+
+    def __contains__(self, item: Id) -> bool:
+        """Whether an item is among them."""
+        ...
+
+    def rows(self, catalogue: Catalogue) -> NDArray[np.bool_]:
+        """Return which rows' items are among them; where a row has no item it does not matter."""
+        ...
 
 
 @dataclass(slots=True)
@@ -34,6 +76,8 @@ class Query:
         Items that are left out too.
     among
         Items to choose from; None: the whole catalogue.
+    allowed
+        What a list may hold at all; None: anything.
 
     """
 
@@ -44,6 +88,7 @@ class Query:
     exclude: Exclude = "none"
     without: Sequence[Id] = ()
     among: Sequence[Id] | None = None
+    allowed: Allowed | None = None
 
 
 @dataclass(slots=True)
@@ -88,4 +133,5 @@ def checked_query(query: Query) -> Query:
         query.exclude,
         id_list(query.without, "without", ordered=False),
         None if query.among is None else id_list(query.among, "among", ordered=False),
+        query.allowed,
     )

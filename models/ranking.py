@@ -104,6 +104,8 @@ class CatalogueRanker:
         (m,): the largest that a target's score could be.
     unseen
         bool (m,): the target was not yet known.
+    barred
+        bool (rows,): what is not to be among the best items; None for nothing.
     parts
         Slices of the clicks, in order, so that RAM stays bounded however large the catalogue, and
         two threads can share the work.
@@ -126,6 +128,7 @@ class CatalogueRanker:
         self.targets = targets
         self.size = sizes(outputs, embedding, bias, targets)
         self._clicks = clicks
+        self.barred: Tensor | None = None
         self.unseen = targets == NO_ITEM
         most = max(1, BLOCK_SCORES // max(len(bias), width))
         shared = shared and on_host(outputs)
@@ -177,6 +180,8 @@ class CatalogueRanker:
         # Products of other shapes round differently: what rounding cannot tell apart is equal.
         slack = SLACK * torch.finfo(own.dtype).eps * self.size[part, None]
         ranks = ranks_above(scores, own - slack).masked_fill_(self.unseen[part], 0)
+        if k and self.barred is not None:
+            scores.masked_fill_(self.barred, -torch.inf)
         if k:
             values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
         else:
@@ -224,9 +229,11 @@ def rank(
     clicks: Tensor,
     new_items: NewItems,
     k: int = 0,
+    barred: Tensor | None = None,
 ) -> Ranking:
     """Rank each target among all items known before its click, with a `CatalogueRanker`."""
     ranker = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
+    ranker.barred = barred
     return ranker.finish([ranker.rank(part, k) for part in ranker.parts])
 
 

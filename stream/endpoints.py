@@ -159,6 +159,8 @@ def check_outputs(spec: str, config: RunConfig) -> None:
 
     """
     taken = {_place(spec): "the source"}
+    if (items := getattr(config, "items", None)) is not None:
+        taken[_place(items)] = "--items"
     for option in ("json", "report", *SINKS):
         path = getattr(config, option)
         if path is None:

@@ -29,6 +29,7 @@ from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
+from .recommendations.item_data import ItemData
 from .recommendations.writer import RecommendationWriter
 from .sessions.sessionizer import Sessionizer
 from .snapshots.checkpoints import Checkpoints
@@ -104,6 +105,8 @@ class Engine:
         What keeps records from being used.
     requests
         What is asked of the model meanwhile.
+    items
+        Data of the items: which of them may be recommended; None: all.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -153,9 +156,10 @@ class Engine:
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = PhaseTimer()
-        self.begun = False
+        self.begun = self._stopped = False
         self.unusable = Unusable()
         self.requests: Requests = NoRequests()
+        self.items: ItemData | None = None
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -166,12 +170,12 @@ class Engine:
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
             idle=lambda: self.requests.idle(),
+            allowed=lambda: None if self.items is None else self.items.allowed(),
         )
         self._notices = Notices(self)
         self._position: Position = {}
         self._pending = PendingClicks()
         self._time: float | None = None
-        self._stopped = False
         self._failure: SourceError | None = None
 
     @property
@@ -337,8 +341,7 @@ class Engine:
 
     def facts(self) -> dict[str, Any]:
         """Return what a snapshot is of, in JSON's types."""
-        now = {"clicks": self.clicks, "time": self._time, "position": self._position}
-        return {**self.about, **now}
+        return {**self.about, "clicks": self.clicks, "time": self._time, "position": self._position}
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""

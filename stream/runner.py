@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nextclick.connectors import KafkaLog
+from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import Recommender, State
 from nextclick.models.compute.device import cores
 
@@ -31,6 +31,7 @@ from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .notes import Info
 from .output_files import check_writable, figures_json, write_all
+from .recommendations.item_follower import followed_items
 from .report.provenance import provenance
 from .report.run_page import report_page
 from .signals import on_stop
@@ -230,12 +231,21 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
                 serve(engine, config.metrics_port, config.metrics_address)
             )
             notify(Info(f"metrics for Prometheus at {address}"))
+        items = None
+        if config.items is not None:
+            settings = client_settings(config.kafka)
+            items = stack.enter_context(
+                followed_items(config.items, config.max_items, settings, notify)
+            )
+            engine.items = items.data
         if config.serve is not None:
             check_installed("--serve")
             # Imported here: what it needs is installed only with an extra.
             from .serving.run import serve_engine
 
-            stack.enter_context(serve_engine(engine, config, notify))
+            stack.enter_context(serve_engine(engine, config, notify, items))
+        if items is not None and config.recommend == "every":
+            items.wait()
         yield
 
 

@@ -21,6 +21,12 @@ FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
     "connectors/files": {"connectors", "connectors/decoding"},
     "connectors/kafka": {"connectors", "connectors/decoding"},
+    "connectors/items": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/files",
+        "connectors/kafka",
+    },
     "models/compute": set(),
     "models/items": {"models", "models/compute"},
     "models/memory": {"models", "models/compute", "models/items"},
@@ -52,6 +58,7 @@ FOLDERS: dict[str, set[str]] = {
         "stream",
         "stream/config",
         "stream/monitoring",
+        "stream/recommendations",
         "stream/snapshots",
     },
     "stream/cli": {
@@ -60,6 +67,7 @@ FOLDERS: dict[str, set[str]] = {
         "stream/comparison",
         "stream/config",
         "stream/monitoring",
+        "stream/recommendations",
         "stream/report",
         "stream/snapshots",
     },

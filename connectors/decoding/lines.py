@@ -131,6 +131,11 @@ class LineCutter:
         self._size = 0
         self._long_crc: int | None = None
 
+    @property
+    def unfinished(self) -> bytes:
+        """The line whose end has not come yet; of a long one, the start."""
+        return bytes(self._begun)
+
     def feed(self, chunk: bytes) -> list[Lines]:
         """Take the next bytes; return the lines that they complete."""
         blocks: list[Lines] = []

@@ -149,6 +149,8 @@ class Answering:
                 own[among] = absent[among]
             if query.without:
                 own[vocabulary.rows_of(query.without)] = True
+            if query.allowed is not None:
+                own |= ~query.allowed.rows(vocabulary)
         return blocked
 
     def _of_popular(

@@ -288,6 +288,7 @@ class OnlineGRU4Rec(GradientModel):
             width,
             batch.parallel,
         )
+        ranker.barred = batch.barred
         if not batch.parallel and len(targets) * used >= PARALLEL_SCORES:
             ranker.begin(self._worker)
         return ranker

@@ -30,6 +30,11 @@ class Vocabulary:
     bound
         At most this many items are kept, and at most as many are counted that have not entered.
 
+    Attributes
+    ----------
+    restored
+        How often a state was restored: rows may have other items then, of the same admissions.
+
     Examples
     --------
     >>> vocabulary = Vocabulary(bound=1)
@@ -60,6 +65,7 @@ class Vocabulary:
         self._admitted = 0
         # Clicks of items that have not entered, least recently clicked first.
         self._counts: OrderedDict[Id, int] = OrderedDict()
+        self.restored = 0
 
     def __len__(self) -> int:
         """Return the number of items known."""
@@ -232,3 +238,4 @@ class Vocabulary:
         self._admitted, self._clicks = values["admitted"], values["clicks"]
         sighted = values["sighted"][-self.bound :]
         self._counts = OrderedDict((item, count) for item, count in sighted)
+        self.restored += 1

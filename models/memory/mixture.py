@@ -67,10 +67,12 @@ def network_probabilities(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the network's probabilities for some of the clicks: (c, rows).
 
-    For lists of k best items also where no item is known: bool (c, rows).
+    For lists of k best items also where no item is known, or may be listed: bool (c, rows).
     """
     scores = ranker.scores(part)
     absent = scores == -torch.inf if k else None
+    if absent is not None and ranker.barred is not None:
+        absent |= ranker.barred
     # Before the first item there is none to share the probability among: no item has it all.
     scores[:, NO_ITEM].masked_fill_(ranker.items[part] == 0, 0)
     # In place: twice the catalogue's scores would not fit the cache.

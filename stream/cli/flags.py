@@ -34,8 +34,8 @@ Source = Annotated[
 ]
 
 
-class ServiceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options of the command line that every command has which goes on for long."""
+class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The option that names a file with the others."""
 
     config: Annotated[
         str | None,
@@ -47,6 +47,11 @@ class ServiceOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=T
             file=False,
         ),
     ] = None
+
+
+class ServiceOptions(FileOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of the command line that every command has which goes on for long."""
+
     log_format: Annotated[
         Literal["text", "json"] | None,
         option(

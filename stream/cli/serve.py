@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
+
+from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models.compute.device import cores
 
 from ..config.declaration import option
 from ..config.options import Options
-from ..config.serving import ApiKey, Origins, check_installed, parse_place
+from ..config.run import RunConfig
+from ..config.serving import ApiKey, Items, Origins, check_installed, parse_place
+from ..recommendations.item_follower import followed_items
 from ..runner import threads
 from ..signals import on_stop
-from .flags import command
+from .flags import FileOptions, command
 from .terminal import notify
 
 
@@ -34,9 +40,17 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     ]
     api_key: ApiKey = None
     allow_origins: Origins = None
+    items: Items = None
+    kafka: Annotated[
+        dict[str, Any],
+        option(
+            "Kafka connection settings, such as security.protocol; there is no flag.",
+            flag=False,
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
-@command(ServeConfig)
+@command(ServeConfig, FileOptions, shared=RunConfig)
 def serve_command(config: ServeConfig) -> None:
     """Serve recommendations over HTTP from the newest snapshot of a run."""
     host, number = parse_place(config.port, "--port")
@@ -47,13 +61,21 @@ def serve_command(config: ServeConfig) -> None:
     from ..serving.server import serve
 
     access = make_access(config.api_key, config.allow_origins)
+    settings = client_settings(config.kafka)
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:
         ended.set()
 
-    with threads(max(1, cores() // 2)):
+    with ExitStack() as stack:
+        stack.enter_context(threads(max(1, cores() // 2)))
+        stack.enter_context(KafkaLog())
         replica = Replica(Path(config.snapshots), notify)
+        if config.items is not None:
+            most = replica.loaded.config.max_items
+            replica.show_items(
+                stack.enter_context(followed_items(config.items, most, settings, notify))
+            )
         compile_loops(replica.loaded.config)
         with (
             on_stop(stop),

@@ -19,7 +19,7 @@ from .options import (
     parse_name,
     parse_positive,
 )
-from .serving import ApiKey, Origins, parse_place
+from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
 
 LARGEST_BATCH = 1 << 16
@@ -310,6 +310,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = None
     api_key: ApiKey = None
     allow_origins: Origins = None
+    items: Items = None
 
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
@@ -317,6 +318,12 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.serve is None and (self.api_key is not None or self.allow_origins is not None):
             raise ConfigError(
                 "--api-key and --allow-origins apply to requests over HTTP: give --serve too"
+            )
+        listed = self.recommendations is not None and self.recommend == "every"
+        if self.items is not None and self.serve is None and not listed:
+            raise ConfigError(
+                "--items applies to requests over HTTP and to lists after every click: give "
+                "--serve, or --recommendations with --recommend every"
             )
         if not self.exactly_once:
             return

@@ -9,7 +9,7 @@ import re
 from typing import Annotated
 
 from .declaration import SERVING, option
-from .options import ConfigError
+from .options import ConfigError, parse_name
 
 LOOPBACK = "127.0.0.1"
 
@@ -122,6 +122,18 @@ Origins = Annotated[
         SERVING,
         value="ORIGIN,…",
         parse=parse_origins,
+    ),
+]
+
+
+Items = Annotated[
+    str | None,
+    option(
+        "File (JSON Lines) or kafka://host:port/topic with data of the items: what is available, "
+        "and fields to show and to filter by.",
+        SERVING,
+        value="FILE|TOPIC",
+        parse=parse_name,
     ),
 ]
 

@@ -68,6 +68,8 @@ class EngineCollector(Collector):
         yield from self._lag()
         yield from self._out_of_order()
         yield from self._snapshots()
+        if engine.items is not None:
+            yield from item_metrics(engine.items.stats())
         yield self._phases()
 
     def _counts(self) -> list[int]:
@@ -161,6 +163,20 @@ COUNTERS = (
     ("late", "Late clicks, not learned."),
     ("ahead", "Clicks too far ahead of the stream, not learned."),
 )
+
+
+def item_metrics(stats: dict[str, int]) -> Iterator[Metric]:
+    """Return the metrics of the items' data."""
+    for name, text in (
+        ("with_data", "Items that have data."),
+        ("unavailable", "Items that are not available, and so are not recommended."),
+    ):
+        yield GaugeMetricFamily(f"nextclick_items_{name}", text, stats[name])
+    yield CounterMetricFamily(
+        "nextclick_wrong_item_records",
+        "Records of items' data that could not be used.",
+        stats["wrong_records"],
+    )
 
 
 def registry(engine: Engine) -> CollectorRegistry:

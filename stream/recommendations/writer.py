@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nextclick.connectors import Sink
-from nextclick.models import BatchResult, Recommender
+from nextclick.models import Allowed, BatchResult, Recommender
+from nextclick.models.base import CheckedModel
 
 from ..monitoring.phase_timer import PhaseTimer
 from ..pending_clicks import PendingClicks
@@ -40,6 +41,8 @@ class RecommendationWriter:
         Takes the time that it takes.
     idle
         Entered while records are written: a sink may wait for its brokers.
+    allowed
+        Returns what lists after clicks may hold; None: anything.
 
     """
 
@@ -53,6 +56,7 @@ class RecommendationWriter:
         max_wait: float | None,
         phases: PhaseTimer,
         idle: Callable[[], AbstractContextManager[None]] = nullcontext,
+        allowed: Callable[[], Allowed | None] = lambda: None,
     ) -> None:
         self.k = k
         self.after = after
@@ -61,6 +65,7 @@ class RecommendationWriter:
         self._sinks = sinks
         self._phases = phases
         self._idle = idle
+        self._allowed = allowed
         self._waiting_since = time.monotonic()
 
     @property
@@ -115,7 +120,16 @@ class RecommendationWriter:
         with self._phases.measure("model"):
             if self.after:
                 best: Sequence[Best]
-                best = model.recommend_after(handles, items, self.k + self.exclude_current, times)
+                k, allowed = self.k + self.exclude_current, self._allowed()
+                if allowed is None:
+                    best = model.recommend_after(handles, items, k, times)
+                elif isinstance(model, CheckedModel):
+                    best = model.recommend_allowed(handles, items, allowed, k, times)
+                else:
+                    raise TypeError(
+                        f"{type(model).__name__} cannot leave out items that are unavailable: "
+                        "inherit from CheckedModel"
+                    )
                 if self.exclude_current:
                     best = without_clicked(clicks, best, self.k)
                 records = after_clicks(clicks, best, before, learned)

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 
+from ..recommendations.item_follower import FollowedItems
 from .guard import Guard
 from .meter import Meter
 from .openapi import document, plain_operation, recommend_operations
@@ -25,6 +26,7 @@ class Service(Protocol):
     """What is served: an engine, or its snapshots."""
 
     queue: RequestQueue
+    items: FollowedItems | None
     registry: CollectorRegistry
 
     def ready(self) -> tuple[bool, str]:
@@ -132,7 +134,7 @@ def _endpoints(service: Service) -> list[Endpoint]:
 
     ready = [(200, "It is."), (503, "Not ready; the text says why.")]
     json, text = "application/json", "text/plain"
-    recommend = Recommend(service.queue)
+    recommend = Recommend(service.queue, service.items)
     return [
         Endpoint("/v1/recommend", recommend, ("GET", "POST"), recommend_operations()),
         Endpoint(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from nextclick.connectors import Id
-from nextclick.models import Query
+from nextclick.models import Answer, Query
 from nextclick.models.base import CheckedModel
 
 from ..config.options import ConfigError
@@ -44,6 +44,9 @@ class EngineAnswers:
         self._model = engine.model
         self._since = since
         self._pending = _PendingBySession()
+        catalogue = getattr(engine.model, "vocabulary", None)
+        if engine.items is not None and catalogue is not None:
+            engine.items.prepare(catalogue)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests by one call of the model."""
@@ -53,17 +56,23 @@ class EngineAnswers:
         learned, behind = engine.learned, len(engine.pending)
         age = time.monotonic() - (engine.learned_at if self._since is None else self._since)
         return [
-            Reply(answer, request, learned, behind, age)
+            Reply(answer, request, learned, behind, age, self._shown(answer))
             for answer, request in zip(answers, requests, strict=True)
         ]
 
+    def _shown(self, answer: Answer) -> list[bytes] | None:
+        """Return what is shown of each item of a list."""
+        items = self.engine.items
+        return None if items is None else [items.shown(item) for item, _ in answer.best]
+
     def _query(self, request: Request) -> Query:
-        knows = self._model.knows
+        knows, items = self._model.knows, self.engine.items
         query = Query(
             k=request.k,
             exclude=request.exclude,
             without=_both_forms(request.without),
             among=None if request.among is None else _both_forms(request.among),
+            allowed=None if items is None else items.allowed(request.filter),
         )
         if request.items is not None:
             query.items = [known_form(item, knows) for item in request.items]

@@ -7,6 +7,7 @@ from typing import Any
 from ..engine import Engine
 from ..monitoring.prometheus import registry
 from ..monitoring.server import health
+from ..recommendations.item_follower import FollowedItems
 from .engine_answers import EngineAnswers
 from .meter import CallMeter
 from .request_queue import RequestQueue
@@ -19,11 +20,14 @@ class EngineService:
     ----------
     engine
         The engine, with its snapshot restored.
+    items
+        The data of the items; None where there are none.
 
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, items: FollowedItems | None = None) -> None:
         self.engine = engine
+        self.items = items
         self.registry = registry(engine)
         self._calls = CallMeter(self.registry)
         self.queue = RequestQueue(EngineAnswers(engine), self._calls.observe)
@@ -34,6 +38,8 @@ class EngineService:
         if alive and not self.engine.begun:
             return False, "the source has not been read yet"
         away = getattr(self.engine.source, "away", None)
+        if not away and self.items is not None:
+            away = self.items.away
         return (False, str(away)) if alive and away else (alive, words)
 
     def stats(self) -> dict[str, Any]:
@@ -51,6 +57,7 @@ class EngineService:
             "catalogue": engine.model.n_items,
             "live_sessions": engine.sessionizer.live,
             "window": {"clicks": engine.figures.window, **engine.figures.sliding()},
+            **({} if engine.items is None else {"items": engine.items.stats()}),
             "requests": {
                 "answered": self._calls.requests,
                 "waiting": len(self.queue),

@@ -27,6 +27,7 @@ def document(paths: dict[str, dict[str, Any]], needs_key: bool) -> dict[str, Any
 
     """
     _, schemas = msgspec.json.schema_components(TYPES, ref_template=REF)
+    schemas["Item"]["additionalProperties"] = {"description": "A field of the item's data."}
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -82,6 +83,10 @@ def recommend_operations() -> dict[str, Any]:
         "exclude": "Which items of the session to exclude.",
         "without": "Further items to exclude, separated by commas.",
         "among": "Items to choose from, separated by commas; by default the whole catalogue.",
+        "filter": (
+            "Fields of the items' data, each a parameter of its own: category=shoes,hats leaves "
+            "the items that have one of these values in that field."
+        ),
     }
     parameters = []
     for name, schema in own["properties"].items():
@@ -93,6 +98,8 @@ def recommend_operations() -> dict[str, Any]:
         }
         if name in ("items", "without", "among"):
             parameter |= {"style": "form", "explode": False}
+        elif name == "filter":
+            parameter |= {"style": "form", "explode": True}
         parameters.append(parameter)
     answers = {"200": response("The best items, best first.", ref(Recommended))}
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from .request_queue import RequestQueue
+from ..recommendations.item_follower import FollowedItems
+from .request_queue import BusyError, RequestQueue
 from .requests import LARGEST_BODY, BadRequestError, read_body, read_query
 from .responses import Many, Receive, Scope, Send, answer_of, send_json
 
@@ -13,19 +14,33 @@ BODY_SECONDS = 10.0
 
 
 class Recommend:
-    """The endpoint, as an ASGI application."""
+    """The endpoint, as an ASGI application.
 
-    def __init__(self, queue: RequestQueue) -> None:
+    Parameters
+    ----------
+    queue
+        Where requests wait.
+    items
+        The data of the items; None where there are none.
+
+    """
+
+    def __init__(self, queue: RequestQueue, items: FollowedItems | None = None) -> None:
         self._queue = queue
+        self._items = items
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        items = self._items
+        if items is not None and (why := items.unread) is not None:
+            raise BusyError(why)
+        data = None if items is None else items.data
         if scope["method"] == "POST":
             if scope["query_string"]:
                 raise BadRequestError("a POST takes its parameters in its body, not in a query")
-            requests, many = read_body(await read_whole_body(scope, receive))
+            requests, many = read_body(await read_whole_body(scope, receive), data)
         else:
-            requests, many = [read_query(scope["query_string"])], False
+            requests, many = [read_query(scope["query_string"], data)], False
         replies = [answer_of(reply) for reply in await self._queue.ask(requests)]
         await send_json(send, Many(replies) if many else replies[0])
 

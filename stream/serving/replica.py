@@ -17,6 +17,8 @@ from prometheus_client.registry import Collector
 from ..config.run import RunConfig
 from ..engine import Engine
 from ..learned import learned_engine
+from ..monitoring.prometheus import item_metrics
+from ..recommendations.item_follower import FollowedItems
 from ..snapshots.store import SnapshotError, Snapshots
 from .engine_answers import EngineAnswers
 from .meter import CallMeter
@@ -82,13 +84,23 @@ class Replica:
         self._notify = notify
         self._told: set[str] = set()
         self.swaps = 0
+        self.items: FollowedItems | None = None
         self.loaded = self._load_first()
         self.registry = CollectorRegistry()
         self.registry.register(_ReplicaCollector(self))
         ProcessCollector(registry=self.registry)
         self._calls = CallMeter(self.registry)
-        self.queue = RequestQueue(_answers(self.loaded), self._calls.observe)
+        self.queue = RequestQueue(self._answers(self.loaded), self._calls.observe)
         self._failure: str | None = None
+
+    def show_items(self, items: FollowedItems) -> None:
+        """Serve with the data of items from now on."""
+        self.items = items
+        self.queue.answers = self._answers(self.loaded)
+
+    def _answers(self, loaded: Loaded) -> EngineAnswers:
+        loaded.engine.items = None if self.items is None else self.items.data
+        return EngineAnswers(loaded.engine, time.monotonic() - loaded.age)
 
     def _load_first(self) -> Loaded:
         """Load the newest snapshot that is whole."""
@@ -148,14 +160,17 @@ class Replica:
         if not found or found[0].name == self.loaded.name:
             return False
         loaded = self._load(found[0])
+        answers = self._answers(loaded)
         # What was loaded is no garbage, and is not to be looked through while visitors wait.
         gc.freeze()
-        self.loaded, self.queue.answers = loaded, _answers(loaded)
+        self.loaded, self.queue.answers = loaded, answers
         self.swaps += 1
         return True
 
     def ready(self) -> tuple[bool, str]:
         """Return whether there is something to serve, and what."""
+        if self.items is not None and (away := self.items.away) is not None:
+            return False, away
         loaded = self.loaded
         words = f"ok: {loaded.name}, taken {loaded.age:,.0f} seconds ago"
         return True, words if self._failure is None else f"{words}; {self._failure}"
@@ -172,16 +187,13 @@ class Replica:
             "learned": loaded.engine.learned,
             "catalogue": loaded.engine.model.n_items,
             "live_sessions": loaded.engine.sessionizer.live,
+            **({} if self.items is None else {"items": self.items.data.stats()}),
             "requests": {
                 "answered": self._calls.requests,
                 "waiting": len(self.queue),
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
         }
-
-
-def _answers(loaded: Loaded) -> EngineAnswers:
-    return EngineAnswers(loaded.engine, time.monotonic() - loaded.age)
 
 
 class _ReplicaCollector(Collector):
@@ -207,3 +219,5 @@ class _ReplicaCollector(Collector):
         yield CounterMetricFamily(
             "nextclick_snapshots_taken", "New snapshots served.", self._replica.swaps
         )
+        if self._replica.items is not None:
+            yield from item_metrics(self._replica.items.data.stats())

@@ -44,6 +44,9 @@ class Reply:
     behind, age
         How many clicks had been read and not learned, and for how many seconds it had learned
         nothing.
+    shown
+        For each item the data that are shown with it, as the inside of a JSON object; None where
+        there are none of any.
 
     """
 
@@ -52,6 +55,7 @@ class Reply:
     learned: int
     behind: int
     age: float
+    shown: Sequence[bytes] | None = None
 
 
 class Answers(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -32,7 +32,17 @@ MOST_FILTERED = 10_000
 MOST_REQUESTS = 100
 """Requests that may come at once."""
 
+MOST_FIELDS = 10
+"""Fields that a request may filter by."""
+
+MOST_VALUES = 100
+"""Values of a field that a request may name."""
+
+MOST_NAMED = 20
+"""Fields of items that a message names."""
+
 NAMES = ("session", "items", "k", "exclude", "without", "among")
+"""The parameters of an address; others are fields of items to filter by."""
 
 
 class BadRequestError(Exception):
@@ -55,6 +65,22 @@ class BadRequestError(Exception):
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_ID)]
 Number = Annotated[int, msgspec.Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 Filter = Annotated[list[Text | Number], msgspec.Meta(max_length=MOST_FILTERED)]
+Values = Annotated[
+    list[Text | Number | float | bool], msgspec.Meta(min_length=1, max_length=MOST_VALUES)
+]
+
+
+class Fields(Protocol):
+    """The fields by which items can be filtered."""
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a field."""
+        ...
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -75,6 +101,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Items that are left out too.
     among
         Items to choose from; all where it is not given.
+    filter
+        For each field of the items' data the values of which an item must have one.
 
     """
 
@@ -84,6 +112,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     exclude: Literal["current", "session", "none"] = "current"
     without: Filter = []
     among: Filter | None = None
+    filter: Annotated[dict[Text, Values], msgspec.Meta(max_length=MOST_FIELDS)] = {}
 
 
 class Requests(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -97,10 +126,17 @@ _MANY = msgspec.json.Decoder(Requests)
 _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
 
-def read_query(query: bytes) -> Request:
+def read_query(query: bytes, fields: Fields | None = None) -> Request:
     """Read a request from the query of an address, such as ``session=anna&k=5``.
 
-    Commas separate items; one within an item is written ``%2C``.
+    Commas separate items, and values of a field; one within an item is written ``%2C``.
+
+    Parameters
+    ----------
+    query
+        The query.
+    fields
+        By which items can be filtered; None: by none.
 
     Raises
     ------
@@ -121,8 +157,13 @@ def read_query(query: bytes) -> Request:
             continue
         field = _text(name)
         if field not in NAMES:
-            close = nearest(field, NAMES) or f": there are {', '.join(NAMES)}"
-            raise BadRequestError(f"there is no parameter {field!r:.80}{close}")
+            if fields is None or not fields.has(field):
+                raise _unknown(f"there is no parameter {field!r:.80}", NAMES, fields)
+            if not value:
+                raise BadRequestError(f"the parameter {field} has no value: write {field}=...")
+            wanted = given.setdefault("filter", {}).setdefault(field, [])
+            wanted += [_text(one) for one in value.split(b",")]
+            continue
         if field in given:
             raise BadRequestError(f"the parameter {field} is given twice: give it once")
         if not equals:
@@ -140,11 +181,18 @@ def read_query(query: bytes) -> Request:
         request = msgspec.convert(given, Request)
     except (msgspec.ValidationError, OverflowError) as error:
         raise BadRequestError(_sentence(error, "the request")) from error
-    return _checked(request, "")
+    return _checked(request, "", fields)
 
 
-def read_body(body: bytes) -> tuple[list[Request], bool]:
+def read_body(body: bytes, fields: Fields | None = None) -> tuple[list[Request], bool]:
     """Read one request, or several, from a body of JSON.
+
+    Parameters
+    ----------
+    body
+        The body.
+    fields
+        By which items can be filtered; None: by none.
 
     Returns
     -------
@@ -160,7 +208,7 @@ def read_body(body: bytes) -> tuple[list[Request], bool]:
 
     """
     try:
-        return [_checked(_ONE.decode(body), "")], False
+        return [_checked(_ONE.decode(body), "", fields)], False
     except msgspec.ValidationError as error:
         if str(error) != "Object contains unknown field `requests`":
             raise BadRequestError(_sentence(error, "the body")) from error
@@ -172,10 +220,33 @@ def read_body(body: bytes) -> tuple[list[Request], bool]:
         raise BadRequestError(_sentence(error, "the body")) from error
     except _NO_JSON as error:
         raise BadRequestError(f"the body is not valid JSON: {error}") from error
-    return [_checked(request, f"requests[{at}]: ") for at, request in enumerate(requests)], True
+    return [
+        _checked(request, f"requests[{at}]: ", fields) for at, request in enumerate(requests)
+    ], True
 
 
-def _checked(request: Request, where: str) -> Request:
+def _unknown(what: str, names: Sequence[str], fields: Fields | None) -> BadRequestError:
+    """Return the error of a name that is none of the parameters, nor a field of the items."""
+    found = [] if fields is None else fields.names
+    name = what.rpartition("'")[0].rpartition("'")[2]
+    words = nearest(name, [*names, *found])
+    if not words:
+        words = f": there are {', '.join(names)}" if names else ""
+        shown = ", ".join(f"{one:.80}" for one in found[:MOST_NAMED])
+        more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+        if found:
+            words += f"{', and' if names else ': there are'} the fields {shown}{more} of the items"
+    return BadRequestError(f"{what}{words}")
+
+
+def _checked(request: Request, where: str, fields: Fields | None) -> Request:
+    for name in request.filter:
+        if fields is None:
+            raise BadRequestError(
+                f"{where}this server has no data of items to filter by: start it with --items"
+            )
+        if not fields.has(name):
+            raise _unknown(f"{where}no item has a field {name!r:.80}", (), fields)
     if request.session is not None and request.items is not None:
         raise BadRequestError(f"{where}give a session or items, not both")
     for text in _texts(request):
@@ -195,6 +266,7 @@ def _texts(request: Request) -> Iterator[str]:
         request.items or (),
         request.without,
         request.among or (),
+        [one for values in request.filter.values() for one in values if isinstance(one, str)],
     )
     for group in groups:
         for one in group:

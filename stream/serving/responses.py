@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,7 +21,10 @@ Header = tuple[bytes, bytes]
 
 
 class Item(msgspec.Struct):
-    """An item of a list; the higher its score, the likelier the visitor clicks it next."""
+    """An item of a list; the higher its score, the likelier the visitor clicks it next.
+
+    Where the server has data of the items (``--items``), the item's fields follow.
+    """
 
     item: str | int
     score: float
@@ -87,11 +90,21 @@ def answer_of(reply: Reply) -> Recommended:
         source = "popular"
     else:
         source = "session" if reply.request.items is None else "items"
+    items = [Item(item, score) for item, score in reply.answer.best]
+    if reply.shown is not None:
+        items = [_with_data(item, data) for item, data in zip(items, reply.shown, strict=True)]
     return Recommended(
-        [Item(item, score) for item, score in reply.answer.best],
+        items,
         source,
         ModelAge(reply.learned, reply.behind, round(reply.age, 3)),
     )
+
+
+def _with_data(item: Item, data: bytes) -> Item:
+    """Return an item with its data, which are JSON already."""
+    if not data:
+        return item
+    return cast(Item, msgspec.Raw(b"%b,%b}" % (_encode(item)[:-1], data)))
 
 
 async def send_json(send: Send, content: Any, status: int = 200, *headers: Header) -> None:

@@ -11,6 +11,7 @@ from ..config.model_factory import make_model
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine
+from ..recommendations.item_follower import FollowedItems
 from .app import Access
 from .engine_service import EngineService
 from .server import serve
@@ -18,7 +19,10 @@ from .server import serve
 
 @contextmanager
 def serve_engine(
-    engine: Engine, config: RunConfig, notify: Callable[[str], None]
+    engine: Engine,
+    config: RunConfig,
+    notify: Callable[[str], None],
+    items: FollowedItems | None = None,
 ) -> Iterator[EngineService]:
     """Answer requests from an engine while the context lasts.
 
@@ -30,6 +34,8 @@ def serve_engine(
         The options of its run, with a place to serve at.
     notify
         Takes sentences for a person.
+    items
+        The data of the items, which the engine has too; None where there are none.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def serve_engine(
     assert config.serve is not None
     host, port = parse_place(config.serve, "--serve")
     access = make_access(config.api_key, config.allow_origins)
-    service = EngineService(engine)
+    service = EngineService(engine, items)
     compile_loops(config)
     with serve(service, host, port, access) as address:
         notify(f"recommendations at {address}/v1/recommend")

@@ -195,7 +195,8 @@ class NeuralRival(GradientModel):
         # After its click an item that it added to the catalogue is known.
         clicks = self._to_device(scored) + batch.request.after
         scoring = self.items.scoring(self.vocabulary.used)
-        ranking = rank(outputs, *scoring, targets, clicks, batch.new_items, batch.request.k)
+        k = batch.request.k
+        ranking = rank(outputs, *scoring, targets, clicks, batch.new_items, k, batch.barred)
         record(batch.result, ranking, scored, self.vocabulary)
 
     def state(self) -> State:
