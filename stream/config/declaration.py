@@ -23,6 +23,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 LARGEST_COUNT = 1_000_000_000
 """The upper bound of a whole number without a bound in its declaration."""
 
+AnyTable = Any
+"""The type of a table whose options another option decides, or of the struct made of it."""
+
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
 
@@ -63,6 +66,9 @@ class Option:
         Brings a value into the form in which it is kept.
     read
         Reads a text of the command line or the environment; by default as the type asks for.
+    check
+        Of a table whose options another option decides: checks what one origin gives, with all
+        options that are given, and where the table stands, for messages.
 
     """
 
@@ -83,6 +89,7 @@ class Option:
     parse: Callable[[Any, str], Any] | None = None
     normalise: Callable[[Any], Any] | None = None
     read: Callable[[str, str], Any] | None = None
+    check: Callable[[Any, Mapping[str, Any], str], None] | None = None
 
     @property
     def most(self) -> float | None:
@@ -270,6 +277,8 @@ def shape(kind: Any) -> str:
 
     """
     kind = bare(kind)
+    if kind is AnyTable:
+        return "table"
     origin = get_origin(kind) or kind
     if origin in (list, dict):
         return "list" if origin is list else "table"
