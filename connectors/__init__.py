@@ -5,9 +5,12 @@ from __future__ import annotations
 from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
+from .files.followed_log import FollowedLog
 from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .files.recorded_log import RecordedLog
+from .handed_clicks import ClickError, ClickForm, HandedClick
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
@@ -17,6 +20,7 @@ from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
 from .kafka.topics import make_topic
 from .open import open_source
+from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
@@ -24,8 +28,13 @@ from .source import BEGIN_FROM, Source, SourceError
 __all__ = [
     "BEGIN_FROM",
     "Click",
+    "ClickError",
+    "ClickForm",
     "Clicks",
     "DeadLetterTopic",
+    "FollowedLog",
+    "FullError",
+    "HandedClick",
     "Id",
     "JsonLinesSink",
     "KafkaAddress",
@@ -37,6 +46,10 @@ __all__ = [
     "LogSource",
     "PipeSource",
     "Position",
+    "RecordError",
+    "Recorded",
+    "RecordedLog",
+    "Recorder",
     "Rejected",
     "RemoteSink",
     "Replay",
