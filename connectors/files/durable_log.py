@@ -136,6 +136,8 @@ class DurableLog:
 
     def _work(self) -> None:
         while group := self._take():
+            # Who has given up waiting is left out; the others cannot give up any more.
+            group = [each for each in group if each.future.set_running_or_notify_cancel()]
             try:
                 results = self._commit(group)
             except OSError as error:
@@ -160,8 +162,6 @@ class DurableLog:
             while self._queue and (not group or size + self._queue[0].size <= MOST_AT_ONCE):
                 waiting = self._queue.popleft()
                 size += waiting.size
-                # From now on it cannot be cancelled any more.
-                waiting.future.set_running_or_notify_cancel()
                 group.append(waiting)
             self._bytes -= size
         return group

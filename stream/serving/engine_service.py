@@ -8,7 +8,7 @@ from ..engine import Engine
 from ..monitoring.prometheus import registry
 from ..monitoring.server import health
 from .engine_answers import EngineAnswers
-from .meter import CallMeter
+from .meter import CallMeter, PostMeter
 from .request_queue import RequestQueue
 
 
@@ -26,6 +26,7 @@ class EngineService:
         self.engine = engine
         self.registry = registry(engine)
         self._calls = CallMeter(self.registry)
+        self.posts = PostMeter(self.registry)
         self.queue = RequestQueue(EngineAnswers(engine), self._calls.observe)
 
     def ready(self) -> tuple[bool, str]:
@@ -56,4 +57,5 @@ class EngineService:
                 "waiting": len(self.queue),
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
+            "posted": self.posts.stats(),
         }
