@@ -16,6 +16,7 @@ MOST_CLICKS = 10_000
 """Clicks that may be handed over at once."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f]")
+_MISFIT = re.compile(r"Expected `(?P<wanted>.+)`, got `(?P<given>.+)` - at `\$\.(?P<field>.+)`")
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
 _ABSENT = msgspec.Raw(b"")
 
@@ -166,14 +167,21 @@ class ClickForm:
             session, item, time = self._decoder.decode_line(line)
             event = _event_of(line)
         except UnusableError as fault:
-            what = fault.detail.replace("the line", "the click")
-            raise ClickError(f"{where}{what}") from fault
+            raise ClickError(f"{where}{self._sentence(fault)}") from fault
         except ClickError as fault:
             raise ClickError(f"{where}{fault}") from fault
         for each in (session, item):
             if not _is_text(each):
                 raise ClickError(f"{where}an id contains an unpaired surrogate: {each!r:.80}")
         return HandedClick(line, session, time, event)
+
+    def _sentence(self, fault: UnusableError) -> str:
+        """Return what is wrong with a click, in words for who sent it."""
+        if fault.reason == "no_time":
+            return f"{fault.detail}: leave the field out for the time of the server"
+        if misfit := _MISFIT.fullmatch(fault.detail):
+            return f"'{misfit['field']}' must be {misfit['wanted']}, not {misfit['given']}"
+        return fault.detail.replace("the line", "the click")
 
     def _with_time(self, line: bytes, now: float) -> bytes:
         """Return a click with a time, the given one where it has none."""

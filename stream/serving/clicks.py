@@ -119,17 +119,15 @@ def clicks_endpoint(
 def _operations(recorder: Recorder) -> dict[str, Any]:
     form = recorder.form
     ids = [{"type": "string", "maxLength": LONGEST_ID, "minLength": 1}, {"type": "integer"}]
-    time_text = "Epoch seconds or an ISO 8601 date; by default the time of the server."
+    times = [{"type": "number"}, {"type": "string"}]
+    time_text = "A number or an ISO 8601 date; by default the time of the server."
     event = "Names this click: one sent again with the same is not recorded again."
     click = {
         "type": "object",
         "properties": {
             form.session: {"anyOf": ids},
             form.item: {"anyOf": ids},
-            form.time: {
-                "anyOf": [{"type": "number"}, {"type": "string"}],
-                "description": time_text,
-            },
+            form.time: {"anyOf": times, "description": time_text},
             "event_id": {"anyOf": ids, "description": event},
         },
         "required": [form.session, form.item],

@@ -62,7 +62,7 @@ class PostMeter:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._clicks = Counter(
             "nextclick_posted_clicks",
-            "Clicks recorded that were sent over HTTP.",
+            "Clicks sent over HTTP that were recorded.",
             registry=registry,
         )
         self._repeats = Counter(
