@@ -5,9 +5,12 @@ from __future__ import annotations
 from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
+from .files.followed_log import FollowedLog
 from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .files.recorded_log import RecordedLog
+from .handed_clicks import ClickError, ClickForm, HandedClick
 from .items.open import open_items
 from .items.records import ItemChanges, ItemRecord, ItemSource, WrongRecord, item_key
 from .kafka.client import KafkaLog
@@ -19,6 +22,7 @@ from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
 from .kafka.topics import make_topic
 from .open import open_source
+from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
@@ -26,8 +30,13 @@ from .source import BEGIN_FROM, Source, SourceError
 __all__ = [
     "BEGIN_FROM",
     "Click",
+    "ClickError",
+    "ClickForm",
     "Clicks",
     "DeadLetterTopic",
+    "FollowedLog",
+    "FullError",
+    "HandedClick",
     "Id",
     "ItemChanges",
     "ItemRecord",
@@ -42,6 +51,10 @@ __all__ = [
     "LogSource",
     "PipeSource",
     "Position",
+    "RecordError",
+    "Recorded",
+    "RecordedLog",
+    "Recorder",
     "Rejected",
     "RemoteSink",
     "Replay",

@@ -6,8 +6,10 @@ import os
 from typing import Any
 
 from .decoding.log_format import LogFormat
+from .files.followed_log import FollowedLog
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .files.recorded_log import RecordedLog
 from .kafka.settings import parse_address
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
@@ -15,7 +17,11 @@ from .source import Source, SourceError
 
 
 def open_source(
-    spec: str | os.PathLike[str], form: LogFormat | None = None, **topic: Any
+    spec: str | os.PathLike[str],
+    form: LogFormat | None = None,
+    *,
+    follow: bool = False,
+    **topic: Any,
 ) -> Source:
     """Open a source by its name.
 
@@ -23,9 +29,12 @@ def open_source(
     ----------
     spec
         ``-`` for JSON Lines on standard input, ``sim:clicks=60000,seed=1`` for the simulated
-        shop, ``kafka://host:port/topic`` for a topic, else the path of a log.
+        shop, ``kafka://host:port/topic`` for a topic, ``http:clicks.jsonl`` for a log that clicks
+        are appended to with `RecordedLog.record`, else the path of a log.
     form
         The format of a log, of the lines or of the records; see `log_format`.
+    follow
+        Read on at the end of a log as it grows.
     **topic
         What else a topic is to be read with; see `KafkaSource`.
 
@@ -47,7 +56,7 @@ def open_source(
     if not spec.strip():
         raise SourceError(
             "no source is named: give the path of a log, kafka://host:port/topic, - for standard "
-            "input, or sim: for the simulated shop"
+            "input, http:clicks.jsonl for clicks sent over HTTP, or sim: for the simulated shop"
         )
     if spec == "-":
         return PipeSource(form)
@@ -55,4 +64,6 @@ def open_source(
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
         return KafkaSource(parse_address(spec), form, **topic)
-    return LogSource(spec, form)
+    if spec.startswith("http:"):
+        return RecordedLog(spec.removeprefix("http:"), form)
+    return FollowedLog(spec, form) if follow else LogSource(spec, form)

@@ -8,6 +8,7 @@ from nextclick.connectors import (
     DeadLetterTopic,
     JsonLinesSink,
     KafkaSink,
+    LogFormat,
     Sink,
     SinkError,
     Source,
@@ -36,9 +37,14 @@ def is_topic(spec: str | None) -> bool:
     return spec is not None and spec.startswith("kafka://")
 
 
-def is_live(spec: str) -> bool:
-    """Whether a source may let clicks wait for others: a topic or a pipe."""
-    return is_topic(spec) or spec == "-"
+def is_recorded(spec: str) -> bool:
+    """Whether a source is a log that clicks are appended to over HTTP."""
+    return spec.startswith("http:")
+
+
+def is_live(spec: str, follow: bool = False) -> bool:
+    """Whether a source may let clicks wait for others: a topic, a pipe, or a log that grows."""
+    return is_topic(spec) or is_recorded(spec) or spec == "-" or follow
 
 
 def open_configured_source(spec: str, options: LogOptions) -> Source:
@@ -66,8 +72,10 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
                 raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
-        return open_source(spec, form)
+        return _open_log(spec, form, options)
     assert isinstance(options, SourceOptions)
+    if options.follow:
+        raise ConfigError("--follow is for a log: a topic is followed unless --until-end is given")
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end")
     return open_source(
@@ -82,6 +90,18 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         on_missing_offsets=options.on_missing_offsets,
         group=options.group,
     )
+
+
+def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
+    follow = getattr(options, "follow", False)
+    if follow and (spec == "-" or spec.startswith("sim:")):
+        raise ConfigError(f"--follow is for a log, which may grow, and not for {spec}")
+    if is_recorded(spec) and getattr(options, "serve", None) is None:
+        raise ConfigError(
+            f"nextclick run {spec} --serve 8080 takes clicks over HTTP; to read the log alone, "
+            f"name {spec.removeprefix('http:') or 'it'}, with --follow if it grows"
+        )
+    return open_source(spec, form, follow=follow)
 
 
 def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
@@ -158,7 +178,7 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         Two options, or an option and the source, name the same file or topic.
 
     """
-    taken = {_place(spec): "the source"}
+    taken = {_place(spec.removeprefix("http:")): "the source"}
     if (items := getattr(config, "items", None)) is not None:
         taken[_place(items)] = "--items"
     for option in ("json", "report", *SINKS):

@@ -34,7 +34,7 @@ def make_engine(
 ) -> Engine:
     """Make the engine that a configuration asks for; its sinks are the caller's to add."""
     gap = config.gap_seconds or source.gap or SESSION_GAP
-    live = is_live(spec) or is_topic(config.recommendations)
+    live = is_live(spec, config.follow) or is_topic(config.recommendations)
     return Engine(
         source,
         model,

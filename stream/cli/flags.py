@@ -28,7 +28,8 @@ Source = Annotated[
     str,
     typer.Argument(
         help="A log (delimited text, JSON Lines or Parquet; plain, gzip or zstd), "
-        "kafka://host:port/topic, - for JSON Lines on standard input, or "
+        "kafka://host:port/topic, http:clicks.jsonl for clicks sent over HTTP (with --serve), "
+        "- for JSON Lines on standard input, or "
         "sim:clicks=60000,seed=1 for the simulated shop."
     ),
 ]

@@ -56,12 +56,14 @@ def serve_command(config: ServeConfig) -> None:
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
     # Imported here: what it needs is installed only with an extra.
+    from ..serving.clicks import REPLICA, clicks_endpoint
     from ..serving.replica import Replica
     from ..serving.run import compile_loops, make_access, warn_if_open
     from ..serving.server import serve
 
     access = make_access(config.api_key, config.allow_origins)
     settings = client_settings(config.kafka)
+    more = [clicks_endpoint(None, refusal=REPLICA)]
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:
@@ -79,7 +81,7 @@ def serve_command(config: ServeConfig) -> None:
         compile_loops(replica.loaded.config)
         with (
             on_stop(stop),
-            serve(replica, host, number, access, option="--port") as address,
+            serve(replica, host, number, access, more, option="--port") as address,
             replica.following(),
         ):
             notify(f"recommendations from {replica.loaded.name} at {address}/v1/recommend")

@@ -100,6 +100,9 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a source is read: a log, a pipe, a topic or the simulated shop."""
 
+    follow: Annotated[
+        bool, option("Read on at the end of a log as it grows, until stopped.", SOURCE)
+    ] = False
     until_end: Annotated[
         bool, option("Stop at the end that the topic has when the run starts.", TOPIC)
     ] = False

@@ -9,7 +9,7 @@ from ..monitoring.prometheus import registry
 from ..monitoring.server import health
 from ..recommendations.item_follower import FollowedItems
 from .engine_answers import EngineAnswers
-from .meter import CallMeter
+from .meter import CallMeter, PostMeter
 from .request_queue import RequestQueue
 
 
@@ -30,6 +30,7 @@ class EngineService:
         self.items = items
         self.registry = registry(engine)
         self._calls = CallMeter(self.registry)
+        self.posts = PostMeter(self.registry)
         self.queue = RequestQueue(EngineAnswers(engine), self._calls.observe)
 
     def ready(self) -> tuple[bool, str]:
@@ -63,4 +64,5 @@ class EngineService:
                 "waiting": len(self.queue),
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
+            "posted": self.posts.stats(),
         }

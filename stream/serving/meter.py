@@ -47,6 +47,58 @@ class Meter:
             self._seconds.observe(seconds)
 
 
+class PostMeter:
+    """Metrics of the clicks that are sent over HTTP.
+
+    Attributes
+    ----------
+    recorded, repeated
+        How many clicks were recorded, and how many had been recorded before.
+    requests, seconds
+        How many requests brought them, and how long recording took in all.
+
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._clicks = Counter(
+            "nextclick_posted_clicks",
+            "Clicks sent over HTTP that were recorded.",
+            registry=registry,
+        )
+        self._repeats = Counter(
+            "nextclick_repeated_clicks",
+            "Clicks sent over HTTP that had been recorded before.",
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "nextclick_post_seconds",
+            "Seconds until the clicks of a request were durable.",
+            buckets=BOUNDS,
+            registry=registry,
+        )
+        self.recorded = self.repeated = self.requests = 0
+        self.seconds = 0.0
+
+    def observe(self, recorded: int, repeated: int, seconds: float) -> None:
+        """Count the clicks of a request."""
+        self._clicks.inc(recorded)
+        self._repeats.inc(repeated)
+        self._seconds.observe(seconds)
+        self.recorded += recorded
+        self.repeated += repeated
+        self.requests += 1
+        self.seconds += seconds
+
+    def stats(self) -> dict[str, Any]:
+        """Return the figures, in JSON's types."""
+        return {
+            "recorded": self.recorded,
+            "repeated": self.repeated,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+        }
+
+
 class CallMeter:
     """Metrics of the calls of the model that answer requests.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nextclick.connectors import RecordedLog, Recorder
 from nextclick.models import Query
 
 from ..config.model_factory import make_model
@@ -13,6 +14,7 @@ from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
+from .clicks import clicks_endpoint
 from .engine_service import EngineService
 from .server import serve
 
@@ -48,11 +50,25 @@ def serve_engine(
     access = make_access(config.api_key, config.allow_origins)
     service = EngineService(engine, items)
     compile_loops(config)
-    with serve(service, host, port, access) as address:
+    with (
+        recording(engine, config, notify) as recorder,
+        serve(service, host, port, access, [clicks_endpoint(recorder, service.posts)]) as address,
+    ):
         notify(f"recommendations at {address}/v1/recommend")
+        if recorder is not None:
+            notify(f"clicks sent to {address}/v1/clicks are recorded in {recorder.place}")
         warn_if_open(host, access, "--serve", notify)
         engine.requests = service.queue
         yield service
+
+
+@contextmanager
+def recording(
+    engine: Engine, config: RunConfig, notify: Callable[[str], None]
+) -> Iterator[Recorder | None]:
+    """Record clicks where the engine reads them; None where it reads nothing that can grow."""
+    source = engine.source
+    yield source if isinstance(source, RecordedLog) else None
 
 
 def compile_loops(config: RunConfig) -> None:
