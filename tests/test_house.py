@@ -51,12 +51,16 @@ FOLDERS: dict[str, set[str]] = {
     "stream/serving": {
         "stream",
         "stream/config",
+        "stream/evaluation",
         "stream/monitoring",
+        "stream/serving/page",
         "stream/snapshots",
     },
+    "stream/serving/page": {"stream/evaluation", "stream/report", "stream/serving"},
     "stream/cli": {
         "stream",
         "stream/serving",
+        "stream/serving/page",
         "stream/comparison",
         "stream/config",
         "stream/monitoring",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from nextclick.models.compute.device import cores
 from ..config.declaration import option
 from ..config.options import Options
 from ..config.serving import ApiKey, Origins, check_installed, parse_place
+from ..notes import Info
 from ..runner import threads
 from ..signals import on_stop
 from .flags import command
@@ -42,6 +44,7 @@ def serve_command(config: ServeConfig) -> None:
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
     # Imported here: what it needs is installed only with an extra.
+    from ..serving.page.live_page import LivePage
     from ..serving.replica import Replica
     from ..serving.run import compile_loops, make_access, warn_if_open
     from ..serving.server import serve
@@ -55,11 +58,14 @@ def serve_command(config: ServeConfig) -> None:
     with threads(max(1, cores() // 2)):
         replica = Replica(Path(config.snapshots), notify)
         compile_loops(replica.loaded.config)
+        page = LivePage(replica)
         with (
             on_stop(stop),
-            serve(replica, host, number, access, option="--port") as address,
+            serve(replica, host, number, access, page.endpoints, "--port") as address,
+            closing(page),
             replica.following(),
         ):
             notify(f"recommendations from {replica.loaded.name} at {address}/v1/recommend")
+            notify(Info(f"live page at {address}/"))
             warn_if_open(host, access, "--port", notify)
             ended.wait()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..engine import Engine
+from ..evaluation.prequential import Prequential
 from ..monitoring.prometheus import registry
 from ..monitoring.server import health
 from .engine_answers import EngineAnswers
@@ -36,13 +38,20 @@ class EngineService:
         away = getattr(self.engine.source, "away", None)
         return (False, str(away)) if alive and away else (alive, words)
 
+    @property
+    def figures(self) -> Prequential:
+        """The figures of the stream."""
+        return self.engine.figures
+
     def stats(self) -> dict[str, Any]:
         """Return the figures of the stream, and of the requests."""
         engine = self.engine
-        return {
+        stats = {
             "model": engine.model.name,
+            "source": engine.about.get("source", ""),
             "clicks": engine.clicks,
             "learned": engine.learned,
+            "learned_seconds_ago": round(time.monotonic() - engine.learned_at, 3),
             "first": engine.first,
             "late": engine.late,
             "ahead": engine.ahead,
@@ -57,3 +66,7 @@ class EngineService:
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
         }
+        lag = getattr(engine.source, "lag", None)
+        if lag is not None:
+            stats["lag"] = [part._asdict() for part in lag()]
+        return stats

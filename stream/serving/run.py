@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from nextclick.models import Query
 
@@ -11,8 +11,10 @@ from ..config.model_factory import make_model
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine
+from ..notes import Info
 from .app import Access
 from .engine_service import EngineService
+from .page.live_page import LivePage
 from .server import serve
 
 
@@ -42,8 +44,10 @@ def serve_engine(
     access = make_access(config.api_key, config.allow_origins)
     service = EngineService(engine)
     compile_loops(config)
-    with serve(service, host, port, access) as address:
+    page = LivePage(service)
+    with serve(service, host, port, access, page.endpoints) as address, closing(page):
         notify(f"recommendations at {address}/v1/recommend")
+        notify(Info(f"live page at {address}/"))
         warn_if_open(host, access, "--serve", notify)
         engine.requests = service.queue
         yield service
