@@ -57,13 +57,17 @@ FOLDERS: dict[str, set[str]] = {
     "stream/serving": {
         "stream",
         "stream/config",
+        "stream/evaluation",
         "stream/monitoring",
         "stream/recommendations",
+        "stream/serving/page",
         "stream/snapshots",
     },
+    "stream/serving/page": {"stream/evaluation", "stream/report", "stream/serving"},
     "stream/cli": {
         "stream",
         "stream/serving",
+        "stream/serving/page",
         "stream/comparison",
         "stream/config",
         "stream/monitoring",

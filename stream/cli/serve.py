@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from ..config.declaration import option
 from ..config.options import Options
 from ..config.run import RunConfig
 from ..config.serving import ApiKey, Items, Origins, check_installed, parse_place
+from ..notes import Info
 from ..recommendations.item_follower import followed_items
 from ..runner import threads
 from ..signals import on_stop
@@ -57,13 +58,13 @@ def serve_command(config: ServeConfig) -> None:
     check_installed("nextclick serve")
     # Imported here: what it needs is installed only with an extra.
     from ..serving.clicks import REPLICA, clicks_endpoint
+    from ..serving.page.live_page import LivePage
     from ..serving.replica import Replica
     from ..serving.run import compile_loops, make_access, warn_if_open
     from ..serving.server import serve
 
     access = make_access(config.api_key, config.allow_origins)
     settings = client_settings(config.kafka)
-    more = [clicks_endpoint(None, refusal=REPLICA)]
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:
@@ -79,11 +80,15 @@ def serve_command(config: ServeConfig) -> None:
                 stack.enter_context(followed_items(config.items, most, settings, notify))
             )
         compile_loops(replica.loaded.config)
+        page = LivePage(replica)
+        more = [clicks_endpoint(None, refusal=REPLICA), *page.endpoints]
         with (
             on_stop(stop),
-            serve(replica, host, number, access, more, option="--port") as address,
+            serve(replica, host, number, access, more, "--port") as address,
+            closing(page),
             replica.following(),
         ):
             notify(f"recommendations from {replica.loaded.name} at {address}/v1/recommend")
+            notify(Info(f"live page at {address}/"))
             warn_if_open(host, access, "--port", notify)
             ended.wait()

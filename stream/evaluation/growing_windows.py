@@ -79,7 +79,8 @@ class GrowingWindows:
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], int, float]]:
         """Go through the windows: counts by bin, and the click and event time of their ends."""
-        return zip(self._counts, self._clicks, self._times, strict=True)
+        # Cut to the shortest: another thread may look while a window is begun.
+        return zip(list(self._counts), list(self._clicks), list(self._times), strict=False)
 
     def update(
         self,

@@ -135,6 +135,23 @@ class Prequential:
         tail = self._open_ring()
         return self._figures(self._fade(self._faded, tail))
 
+    def windows(self) -> list[dict[str, Any]]:
+        """Return the consecutive windows, as `results` does; the last may be part full.
+
+        Another thread may call it while clicks are counted: it may find the last window a batch
+        ahead of its clicks or behind them, and is right again the next time.
+        """
+        counts, partial = list(self._window_counts), self._partial + self._count(self._open_ring())
+        closed = zip(counts, list(self._window_clicks), list(self._window_times), strict=False)
+        windows = [self._window(*window) for window in closed]
+        if partial.any():
+            windows.append(self._window(partial, *self._last))
+        return windows
+
+    def growing(self) -> list[dict[str, Any]]:
+        """Return the windows of the stream's beginning, as `results` does."""
+        return [self._window(*window) for window in self._growing]
+
     def results(self) -> dict[str, Any]:
         """Return every figure, in JSON's types.
 
@@ -156,21 +173,13 @@ class Prequential:
         counts = np.sum([*self._window_counts, partial], axis=0)
         seen = counts.copy()
         seen[0] = 0
-        windows = [
-            self._window(*closed)
-            for closed in zip(
-                self._window_counts, self._window_clicks, self._window_times, strict=True
-            )
-        ]
-        if partial.any():
-            windows.append(self._window(partial, *self._last))
         return {
             "scored": self._scored,
             "unseen": int(counts[0]),
             **self._figures(counts),
             "seen": self._figures(seen),
-            "windows": windows,
-            "growing": [self._window(*window) for window in self._growing],
+            "windows": self.windows(),
+            "growing": self.growing(),
             "sliding": self.sliding(),
             "fading": self.fading_figures(),
             "drift": [dict(alarm) for alarm in self.drift.alarms],

@@ -1,7 +1,8 @@
 /* global uPlot */
 /* The chart of every page: curves along the stream, drawn by uPlot.
 
-   nextclick.chart(root, data, {title, figure, smoothing}) fills an element and returns {show, append}:
+   nextclick.chart(root, data, {title, figure, smoothing}) fills an element and returns
+   {show, append, replace, mark}:
 
    data.points     {clicks, times, scored}: of each window its last click, that one's event time
                    in epoch seconds (null where not known), and how many scored clicks it holds
@@ -11,7 +12,9 @@
    data.alarms     alarms[curve]: [{clicks, rise, text}]
    data.comparable whether the difference of two curves means something
 
-   show(figure) draws another figure; append(point, values[figure][curve]) adds a window. */
+   show(figure) draws another figure; append(point, values[figure][curve]) adds a window;
+   replace(from, points, values) puts windows in the place of those from a number on; mark(alarms)
+   replaces the alarms. */
 
 (function (nextclick) {
   "use strict";
@@ -134,7 +137,7 @@
       show: !state.hidden.has(number),
       stroke: () => ink(chart, look(number).colour),
       dash: look(number).dash,
-      points: { show: chart.xs.length < 3, size: 7, fill: () => ink(chart, look(number).colour) },
+      points: { show: chart.dotted, size: 7, fill: () => ink(chart, look(number).colour) },
     });
     return {
       width,
@@ -196,6 +199,7 @@
   /** Draw everything anew: needed where axis, size or colours change. */
   function build(chart) {
     compute(chart);
+    chart.dotted = chart.data.points.clicks.length < 3;
     if (chart.plot) chart.plot.destroy();
     chart.plot = null;
     chart.at = chart.lifted = null;
@@ -217,7 +221,8 @@
 
   /** Draw other values on the same axes, as far as they are zoomed. */
   function refresh(chart) {
-    if (!chart.plot) return build(chart);
+    // Few points are dots, and an empty chart has no plot.
+    if (!chart.plot || chart.dotted !== chart.data.points.clicks.length < 3) return build(chart);
     compute(chart);
     const { min, max } = chart.plot.scales.x, zoomed = chart.zoomed;
     chart.plot.batch(() => {
@@ -258,13 +263,21 @@
     return last < 0 ? null : last;
   }
 
-  function append(chart, point, values) {
-    const { points } = chart.data;
-    points.clicks.push(point.clicks);
-    points.times.push(point.time);
-    points.scored.push(point.scored);
-    chart.data.values.forEach((curves, figure) =>
-      curves.forEach((own, number) => own.push(values[figure][number])));
+  /** Put windows in the place of those from a number on. */
+  function replace(chart, from, points, values) {
+    for (const [name, own] of Object.entries(chart.data.points)) {
+      own.length = from;
+      own.push(...points[name]);
+    }
+    chart.data.values.forEach((curves, figure) => curves.forEach((own, number) => {
+      own.length = from;
+      own.push(...values[figure][number]);
+    }));
+    redraw(chart);
+  }
+
+  /** Draw once, however much has changed before the next picture. */
+  function redraw(chart) {
     if (chart.waiting) return;
     chart.waiting = true;
     requestAnimationFrame(() => {
@@ -288,7 +301,16 @@
     }).observe(frame);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => build(chart));
     return {
-      append: (point, values) => append(chart, point, values),
+      append: (point, values) => replace(
+        chart,
+        data.points.clicks.length,
+        { clicks: [point.clicks], times: [point.time], scored: [point.scored] },
+        values.map(curves => curves.map(value => [value]))),
+      replace: (from, points, values) => replace(chart, from, points, values),
+      mark: alarms => {
+        data.alarms = alarms;
+        redraw(chart);
+      },
       show: number => {
         state.figure = number;
         refresh(chart);

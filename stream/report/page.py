@@ -123,9 +123,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "title": title, "moment": moment}
-    made.globals |= {"asset": _asset, "scripts": SCRIPTS, "styles": STYLES}
+    made.globals |= {"asset": asset, "scripts": SCRIPTS, "styles": STYLES}
     return made
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of this folder."""
     return (FOLDER / name).read_text(encoding="utf-8")

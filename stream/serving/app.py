@@ -51,6 +51,8 @@ class Endpoint(NamedTuple):
         The methods that it takes.
     operations
         Its description, as OpenAPI has it under the path; None: it is not described.
+    needs_key
+        Whether it needs the key, where there is one.
 
     """
 
@@ -58,6 +60,7 @@ class Endpoint(NamedTuple):
     app: App
     methods: Sequence[str] = ("GET",)
     operations: dict[str, Any] | None = None
+    needs_key: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def make_app(service: Service, access: Access, more: Sequence[Endpoint] = ()) ->
         meter.observe(path if path in known else "other", status, seconds)
 
     routes = [Route(one.path, _Asgi(one.app), methods=list(one.methods)) for one in endpoints]
-    app: App = Guard(Router(routes, redirect_slashes=False), access.key, observe)
+    keyless = {one.path for one in endpoints if not one.needs_key}
+    app: App = Guard(Router(routes, redirect_slashes=False), access.key, keyless, observe)
     if access.origins:
         app = CORSMiddleware(
             app,
@@ -146,6 +150,7 @@ def _endpoints(service: Service) -> list[Endpoint]:
             "/healthz",
             healthz,
             operations=plain_operation("Whether the process answers", [(200, "It does.")], text),
+            needs_key=False,
         ),
         Endpoint(
             "/readyz",

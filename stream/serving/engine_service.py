@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..engine import Engine
+from ..evaluation.prequential import Prequential
 from ..monitoring.prometheus import registry
 from ..monitoring.server import health
 from ..recommendations.item_follower import FollowedItems
@@ -43,13 +45,20 @@ class EngineService:
             away = self.items.away
         return (False, str(away)) if alive and away else (alive, words)
 
+    @property
+    def figures(self) -> Prequential:
+        """The figures of the stream."""
+        return self.engine.figures
+
     def stats(self) -> dict[str, Any]:
         """Return the figures of the stream, and of the requests."""
         engine = self.engine
-        return {
+        stats = {
             "model": engine.model.name,
+            "source": engine.about.get("source", ""),
             "clicks": engine.clicks,
             "learned": engine.learned,
+            "learned_seconds_ago": round(time.monotonic() - engine.learned_at, 3),
             "first": engine.first,
             "late": engine.late,
             "ahead": engine.ahead,
@@ -66,3 +75,7 @@ class EngineService:
             },
             "posted": self.posts.stats(),
         }
+        lag = getattr(engine.source, "lag", None)
+        if lag is not None:
+            stats["lag"] = [part._asdict() for part in lag()]
+        return stats

@@ -7,7 +7,7 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Container, MutableMapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -15,9 +15,6 @@ from starlette.exceptions import HTTPException
 from .request_queue import BusyError
 from .requests import BadRequestError
 from .responses import App, Failure, Header, Receive, Scope, Send, send_json
-
-OPEN = "/healthz"
-"""What needs no key."""
 
 LONGEST_REQUEST_ID = 128
 
@@ -34,6 +31,8 @@ class Guard:
     key
         What requests must bring as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; None:
         nothing.
+    keyless
+        The paths that need no key.
     observe
         Told of each request its path, status, and the seconds until its answer was given.
 
@@ -43,10 +42,12 @@ class Guard:
         self,
         app: App,
         key: str | None = None,
+        keyless: Container[str] = (),
         observe: Callable[[str, int, float], None] = lambda path, status, seconds: None,
     ) -> None:
         self._app = app
         self._key = None if key is None else key.encode()
+        self._keyless = keyless
         self._observe = observe
         self._process = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -66,7 +67,7 @@ class Guard:
             await send(message)
 
         try:
-            if self._key is not None and scope["path"] != OPEN and not self._allowed(scope):
+            if not (self._key is None or scope["path"] in self._keyless or self._allowed(scope)):
                 raise _NoKeyError
             # With an app in the scope starlette raises its errors instead of answering them.
             scope["app"] = self

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from ..config.run import RunConfig
 from ..engine import Engine
+from ..evaluation.prequential import Prequential
 from ..learned import learned_engine
 from ..monitoring.prometheus import item_metrics
 from ..recommendations.item_follower import FollowedItems
@@ -175,11 +176,17 @@ class Replica:
         words = f"ok: {loaded.name}, taken {loaded.age:,.0f} seconds ago"
         return True, words if self._failure is None else f"{words}; {self._failure}"
 
+    @property
+    def figures(self) -> Prequential:
+        """The figures of the stream up to the snapshot."""
+        return self.loaded.engine.figures
+
     def stats(self) -> dict[str, Any]:
         """Return what is served, and figures of the requests."""
         loaded = self.loaded
         return {
             "model": loaded.engine.model.name,
+            "source": loaded.about.get("source", ""),
             "snapshot": loaded.name,
             "snapshot_age_seconds": round(loaded.age, 3),
             "snapshots_taken": self.swaps,
@@ -188,6 +195,8 @@ class Replica:
             "catalogue": loaded.engine.model.n_items,
             "live_sessions": loaded.engine.sessionizer.live,
             **({} if self.items is None else {"items": self.items.data.stats()}),
+            "rejected": dict(loaded.engine.rejected),
+            "window": {"clicks": self.figures.window, **self.figures.sliding()},
             "requests": {
                 "answered": self._calls.requests,
                 "waiting": len(self.queue),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from nextclick.connectors import RecordedLog, Recorder
 from nextclick.models import Query
@@ -12,10 +12,12 @@ from ..config.model_factory import make_model
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine
+from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
 from .clicks import clicks_endpoint
 from .engine_service import EngineService
+from .page.live_page import LivePage
 from .server import serve
 
 
@@ -52,9 +54,17 @@ def serve_engine(
     compile_loops(config)
     with (
         recording(engine, config, notify) as recorder,
-        serve(service, host, port, access, [clicks_endpoint(recorder, service.posts)]) as address,
+        closing(LivePage(service)) as page,
+        serve(
+            service,
+            host,
+            port,
+            access,
+            [clicks_endpoint(recorder, service.posts), *page.endpoints],
+        ) as address,
     ):
         notify(f"recommendations at {address}/v1/recommend")
+        notify(Info(f"live page at {address}/"))
         if recorder is not None:
             notify(f"clicks sent to {address}/v1/clicks are recorded in {recorder.place}")
         warn_if_open(host, access, "--serve", notify)
