@@ -25,6 +25,7 @@ LARGEST_COUNT = 1_000_000_000
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
+TRIALS = "Trying other models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class Option:
         Brings a value into the form in which it is kept.
     read
         Reads a text of the command line or the environment; by default as the type asks for.
+    read_all
+        Of a flag that may be repeated: reads all its texts, or the words of the environment; by
+        default each is ``NAME=VALUE``.
 
     """
 
@@ -83,6 +87,7 @@ class Option:
     parse: Callable[[Any, str], Any] | None = None
     normalise: Callable[[Any], Any] | None = None
     read: Callable[[str, str], Any] | None = None
+    read_all: Callable[[list[str], str], Any] | None = None
 
     @property
     def most(self) -> float | None:

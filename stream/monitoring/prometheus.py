@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from ..engine import Engine
 from .phase_timer import BOUNDS
+from .trials import trial_metrics
 
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
@@ -69,6 +70,7 @@ class EngineCollector(Collector):
         yield from self._out_of_order()
         yield from self._snapshots()
         yield self._phases()
+        yield from trial_metrics(engine.trials.stats())
 
     def _counts(self) -> list[int]:
         engine = self._engine

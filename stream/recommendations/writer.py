@@ -14,7 +14,9 @@ from nextclick.models import BatchResult, Recommender
 
 from ..monitoring.phase_timer import PhaseTimer
 from ..pending_clicks import PendingClicks
-from .records import Best, after_clicks, before_clicks, without_clicked
+from .interleaving import Interleaving
+from .records import after_clicks, before_clicks, without_clicked
+from .team_draft import Best
 
 
 class RecommendationWriter:
@@ -40,6 +42,8 @@ class RecommendationWriter:
         Takes the time that it takes.
     idle
         Entered while records are written: a sink may wait for its brokers.
+    interleaving
+        Returns what merges the lists after clicks with those of another model, where they are.
 
     """
 
@@ -53,6 +57,7 @@ class RecommendationWriter:
         max_wait: float | None,
         phases: PhaseTimer,
         idle: Callable[[], AbstractContextManager[None]] = nullcontext,
+        interleaving: Callable[[], Interleaving | None] = lambda: None,
     ) -> None:
         self.k = k
         self.after = after
@@ -61,6 +66,7 @@ class RecommendationWriter:
         self._sinks = sinks
         self._phases = phases
         self._idle = idle
+        self._interleaving = interleaving
         self._waiting_since = time.monotonic()
 
     @property
@@ -114,11 +120,16 @@ class RecommendationWriter:
         times = clicks.times_on_time
         with self._phases.measure("model"):
             if self.after:
-                best: Sequence[Best]
-                best = model.recommend_after(handles, items, self.k + self.exclude_current, times)
-                if self.exclude_current:
-                    best = without_clicked(clicks, best, self.k)
-                records = after_clicks(clicks, best, before, learned)
+
+                def lists(model: Recommender) -> Sequence[Best]:
+                    wanted = self.k + self.exclude_current
+                    best = model.recommend_after(handles, items, wanted, times)
+                    return without_clicked(clicks, best, self.k) if self.exclude_current else best
+
+                best, by = lists(model), None
+                if (interleaving := self._interleaving()) is not None:
+                    best, by = interleaving.after(clicks, best, self.k, lists)
+                records = after_clicks(clicks, best, before, learned, by)
             else:
                 tested = model.test(handles, items, self.k, times)
                 records = before_clicks(clicks, tested, before, learned)

@@ -56,4 +56,5 @@ class EngineService:
                 "waiting": len(self.queue),
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
+            **engine.trials.stats(),
         }

@@ -21,10 +21,15 @@ Header = tuple[bytes, bytes]
 
 
 class Item(msgspec.Struct):
-    """An item of a list; the higher its score, the likelier the visitor clicks it next."""
+    """An item of a list; the higher its score, the likelier the visitor clicks it next.
+
+    Where the lists of two models are merged, `by` is the model that it is from; only the scores of
+    one model can be compared.
+    """
 
     item: str | int
     score: float
+    by: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelAge(msgspec.Struct):
@@ -87,8 +92,13 @@ def answer_of(reply: Reply) -> Recommended:
         source = "popular"
     else:
         source = "session" if reply.request.items is None else "items"
+    best, by = reply.answer.best, reply.answer.by
+    if by:
+        items = [Item(item, score, model) for (item, score), model in zip(best, by, strict=True)]
+    else:
+        items = [Item(item, score) for item, score in best]
     return Recommended(
-        [Item(item, score) for item, score in reply.answer.best],
+        items,
         source,
         ModelAge(reply.learned, reply.behind, round(reply.age, 3)),
     )

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nextclick.models import Query
+from nextclick.models.base import CheckedModel
 
+from ..comparison.registry import make_models
 from ..config.model_factory import make_model
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
@@ -50,11 +52,20 @@ def serve_engine(
 
 
 def compile_loops(config: RunConfig) -> None:
-    """Compile the loops by a small model of the same options, so that no visitor waits.
+    """Compile the loops by small models of the same options, so that no visitor waits.
 
-    The model learns and answers once. What is compiled is kept for the next process.
+    Each model whose lists are shown learns and answers once. What is compiled is kept for the next
+    process.
     """
-    model = make_model(config)
+    _compile_loops(make_model(config))
+    if config.interleave is not None:
+        options = config.shadows[config.interleave]
+        (model,) = make_models({config.interleave: options}, config).values()
+        assert isinstance(model, CheckedModel)
+        _compile_loops(model)
+
+
+def _compile_loops(model: CheckedModel) -> None:
     sessions, items = [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
     model.test_then_learn(sessions, items, 1, times=[0.0, 1.0, 2.0, 3.0, 4.0])
     model.recommend_each([Query(session=0), Query(items=["a"], exclude="session"), Query()])
