@@ -101,11 +101,15 @@ class Answer:
         At most k items and their scores, best first.
     popular
         Nothing is known of the visitor, so these are the recently popular items.
+    by
+        Where the lists of several models were merged, the name of the model that each item is
+        from; else empty.
 
     """
 
     best: list[tuple[Id, float]] = field(default_factory=list)
     popular: bool = False
+    by: list[str] = field(default_factory=list)
 
 
 def checked_query(query: Query) -> Query:

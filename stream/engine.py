@@ -7,22 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from nextclick.connectors import (
-    Clicks,
-    Position,
-    Rejected,
-    Sink,
-    Source,
-    SourceError,
-    check_polled,
-    dead_letter,
-)
+from nextclick.connectors import Clicks, Position, Sink, Source, SourceError, check_polled
 from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
 
+from .comparison.trials import Learned, Trials
 from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
-from .delivery import SINKS, holds_records, hurry, undelivered
+from .delivery import SINKS, holds_records, hurry, undelivered, write_dead_letters
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
 from .monitoring.notices import Notices
@@ -107,6 +99,8 @@ class Engine:
         What is asked of the model meanwhile.
     items
         Data of the items: which of them may be recommended; None: all.
+    trials
+        What is tried beside the model: it changes nothing of the model's own figures.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -150,8 +144,7 @@ class Engine:
             check_part(kind, getattr(self, kind))
         for name, sink in self.sinks.items():
             check_part("sink", sink, name)
-        self.about = about or {}
-        self.notify = notify
+        self.about, self.notify = about or {}, notify
         self.clicks = self.first = self.late = self.ahead = self.learned = 0
         self.rejected: Counter[str] = Counter()
         self.written: dict[str, dict[str, Any]] = {}
@@ -160,6 +153,7 @@ class Engine:
         self.unusable = Unusable()
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
+        self.trials = Trials()
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -171,6 +165,7 @@ class Engine:
             phases=self.phases,
             idle=lambda: self.requests.idle(),
             allowed=lambda: None if self.items is None else self.items.allowed(),
+            interleaving=lambda: self.trials.interleaving,
         )
         self._notices = Notices(self)
         self._position: Position = {}
@@ -288,7 +283,8 @@ class Engine:
     def _admit(self, clicks: Clicks) -> None:
         """Count what was polled, assign its sessions, and keep it until a batch is full."""
         self._position = clicks.position
-        self._reject(clicks.rejected)
+        self.rejected.update(record.reason for record in clicks.rejected)
+        write_dead_letters(self.sinks, clicks.rejected)
         self.unusable.take(clicks)
         if not len(clicks):
             return
@@ -302,12 +298,6 @@ class Engine:
         self.late += int(assigned.late.sum())
         self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
-
-    def _reject(self, rejected: list[Rejected]) -> None:
-        self.rejected.update(record.reason for record in rejected)
-        if sink := self.sinks.get("dead_letters"):
-            for record in rejected:
-                sink.write(dead_letter(record))
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
@@ -327,6 +317,11 @@ class Engine:
             self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
         learned, self.learned = self.learned, self.learned + len(on_time)
         self.learned_at = time.monotonic()
+        if self.trials:
+            # Before requests are answered again: both models of a merged list know the same clicks.
+            batch = Learned(clicks, before, self.sessionizer.clock, tested)
+            with self.phases.measure("shadows"):
+                self.trials.learn(batch, self.requests.idle)
         self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:
@@ -337,7 +332,7 @@ class Engine:
     def mark(self) -> tuple[Any, ...]:
         """Return values that differ between any two states of the run that differ."""
         counts = self.clicks, self.learned, self.rejected.total(), self._pending.n_recommended
-        return (*counts, self._position)
+        return (*counts, self._position, *self.trials.mark())
 
     def facts(self) -> dict[str, Any]:
         """Return what a snapshot is of, in JSON's types."""
@@ -360,6 +355,7 @@ class Engine:
             "sessions": self.sessionizer.state(),
             "figures": self.figures.state(),
             "engine": State({}, values),
+            **self.trials.state(),
         }
 
     def restore(self, parts: dict[str, State]) -> None:
@@ -376,6 +372,7 @@ class Engine:
         self._time = values["time"]
         self._position = values["position"]
         self._pending = PendingClicks.of(values["pending"])
+        self.trials.restore(parts, self.clicks - len(self._pending))
         # What a smaller bound has ended is forgotten with the batch that may have clicks of it.
         self._pending.ended += self.sessionizer.shrink()
         # Records in the snapshot are written by the sinks now, and the next snapshot is to know it.
@@ -395,6 +392,7 @@ class Engine:
             **self.figures.results(),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
+            **self.trials.results(),
             # Options that have changed; most runs go on as they began.
             **({"changed": changed} if (changed := self.about.get("changed")) else {}),
         }

@@ -66,7 +66,7 @@ class PendingClicks:
         """The times of the clicks that are to be learned."""
         return np.array(self.times, np.float64)[self.on_time]
 
-    def select(self, places: NDArray[np.int64]) -> tuple[list[Id], list[Id]]:
+    def select(self, places: NDArray[np.int64]) -> tuple[list[int], list[Id]]:
         """Return the sessions' numbers and the items of some of the clicks."""
         indices = places.tolist()
         return [self.handles[place] for place in indices], [self.items[place] for place in indices]

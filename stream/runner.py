@@ -18,6 +18,7 @@ from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import Recommender, State
 from nextclick.models.compute.device import cores
 
+from .comparison.trials import make_trials
 from .config.declaration import flag
 from .config.model_factory import fitting, make_model
 from .config.options import ConfigError
@@ -193,6 +194,7 @@ def run_model(
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
         engine.notify = notify
+        engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             _resume(engine, *saved)

@@ -52,10 +52,17 @@ FOLDERS: dict[str, set[str]] = {
     "stream/monitoring": {"stream", "stream/config"},
     "stream/recommendations": {"stream", "stream/monitoring"},
     "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
-    "stream/comparison": {"stream", "stream/config", "stream/evaluation", "stream/report"},
+    "stream/comparison": {
+        "stream",
+        "stream/config",
+        "stream/evaluation",
+        "stream/recommendations",
+        "stream/report",
+    },
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",
+        "stream/comparison",
         "stream/config",
         "stream/evaluation",
         "stream/monitoring",

@@ -211,7 +211,8 @@ def _flags(options: Mapping[str, Declared], values: Mapping[str, Any]) -> Given:
                 flags[name] = bool(value)
         elif _repeated(each):
             if value:
-                flags[name] = parse_assignments(value, each.flag)
+                read = each.option.read_all or parse_assignments
+                flags[name] = read(value, each.flag)
         elif value is not None:
             flags[name] = read_text(value, each, each.flag)
     return flags

@@ -70,6 +70,7 @@ def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
         ),
         **({"changed": "; ".join(map(change_note, about["changed"]))} if about["changed"] else {}),
         **({"models": ", ".join(models)} if models else {"model": engine.model.name}),
+        **({"shadows": ", ".join(parts["shadows"].values)} if "shadows" in parts else {}),
         "items": f"{engine.model.n_items:,}",
         "sessions": f"{engine.sessionizer.live:,} live",
         "versions": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),

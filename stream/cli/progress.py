@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ..engine import Engine
 from . import log
+from .trials_table import add_trials
 
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0
@@ -215,6 +216,7 @@ def summary(result: dict[str, Any]) -> Table:
             f"hit rate {alarm['before']:.3f} → {alarm['after']:.3f}",
             style="dim",
         )
+    add_trials(table, result)
     table.add_section()
     table.add_row("items known", f"{result['catalogue']:,}")
     table.add_row("live sessions", f"{result['live_sessions']:,}")

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ from ..evaluation.drift import HitRateDrift
 from ..evaluation.metrics import bins_of
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .item_counts import ItemCounts
+from .joined_states import join, part_of
 from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
+from .timed_model import TimedModel
 
 SAMPLE = 16
 """Batches of which the recommendations of one are examined."""
@@ -71,9 +72,8 @@ class Arena(CheckedModel):
         self._drift = [HitRateDrift() for _ in self.models]
         self._batches = 0
         self._lists = 0
-        # Seconds of scoring and of learning, one row a model. The batches whose recommendations
-        # are looked at take longer to score, and are left out.
-        self._seconds = np.zeros((len(self.models), 2))
+        self._timed_models = [TimedModel(model) for model in self.models.values()]
+        # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
 
     @property
@@ -115,18 +115,15 @@ class Arena(CheckedModel):
         scored = kinds[:, 0] >= 0
         listed = self._batches % SAMPLE == SAMPLE // 2
         found = []
-        for at, (name, model) in enumerate(self.models.items()):
+        for at, (name, model) in enumerate(zip(self.models, self._timed_models, strict=True)):
             asked = max(self.ks) if listed else 0
             wanted = max(asked, 0 if at else k)
-            began = perf_counter()
             try:
-                tested = model.test_then_learn(sessions, items, wanted, time, times)
+                tested = model.test_then_learn(sessions, items, wanted, time, times, not listed)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{name}: {error}") from error
-            took = perf_counter() - began
             if not np.array_equal(tested.scored, scored):
                 raise ValueError(f"{name} has scored other clicks than those with a predecessor")
-            self._seconds[at] += 0 if listed else took - tested.learning, tested.learning
             if listed:
                 lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
                 self._items.show(at, [[item for item, _ in best] for best in lists])
@@ -163,10 +160,8 @@ class Arena(CheckedModel):
     def _forget(self, sessions: list[Id]) -> None:
         """Drop sessions that have ended, in every model; it is part of learning."""
         self._slicer.forget(sessions)
-        for at, model in enumerate(self.models.values()):
-            began = perf_counter()
+        for model in self._timed_models:
             model.forget(sessions)
-            self._seconds[at, 1] += perf_counter() - began
 
     def state(self) -> State:
         """Copy all that the next click, and every figure, depends on."""
@@ -174,20 +169,17 @@ class Arena(CheckedModel):
         parts["tallies"] = self._tallies.state()
         parts["items"] = self._items.state()
         parts["slicer"] = self._slicer.state()
-        arrays = {
-            f"{part}/{name}": array
-            for part, state in parts.items()
-            for name, array in state.arrays.items()
-        }
+        joined = join(parts)
         values = {
-            "parts": {part: state.values for part, state in parts.items()},
+            "parts": joined.values,
             "drift": [drift.state() for drift in self._drift],
             "batches": self._batches,
             "lists": self._lists,
             "timed": self._timed,
         }
-        own = {"sliced": self._sliced.copy(), "seconds": self._seconds.copy()}
-        return State({**arrays, **own}, values)
+        seconds = np.array([model.seconds for model in self._timed_models])
+        own = {"sliced": self._sliced.copy(), "seconds": seconds}
+        return State({**joined.arrays, **own}, values)
 
     def _check_form(self, state: State, own: State) -> None:
         """Check the models' names and their order; each of them checks its own part."""
@@ -195,24 +187,17 @@ class Arena(CheckedModel):
             raise ValueError(f"{self._misfit()}: it is of other models, or in another order")
 
     def _restore(self, state: State) -> None:
-
-        def part(name: str) -> State:
-            arrays = {
-                key.removeprefix(f"{name}/"): array
-                for key, array in state.arrays.items()
-                if key.startswith(f"{name}/")
-            }
-            return State(arrays, state.values["parts"][name])
-
+        parts = State(state.arrays, state.values["parts"])
         for name, model in self.models.items():
-            model.restore(part(f"models/{name}"))
-        self._tallies.restore(part("tallies"))
-        self._items.restore(part("items"))
-        self._slicer.restore(part("slicer"))
+            model.restore(part_of(parts, f"models/{name}"))
+        self._tallies.restore(part_of(parts, "tallies"))
+        self._items.restore(part_of(parts, "items"))
+        self._slicer.restore(part_of(parts, "slicer"))
         for drift, kept in zip(self._drift, state.values["drift"], strict=True):
             drift.restore(kept)
         self._sliced = state.arrays["sliced"].astype(np.int64)
-        self._seconds = state.arrays["seconds"].astype(np.float64)
+        for model, seconds in zip(self._timed_models, state.arrays["seconds"], strict=True):
+            model.seconds = seconds.astype(np.float64)
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]
@@ -245,6 +230,7 @@ class Arena(CheckedModel):
         whole = self._tallies.figures()
         found: dict[str, dict[str, Any]] = {}
         for at, (name, model) in enumerate(self.models.items()):
+            seconds = self._timed_models[at].seconds
             found[name] = {
                 **whole[at],
                 "unseen": int(self._tallies.totals()[at, 0]),
@@ -258,8 +244,8 @@ class Arena(CheckedModel):
                 ],
                 "coverage": coverage[at],
                 "popularity": popularity[at],
-                "score_ms": 1000 * float(self._seconds[at, 0]) / max(1, self._timed),
-                "learn_ms": 1000 * float(self._seconds[at, 1]) / max(1, self._items.clicks),
+                "score_ms": 1000 * float(seconds[0]) / max(1, self._timed),
+                "learn_ms": 1000 * float(seconds[1]) / max(1, self._items.clicks),
                 "memory_mb": state_bytes(model.state()) / 1e6,
                 "catalogue": model.n_items,
             }

@@ -64,6 +64,7 @@ def differences(
     clicks: NDArray[np.int64],
     models: Sequence[str],
     figures: Sequence[str],
+    draws: int = DRAWS,
 ) -> list[Difference]:
     """Return the difference of every two models in every figure, with its interval.
 
@@ -75,6 +76,8 @@ def differences(
         Scored clicks, shape (blocks,); the last block may have fewer than the others.
     models, figures
         Their names. Differences are those of each model from all that come after it.
+    draws
+        How many streams to draw.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def differences(
                 if len(clicks) >= LEAST_BLOCKS:
                     run = _run(apart[:, at], clicks)
                     if run not in drawn:
-                        drawn[run] = _draw(gains, clicks, run)
+                        drawn[run] = _draw(gains, clicks, run, draws)
                     spread = drawn[run][:, first, at] - drawn[run][:, second, at]
                     low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
                 value = float(found[first, at] - found[second, at])
@@ -103,9 +106,11 @@ def differences(
     return table
 
 
-def _draw(gains: NDArray[np.float64], clicks: NDArray[np.int64], run: float) -> NDArray[np.float64]:
+def _draw(
+    gains: NDArray[np.float64], clicks: NDArray[np.int64], run: float, draws: int
+) -> NDArray[np.float64]:
     """Return every figure of every model in each of the streams drawn."""
-    times = draw_blocks(len(clicks), run).astype(np.float64)
+    times = draw_blocks(len(clicks), run, draws).astype(np.float64)
     flat = times @ gains.reshape(len(clicks), -1)
     return (flat / (times @ clicks)[:, None]).reshape(-1, *gains.shape[1:])
 

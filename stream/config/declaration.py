@@ -28,6 +28,7 @@ AnyTable = Any
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
+TRIALS = "Trying other models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ class Option:
     check
         Of a table whose options another option decides: checks what one origin gives, with all
         options that are given, and where the table stands, for messages.
+    read_all
+        Of a flag that may be repeated: reads all its texts, or the words of the environment; by
+        default each is ``NAME=VALUE``.
 
     """
 
@@ -90,6 +94,7 @@ class Option:
     normalise: Callable[[Any], Any] | None = None
     read: Callable[[str, str], Any] | None = None
     check: Callable[[Any, Mapping[str, Any], str], None] | None = None
+    read_all: Callable[[list[str], str], Any] | None = None
 
     @property
     def most(self) -> float | None:

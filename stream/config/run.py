@@ -22,6 +22,7 @@ from .options import (
 )
 from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
+from .trials import Interleave, Shadow, check_shown, with_interleaved
 
 LARGEST_BATCH = 1 << 16
 """Clicks in a batch at most: the model takes no more at once."""
@@ -344,6 +345,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     api_key: ApiKey = None
     allow_origins: Origins = None
     items: Items = None
+    shadow: Shadow = msgspec.field(default_factory=dict)
+    interleave: Interleave = None
 
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
@@ -365,6 +368,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--items applies to requests over HTTP and to lists after every click: give "
                 "--serve, or --recommendations with --recommend every"
             )
+        if self.interleave is not None:
+            check_shown(served=self.serve is not None, written=self.writes_every)
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):
@@ -377,6 +382,16 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--exactly-once commits recommendations with the snapshots: give a folder with "
                 "--snapshots"
             )
+
+    @property
+    def writes_every(self) -> bool:
+        """Whether a list is written after every click."""
+        return self.recommendations is not None and self.recommend == "every"
+
+    @property
+    def shadows(self) -> dict[str, dict[str, Any]]:
+        """The shadows with their options; the model of `interleave` is one of them."""
+        return with_interleaved(self.shadow, self.interleave)
 
     @property
     def max_wait_seconds(self) -> float:

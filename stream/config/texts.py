@@ -55,7 +55,7 @@ def read_text(text: str, declared: Declared, typed: str) -> Any:
         case "list":
             return read_names(text, typed)
         case "table":
-            return parse_assignments(_words(text, typed), typed)
+            return (declared.option.read_all or parse_assignments)(_words(text, typed), typed)
     return text
 
 
@@ -137,6 +137,36 @@ def parse_assignments(texts: Iterable[str], typed: str) -> dict[str, Any]:
         except (ValueError, RecursionError):  # No TOML, or a number that Python does not read.
             values[name] = value
     return values
+
+
+def read_models(texts: Iterable[str], typed: str) -> dict[str, dict[str, Any]]:
+    """Read models with their options: each text names models, or sets an option of one.
+
+    Raises
+    ------
+    ConfigError
+        One has no name, or an option no value.
+
+    Examples
+    --------
+    >>> read_models(["vstan, markov", "vstan.neighbours=200"], "--shadow")
+    {'vstan': {'neighbours': 200}, 'markov': {}}
+
+    """
+    models: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        if "=" not in text:
+            for name in read_names(text, typed):
+                models.setdefault(name, {})
+            continue
+        for path, value in parse_assignments([text], typed).items():
+            name, dot, option = path.partition(".")
+            if not (name and dot and option):
+                raise ConfigError(
+                    f"{typed} {text!r}: write model or model.option=value, such as vstan.share=0.5"
+                )
+            models.setdefault(name, {})[option] = value
+    return models
 
 
 def _words(text: str, typed: str) -> list[str]:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PHASES = ("poll", "sessions", "model", "figures", "sinks", "snapshot")
+PHASES = ("poll", "sessions", "model", "figures", "sinks", "shadows", "snapshot")
 
 BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Upper bounds of the histograms' buckets, in seconds; a last bucket takes the rest."""

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from ..engine import Engine
 from .phase_timer import BOUNDS
+from .trials import trial_metrics
 
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
@@ -71,6 +72,7 @@ class EngineCollector(Collector):
         if engine.items is not None:
             yield from item_metrics(engine.items.stats())
         yield self._phases()
+        yield from trial_metrics(engine.trials.stats())
 
     def _counts(self) -> list[int]:
         engine = self._engine

@@ -32,7 +32,7 @@ MOST_SELECTIONS = 64
 AT_ONCE = 256
 """Records that are taken while requests wait."""
 
-RESERVED = ("item", "score")
+RESERVED = ("item", "score", "by")
 """Names of fields that are not shown in lists: an item's id and its score have these names."""
 
 

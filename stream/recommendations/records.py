@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nextclick.connectors import Id
 from nextclick.models import BatchResult
 
 from ..pending_clicks import PendingClicks
-
-Best = Sequence[tuple[Id, float]]
-"""Items and their scores, best first."""
+from .team_draft import Best
 
 
 def before_clicks(
@@ -38,15 +35,21 @@ def before_clicks(
 
 
 def after_clicks(
-    clicks: PendingClicks, best: Sequence[Best], before: int, learned: int
+    clicks: PendingClicks,
+    best: Sequence[Best],
+    before: int,
+    learned: int,
+    by: Sequence[Sequence[str]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Return what is recommended after each click on time, where it is not written yet.
 
-    The same as `before_clicks`, but of the best items after each click on time.
+    The same as `before_clicks`, but of the best items after each click on time, and where lists
+    of two models were merged, with the name of the model that each item is `by`.
     """
     for at, place in enumerate(clicks.on_time.tolist()):
         if place >= clicks.n_recommended:
-            yield _record(clicks, place, {}, best[at], before, learned)
+            record = _record(clicks, place, {}, best[at], before, learned)
+            yield record if by is None else {**record, "by": by[at]}
 
 
 def without_clicked(clicks: PendingClicks, best: Sequence[Best], k: int) -> list[Best]:

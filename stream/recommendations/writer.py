@@ -12,10 +12,13 @@ import numpy as np
 from nextclick.connectors import Sink
 from nextclick.models import Allowed, BatchResult, Recommender
 from nextclick.models.base import CheckedModel
+from nextclick.models.recommender import Id, Times
 
 from ..monitoring.phase_timer import PhaseTimer
 from ..pending_clicks import PendingClicks
-from .records import Best, after_clicks, before_clicks, without_clicked
+from .interleaving import Interleaving
+from .records import after_clicks, before_clicks, without_clicked
+from .team_draft import Best
 
 
 class RecommendationWriter:
@@ -43,6 +46,8 @@ class RecommendationWriter:
         Entered while records are written: a sink may wait for its brokers.
     allowed
         Returns what lists after clicks may hold; None: anything.
+    interleaving
+        Returns what merges the lists after clicks with those of another model, where they are.
 
     """
 
@@ -57,6 +62,7 @@ class RecommendationWriter:
         phases: PhaseTimer,
         idle: Callable[[], AbstractContextManager[None]] = nullcontext,
         allowed: Callable[[], Allowed | None] = lambda: None,
+        interleaving: Callable[[], Interleaving | None] = lambda: None,
     ) -> None:
         self.k = k
         self.after = after
@@ -66,6 +72,7 @@ class RecommendationWriter:
         self._phases = phases
         self._idle = idle
         self._allowed = allowed
+        self._interleaving = interleaving
         self._waiting_since = time.monotonic()
 
     @property
@@ -119,20 +126,16 @@ class RecommendationWriter:
         times = clicks.times_on_time
         with self._phases.measure("model"):
             if self.after:
-                best: Sequence[Best]
                 k, allowed = self.k + self.exclude_current, self._allowed()
-                if allowed is None:
-                    best = model.recommend_after(handles, items, k, times)
-                elif isinstance(model, CheckedModel):
-                    best = model.recommend_allowed(handles, items, allowed, k, times)
-                else:
-                    raise TypeError(
-                        f"{type(model).__name__} cannot leave out items that are unavailable: "
-                        "inherit from CheckedModel"
-                    )
-                if self.exclude_current:
-                    best = without_clicked(clicks, best, self.k)
-                records = after_clicks(clicks, best, before, learned)
+
+                def lists(model: Recommender) -> Sequence[Best]:
+                    best = _after(model, (handles, items, times), k, allowed)
+                    return without_clicked(clicks, best, self.k) if self.exclude_current else best
+
+                best, by = lists(model), None
+                if (interleaving := self._interleaving()) is not None:
+                    best, by = interleaving.after(clicks, best, self.k, lists)
+                records = after_clicks(clicks, best, before, learned, by)
             else:
                 tested = model.test(handles, items, self.k, times)
                 records = before_clicks(clicks, tested, before, learned)
@@ -147,3 +150,21 @@ class RecommendationWriter:
                 sink.write(record)
             if flush:
                 sink.flush()
+
+
+def _after(
+    model: Recommender,
+    clicks: tuple[Sequence[Id], Sequence[Id], Times],
+    k: int,
+    allowed: Allowed | None,
+) -> Sequence[Best]:
+    """Return the lists after clicks, given by session, item and time."""
+    sessions, items, times = clicks
+    if allowed is None:
+        return model.recommend_after(sessions, items, k, times)
+    if isinstance(model, CheckedModel):
+        return model.recommend_allowed(sessions, items, allowed, k, times)
+    raise TypeError(
+        f"{type(model).__name__} cannot leave out items that are unavailable: inherit from "
+        "CheckedModel"
+    )

@@ -13,6 +13,7 @@ from ..output_files import write_whole
 from .curves import Curves, alarm_text, chart_data, join, split_alarms
 from .page import differing, flat, moment, number, origin, render, title
 from .static_chart import Curve, Mark, curves_svg
+from .trials import INTERLEAVED_HEADS, SHADOW_HEADS, interleaved_rows, shadow_rows
 
 _COUNTS = [
     ("clicks", "clicks read"),
@@ -101,6 +102,10 @@ def report_page(result: Mapping[str, Any]) -> bytes:
         "drift": _alarm_rows(drift),
         "warm_up": _alarm_rows(warm_up),
         "scopes": _scopes(result, figures),
+        "shadow_heads": SHADOW_HEADS,
+        "shadows": shadow_rows(result),
+        "interleaved_heads": INTERLEAVED_HEADS,
+        "interleaved": interleaved_rows(result),
         "counts": _counts(result),
         "machine": [[label, number(result[key])] for key, label in _MACHINE if key in result],
         "changed": _changes(result),

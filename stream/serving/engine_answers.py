@@ -52,7 +52,8 @@ class EngineAnswers:
         """Answer requests by one call of the model."""
         engine = self.engine
         self._pending.update(engine.pending)
-        answers = self._model.recommend_each([self._query(request) for request in requests])
+        queries = [self._query(request) for request in requests]
+        answers = engine.trials.served(queries, self._model.recommend_each(queries))
         learned, behind = engine.learned, len(engine.pending)
         age = time.monotonic() - (engine.learned_at if self._since is None else self._since)
         return [

@@ -74,6 +74,7 @@ class EngineService:
                 "model_cpu_seconds": round(self._calls.busy, 3),
             },
             "posted": self.posts.stats(),
+            **engine.trials.stats(),
         }
         lag = getattr(engine.source, "lag", None)
         if lag is not None:

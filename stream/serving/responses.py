@@ -24,10 +24,14 @@ class Item(msgspec.Struct):
     """An item of a list; the higher its score, the likelier the visitor clicks it next.
 
     Where the server has data of the items (``--items``), the item's fields follow.
+
+    Where the lists of two models are merged, `by` is the model that it is from; only the scores of
+    one model can be compared.
     """
 
     item: str | int
     score: float
+    by: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelAge(msgspec.Struct):
@@ -90,7 +94,11 @@ def answer_of(reply: Reply) -> Recommended:
         source = "popular"
     else:
         source = "session" if reply.request.items is None else "items"
-    items = [Item(item, score) for item, score in reply.answer.best]
+    best, by = reply.answer.best, reply.answer.by
+    if by:
+        items = [Item(item, score, model) for (item, score), model in zip(best, by, strict=True)]
+    else:
+        items = [Item(item, score) for item, score in best]
     if reply.shown is not None:
         items = [_with_data(item, data) for item, data in zip(items, reply.shown, strict=True)]
     return Recommended(

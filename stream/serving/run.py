@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 
 from nextclick.connectors import RecordedLog, Recorder
 from nextclick.models import Query
+from nextclick.models.base import CheckedModel
 
-from ..config.model_factory import make_model
+from ..config.model_factory import make_model, make_models
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine
@@ -52,9 +53,9 @@ def serve_engine(
     access = make_access(config.api_key, config.allow_origins)
     service = EngineService(engine, items)
     compile_loops(config)
+    page = LivePage(service)
     with (
         recording(engine, config, notify) as recorder,
-        closing(LivePage(service)) as page,
         serve(
             service,
             host,
@@ -62,6 +63,7 @@ def serve_engine(
             access,
             [clicks_endpoint(recorder, service.posts), *page.endpoints],
         ) as address,
+        closing(page),
     ):
         notify(f"recommendations at {address}/v1/recommend")
         notify(Info(f"live page at {address}/"))
@@ -82,11 +84,20 @@ def recording(
 
 
 def compile_loops(config: RunConfig) -> None:
-    """Compile the loops by a small model of the same options, so that no visitor waits.
+    """Compile the loops by small models of the same options, so that no visitor waits.
 
-    The model learns and answers once. What is compiled is kept for the next process.
+    Each model whose lists are shown learns and answers once. What is compiled is kept for the next
+    process.
     """
-    model = make_model(config)
+    _compile_loops(make_model(config))
+    if config.interleave is not None:
+        options = config.shadows[config.interleave]
+        (model,) = make_models({config.interleave: options}, config).values()
+        assert isinstance(model, CheckedModel)
+        _compile_loops(model)
+
+
+def _compile_loops(model: CheckedModel) -> None:
     sessions, items = [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
     model.test_then_learn(sessions, items, 1, times=[0.0, 1.0, 2.0, 3.0, 4.0])
     model.recommend_each([Query(session=0), Query(items=["a"], exclude="session"), Query()])

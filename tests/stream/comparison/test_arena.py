@@ -196,7 +196,7 @@ def test_coverage_and_popularity_are_those_of_the_lists_of_one_batch_in_sixteen(
 
 def test_each_model_is_timed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("nextclick.stream.comparison.arena.perf_counter", lambda: now[0])
+    monkeypatch.setattr("nextclick.stream.comparison.timed_model.perf_counter", lambda: now[0])
 
     class Slow(Recent):
         def test_then_learn(self, *arguments: Any) -> Outcome:
