@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from nextclick.connectors import RecordedLog, Recorder
 from nextclick.models import Query
@@ -11,6 +11,7 @@ from nextclick.models import Query
 from ..config.model_factory import make_model
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
+from ..endpoints import is_topic, open_recorder
 from ..engine import Engine
 from .app import Access
 from .clicks import clicks_endpoint
@@ -45,7 +46,7 @@ def serve_engine(
     service = EngineService(engine)
     compile_loops(config)
     with (
-        recording(engine, config, notify) as recorder,
+        recording(engine, config) as recorder,
         serve(service, host, port, access, [clicks_endpoint(recorder, service.posts)]) as address,
     ):
         notify(f"recommendations at {address}/v1/recommend")
@@ -57,12 +58,16 @@ def serve_engine(
 
 
 @contextmanager
-def recording(
-    engine: Engine, config: RunConfig, notify: Callable[[str], None]
-) -> Iterator[Recorder | None]:
+def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
     """Record clicks where the engine reads them; None where it reads nothing that can grow."""
-    source = engine.source
-    yield source if isinstance(source, RecordedLog) else None
+    source, spec = engine.source, str(engine.about.get("source", ""))
+    if isinstance(source, RecordedLog):
+        yield source
+    elif is_topic(spec):
+        with closing(open_recorder(spec, config)) as recorder:
+            yield recorder
+    else:
+        yield None
 
 
 def compile_loops(config: RunConfig) -> None:
