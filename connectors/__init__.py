@@ -26,6 +26,7 @@ from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
+from .topic_recorder import TopicRecorder
 
 __all__ = [
     "BEGIN_FROM",
@@ -63,6 +64,7 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "TopicRecorder",
     "WrongRecord",
     "check_polled",
     "client_settings",

@@ -56,5 +56,10 @@ class Recorder(Protocol):
         Future
             Has a result when they are durable, or a `RecordError`.
 
+        Raises
+        ------
+        ClickError
+            They can never be recorded there.
+
         """
         ...

@@ -12,6 +12,7 @@ from nextclick.connectors import (
     Sink,
     SinkError,
     Source,
+    TopicRecorder,
     client_settings,
     log_format,
     open_source,
@@ -56,18 +57,7 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         It cannot be opened, or an option does not go with it.
 
     """
-    form = log_format(
-        options.format,
-        session_column=options.session_column,
-        user_column=options.user_column,
-        item_column=options.item_column,
-        time_column=options.time_column,
-        time_unit=options.time_unit,
-        sort=options.sort,
-        gap=USER_GAP if options.user_column else None,
-        # Bytes that nobody asked for are not kept.
-        keep_raw=getattr(options, "dead_letters", None) is not None,
-    )
+    form = _format_of(options)
     if not is_topic(spec):
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
@@ -92,6 +82,21 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
     )
 
 
+def _format_of(options: LogOptions) -> LogFormat:
+    return log_format(
+        options.format,
+        session_column=options.session_column,
+        user_column=options.user_column,
+        item_column=options.item_column,
+        time_column=options.time_column,
+        time_unit=options.time_unit,
+        sort=options.sort,
+        gap=USER_GAP if options.user_column else None,
+        # Bytes that nobody asked for are not kept.
+        keep_raw=getattr(options, "dead_letters", None) is not None,
+    )
+
+
 def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
     follow = getattr(options, "follow", False)
     if follow and (spec == "-" or spec.startswith("sim:")):
@@ -102,6 +107,18 @@ def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
             f"name {spec.removeprefix('http:') or 'it'}, with --follow if it grows"
         )
     return open_source(spec, form, follow=follow)
+
+
+def open_recorder(spec: str, config: RunConfig) -> TopicRecorder:
+    """Open what writes clicks to the topic that a run reads."""
+    address = parse_address(spec)
+    return TopicRecorder(
+        address,
+        client_settings(config.kafka),
+        _format_of(config),
+        time_from=config.time_from,
+        transactional_id=f"{config.group}-{address.topic}-{_partitions_of(config)}-posted",
+    )
 
 
 def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
@@ -165,8 +182,11 @@ def transactional_id(spec: str, config: RunConfig) -> str | None:
     if not config.exactly_once:
         return None
     what = parse_address(spec).topic if is_topic(spec) else Path(spec).name
-    partitions = "-".join(map(str, sorted(config.partitions or []))) or "all"
-    return f"{config.group}-{what}-{partitions}"
+    return f"{config.group}-{what}-{_partitions_of(config)}"
+
+
+def _partitions_of(config: RunConfig) -> str:
+    return "-".join(map(str, sorted(config.partitions or []))) or "all"
 
 
 def check_outputs(spec: str, config: RunConfig) -> None:

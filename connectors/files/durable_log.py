@@ -5,34 +5,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from ..clicks import Id
+from ..group_commit import GroupCommit
 from ..recorder import FullError, Recorded, RecordError
 from ..source import SourceError
 from .log_repair import recent_event_ids, repair
-
-MOST_WAITING = 32 << 20
-"""Bytes that may wait to be written; more are turned away."""
-
-MOST_AT_ONCE = 8 << 20
-"""Bytes that are written and flushed at once, about."""
 
 REMEMBERED = 100_000
 """Event ids that are remembered, so that a click sent again is not written again."""
 
 
-class _Waiting(NamedTuple):
-    lines: Sequence[bytes]
-    events: Sequence[Id | None]
-    size: int
-    future: Future[Recorded]
+Line = tuple[bytes, Id | None]
+"""A line without its line break, and the id of its event."""
 
 
 class DurableLog:
@@ -78,12 +68,7 @@ class DurableLog:
         self._events: OrderedDict[Id, None] = OrderedDict.fromkeys(events)
         self._durable = self._status.st_size
         self._take_back = False
-        self._queue: deque[_Waiting] = deque()
-        self._bytes = 0
-        self._closed = False
-        self._news = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="append", daemon=True)
-        self._thread.start()
+        self._group: GroupCommit[Line] = GroupCommit(str(path), self._commit)
 
     def append(
         self, lines: Sequence[bytes], events: Sequence[Id | None] | None = None
@@ -105,21 +90,9 @@ class DurableLog:
             written.
 
         """
-        future: Future[Recorded] = Future()
-        size = sum(map(len, lines)) + len(lines)
         given = [None] * len(lines) if events is None else events
-        with self._news:
-            if self._closed:
-                future.set_exception(RecordError(f"{self.path} is closed: the run has ended"))
-            elif self._bytes and self._bytes + size > MOST_WAITING:
-                future.set_exception(
-                    RecordError(f"too many clicks wait to be written to {self.path}: try again")
-                )
-            else:
-                self._queue.append(_Waiting(lines, given, size, future))
-                self._bytes += size
-                self._news.notify()
-        return future
+        size = sum(map(len, lines)) + len(lines)
+        return self._group.submit(list(zip(lines, given, strict=True)), size)
 
     def durable(self, descriptor: int) -> int | None:
         """Return how many bytes of an open file are on the disk; None: it is another file."""
@@ -128,62 +101,31 @@ class DurableLog:
 
     def close(self) -> None:
         """Write what waits, and close the log."""
-        with self._news:
-            self._closed = True
-            self._news.notify()
-        self._thread.join()
+        self._group.close()
         os.close(self._descriptor)
 
-    def _work(self) -> None:
-        while group := self._take():
-            # Who has given up waiting is left out; the others cannot give up any more.
-            group = [each for each in group if each.future.set_running_or_notify_cancel()]
-            try:
-                results = self._commit(group)
-            except OSError as error:
-                failure = _failed(self.path, error)
-                for waiting in group:
-                    waiting.future.set_exception(failure)
-                continue
-            except SourceError as error:  # Where the log was, there is another that is no good.
-                for waiting in group:
-                    waiting.future.set_exception(RecordError(str(error)))
-                continue
-            self._wake()
-            for waiting, result in zip(group, results, strict=True):
-                waiting.future.set_result(result)
-
-    def _take(self) -> list[_Waiting]:
-        """Wait for lines; return those to be written together, none at the end."""
-        group: list[_Waiting] = []
-        size = 0
-        with self._news:
-            self._news.wait_for(lambda: self._queue or self._closed)
-            while self._queue and (not group or size + self._queue[0].size <= MOST_AT_ONCE):
-                waiting = self._queue.popleft()
-                size += waiting.size
-                group.append(waiting)
-            self._bytes -= size
-        return group
-
-    def _commit(self, group: list[_Waiting]) -> list[Recorded]:
-        """Write a group of lines, and flush them to the disk."""
-        self._follow_name()
+    def _commit(self, group: list[Sequence[Line]]) -> list[Recorded]:
+        """Write lines, and flush them to the disk."""
         fresh: dict[Id, None] = {}
         parts: list[bytes] = []
         results = []
-        for waiting in group:
+        for lines in group:
             before = len(parts)
-            for line, event in zip(waiting.lines, waiting.events, strict=True):
+            for line, event in lines:
                 if event is not None:
                     if event in self._events or event in fresh:
                         continue
                     fresh[event] = None
                 parts.append(line)
             written = len(parts) - before
-            results.append(Recorded(written, len(waiting.lines) - written))
+            results.append(Recorded(written, len(lines) - written))
         if parts:
-            self._write(b"\n".join(parts) + b"\n")
+            try:
+                self._follow_name()
+                self._write(b"\n".join(parts) + b"\n")
+            except OSError as error:
+                raise _failed(self.path, error) from error
+            self._wake()
         self._events.update(fresh)
         while len(self._events) > REMEMBERED:
             self._events.popitem(last=False)

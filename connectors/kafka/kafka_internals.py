@@ -354,8 +354,10 @@ _REACHED: set[str] = set()
 # Transactions: the steps of a commit can be waited for one by one, with notes, and given up.
 
 
-def commit_steps(producer: Any, offsets: Any, group: str) -> Iterator[Callable[[float], bool]]:
-    """Commit a transaction, and offsets of a group in it, in steps.
+def commit_steps(
+    producer: Any, offsets: Any = None, group: str = ""
+) -> Iterator[Callable[[float], bool]]:
+    """Commit a transaction, and offsets of a group in it where there are any, in steps.
 
     Yields
     ------
@@ -370,13 +372,15 @@ def commit_steps(producer: Any, offsets: Any, group: str) -> Iterator[Callable[[
     )
     if not known:
         # Each waits by itself, and cannot be given up.
-        producer.send_offsets_to_transaction(offsets, group)
+        if offsets is not None:
+            producer.send_offsets_to_transaction(offsets, group)
         producer.commit_transaction()
         return
     # What the public methods of these names do, but for waiting without a note.
-    sent = producer._transaction_manager.send_offsets_to_transaction(offsets, group)
-    producer._sender.wakeup()
-    yield sent.wait
+    if offsets is not None:
+        sent = producer._transaction_manager.send_offsets_to_transaction(offsets, group)
+        producer._sender.wakeup()
+        yield sent.wait
     committed = producer._transaction_manager.begin_commit()
     producer._sender.wakeup()
     yield committed.wait

@@ -217,8 +217,8 @@ class Producer:
         except KafkaError as error:
             raise self._failed(error) from error
 
-    def commit(self, group: str, number: int) -> bool:
-        """Commit the transaction, and `number` as the offset of a group in the same.
+    def commit(self, group: str = "", number: int = 0) -> bool:
+        """Commit the transaction; if a group is named, with `number` as its offset.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class Producer:
             return False
         place = TopicPartition(self.address.topic, 0)
         try:
-            offsets = {place: OffsetAndMetadata(number, "", -1)}
+            offsets = {place: OffsetAndMetadata(number, "", -1)} if group else None
             steps = commit_steps(self._producer, offsets, group)
             return all(map(self._wait_for, steps))
         except KafkaError as error:

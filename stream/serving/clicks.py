@@ -87,11 +87,10 @@ class Clicks:
                 clicks = self._recorder.form.read(body, time.time())
             else:
                 clicks = await run_in_threadpool(self._recorder.form.read, body, time.time())
-        except ClickError as error:
-            raise BadRequestError(str(error)) from error
-        try:
             async with asyncio.timeout(LONGEST_WAIT):
                 recorded = await asyncio.wrap_future(self._recorder.record(clicks))
+        except ClickError as error:
+            raise BadRequestError(str(error)) from error
         except TimeoutError:
             raise BusyError(
                 f"the clicks were not recorded within {LONGEST_WAIT:.0f} seconds, and perhaps are "

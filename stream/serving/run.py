@@ -12,6 +12,7 @@ from nextclick.models.base import CheckedModel
 from ..config.model_factory import make_model, make_models
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
+from ..endpoints import is_topic, open_recorder
 from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
@@ -55,7 +56,7 @@ def serve_engine(
     compile_loops(config)
     page = LivePage(service)
     with (
-        recording(engine, config, notify) as recorder,
+        recording(engine, config) as recorder,
         serve(
             service,
             host,
@@ -75,12 +76,16 @@ def serve_engine(
 
 
 @contextmanager
-def recording(
-    engine: Engine, config: RunConfig, notify: Callable[[str], None]
-) -> Iterator[Recorder | None]:
+def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
     """Record clicks where the engine reads them; None where it reads nothing that can grow."""
-    source = engine.source
-    yield source if isinstance(source, RecordedLog) else None
+    source, spec = engine.source, str(engine.about.get("source", ""))
+    if isinstance(source, RecordedLog):
+        yield source
+    elif is_topic(spec):
+        with closing(open_recorder(spec, config)) as recorder:
+            yield recorder
+    else:
+        yield None
 
 
 def compile_loops(config: RunConfig) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ from typer.testing import CliRunner
 
 from nextclick.connectors import SourceError
 from nextclick.stream.cli.app import app
-from nextclick.stream.config.options import build
+from nextclick.stream.config.options import ConfigError, build
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
 from nextclick.stream.snapshots.resume import check_fixed
@@ -102,3 +106,57 @@ def test_a_grouped_log_is_told_once(tmp_path: Path) -> None:
 def test_a_missing_column_of_a_log_by_place_names_the_remedy(without_header: Path) -> None:
     with pytest.raises(SourceError, match=r"no column 'session_id'.*--session-column"):
         figures(without_header, item_column=1)
+
+
+def test_a_log_that_is_followed_gives_the_figures_of_the_finished_one(
+    tmp_path: Path, with_header: Path
+) -> None:
+    expected = figures(with_header, batch=16)
+    growing = tmp_path / "growing.csv"
+    text = with_header.read_text()
+    growing.write_text(text[:200])
+
+    def grow() -> None:
+        for at in range(200, len(text), 37):
+            with growing.open("a") as log:
+                log.write(text[at : at + 37])
+            time.sleep(0.005)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    shared = {"batch": 16, "follow": True, "snapshots": str(tmp_path / "snapshots")}
+    figures(growing, max_clicks=23, **shared)
+    assert figures(growing, max_clicks=len(ROWS), **shared) == expected
+    writer.join()
+
+
+def test_on_a_quiet_log_the_last_clicks_get_their_recommendations(
+    tmp_path: Path, with_header: Path
+) -> None:
+    found = tmp_path / "recommendations.jsonl"
+    arguments = ["run", str(with_header), "--follow", "--recommendations", str(found)]
+    arguments += ["--model", "hidden=8", "--memory", "off", "--device", "cpu"]
+    program = "from nextclick.stream.__main__ import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    # Of 60 clicks, fewer than a batch, the first of each of 7 sessions has none.
+    while not found.exists() or len(found.read_text().splitlines()) < 53:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("-", "--follow is for a log"),
+        ("sim:clicks=5", "--follow is for a log"),
+        ("kafka://localhost:1/clicks", "a topic is followed"),
+    ],
+)
+def test_what_is_no_log_is_not_followed(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(spec, build(RunConfig, {"follow": True}))
