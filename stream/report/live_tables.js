@@ -39,6 +39,7 @@
       const longest = Math.max(0, ...stats.lag.map(part => part.seconds ?? 0));
       rows.push(["lag, records", count(behind), behind ? `for ${duration(longest)}` : ""]);
     }
+    if (stats.posted) rows.push(["clicks posted", count(stats.posted.recorded)]);
     rows.push(["items", count(stats.catalogue)], ["live sessions", count(stats.live_sessions)]);
     if (stats.learned_seconds_ago !== undefined)
       rows.push(["model’s age", read ? duration(stats.learned_seconds_ago) : "–",
