@@ -49,7 +49,15 @@ class Opened:
 
 @contextmanager
 def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> Iterator[Opened]:
-    """Open a file in a window of this width, as a phone has it where that is narrow."""
+    """Open a file with a chart in a window of this width, as a phone has it where it is narrow."""
+    with opened_at(browser, path.resolve().as_uri(), width, scheme) as found:
+        found.page.wait_for_function("document.querySelector('#chart .plot > *') !== null")
+        yield found
+
+
+@contextmanager
+def opened_at(browser: Browser, url: str, width: int, scheme: str = "light") -> Iterator[Opened]:
+    """Open an address."""
     phone = width < 600
     context = browser.new_context(
         viewport={"width": width, "height": 900},
@@ -60,13 +68,15 @@ def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> I
     try:
         page = context.new_page()
         found = Opened(page)
+
+        def note(asked: str) -> None:
+            if asked != url and not asked.startswith("data:"):
+                found.requests.append(asked)
+
         page.on("console", lambda message: found.complaints.append(message.text))
         page.on("pageerror", lambda error: found.complaints.append(str(error)))
-        page.on("request", lambda request: found.requests.append(request.url))
-        page.goto(path.resolve().as_uri())
-        page.wait_for_function("document.querySelector('#chart .plot > *') !== null")
-        # The first request is the page's own.
-        found.requests = [url for url in found.requests[1:] if not url.startswith("data:")]
+        page.on("request", lambda request: note(request.url))
+        page.goto(url)
         yield found
     finally:
         context.close()

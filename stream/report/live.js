@@ -71,12 +71,13 @@
     // After a break the list is asked for anew: another server may answer.
     if (state === "lost") begun = false;
     if (state === "lost") byId("words").textContent = words;
-    if (state === "key") keyNeeded(words);
+    byId("page").hidden = state === "key";
+    if (state === "key") keyNeeded();
   }
 
-  function keyNeeded(words) {
+  function keyNeeded() {
     const form = byId("key");
-    if (nextclick.key.get() !== null) byId("key-words").textContent = `This key is wrong: ${words}.`;
+    if (nextclick.key.get() !== null) byId("key-words").textContent = "This key is wrong.";
     nextclick.key.forget();
     if (!form.hidden) return;
     form.hidden = false;

@@ -39,9 +39,10 @@
       const longest = Math.max(0, ...stats.lag.map(part => part.seconds ?? 0));
       rows.push(["lag, records", count(behind), behind ? `for ${duration(longest)}` : ""]);
     }
+    if (stats.posted) rows.push(["clicks posted", count(stats.posted.recorded)]);
     rows.push(["items", count(stats.catalogue)], ["live sessions", count(stats.live_sessions)]);
     if (stats.learned_seconds_ago !== undefined)
-      rows.push(["since learning", read ? duration(stats.learned_seconds_ago) : "–",
+      rows.push(["model’s age", read ? duration(stats.learned_seconds_ago) : "–",
         stats.pending ? `${count(stats.pending)} clicks waiting` : ""]);
     if (stats.rejected)
       rows.push(["rejected", count(Object.values(stats.rejected).reduce((sum, n) => sum + n, 0))]);
@@ -88,7 +89,7 @@
 
   function interval(low, high, signed) {
     if (low === null || low === undefined || high === null || high === undefined)
-      return "too few clicks to tell";
+      return "too few clicks";
     return `${nextclick.figure(low, signed)} to ${nextclick.figure(high, signed)}`;
   }
 
@@ -112,14 +113,14 @@
   /** Fill the table of interleaved models, where there are any. */
   nextclick.fillInterleaved = function (interleaved) {
     const { make, figure } = nextclick;
-    const rows = [interleaved ?? []].flat().map(one => {
-      const real = one.low !== null && (one.low > 0.5 || one.high < 0.5);
+    const rows = (interleaved ? [interleaved] : []).map(one => {
+      const real = one.preference !== null && (one.low > 0.5 || one.high < 0.5);
       const preferred = make("td", {
         class: !real ? "chance" : one.preference > 0.5 ? "ahead" : "behind",
       }, figure(one.preference), make("small", {}, interval(one.low, one.high)));
       return [one.model, count(one.wins), count(one.losses), count(one.ties), preferred];
     });
-    section("interleaved", ["interleaved with", "won", "lost", "ties", "preference"], rows);
+    section("interleaved", ["interleaved with", "won by the model in service", "won by the other", "ties", "preference"], rows);
   };
 
   /** Fill the list of drift alarms, the latest first. */

@@ -121,7 +121,7 @@
     }
 
     function fail(error) {
-      if (error.status === 401) keyNeeded(error.message);
+      if (error.status === 401) keyNeeded();
       byId("list").replaceChildren();
       tell(error.name === "TypeError" ? "the server cannot be reached" : error.message, true);
     }
@@ -152,8 +152,11 @@
             button.addEventListener("click", () => choose(item));
             return button;
           });
-          return byId("suggested").replaceChildren(
+          byId("suggested").replaceChildren(
             "Popular of late:", make("div", { class: "suggestions" }, ...buttons));
+          // Where nothing was known before there was no list either.
+          if (!byId("list").children.length) ask();
+          return;
         }
       } catch (error) {
         if (error.status === 401) return;

@@ -145,20 +145,22 @@ class Served:
 
 
 @contextmanager
-def served(**options: Any) -> Iterator[Served]:
+def served(
+    history: Sequence[tuple[Id, Id]] = HISTORY, serve: str = "0", **options: Any
+) -> Iterator[Served]:
     """Serve an engine that has learned a short history."""
     source = Fed()
     engine = small_engine(source)
     told: list[str] = []
-    config = RunConfig(serve="0", device="cpu", model=SMALL, **options)
+    config = RunConfig(serve=serve, device="cpu", model=SMALL, **options)
     with serve_engine(engine, config, told.append) as service:
         thread = threading.Thread(target=engine.run)
         thread.start()
         try:
             address = next(each for each in told if "/v1/recommend" in each).split()[-1]
             made = Served(engine, source, service, address.removesuffix("/v1/recommend"))
-            source.feed(*HISTORY)
-            until(lambda: engine.learned == len(HISTORY))
+            source.feed(*history)
+            until(lambda: engine.learned == len(history))
             yield made
             made.client.close()
         finally:
