@@ -20,6 +20,7 @@ from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import Mixture
 from ..queries import Answer, Query
+from ..scored import barred
 from ..sessions import SessionStore
 from ..windows import LastWindows, align_last_windows
 from .mixed_precision import Precision
@@ -121,7 +122,7 @@ class Answering:
             return [Answer(popular=True) for _ in queries]
         visitors = Visitors(self._model, queries)
         known = (visitors.kept + visitors.counts) > 0
-        blocked = self._blocked(queries)
+        blocked = barred(queries, self._model.vocabulary)
         counts = np.array([query.k for query in queries], np.int64)
         most = int(counts.max())
         best, scores = np.full((len(queries), most), -1, np.int64), np.zeros((len(queries), most))
@@ -136,22 +137,6 @@ class Answering:
             Answer([(id_of(row), score) for row, score in zip(*pair, strict=True) if row >= 0], new)
             for *pair, new in zip(best.tolist(), scores.tolist(), (~known).tolist(), strict=True)
         ]
-
-    def _blocked(self, queries: Sequence[Query]) -> Blocked:
-        """Return what each query leaves out, but for what of its own session: (q, rows)."""
-        vocabulary = self._model.vocabulary
-        absent = vocabulary.admissions == 0
-        blocked = np.repeat(absent[None], len(queries), axis=0)
-        for own, query in zip(blocked, queries, strict=True):
-            if query.among is not None:
-                among = vocabulary.rows_of(query.among)
-                own[:] = True
-                own[among] = absent[among]
-            if query.without:
-                own[vocabulary.rows_of(query.without)] = True
-            if query.allowed is not None:
-                own |= ~query.allowed.rows(vocabulary)
-        return blocked
 
     def _of_popular(
         self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole
