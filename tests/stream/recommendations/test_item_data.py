@@ -58,11 +58,7 @@ class Plain:
     def allows(self, item: Id, wanted: dict[str, list[Any]]) -> bool:
         named, available = self.data.get(str(item), ({}, True))
         return available and all(
-            any(
-                same(value, one)
-                for value in flat(named.get(name, []))
-                for one in values
-            )
+            any(same(value, one) for value in flat(named.get(name, [])) for one in values)
             for name, values in wanted.items()
         )
 
