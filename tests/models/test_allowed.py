@@ -53,7 +53,7 @@ def test_lists_after_clicks_are_the_best_of_what_is_allowed(model: Any, share: f
     found = model.recommend_allowed(sessions, items, Some(barred), 6)
     for own, best in zip(whole, found, strict=True):
         assert [item for item, _ in best] == [item for item, _ in own if item not in barred][:6]
-        scores = {item: score for item, score in own}
+        scores = dict(own)
         assert [score for _, score in best] == pytest.approx([scores[item] for item, _ in best])
     after = model.state()
     assert before.values == after.values

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,8 @@ def same(value: Any, wanted: Any) -> bool:
     """Whether a value is the one wanted, which may be a text for a number."""
     forms = {written(wanted)}
     if isinstance(wanted, str):
-        try:
+        with suppress(ValueError):
             forms.add(written(float(wanted)))
-        except ValueError:
-            pass
     return written(value) in forms
 
 
@@ -100,7 +99,7 @@ def apply(step: tuple[str, Any], data: ItemData, plain: Plain, vocabulary: Vocab
         for one in what:
             other.put(*one)
             plain.put(*one)
-        data.replace([record for record in records_of(other)])
+        data.replace(list(records_of(other)))
     elif kind == "admit":
         vocabulary.admit(what)
         vocabulary.touch(what)
@@ -226,7 +225,8 @@ def test_masks_of_few_filters_and_of_living_models_are_kept() -> None:
     first = data.allowed({"x": ["0"]})
     assert data.allowed({"x": [0]}) is first
     for value in range(2 * MOST_SELECTIONS):
-        assert (allowed := data.allowed({"x": [value]})) is not None
+        allowed = data.allowed({"x": [value]})
+        assert allowed is not None
         allowed.rows(vocabulary)
     assert data.allowed({"x": ["0"]}) is not first
     gone = weakref.ref(vocabulary)
