@@ -210,7 +210,9 @@ def test_a_wrong_line_is_counted_and_told_once(tmp_path: Path) -> None:
         assert "nextclick_items_unavailable 0.0" in metrics
         path.unlink()
         until(lambda: shop.client.ask("GET", "/readyz")[0] == 503)
-        assert "the items keep the data read before" in shop.client.ask("GET", "/readyz")[1].decode()
+        assert (
+            "the items keep the data read before" in shop.client.ask("GET", "/readyz")[1].decode()
+        )
         assert shop.client.best(k=3)
 
 
