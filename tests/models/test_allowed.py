@@ -64,7 +64,12 @@ def test_lists_after_clicks_are_the_best_of_what_is_allowed(model: Any, share: f
 def test_answers_are_the_best_of_what_is_allowed(model: Any, share: float) -> None:
     draw = np.random.default_rng(5)
     barred: set[Id] = {item for item in range(ITEMS) if draw.random() < share}
-    for asked in ({"items": [3, 7]}, {"items": [3, 7], "among": list(range(9))}, {}):
+    wanted: list[dict[str, Any]] = [
+        {"items": [3, 7]},
+        {"items": [3, 7], "among": list(range(9))},
+        {},
+    ]
+    for asked in wanted:
         whole = model.recommend_each([Query(**asked, k=ITEMS)])[0]
         answer = model.recommend_each([Query(**asked, k=6, allowed=Some(barred))])[0]
         assert answer.popular == whole.popular

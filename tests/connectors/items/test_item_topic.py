@@ -81,7 +81,7 @@ def test_an_empty_topic_is_read_at_once(broker: Broker, topic: str) -> None:
 
 def test_a_tombstone_removes_what_its_key_has_brought(broker: Broker, topic: str) -> None:
     make_topic(broker.address, topic)
-    keyed = [
+    keyed: list[dict[str, Any]] = [
         {"key": b"17", "value": b'{"x": 1}'},
         {"key": b"item-18", "value": b'{"item_id": 18, "x": 2}'},
         {"key": b"item-19", "value": b'{"item_id": 19, "x": 3}'},

@@ -64,7 +64,7 @@ def test_a_record_counts_from_the_moment_that_it_is_read(broker: Broker, topic: 
         until(lambda: client.ask("GET", "/readyz")[0] == 200)
         for item in client.json("/v1/recommend?k=99")["items"]:
             assert item["title"] == item["item"]
-        first = client.best(k=1)[0]
+        first = str(client.best(k=1)[0])
         send(broker.address, topic, [record(first, available=False)])
         until(lambda: first not in client.best(k=99))
         send(broker.address, topic, [{"key": first.encode()}])

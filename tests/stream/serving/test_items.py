@@ -84,10 +84,11 @@ def test_a_filtered_list_is_the_best_of_what_passes(
             for value in [DATA[item][name]]
         )
 
-    for asked in ({"session": "old 2"}, {"items": [CATALOGUE[3]]}, {}):
+    visitors: list[dict[str, Any]] = [{"session": "old 2"}, {"items": [CATALOGUE[3]]}, {}]
+    for asked in visitors:
         whole = items_of(client.json("/v1/recommend", {**asked, "k": 99, "exclude": "none"}))
         best = [item for item in whole if passes(item)]
-        session = "&".join(f"{k}={quote(v if k == 'session' else v[0])}" for k, v in asked.items())
+        session = "&".join(f"{k}={quote(v[0] if k == 'items' else v)}" for k, v in asked.items())
         answer = client.json(f"/v1/recommend?{session}&k=3&exclude=none&{address}")
         assert items_of(answer) == best[:3]
         filtered = {**asked, "k": 3, "exclude": "none", "filter": wanted}
