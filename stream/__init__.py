@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .evaluation.metrics import MRR, NDCG, Recall
     from .evaluation.prequential import Prequential
+    from .recommendations.item_data import ItemData
     from .report.comparison_page import write_comparison
     from .report.run_page import write_report
     from .runner import run
@@ -29,6 +30,7 @@ __all__ = [
     "CompareConfig",
     "ConfigError",
     "Engine",
+    "ItemData",
     "Prequential",
     "Recall",
     "RunConfig",
@@ -47,6 +49,7 @@ _HOMES = {
     "CompareConfig": "comparison.config",
     "ConfigError": "config.options",
     "Engine": "engine",
+    "ItemData": "recommendations.item_data",
     "Prequential": "evaluation.prequential",
     "Recall": "evaluation.metrics",
     "RunConfig": "config.run",

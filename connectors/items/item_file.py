@@ -100,7 +100,10 @@ class ItemFile:
         if self._version is None:
             try:
                 return self._read_whole(strict=True)
-            except OSError as error:
+            except (OSError, SourceError) as error:
+                self.close()
+                if isinstance(error, SourceError):
+                    raise
                 raise SourceError(f"--items {self.name}: {error.strerror}") from error
         time.sleep(LOOK_SECONDS)
         found: Version | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,6 +19,9 @@ MOST_FIELDS = 64
 
 LONGEST_NAME = 100
 """Characters of a field's name at most."""
+
+DEEPEST = 16
+"""Lists and objects inside each other in a field at most."""
 
 NO_FIELDS = b"{}"
 
@@ -164,7 +167,7 @@ def decode_item(value: bytes, key: bytes | None = None) -> ItemRecord:
         found = msgspec.json.decode(value)
     except UnicodeDecodeError as error:
         raise UnusableError("not_utf8", f"it is not UTF-8: {error.reason}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise UnusableError("bad_json", f"it is not valid JSON: {error}") from error
     if not isinstance(found, dict):
         raise UnusableError("wrong_type", "it is not a JSON object")
@@ -186,12 +189,18 @@ def decode_item(value: bytes, key: bytes | None = None) -> ItemRecord:
     if any(len(name) > LONGEST_NAME for name in fields):
         detail = f"the name of a field has more than {LONGEST_NAME} characters"
         raise UnusableError("name_too_long", detail)
-    try:
-        encoded = msgspec.json.encode(fields)
-        item_key(item).encode()
-    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-        raise UnusableError("not_utf8", f"it cannot be written as JSON: {error}") from error
-    return ItemRecord(item, available is not False, encoded)
+    inner = list(fields.values())
+    for _ in range(DEEPEST):
+        inner = [one for each in inner for one in _inside(each)]
+    if inner:
+        detail = f"a field is nested more than {DEEPEST} levels deep"
+        raise UnusableError("nested_too_deep", detail)
+    return ItemRecord(item, available is not False, msgspec.json.encode(fields))
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """Return what is directly inside a list or an object."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def id_of_key(key: bytes) -> str:

@@ -19,6 +19,7 @@ from ..config.model_options import model_options
 from ..config.options import ConfigError, Options
 from ..config.run import RunConfig
 from .compare import CompareFlags
+from .flags import FileOptions
 from .recommend import RecommendConfig
 from .replay import ReplayConfig
 from .run import RunFlags
@@ -29,7 +30,7 @@ COMMANDS: dict[str, tuple[type[Options], ...]] = {
     "run": (RunConfig, RunFlags),
     "compare": (CompareConfig, CompareFlags),
     "replay": (ReplayConfig,),
-    "serve": (ServeConfig,),
+    "serve": (ServeConfig, FileOptions),
     "recommend": (RecommendConfig,),
     "simulate": (SimulateConfig,),
 }

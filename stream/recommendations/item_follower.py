@@ -124,7 +124,7 @@ class FollowedItems:
             self._source.close()
 
     def _tell(self, sentence: str, what: str) -> None:
-        """Tell a person of something once."""
+        """Pass a sentence on to a person, once for each `what`."""
         if what not in self._told:
             self._told.add(what)
             self._notify(sentence)

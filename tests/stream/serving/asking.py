@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +19,7 @@ from nextclick.models.recommender import Id
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.engine import Engine
 from nextclick.stream.evaluation.prequential import Prequential
+from nextclick.stream.recommendations.item_follower import followed_items
 from nextclick.stream.serving.engine_service import EngineService
 from nextclick.stream.serving.run import serve_engine
 from nextclick.stream.sessions.sessionizer import Sessionizer
@@ -136,6 +137,7 @@ class Served:
     def __init__(self, engine: Engine, source: Fed, service: EngineService, address: str) -> None:
         self.engine, self.source, self.service, self.address = engine, source, service, address
         self.client = Client(address)
+        self.told: list[str] = []
 
     def feed(self, *clicks: tuple[Id, Id]) -> None:
         """Feed clicks, and wait until they are read."""
@@ -153,12 +155,20 @@ def served(
     engine = small_engine(source)
     told: list[str] = []
     config = RunConfig(serve=serve, device="cpu", model=SMALL, **options)
-    with serve_engine(engine, config, told.append) as service:
+    with ExitStack() as stack:
+        items = None
+        if config.items is not None:
+            items = stack.enter_context(
+                followed_items(config.items, config.max_items, {}, told.append)
+            )
+            engine.items = items.data
+        service = stack.enter_context(serve_engine(engine, config, told.append, items))
         thread = threading.Thread(target=engine.run)
         thread.start()
         try:
             address = next(each for each in told if "/v1/recommend" in each).split()[-1]
             made = Served(engine, source, service, address.removesuffix("/v1/recommend"))
+            made.told = told
             source.feed(*history)
             until(lambda: engine.learned == len(history))
             yield made
