@@ -29,7 +29,7 @@ MOST_NAMES = 1000
 MOST_SELECTIONS = 64
 """Filters whose masks are kept."""
 
-AT_ONCE = 256
+AT_ONCE = 64
 """Records that are taken while requests wait."""
 
 RESERVED = ("item", "score", "by")
@@ -274,8 +274,11 @@ class ItemData:
             if name not in self._names and len(self._names) >= MOST_NAMES:
                 continue
             self._names[name] += 1
-            index = self._fields.setdefault(name, FieldIndex())
-            for text in set(texts_of(value)):
+            index = self._fields.get(name)
+            if index is None:
+                index = self._fields[name] = FieldIndex()
+            # A text is the usual case.
+            for text in (value,) if type(value) is str else set(texts_of(value)):
                 index.add(place, generation, text)
 
     def _take_out(self, place: int, record: ItemRecord) -> None:

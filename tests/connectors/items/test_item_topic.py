@@ -63,7 +63,7 @@ def test_a_topic_is_read_to_its_end_and_then_followed(broker: Broker, topic: str
     send(broker.address, topic, [record(at, x=at % 7) for at in range(300)])
     send(broker.address, topic, [record(1, x="new"), record(2, available=False)])
     with reading(broker, topic) as reader:
-        expected = {str(at): (True, {"x": at % 7}) for at in range(300)}
+        expected: dict[str, Any] = {str(at): (True, {"x": at % 7}) for at in range(300)}
         expected |= {"1": (True, {"x": "new"}), "2": (False, {})}
         assert reader.data == expected
         assert (reader.source.progress, reader.source.away) == (1.0, None)
