@@ -13,7 +13,6 @@ from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..source import SourceError, check_kind
 from .growing_reader import GrowingReader, TruncatedError
-from .log import OUT_OF_ORDER
 from .opening import open_growing, open_rotated
 from .reader import changed
 from .rotation import Rotated, begins_alike, find_again, first_bytes, rotated_files
@@ -22,6 +21,9 @@ from .time_order import TimeOrder
 
 GROWN_SECONDS = 0.01
 """How often to look whether the log has grown."""
+
+OUT_OF_ORDER = "let its writer append clicks as they happen"
+"""What helps where a log is not in the order of time."""
 
 REPLACED_SECONDS = 0.1
 """How often to look whether another file has taken its place."""
@@ -272,7 +274,7 @@ class FollowedLog:
         )
 
     def _watch_left(self, now: float) -> None:
-        """Tell of lines that were written to a rotated file after it had been left."""
+        """Add a note on lines that were written to a rotated file after it had been left."""
         if self._left is None:
             return
         reader, until = self._left
@@ -291,6 +293,8 @@ class FollowedLog:
         """Read from its start a log that was cut or written anew, and its copy to the end."""
         assert self._live is not None
         place = self._live.place
+        if self._continues(self._live):
+            return
         for reader in (self._live, self._next):
             if reader is not None:
                 reader.close()
@@ -310,6 +314,16 @@ class FollowedLog:
             "its start. Lines that were written and not read before are lost; rotate the log by "
             "renaming it, and none can be"
         )
+
+    def _continues(self, live: GrowingReader) -> bool:
+        """Return whether only a line was taken back that was not whole, and if so, go on."""
+        if self._position["name"] != self.path.name or not self._position["offset"]:
+            return False
+        try:
+            live.seek(self._position)
+        except SourceError:
+            return False
+        return True
 
     def _seek_rotated(self, position: Position, error: SourceError) -> None:
         files = self._find(position)

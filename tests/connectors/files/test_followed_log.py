@@ -265,6 +265,18 @@ def test_a_log_that_is_cut_is_read_from_its_start_and_a_note_says_what_is_lost(
         assert items(resumed) == []
 
 
+def test_a_line_that_was_not_whole_may_be_taken_back(log: Path, source: FollowedLog) -> None:
+    whole = log.stat().st_size
+    append(log, "anna,item12,")
+    assert items(source) == numbered(0, 12)
+    assert items(source) == []
+    os.truncate(log, whole)
+    assert items(source) == []
+    append(log, lines(12, 14))
+    assert items(source) == numbered(12, 14)
+    assert source.warnings == []
+
+
 def test_a_log_that_was_copied_and_cut_loses_nothing(log: Path, source: FollowedLog) -> None:
     assert items(source) == numbered(0, 12)
     append(log, lines(12, 14))
