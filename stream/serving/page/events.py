@@ -54,6 +54,7 @@ class Events:
         self._listeners: set[_Listener] = set()
         self._publishing: asyncio.Task[None] | None = None
         self._latest: Frame | None = None
+        self._history: bytes | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
 
@@ -75,7 +76,7 @@ class Events:
         listener = _Listener(send)
         self._listeners.add(listener)
         if self._latest is not None:
-            listener.offer(_event("history", self._latest.whole))
+            listener.offer(self._history_of(self._latest))
         if self._publishing is None:
             self._publishing = asyncio.create_task(self._publish())
         leaving = asyncio.create_task(_wait_until_gone(receive))
@@ -101,15 +102,19 @@ class Events:
                     told = str(error)
                 await asyncio.sleep(EVERY_SECONDS)
         finally:
-            self._publishing = self._latest = None
+            self._publishing = self._latest = self._history = None
 
     def _send_to_all(self, frame: Frame) -> None:
-        self._latest = frame
+        self._latest, self._history = frame, None
         news = _event("now", frame.news)
-        fresh = [listener for listener in self._listeners if not listener.begun]
-        whole = _event("history", frame.whole) if fresh else b""
         for listener in tuple(self._listeners):
-            listener.offer(news if listener.begun else whole)
+            listener.offer(news if listener.begun else self._history_of(frame))
+
+    def _history_of(self, frame: Frame) -> bytes:
+        """Return the event with all of a frame, made once for all who begin to listen."""
+        if self._history is None:
+            self._history = _event("history", frame.whole)
+        return self._history
 
     def close(self) -> None:
         """Tell all listeners that the server ends, and take no more; from any thread."""

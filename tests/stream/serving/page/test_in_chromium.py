@@ -91,8 +91,8 @@ def watched(browser: Browser, shop: Served, width: int, scheme: str = "light") -
 
 def live(page: Page) -> None:
     page.wait_for_selector("#connection.live")
-    page.wait_for_function("document.querySelectorAll('#heads div').length > 5")
-    page.wait_for_function("document.getElementById('basis').textContent !== ''")
+    page.locator("#heads div").nth(5).wait_for()
+    page.locator("#basis:not(:empty)").wait_for()
 
 
 def eventually(page: Page, true: Callable[[], bool]) -> None:

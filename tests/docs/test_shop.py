@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 import shutil
@@ -121,7 +120,7 @@ def test_each_click_is_sent_and_the_list_follows_it(browser: Browser, width: int
         page.route(f"{API}/**", answer)
         page.goto(address)
         page.wait_for_selector("[data-item=green-bag] >> nth=0")
-        page.wait_for_function("document.getElementById('basis').textContent !== ''")
+        page.locator("#basis:not(:empty)").wait_for()
         assert listed(page) == ["green-bag", "red-hat"]
         assert page.locator("#all button").count() == 60
         page.locator("#liked button").nth(1).click()
@@ -141,7 +140,7 @@ def test_each_click_is_sent_and_the_list_follows_it(browser: Browser, width: int
 def test_without_an_engine_the_page_shows_products_and_says_why(browser: Browser) -> None:
     with web_server(SHOP) as address, opened_at(browser, "about:blank", DESKTOP) as found:
         found.page.goto(f"{address}/?api=http://localhost:{free_port()}")
-        found.page.wait_for_function("document.getElementById('basis').textContent !== ''")
+        found.page.locator("#basis:not(:empty)").wait_for()
         assert "no list of yours" in found.page.locator("#basis").inner_text()
         assert len(listed(found.page)) == 6
 
@@ -165,7 +164,6 @@ def test_the_two_commands_of_the_readme_run_the_shop(browser: Browser, tmp_path:
     engine, server = ([ports.get(word, word) for word in words] for words in commands())
     engine[:1] = [sys.executable, "-m", "nextclick"]
     server[:1] = [sys.executable]
-    os.environ.pop("NEXTCLICK_SERVE", None)
     with ExitStack() as stack:
         process = stack.enter_context(running(engine, folder))
         answered(f"http://localhost:{web}/", stack.enter_context(running(server, folder)))
@@ -175,7 +173,7 @@ def test_the_two_commands_of_the_readme_run_the_shop(browser: Browser, tmp_path:
         page = found.page
         learned(api, 1900)
         page.goto(address)
-        page.wait_for_function("document.getElementById('basis').textContent.includes('learned')")
+        page.locator("#basis", has_text="has learned").wait_for()
         before = listed(page)
         page.locator("#all [data-item=green-lamp]").click()
         # As the visitors of the history: the next colour, or the same colour of the next category.
