@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from nextclick.connectors import Source
-from nextclick.models import OnlineGRU4Rec, Recommender, State
+from nextclick.models import Recommender, State
+from nextclick.models.base import CheckedModel
 
 from .config.model_factory import make_model
 from .config.options import build
@@ -51,7 +52,7 @@ def make_engine(
     )
 
 
-def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> OnlineGRU4Rec:
+def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> CheckedModel:
     """Load the model of the newest whole snapshot in a folder, ready to recommend.
 
     The clicks of a batch that was unfinished when the snapshot was taken are learned first.
@@ -98,7 +99,7 @@ def learned_engine(
     return engine_of(parts, about, config, make_model(config)), config
 
 
-def learned_model(parts: dict[str, State], about: dict[str, Any], device: str) -> OnlineGRU4Rec:
+def learned_model(parts: dict[str, State], about: dict[str, Any], device: str) -> CheckedModel:
     """Return a snapshot's model, the clicks of its unfinished batch learned too."""
     config = _config_of(about, device)
     model = make_model(config)

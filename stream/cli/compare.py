@@ -9,8 +9,8 @@ import msgspec
 
 from ..comparison.compare import compare
 from ..comparison.config import MODELS, CompareConfig
-from ..comparison.registry import check_names
 from ..config.declaration import option
+from ..config.learners import check_names
 from ..config.options import ConfigError, merge
 from ..runner import UnwrittenError
 from .comparison_tables import ArenaProgress, standings

@@ -104,6 +104,10 @@ def command(
                 file = load_toml(path, *kinds) if path is not None else {}
                 file = {name: value for name, value in file.items() if name in options}
                 given = lay(lay(lay({}, file), from_variables), flags)
+                for each in options.values():
+                    file_place = f"{path}, table [{each.name}]"
+                    places = {file_place: file, each.variable: from_variables, each.flag: flags}
+                    _check_table(each, given, places)
                 _check_required(context, options, given)
                 fields = struct.__struct_fields__
                 config = build(struct, {name: given[name] for name in given if name in fields})
@@ -206,6 +210,14 @@ def _flags(options: Mapping[str, Declared], values: Mapping[str, Any]) -> Given:
         elif value is not None:
             flags[name] = read_text(value, each, each.flag)
     return flags
+
+
+def _check_table(each: Declared, given: Given, places: Mapping[str, Given]) -> None:
+    """Check what each origin gives for a table whose options another option decides."""
+    if each.option.check is not None:
+        for place, origin in places.items():
+            if each.name in origin:
+                each.option.check(origin[each.name], given, place)
 
 
 def _check_required(context: Any, options: Mapping[str, Declared], given: Given) -> None:

@@ -14,6 +14,8 @@ from .terminal import complain
 # typer exports the kind of error for a wrong value only; wrong usage of every kind lies above it.
 UsageError: Any = typer.BadParameter.__base__
 
+_ARGUMENTS = "nextclick.arguments"
+
 
 class Command(TyperCommand):
     """A command whose help is no markup: brackets in it are brackets."""
@@ -26,6 +28,21 @@ class Command(TyperCommand):
             if text:
                 # A bracket may have been escaped already.
                 parameter.help = escape(text.replace("\\[", "["))  # type: ignore[attr-defined]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments, and keep them for help that depends on one; see `typed`."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def typed(context: typer.Context, flag: str) -> str | None:
+    """Return the value of a flag as it was typed, though it has not been read yet."""
+    arguments: list[str] = context.meta.get(_ARGUMENTS, [])
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            return value if equals else "".join(arguments[place + 1 : place + 2])
+    return None
 
 
 class Commands(TyperGroup):

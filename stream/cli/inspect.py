@@ -12,8 +12,7 @@ from nextclick.models import State
 
 from ..comparison.arena import Arena
 from ..comparison.config import CompareConfig
-from ..comparison.registry import make_models
-from ..config.model_factory import make_model
+from ..config.model_factory import make_model, make_models
 from ..config.options import build
 from ..config.run import RunConfig
 from ..engine import Engine
@@ -70,7 +69,7 @@ def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
             else {}
         ),
         **({"changed": "; ".join(map(change_note, about["changed"]))} if about["changed"] else {}),
-        **({"models": ", ".join(models)} if models else {}),
+        **({"models": ", ".join(models)} if models else {"model": engine.model.name}),
         **({"shadows": ", ".join(parts["shadows"].values)} if "shadows" in parts else {}),
         "items": f"{engine.model.n_items:,}",
         "sessions": f"{engine.sessionizer.live:,} live",

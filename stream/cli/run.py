@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,13 +10,15 @@ import typer
 
 from nextclick.models import GRU4RecConfig
 
-from ..config.declaration import MODEL, option
+from ..config.declaration import MODEL, option, variable
+from ..config.learners import DEFAULT, check_name
 from ..config.model_options import model_options
 from ..config.options import ConfigError, merge
 from ..config.run import RunConfig
 from ..runner import UnwrittenError, run
 from .exit_codes import NO_CLICKS
 from .flags import Given, ServiceOptions, Source, command
+from .help import typed
 from .progress import Progress, summary
 from .terminal import errors, notify, output, show
 
@@ -76,13 +79,15 @@ def lay(below: Given, given: Given) -> Given:
     return merge(below, given)
 
 
-def show_model_options(wanted: bool) -> None:
-    """Print the options of the model and end, where that is wanted."""
+def show_model_options(context: typer.Context, wanted: bool) -> None:
+    """Print the options of the model that ``--learner`` names, and end, where that is wanted."""
     if not wanted:
         return
-    for each in model_options():
+    name = typed(context, "--learner") or os.environ.get(variable("learner"), "") or DEFAULT
+    for each in model_options(check_name(name, "--learner")):
         show(f"{each.name} ({each.values}) [default: {each.default}]", style="bold")
-        show(f"    {each.help.replace('``', '')}")
+        if each.help:
+            show(f"    {each.help.replace('``', '')}")
     raise typer.Exit
 
 
@@ -95,7 +100,7 @@ def run_command(
         bool,
         typer.Option(
             "--help-model",
-            help="Show the options of the model and exit.",
+            help="Show the options of the model (of --learner) and exit.",
             metavar="",
             is_eager=True,
             callback=show_model_options,

@@ -22,7 +22,9 @@ def add_trials(table: Table, result: dict[str, Any]) -> None:
             value = f"{shadow['figures'][metric]:.4f}" if shadow["scored"] else "–"
             table.add_row(f"  {name}", value)
             if shadow["scored"]:
-                table.add_row("    in service minus shadow", interval(apart, "difference"), style="dim")
+                table.add_row(
+                    "    in service minus shadow", interval(apart, "difference"), style="dim"
+                )
     if (merged := result.get("interleaved")) is not None:
         table.add_section()
         lists = f"{merged['wins']:,} : {merged['losses']:,}"

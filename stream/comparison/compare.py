@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ..config.model_factory import make_models
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig
-from .registry import make_models
 
 OF_THE_RUN = (
     "clicks",

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import msgspec
 
 from ..config.declaration import documented, option
+from ..config.learners import check_models, names
 from ..config.options import ConfigError
 from ..config.run import RunConfig, StreamConfig
 from ..config.source import sorted_once
 from ..config.texts import read_names
-from .registry import check_models, names
 
 MODELS = "Models"
 """The panel of the help with what is compared."""

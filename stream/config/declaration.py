@@ -23,6 +23,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 LARGEST_COUNT = 1_000_000_000
 """The upper bound of a whole number without a bound in its declaration."""
 
+AnyTable = Any
+"""The type of a table whose options another option decides, or of the struct made of it."""
+
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
 TRIALS = "Trying other models"
@@ -67,6 +70,9 @@ class Option:
     read_all
         Of a flag that may be repeated: reads all its texts, or the words of the environment; by
         default each is ``NAME=VALUE``.
+    check
+        Of a table whose options another option decides: checks what one origin gives, with all
+        options that are given, and where the table stands, for messages.
 
     """
 
@@ -88,6 +94,7 @@ class Option:
     normalise: Callable[[Any], Any] | None = None
     read: Callable[[str, str], Any] | None = None
     read_all: Callable[[list[str], str], Any] | None = None
+    check: Callable[[Any, Mapping[str, Any], str], None] | None = None
 
     @property
     def most(self) -> float | None:
@@ -275,6 +282,8 @@ def shape(kind: Any) -> str:
 
     """
     kind = bare(kind)
+    if kind is AnyTable:
+        return "table"
     origin = get_origin(kind) or kind
     if origin in (list, dict):
         return "list" if origin is list else "table"

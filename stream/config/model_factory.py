@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from nextclick.models import OnlineGRU4Rec
+import msgspec
 
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
+from nextclick.models.base import CheckedModel
+from nextclick.models.rivals import RIVALS
+
+from .learners import DEFAULT, OWN, check_names, read_options, shared_by
 from .options import ConfigError
 from .run import RunConfig, StreamConfig
 
@@ -20,8 +25,8 @@ _TOO_LARGE = re.compile(
 )
 
 
-def make_model(config: RunConfig) -> OnlineGRU4Rec:
-    """Make the model that a configuration asks for.
+def make_model(config: RunConfig) -> CheckedModel:
+    """Make the model that a run's configuration names.
 
     Raises
     ------
@@ -29,16 +34,54 @@ def make_model(config: RunConfig) -> OnlineGRU4Rec:
         It cannot compute on the device, or it is too large for the RAM.
 
     """
-    return made(
-        "the model",
-        lambda: OnlineGRU4Rec(
-            config.model,
-            max_sessions=model_sessions(config),
-            max_items=config.max_items,
-            seed=config.seed,
-            device=config.device,
-        ),
-    )
+    place = "the model" if config.learner == DEFAULT else f"model {config.learner}"
+    model = _make(config.learner, config.model, config, place)
+    if not isinstance(model, CheckedModel):
+        raise ConfigError(f"{place} cannot be a run's: it is no CheckedModel")
+    # The figures tell which of its names the engine's own model has.
+    model.name = config.learner
+    return model
+
+
+def make_models(
+    models: Mapping[str, Mapping[str, Any]], config: StreamConfig
+) -> dict[str, Recommender]:
+    """Make the models of a comparison.
+
+    Parameters
+    ----------
+    models
+        For each by name the options that it is given.
+    config
+        The bounds, the seed and the device that all of them share.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or no such option, or the option is out of its range.
+
+    """
+    check_names(models)
+    return {
+        name: _make(name, read_options(name, given), config, f"model {name}")
+        for name, given in models.items()
+    }
+
+
+def _make(name: str, options: msgspec.Struct, config: StreamConfig, place: str) -> Recommender:
+    shared: dict[str, Any] = {
+        "max_sessions": model_sessions(config),
+        "max_items": config.max_items,
+        "seed": config.seed,
+        "device": config.device,
+    }
+    if name in OWN:
+        assert isinstance(options, GRU4RecConfig)
+        recipe = options
+        return made(place, lambda: OnlineGRU4Rec(recipe, **shared))
+    kind: Callable[..., Recommender] = RIVALS[name]
+    own = {key: shared[key] for key in shared_by(RIVALS[name]) if key in shared}
+    return made(place, lambda: kind(**msgspec.structs.asdict(options), **own))
 
 
 def model_sessions(config: StreamConfig) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from nextclick.models import GRU4RecConfig
+from nextclick.models.rivals import RIVALS
 
 from .declaration import choices
+from .learners import DEFAULT, OWN, options_struct
 from .values import listed
 
 
@@ -23,8 +26,8 @@ class ModelOption(NamedTuple):
     help: str
 
 
-def model_options() -> list[ModelOption]:
-    """Return all options of the model, in order.
+def model_options(name: str = DEFAULT) -> list[ModelOption]:
+    """Return all options of a model, in order.
 
     Examples
     --------
@@ -32,16 +35,27 @@ def model_options() -> list[ModelOption]:
     ModelOption(name='hidden', values='int | list[int]', default='100', help='Size of ...')
 
     """
-    described = descriptions(GRU4RecConfig)
+    described = {}
+    for kind in reversed(_described_by(name)):
+        own = descriptions(kind).items()
+        described.update({option: text for option, text in own if not text.startswith("See ")})
+    defaults = OWN.get(name, {})
     return [
         ModelOption(
             field.name,
             listed(choices(field.type), " | ") or _type_name(field.type),
-            _default(field),
-            described[field.name],
+            _default(field, defaults),
+            described.get(field.name, ""),
         )
-        for field in msgspec.structs.fields(GRU4RecConfig)
+        for field in msgspec.structs.fields(options_struct(name))
     ]
+
+
+def _described_by(name: str) -> list[type]:
+    """Return the classes whose docstrings describe a model's options, the nearest first."""
+    struct = options_struct(name)
+    own = [] if name in OWN else RIVALS[name].__mro__
+    return [*own, *struct.__mro__, GRU4RecConfig]
 
 
 def descriptions(kind: type) -> dict[str, str]:
@@ -66,7 +80,7 @@ def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and kind is not list else str(kind)
 
 
-def _default(field: msgspec.structs.FieldInfo) -> str:
+def _default(field: msgspec.structs.FieldInfo, changed: Mapping[str, Any]) -> str:
     made = field.default_factory is not msgspec.NODEFAULT
-    value = field.default_factory() if made else field.default
+    value = changed.get(field.name, field.default_factory() if made else field.default)
     return str(value).lower() if isinstance(value, bool) else str(value)

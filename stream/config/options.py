@@ -16,7 +16,7 @@ import msgspec
 from nextclick.models.gru4rec.config import FORMER_NAMES
 from nextclick.models.option_checks import plain
 
-from .declaration import bare, choices, flag, option_in
+from .declaration import AnyTable, bare, choices, flag, option_in
 from .values import listed, shown
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -258,8 +258,7 @@ def build(struct: type[S], given: Mapping[str, Any]) -> S:
     try:
         return msgspec.convert(_checked(given, _types(struct), "the options"), struct)
     except msgspec.ValidationError as error:
-        # The model's own check of a range: "window must be at least 1 - at `$.model`".
-        raise ConfigError(str(error).replace(" - at `$.model`", " (a model option)")) from error
+        raise ConfigError(str(error)) from error
 
 
 class _OptionsType(msgspec.StructMeta):
@@ -369,6 +368,10 @@ def check_type(value: Any, kind: Any, place: str, table: str = "") -> Any:
     is_struct = isinstance(struct, type) and issubclass(struct, msgspec.Struct)
     if is_struct and isinstance(value, dict):
         return _checked(value, _types(struct), table or place)
+    if struct is AnyTable:
+        if isinstance(value, msgspec.Struct):
+            return value
+        kind = dict[str, Any]
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

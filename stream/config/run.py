@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nextclick.connectors import public_settings
-from nextclick.models import GRU4RecConfig
 
-from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, documented, option
+from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, AnyTable, documented, option
+from .learners import DEFAULT, OWN, check_name, names, read_options
 from .options import (
     MOST_CLICKS,
     ConfigError,
@@ -21,7 +22,7 @@ from .options import (
 )
 from .serving import ApiKey, Origins, parse_place
 from .source import SourceOptions
-from .trials import Interleave, Shadow, check_shown, with_interleaved
+from .trials import Interleave, Shadow, check_trials, with_interleaved
 
 LARGEST_BATCH = 1 << 16
 """Clicks in a batch at most: the model takes no more at once."""
@@ -204,6 +205,27 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         return options
 
 
+def check_model_table(table: Any, given: Mapping[str, Any], place: str) -> None:
+    """Check some options of the model where they stand.
+
+    Parameters
+    ----------
+    table
+        The options.
+    given
+        All options of the run.
+    place
+        Where the table stands, for messages.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown, of the wrong type, or out of its range.
+
+    """
+    read_options(check_name(given.get("learner", DEFAULT), "--learner"), table, place)
+
+
 @documented
 class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a run; a flag is a field's name with dashes, ``--snapshot-every``.
@@ -221,13 +243,24 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     """
 
+    learner: Annotated[
+        str,
+        option(
+            f"Model to learn and to recommend with: {', '.join(names())}.",
+            MODEL,
+            fixed=True,
+            value="NAME",
+            parse=check_name,
+        ),
+    ] = DEFAULT
     model: Annotated[
-        GRU4RecConfig,
+        AnyTable,
         option(
             "Option of the model, such as hidden=200; may be repeated (--help-model lists them).",
             MODEL,
+            check=check_model_table,
         ),
-    ] = GRU4RecConfig()
+    ] = msgspec.field(default_factory=dict)
     begin_from: Annotated[
         str | None,
         option(
@@ -317,12 +350,19 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
         super().__post_init__()
+        options = read_options(self.learner, self.model, "the options, table [model]")
+        msgspec.structs.force_setattr(self, "model", options)
+        if self.begin_from is not None and self.learner not in OWN:
+            raise ConfigError(
+                f"--begin-from starts from a trained {DEFAULT} only: leave it out with --learner "
+                f"{self.learner}"
+            )
         if self.serve is None and (self.api_key is not None or self.allow_origins is not None):
             raise ConfigError(
                 "--api-key and --allow-origins apply to requests over HTTP: give --serve too"
             )
-        if self.interleave is not None:
-            check_shown(served=self.serve is not None, written=self.writes_every)
+        shown = self.serve is not None or self.writes_every
+        check_trials(self.shadow, self.interleave, shown)
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..config.learners import DEFAULT, names
 from ..config.run import RunConfig
 from ..evaluation.growing_windows import SHORTEST
 from ..output_files import write_whole
@@ -87,7 +88,7 @@ def report_page(result: Mapping[str, Any]) -> bytes:
     ]
     alarms = [drift, *([] for _ in names[1:])] if names else []
     config = result.get("config") or {}
-    set_ = dict(flat(differing(config, RunConfig().public())))
+    set_ = dict(flat(differing(config, _defaults(config))))
     facts = {
         "model": model,
         "source": source,
@@ -116,6 +117,14 @@ def report_page(result: Mapping[str, Any]) -> bytes:
         },
     }
     return render("run.html.j2", facts)
+
+
+def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options as they are where none is given, those of the run's own model."""
+    learner = config.get("learner")
+    return RunConfig(learner=learner if learner in names() else DEFAULT).public() | {
+        "learner": DEFAULT
+    }
 
 
 def run_curves(result: Mapping[str, Any]) -> tuple[list[str], Curves]:

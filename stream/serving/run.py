@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from nextclick.models import Query
 from nextclick.models.base import CheckedModel
 
-from ..comparison.registry import make_models
-from ..config.model_factory import make_model
+from ..config.model_factory import make_model, make_models
 from ..config.run import RunConfig
 from ..config.serving import is_loopback, parse_origins, parse_place, read_key
 from ..engine import Engine

@@ -130,7 +130,7 @@ def check_fixed(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
         if _same(option, old, new):
             continue
         # A comparison begins from no snapshot, and with one the model keeps its options.
-        own = "models" in now or option.startswith("model.")
+        own = "models" in now or option == "--learner" or option.startswith("model.")
         remedy = "or start over with --fresh" if own else BEGIN_FROM
         raise ConfigError(
             f"the run in {folder} was started {_typed(option, old)}, not {_typed(option, new)}: "

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
+from nextclick.models.base import CheckedModel
 
+from ..config.learners import read_options
 from ..config.options import ConfigError, build
 from ..config.run import RunConfig
 from ..notes import Info
@@ -85,14 +87,19 @@ def prepare(
     if own is not None and "models" in own["config"]:
         return config, None  # Going on finds out, and says so.
     check_one_model(then, path)
-    model_config = build(RunConfig, then["config"]).model
+    trained = build(RunConfig, then["config"])
     of = f"the model of --begin-from {path}" if own is None else f"the run in {config.snapshots}"
-    _check_model(model_config, named if named is not None else _unlike_defaults(config.model), of)
-    return msgspec.structs.replace(config, model=model_config), warm
+    if trained.learner != config.learner:
+        raise ConfigError(
+            f"{of} was made with --learner {trained.learner}, not {config.learner}: give the same, "
+            "or start without --begin-from"
+        )
+    _check_model(trained, named if named is not None else _unlike_defaults(config.model), of)
+    return msgspec.structs.replace(config, model=trained.model), warm
 
 
 def put_into(
-    model: OnlineGRU4Rec, learned: OnlineGRU4Rec, config: RunConfig, warm: WarmStart
+    model: CheckedModel, learned: CheckedModel, config: RunConfig, warm: WarmStart
 ) -> None:
     """Load into a new model what another one has learned, without its live sessions.
 
@@ -118,6 +125,7 @@ def put_into(
             f"--max-items {config.max_items:,}: the model of --begin-from {config.begin_from} "
             f"knows {learned.n_items:,} items: allow as many"
         )
+    assert isinstance(learned, OnlineGRU4Rec)  # Others are refused by the configuration.
     # They are other visitors' sessions, whatever they are called.
     learned.forget(list(learned.sessions))
     state = learned.state()
@@ -163,10 +171,10 @@ def _unlike_defaults(model_config: GRU4RecConfig) -> dict[str, Any]:
     return {option: value for option, value in given.items() if value != default[option]}
 
 
-def _check_model(model_config: GRU4RecConfig, named: Mapping[str, Any], of: str) -> None:
+def _check_model(trained: RunConfig, named: Mapping[str, Any], of: str) -> None:
     """Check that the options that are named are those that a model was made with."""
-    made = msgspec.to_builtins(model_config)
-    wanted = msgspec.to_builtins(build(RunConfig, {"model": {**made, **named}}).model)
+    made = msgspec.to_builtins(trained.model)
+    wanted = msgspec.to_builtins(read_options(trained.learner, {**made, **named}))
     for option, value in wanted.items():
         if value != made[option]:
             raise ConfigError(

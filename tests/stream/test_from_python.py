@@ -295,7 +295,7 @@ def test_a_recipe_made_by_a_call_is_checked(options: Any) -> None:
 
 def test_run_writes_the_files_that_its_configuration_names(tmp_path: Path) -> None:
     config = RunConfig(
-        model=SMALL,  # type: ignore[arg-type]
+        model=SMALL,
         device="cpu",
         json=tmp_path / "new" / "run.json",  # type: ignore[arg-type]
         report=tmp_path / "run.html",  # type: ignore[arg-type]
@@ -322,7 +322,7 @@ def test_where_one_file_cannot_be_written_the_other_is(tmp_path: Path) -> None:
     if not full.exists():
         pytest.skip("there is no /dev/full here")
     config = RunConfig(
-        model=SMALL,  # type: ignore[arg-type]
+        model=SMALL,
         device="cpu",
         json=str(full),
         report=str(tmp_path / "run.html"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .rules import Rules
 
@@ -26,8 +26,9 @@ class Markov(Rules):
     """
 
     name = "markov"
+    fixed_options: ClassVar[dict[str, Any]] = {"steps": 1}
 
     def __init__(
         self, *, half_life: float = 1_000_000, followers: int = 200, **options: Any
     ) -> None:
-        super().__init__(steps=1, half_life=half_life, followers=followers, **options)
+        super().__init__(half_life=half_life, followers=followers, **self.fixed_options, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, Request
@@ -10,7 +10,7 @@ from ...gru4rec.online import OnlineGRU4Rec
 from ...items.popularity import LARGEST_BATCH
 from ...recommender import BatchResult, Id, State, prefixed, within
 from .frozen_model import FrozenGRU4Rec
-from .variants import network_alone
+from .variants import WITHOUT_MEMORY, network_alone
 
 
 class GRU4RecFrozen(CheckedModel):
@@ -39,6 +39,7 @@ class GRU4RecFrozen(CheckedModel):
 
     name = "gru4rec-frozen"
     largest_batch = LARGEST_BATCH
+    fixed_options: ClassVar[dict[str, Any]] = WITHOUT_MEMORY
     FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
     OPTIONAL = ("served.",)
 

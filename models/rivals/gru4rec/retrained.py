@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, Request
@@ -16,7 +16,7 @@ from ...items.popularity import LARGEST_BATCH
 from ...recommender import BatchResult, Id, State, prefixed, within
 from .frozen_model import FrozenGRU4Rec
 from .replay_buffer import ReplayBuffer
-from .variants import network_alone
+from .variants import WITHOUT_MEMORY, network_alone
 
 DAY = 86_400
 SECONDS = {"day": DAY, "week": 7 * DAY}
@@ -57,6 +57,7 @@ class GRU4RecRetrained(CheckedModel):
 
     name = "gru4rec-retrained"
     largest_batch = LARGEST_BATCH
+    fixed_options: ClassVar[dict[str, Any]] = WITHOUT_MEMORY
     FIXED = tuple(f"model.{name}" for name in OnlineGRU4Rec.FIXED)
 
     def __init__(

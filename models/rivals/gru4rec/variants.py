@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from ...gru4rec.config import GRU4RecConfig
 from ...gru4rec.online import OnlineGRU4Rec
+
+WITHOUT_MEMORY: dict[str, Any] = {"memory": 0, "memory_rate": 0, "memory_boost": False}
+"""The options of the memory, which a network alone does not have."""
 
 
 def network_alone(options: Mapping[str, Any], **fixed: Any) -> GRU4RecConfig:
@@ -55,6 +58,8 @@ class GRU4RecLSTM(OnlineGRU4Rec):
     """
 
     name = "gru4rec-lstm"
+    default_options: ClassVar[dict[str, Any]] = {"learning_rate": 0.005, "identity": 8.0}
+    fixed_options: ClassVar[dict[str, Any]] = {**WITHOUT_MEMORY, "cell": "lstm"}
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class GRU4RecLSTM(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone({"learning_rate": 0.005, "identity": 8.0, **options}, cell="lstm"),
+            network_alone({**self.default_options, **options}, cell="lstm"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,
@@ -91,6 +96,8 @@ class GRU4RecRNN(OnlineGRU4Rec):
     """
 
     name = "gru4rec-rnn"
+    default_options: ClassVar[dict[str, Any]] = {"learning_rate": 0.01}
+    fixed_options: ClassVar[dict[str, Any]] = {**WITHOUT_MEMORY, "cell": "rnn"}
 
     def __init__(
         self,
@@ -103,7 +110,7 @@ class GRU4RecRNN(OnlineGRU4Rec):
         **options: Any,
     ) -> None:
         super().__init__(
-            network_alone({"learning_rate": 0.01, **options}, cell="rnn"),
+            network_alone({**self.default_options, **options}, cell="rnn"),
             max_sessions=max_sessions,
             max_items=max_items,
             seed=seed,

@@ -30,9 +30,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learning_rate, item_learning_rate
         Adagrad's step sizes for the network and for the items' vectors.
     item_spread
-        A new item's vector is uniform in ±item_spread,
+        A new item's vector is uniform in ±item_spread.
     neighbour_init
-        plus this part of the vector of the item clicked just before it.
+        What part of the vector of the item clicked just before it is added to a new item's.
 
     Raises
     ------

@@ -174,6 +174,26 @@ def test_a_former_name_of_an_option_is_answered_with_the_new_one(name: str, tmp_
             run(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nhiden = 1", r"run\.toml.*\[model\].*'hiden'.*'hidden'"),
+        ("[model]\nalpha = 'high'", r"run\.toml.*\[model\].*'alpha'.*expected float, got str"),
+        (
+            "learner = 'markov'\n[model]\nfollower = 5",
+            r"run\.toml, table \[model\], model markov: .*'follower'; is it 'followers'",
+        ),
+    ],
+)
+def test_a_mistake_in_a_files_model_is_told_with_the_file(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        run("--config", str(path))
+
+
 def test_every_option_has_help_and_a_panel() -> None:
     for each in declared(RunConfig).values():
         assert each.option.help.endswith("."), each.name

@@ -33,7 +33,7 @@ def learn(folder: Path, clicks: int) -> None:
         snapshots=str(folder),
         max_clicks=clicks,
         device="cpu",
-        model={"hidden": 8, "n_negatives": 8},  # type: ignore[arg-type]
+        model={"hidden": 8, "n_negatives": 8},
     )
     run(SHOP, config)
 

@@ -90,7 +90,7 @@ def test_a_run_goes_on_from_it(path: Path, tmp_path: Path) -> None:
 
 @kept("run")
 def test_its_model_recommends(path: Path, tmp_path: Path) -> None:
-    model = load_model(unpacked(path, tmp_path), print)
+    model: Any = load_model(unpacked(path, tmp_path), print)
     item = next(item for item in model.vocabulary._rows)
     assert len(model.recommend([item], k=3)) == 3
 

@@ -7,7 +7,8 @@ import pytest
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.rivals import RIVALS
-from nextclick.stream.comparison.registry import check_names, make_models, names, options_of
+from nextclick.stream.config.learners import check_names, names, shared_by, struct_of
+from nextclick.stream.config.model_factory import make_models
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from tests.small_models import Recent
@@ -117,17 +118,18 @@ class Network(OnlineGRU4Rec):
         )
 
 
+def options_of(kind: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(struct_of(kind))}
+
+
 def test_options_are_found_wherever_they_are_passed_on_to() -> None:
-    assert options_of(Passing) == {
-        "better": float,
-        "worse": int,
-        "max_sessions": int,
-        "max_items": int,
-        "seed": int,
+    assert options_of(Passing) == {"better": float, "worse": int}
+    assert set(shared_by(Passing)) == {"max_sessions", "max_items", "seed"}
+    assert options_of(Studious) == {"size": int}
+    assert options_of(Network) == {
+        field.name: field.type for field in msgspec.structs.fields(GRU4RecConfig)
     }
-    assert options_of(Studious).items() >= {"size": int, "seed": int}.items()
-    assert "worse" not in options_of(Studious)
-    assert set(options_of(Network)) >= {"hidden", "window", "seed", "device"}
+    assert set(shared_by(Network)) == {"max_sessions", "max_items", "seed", "device", "dtype"}
 
 
 def test_options_arrive_wherever_they_are_passed_on_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,235 @@
+"""The models by name, each with its options: what ``run --learner`` and ``compare`` can name."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, get_type_hints
+
+import msgspec
+
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
+from nextclick.models.option_checks import plain
+from nextclick.models.rivals import RIVALS
+
+from .options import ConfigError, build, check_keys
+from .values import shown
+
+DEFAULT = "gru4rec"
+"""The model that a run has where none is named."""
+
+OWN: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
+    "gru4rec-network": {"memory": 0},
+    "gru4rec-unboosted": {"memory_boost": False},
+}
+"""The engine's own model under its names, with the options that each changes."""
+
+SHARED = ("max_sessions", "max_items", "seed", "device", "dtype")
+"""What is not a model's own: all are given the same, or leave it at its default."""
+
+
+def names() -> list[str]:
+    """Return the names of all models, the engine's own first."""
+    return [*OWN, *RIVALS]
+
+
+def check_names(given: Iterable[str], place: str = "") -> None:
+    """Check that models exist.
+
+    Parameters
+    ----------
+    given
+        Their names.
+    place
+        The option that gives them, for the message.
+
+    Raises
+    ------
+    ConfigError
+        One does not; the message names the nearest one that does, and all of them.
+
+    Examples
+    --------
+    >>> check_names(["gru4rec", "gru4rek"])
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: there is no model 'gru4rek'; is it 'gru4rec'? ...
+
+    """
+    known = names()
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            guess = f"; is it {nearest[0]!r}?" if nearest else "."
+            where = f"{place}: " if place else ""
+            raise ConfigError(
+                f"{where}there is no model {name!r:.80}{guess} There are {', '.join(known)}"
+            )
+
+
+def check_name(name: str, typed: str) -> str:
+    """Return the name of a model, if there is such a model.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+
+    """
+    check_names([name], typed)
+    return name
+
+
+def options_struct(name: str) -> type[msgspec.Struct]:
+    """Return the struct of a model's options, with their types and defaults.
+
+    Examples
+    --------
+    >>> options_struct("gru4rec").__name__, options_struct("markov")()
+    ('GRU4RecConfig', MarkovOptions(half_life=1000000, followers=200))
+
+    """
+    return GRU4RecConfig if name in OWN else struct_of(RIVALS[name])
+
+
+@functools.cache
+def struct_of(kind: type[Recommender]) -> type[msgspec.Struct]:
+    """Return the struct of what a class of models takes by keyword, but for what all are given.
+
+    A class that takes any keyword passes on those that it does not name: to the struct of options
+    that it has as ``options``, else to the class above it, and a network at last to its
+    `GRU4RecConfig`. What a class has in ``fixed_options`` it sets itself; ``default_options`` has
+    its own defaults.
+    """
+    above: type[msgspec.Struct] | None = getattr(kind, "options", None)
+    keywords, passes_on = _keywords(kind)
+    fixed, changed = (getattr(kind, name, {}) for name in ("fixed_options", "default_options"))
+    named = {option: keywords[option] for option in keywords if option not in SHARED}
+    if passes_on:
+        above = above or GRU4RecConfig
+        if not (named or fixed or changed):
+            return above
+        for field in msgspec.structs.fields(above):
+            default: Any = field.default
+            if field.default_factory is not msgspec.NODEFAULT:
+                default = msgspec.field(default_factory=field.default_factory)
+            named.setdefault(field.name, (field.type, default))
+    fields = [
+        (option, hint, changed.get(option, default))
+        for option, (hint, default) in named.items()
+        if option not in fixed
+    ]
+    return msgspec.defstruct(
+        f"{kind.__name__}Options", fields, frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
+
+
+def shared_by(kind: type[Recommender]) -> list[str]:
+    """Return what a class takes of what all models are given."""
+    return [name for name in _keywords(kind)[0] if name in SHARED]
+
+
+def _keywords(kind: type[Recommender]) -> tuple[dict[str, tuple[Any, Any]], bool]:
+    """Return what a class takes by keyword, with types and defaults, and if it passes on others."""
+    found: dict[str, tuple[Any, Any]] = {}
+    passes_on = False
+    for above in kind.__mro__:
+        start = vars(above).get("__init__")
+        if start is None or above is object:
+            continue
+        hints = get_type_hints(start)
+        parameters = inspect.signature(start).parameters.values()
+        for each in parameters:
+            if each.kind is each.KEYWORD_ONLY:
+                default = msgspec.NODEFAULT if each.default is each.empty else each.default
+                found.setdefault(each.name, (hints.get(each.name, Any), default))
+        if above is OnlineGRU4Rec:
+            break
+        passes_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        if not passes_on or hasattr(kind, "options"):
+            break
+    return found, passes_on
+
+
+def read_options(name: str, given: Any, place: str = "") -> msgspec.Struct:
+    """Return all options of a model, of those that are given and the defaults of the others.
+
+    Parameters
+    ----------
+    name
+        The model.
+    given
+        A table of options, or the struct that this function returns.
+    place
+        What the options come from, for messages; by default the model.
+
+    Raises
+    ------
+    ConfigError
+        There is no such option, or it has the wrong type.
+
+    Examples
+    --------
+    >>> read_options("gru4rec", {"hiden": 8})
+    Traceback (most recent call last):
+    ...
+    nextclick.stream.config.options.ConfigError: model gru4rec: there is no option 'hiden'; is it 'hidden'?
+
+    """  # noqa: E501
+    if not place or name != DEFAULT:
+        place = f"{place}, model {name}" if place else f"model {name}"
+    struct = options_struct(name)
+    settings = OWN.get(name, {})
+    if isinstance(given, struct):
+        return msgspec.structs.replace(given, **settings) if settings else given
+    if not isinstance(given, Mapping):
+        what = type(given).__name__ if isinstance(given, msgspec.Struct) else shown(given)
+        raise ConfigError(f"{place}: the options of {name} are a table, not {what}")
+    known = struct.__struct_fields__
+    if "memory" in given and "memory" not in known:
+        raise ConfigError(
+            f"{place}: {name} has no memory to set the size of: leave --memory out, or use "
+            f"--learner {DEFAULT}"
+        )
+    check_keys(given, known, place)
+    for option, value in settings.items():
+        if given.get(option, value) != value:
+            raise ConfigError(
+                f"{place}: {name} is {DEFAULT} with {option} = {json.dumps(value)}: leave "
+                f"{option} out, or use {DEFAULT}"
+            )
+    if struct is GRU4RecConfig:
+        try:
+            return build(struct, {**given, **settings})
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from error
+    types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    own = {}
+    for option, value in given.items():
+        try:
+            # A whole number will do for one with a point.
+            own[option] = msgspec.convert(plain(value), types[option])
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{place}: {option}: {error}, not {shown(value)}") from error
+    try:
+        return msgspec.convert(own, struct)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that models exist, and that each has the options it is given, of the right types.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or no such option, or it has the wrong type.
+
+    """
+    check_names(models)
+    for name, given in models.items():
+        read_options(name, given)
