@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -145,12 +145,15 @@ class Served:
 
 
 @contextmanager
-def served(**options: Any) -> Iterator[Served]:
-    """Serve an engine that has learned a short history."""
+def served(
+    begin: Callable[[Engine, RunConfig], None] = lambda engine, config: None, **options: Any
+) -> Iterator[Served]:
+    """Serve an engine that has learned a short history; `begin` is given it before it runs."""
     source = Fed()
     engine = small_engine(source)
     told: list[str] = []
     config = RunConfig(serve="0", device="cpu", model=SMALL, **options)
+    begin(engine, config)
     with serve_engine(engine, config, told.append) as service:
         thread = threading.Thread(target=engine.run)
         thread.start()
