@@ -43,6 +43,7 @@ def with_interleaved(
     {'vstan': {'neighbours': 200}, 'markov': {}}
 
     """
+    further: dict[str, dict[str, Any]]
     further = {} if interleaved is None or interleaved in shadows else {interleaved: {}}
     return {**shadows, **further}
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from nextclick.connectors import Id
 from nextclick.models import Answer, Query, State
 from nextclick.stream.recommendations.interleaving import Interleaving, ShownLists
 from tests.stream.recommendations.visitors import Beside, Guess, items_of, visit
@@ -51,9 +52,9 @@ def ask(interleaving: Interleaving, service: Guess, *queries: Query) -> list[Ans
 def fixed(name: str, best: list[int]) -> Guess:
     """Return a model that recommends the same to everybody."""
     model = Guess(name, 1.0, 0)
-    pairs = [(item, 1 / place) for place, item in enumerate(best, 1)]
+    pairs: list[tuple[Id, float]] = [(item, 1 / place) for place, item in enumerate(best, 1)]
     answers = lambda queries: [Answer(pairs[: query.k]) for query in queries]  # noqa: E731
-    model._recommend_each = answers  # type: ignore[method-assign, assignment]
+    model._recommend_each = answers  # type: ignore[method-assign]
     return model
 
 

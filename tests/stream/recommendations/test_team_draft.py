@@ -27,7 +27,7 @@ def test_each_model_picks_its_best_item_that_is_left_and_the_coin_says_who_is_fi
     for place, (item, score) in enumerate(merged):
         own = lists[teams[place]]
         assert item == next(each for each in own if each not in items[:place])
-        assert score == 1 / (own.index(item) + 1)  # type: ignore[arg-type]
+        assert score == 1 / (own.index(item) + 1)
     # As long as both have items left, both have the same number of picks after each round.
     rounds = 0
     while 2 * rounds + 1 < len(items):

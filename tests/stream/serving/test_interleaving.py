@@ -10,13 +10,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nextclick.models import Query
+from nextclick.models.base import CheckedModel
 from nextclick.stream import RunConfig
 from nextclick.stream.comparison.trials import Trials, make_trials
 from nextclick.stream.engine import Engine
 from nextclick.stream.recommendations.interleaving import Interleaving
 from tests.stream.serving.asking import CATALOGUE, Served, served, until
-
-OTHER = {"vstan": {}, "markov": {}}
 
 
 @contextmanager
@@ -33,6 +32,14 @@ def interleaved(other: str = "markov", **options: Any) -> Iterator[Served]:
 def lists(shop: Served, body: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = shop.client.json("/v1/recommend", body)["items"]
     return found
+
+
+def models_of(shop: Served) -> tuple[CheckedModel, CheckedModel]:
+    """The model in service, and the one whose lists are merged with its."""
+    own, other = shop.engine.model, shop.engine.trials.shadows["markov"].model
+    assert isinstance(own, CheckedModel)
+    assert isinstance(other, CheckedModel)
+    return own, other
 
 
 def metrics(shop: Served) -> dict[tuple[str, frozenset[str]], float]:
@@ -58,13 +65,9 @@ def test_a_session_is_shown_items_of_both_models_and_a_repeated_request_the_same
         origins = [(each["item"], each["by"]) for each in again["answers"][1]["items"]]
         assert origins == [(each["item"], each["by"]) for each in found]
         # The scores are those that the models themselves give.
-        engine = shop.engine
-        number = engine.sessionizer.number_of("anna")
+        number = shop.engine.sessionizer.number_of("anna")
         query = Query(number, [CATALOGUE[3], CATALOGUE[8]], [192.0, 193.0], k=12)
-        own, other = (
-            dict(model.recommend_each([query])[0].best)
-            for model in (engine.model, engine.trials.shadows["markov"].model)  # type: ignore[union-attr]
-        )
+        own, other = (dict(model.recommend_each([query])[0].best) for model in models_of(shop))
         for each in found:
             scores = own if each["by"] == "gru4rec" else other
             assert each["score"] == pytest.approx(scores[each["item"]])
@@ -150,16 +153,14 @@ def test_a_model_that_fails_when_asked_is_dropped_and_nobody_waits_in_vain() -> 
             raise FloatingPointError("a score is not a number")
 
         shadow = shop.engine.trials.shadows["markov"]
-        shadow.model._recommend_each = fail  # type: ignore[union-attr, attr-defined, method-assign]
+        models_of(shop)[1]._recommend_each = fail  # type: ignore[method-assign]
         assert lists(shop, {"session": "anna", "k": 4})
         found = lists(shop, {"session": "anna", "k": 4})
         assert all(each["by"] == "gru4rec" for each in found if "by" in each)
         assert shadow.dropped is not None
         assert "not a number" in shadow.dropped["why"]
         shop.feed(*[("bert", item) for item in CATALOGUE * 12])  # It learns on.
-        told = lambda: shop.client.json("/v1/stats")["shadows"][0]["dropped"]  # noqa: E731
-        until(lambda: told() is not None)
-        assert told() == shadow.dropped
+        until(lambda: shop.client.json("/v1/stats")["shadows"][0]["dropped"] == shadow.dropped)
 
 
 def test_without_interleaving_no_item_names_a_model() -> None:
