@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
 from .queries import Answer, Query, checked_query
 from .recommender import BatchResult, Id, State
+from .scored import Scored, best_answers, chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,10 @@ class CheckedModel(ABC):
             A score is not a number: the learning has diverged.
 
         """
-        return self._recommend_each([checked_query(query) for query in queries])
+        plain = [checked_query(query) for query in queries]
+        for query in plain:
+            query.k = min(query.k, max(1, self.n_items))
+        return self._recommend_each(plain)
 
     def knows(self, item: Id) -> bool:
         """Whether an item is in the catalogue."""
@@ -290,27 +294,17 @@ class CheckedModel(ABC):
         return self._run(request).recommended[-1] if known else []
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
-        return [self._answer_one(query) for query in queries]
-
-    def _answer_one(self, query: Query) -> Answer:
-        """Answer a query by a test of a click that never comes."""
-        known = [item for item in query.items if self._knows(item)]
-        out = set(query.without)
-        if query.exclude != "none":
-            out |= set(query.items[-1:] if query.exclude == "current" else query.items)
-        k = query.k + len(out) if query.among is None else self.n_items
-        session: Any = object() if query.session is None else query.session
-        asked: Any = [*known, object()]
-        found = self._run(Request([session] * len(asked), asked, k, test=True))
-        if not found.scored[-1]:
-            return Answer(popular=True)
-        among = None if query.among is None else set(query.among)
-        best = [
-            (item, score)
-            for item, score in found.recommended[-1]
-            if item not in out and (among is None or item in among)
+        if not self.n_items:
+            return [Answer(popular=True) for _ in queries]
+        return [
+            answer
+            for part in chunks(queries, self.n_items)
+            for answer in best_answers(part, self._scored(part))
         ]
-        return Answer(best[: query.k])
+
+    def _scored(self, queries: Sequence[Query]) -> Scored:
+        """Return the scores of all items for each of some visitors; change nothing."""
+        raise NotImplementedError(f"{self.name} answers no queries")
 
     @property
     @abstractmethod

@@ -20,6 +20,7 @@ from .items.popularity import LARGEST_BATCH, Popularity
 from .items.vocabulary import Vocabulary
 from .ranking import NewItems, Ranking
 from .recommender import BatchResult, Id
+from .scored import POPULAR_CLICKS, popular_scores
 from .sessions import SessionStore
 
 
@@ -124,6 +125,28 @@ class GradientModel(CheckedModel):
         Sessions beyond theirs stay until the next batch, which may have clicks of them.
         """
         self._evict(self.vocabulary.evict())
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return the score of each row's item: (n, used), for (n, size) vectors of sessions.
+
+        Raises
+        ------
+        FloatingPointError
+            One is not a number: the learning has diverged.
+
+        """
+        embedding, bias = self.items.scoring(self.vocabulary.used)
+        scores = torch.addmm(bias, outputs, embedding.T)
+        if torch.isnan(scores.amax(dim=1)).any():
+            raise diverged()
+        return scores
+
+    def popular_shares(self) -> Tensor:
+        """Return how popular each row's item is of late: (used,)."""
+        used = self.vocabulary.used
+        counts = self.popularity.counts(torch.arange(used, device=self.device)).cpu().numpy()
+        shares = popular_scores(counts, self.vocabulary.clicked_lately(POPULAR_CLICKS))
+        return torch.from_numpy(shares).to(self.items.bias.values)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

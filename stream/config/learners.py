@@ -192,8 +192,7 @@ def read_options(name: str, given: Any, place: str = "") -> msgspec.Struct:
     known = struct.__struct_fields__
     if "memory" in given and "memory" not in known:
         raise ConfigError(
-            f"{place}: {name} has no memory to set the size of: leave --memory out, or use "
-            f"--learner {DEFAULT}"
+            f"--memory (model.memory): {name} has no such memory: leave it out, or use {DEFAULT}"
         )
     check_keys(given, known, place)
     for option, value in settings.items():

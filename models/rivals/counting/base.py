@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time as clock
 from abc import abstractmethod
+from collections.abc import Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, Request, fits, within_bounds
+from ...queries import Answer, Query
 from ...recommender import Arrays, BatchResult, Id, State, prefixed, within
+from ...scored import POPULAR_CLICKS, Scored
 from ..tables.lru_table import ROW, LRUTable
+from ..tables.recent_clicks import RecentClicks
 from ..tables.undo_log import UndoLog
 
 SLACK = 1e-9
@@ -89,6 +94,8 @@ class CountingModel(CheckedModel):
     """How many clicks of a session are kept."""
     distinct: bool = False
     """Whether a session's earlier click on an item makes room for the later one."""
+    # Snapshots from before these were kept lack them.
+    OPTIONAL = ("recent.",)
 
     def __init__(
         self, *, max_sessions: int = 100_000, max_items: int = 1_000_000, seed: int = 0
@@ -100,6 +107,7 @@ class CountingModel(CheckedModel):
         self._windows: list[tuple[int, ...]] = [()]
         self.clicks = 0
         """Clicks learned so far: the models' clock."""
+        self.recent = RecentClicks(POPULAR_CLICKS, self.items, self.journal)
 
     @property
     def n_items(self) -> int:
@@ -169,7 +177,7 @@ class CountingModel(CheckedModel):
     def _live(self, name: Id) -> Session:
         """Return a session as it stands; row 0 where it is not known."""
         row = self.sessions.get(name)
-        return Session(row, self.items.rows_of(self._windows[row]))
+        return Session(row, self.items.live_rows(self._windows[row]))
 
     def _learn(self, name: Id, item: Id, session: Session) -> None:
         if session.row:
@@ -189,6 +197,7 @@ class CountingModel(CheckedModel):
             window = tuple(other for other in window if other != stamp)
         self.journal.place(self._windows, session.row, (*window, stamp)[-self.window :])
         self.items.touch(row)
+        self.recent.add(stamp)
         while len(self.items) > self.items.bound:
             oldest = self.items.oldest
             self.drop(oldest)
@@ -207,6 +216,9 @@ class CountingModel(CheckedModel):
     def _best(self, evidence: Evidence, k: int) -> list[tuple[Id, float]]:
         scores = evidence.scores
         rows = np.arange(len(scores)) if evidence.rows is None else evidence.rows
+        if len(scores) > k > 0:
+            most = (scores >= np.partition(scores, -k)[-k]).nonzero()[0]
+            rows, scores = rows[most], scores[most]
         order = np.lexsort((rows, -scores))[:k]
         order = order[scores[order] > 0]
         found = rows[order].tolist()
@@ -217,6 +229,49 @@ class CountingModel(CheckedModel):
             left = min(k, len(self.items)) - len(best)
             best += [(row, 0.0) for row in islice(others, left)]
         return [(self.items.id_of(row), score) for row, score in best]
+
+    def _scored(self, queries: Sequence[Query]) -> Scored:
+        """Score the catalogue for each query, as if its clicks had been learned.
+
+        Items without evidence have scores below 0, by which those clicked last come first.
+        """
+        scores = np.empty((len(queries), self.items.used))
+        known, own = np.zeros(len(queries), np.bool_), []
+        for at, query in enumerate(queries):
+            self.journal.begin()
+            try:
+                session, clicked = self._followed(query)
+                np.negative(self.items.ages(), out=scores[at])
+                known[at] = session.row
+                found = self.score(session) if session.row else Evidence(None, self._popularity())
+            finally:
+                self.journal.undo()
+            own.append(clicked)
+            some = found.scores > 0
+            rows = some.nonzero()[0] if found.rows is None else found.rows[some]
+            scores[at, rows] = found.scores[some]
+        return Scored(self.items, torch.from_numpy(scores), known, own)
+
+    def _followed(self, query: Query) -> tuple[Session, NDArray[np.int64]]:
+        """Learn a query's clicks; return its session and the rows of all its clicks."""
+        name: Any = object() if query.session is None else query.session
+        before = self._live(name).clicks
+        for item in query.items:
+            if self._knows(item):
+                self._learn(name, item, self._live(name))
+        rows = self.items.rows_of(query.items)
+        return self._live(name), np.concatenate([np.array(before, np.int64), rows])
+
+    def _popularity(self) -> NDArray[np.float64]:
+        """Return each item's share of the latest clicks, by row."""
+        counts = self.recent.counts()
+        return counts / max(1.0, counts.sum())
+
+    def _recommend_each(self, queries: list[Query]) -> list[Answer]:
+        answers = super()._recommend_each(queries)
+        for answer in answers:
+            answer.best = [(item, max(score, 0.0)) for item, score in answer.best]
+        return answers
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
@@ -232,6 +287,7 @@ class CountingModel(CheckedModel):
                 chain.from_iterable(windows), np.int64, int(lengths.sum())
             ),
             **prefixed("evidence.", self.parts()),
+            **prefixed("recent.", self.recent.state()),
         }
         return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
 
@@ -254,3 +310,6 @@ class CountingModel(CheckedModel):
         ):
             self._windows[row] = tuple(islice(clicks, length))
         self.take(within("evidence.", state.arrays))
+        # Without the latest clicks, each item counts as clicked once.
+        newest = {"stamps": self.items.stamps[state.arrays["items.rows"]][-POPULAR_CLICKS:]}
+        self.recent.restore(within("recent.", state.arrays) or newest)

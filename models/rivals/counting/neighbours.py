@@ -281,7 +281,7 @@ class Neighbours(CountingModel):
 
     def _unpost(self, stamp: int, number: int) -> None:
         """Take a session off the list of an item that it does not hold any more."""
-        for row in self.items.rows_of((stamp,)):
+        for row in self.items.live_rows((stamp,)):
             found = (self._postings.get(row) == number).nonzero()[0]
             if len(found):
                 self._postings.remove(row, int(found[0]))

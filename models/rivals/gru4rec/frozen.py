@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, Request
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.popularity import LARGEST_BATCH
+from ...queries import Answer, Query
 from ...recommender import BatchResult, Id, State, prefixed, within
+from ...scored import Scored
 from .frozen_model import FrozenGRU4Rec
 from .variants import WITHOUT_MEMORY, network_alone
 
@@ -92,6 +95,15 @@ class GRU4RecFrozen(CheckedModel):
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.model.recommend(items, k)
+
+    def _recommend_each(self, queries: list[Query]) -> list[Answer]:
+        return (
+            super()._recommend_each(queries) if self.served else self.model.recommend_each(queries)
+        )
+
+    def _scored(self, queries: Sequence[Query]) -> Scored:
+        assert self.served is not None
+        return self.served.scored(queries)
 
     def _forget(self, sessions: list[Id]) -> None:
         (self.served or self.model).forget(sessions)

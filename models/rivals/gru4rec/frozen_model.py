@@ -15,9 +15,12 @@ from ...compute.snapshot_buffer import SnapshotBuffer
 from ...gradient_model import record
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.vocabulary import NO_ITEM
+from ...queries import Query
 from ...ranking import NewItems, Ranking, rank
 from ...recommender import Arrays, BatchResult, Id
+from ...scored import Scored
 from ...sessions import SessionStore
+from ...visitors import Visitors
 from ...windows import Windows
 
 
@@ -56,6 +59,7 @@ class FrozenGRU4Rec:
         model = self.model
         held, arrays = model.sessions.state(SnapshotBuffer())
         states, windows, kept = (arrays[n].to(model.device) for n in ("states", "windows", "kept"))
+        last = torch.cat([windows[:, -1], windows.new_zeros(1)])
         windows = model.items.rows_of(windows)
         for back in range(windows.shape[1], 0, -1):
             # The windows are right-aligned: a short one begins late.
@@ -67,9 +71,7 @@ class FrozenGRU4Rec:
             place_of = {session: place for place, session in enumerate(held)}
             chosen = [place_of.get(name, -1) for name in names.values()]
             windows_here = self.sessions.align_windows(list(names))
-            histories, _ = self.sessions.histories(
-                windows_here, torch.full((len(names),), NO_ITEM, device=model.device)
-            )
+            histories, _ = self.sessions.histories(windows_here, last[chosen])
             self.sessions.advance(windows_here, histories, states[chosen])
 
     def forget(self, sessions: list[Id]) -> None:
@@ -84,7 +86,7 @@ class FrozenGRU4Rec:
         """
         windows = self.sessions.align_windows(request.sessions, request.after)
         rows = self._to_device(self.model.vocabulary.rows_of(request.items))
-        histories, states = self.sessions.histories(windows, torch.zeros_like(rows))
+        histories, states = self.sessions.histories(windows, self.model.items.keys_of(rows))
         found, ends = self._states(windows, rows, states, request.after)
         result = BatchResult.empty(len(request.items), request.k)
         if request.test and len(windows.scored):
@@ -112,6 +114,24 @@ class FrozenGRU4Rec:
 
     def _moved(self, rows: Tensor, states: Tensor) -> Tensor:
         return self.model.network.step(self.model.items.inputs.values[rows], states)
+
+    @torch.no_grad()
+    def scored(self, queries: Sequence[Query]) -> Scored:
+        """Score the catalogue for each of some queries; nothing changes."""
+        model = self.model
+        visitors = Visitors(self.sessions, model.vocabulary, queries)
+        stored, states = self.sessions.kept_at(visitors.slots)
+        clicks = [rows[rows != NO_ITEM] for rows in visitors.clicks]
+        for step in range(max(map(len, clicks), default=0)):
+            some = [at for at, rows in enumerate(clicks) if len(rows) > step]
+            rows = self._to_device(np.array([clicks[at][step] for at in some]))
+            places = self._to_device(np.array(some))
+            states = states.index_copy(0, places, self._moved(rows, states[places]))
+        scores = model.scores(model.network.output(states))
+        known = (visitors.kept > 0) | np.array([len(rows) > 0 for rows in clicks], np.bool_)
+        scores[self._to_device(~known)] = model.popular_shares()
+        own = visitors.own(model.items.rows_of(stored).cpu().numpy())
+        return Scored(model.vocabulary, scores, known, own)
 
     def _rank(self, states: Tensor, rows: Tensor, scored: NDArray[np.int64], k: int) -> Ranking:
         model = self.model

@@ -13,7 +13,9 @@ from ...compute.device import HOST
 from ...gru4rec.online import OnlineGRU4Rec
 from ...gru4rec.size_check import check_room
 from ...items.popularity import LARGEST_BATCH
+from ...queries import Query
 from ...recommender import BatchResult, Id, State, prefixed, within
+from ...scored import Scored
 from .frozen_model import FrozenGRU4Rec
 from .replay_buffer import ReplayBuffer
 from .variants import WITHOUT_MEMORY, network_alone
@@ -126,6 +128,9 @@ class GRU4RecRetrained(CheckedModel):
 
     def _recommend(self, items: list[Id], k: int) -> list[tuple[Id, float]]:
         return self.model.recommend(items, k)
+
+    def _scored(self, queries: Sequence[Query]) -> Scored:
+        return self.served.scored(queries)
 
     def _forget(self, sessions: list[Id]) -> None:
         self.served.forget(sessions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,10 +22,13 @@ from ...items.popularity import Popularity
 from ...items.table import pick
 from ...items.vocabulary import Vocabulary
 from ...optim import make_rule
+from ...queries import Query
 from ...ranking import rank
 from ...recommender import BatchResult, State
+from ...scored import Scored
 from ...sessions import SessionStore
 from ...state import load_state, save_state
+from ...visitors import Visitors
 from ...windows import Windows
 from .config import Config
 from .encoder import SessionEncoder
@@ -197,6 +201,20 @@ class NeuralRival(GradientModel):
         scoring = self.items.scoring(self.vocabulary.used)
         ranking = rank(outputs, *scoring, targets, clicks, batch.new_items, batch.request.k)
         record(batch.result, ranking, scored, self.vocabulary)
+
+    @torch.no_grad()
+    def _scored(self, queries: Sequence[Query]) -> Scored:
+        """Score the catalogue for each query by the last clicks of its session."""
+        visitors = Visitors(self.sessions, self.vocabulary, queries)
+        stored = self.items.rows_of(self.sessions.kept_at(visitors.slots)[0]).cpu().numpy()
+        rows, there = visitors.windows(stored)
+        scores = self.popular_shares().repeat(len(queries), 1)
+        known = there[:, -1]
+        if known.any():
+            inputs = self.items.inputs.values[self._to_device(rows[known])]
+            outputs = self.encoder(inputs, self._to_device(there[known]))
+            scores[self._to_device(known)] = self.scores(outputs)
+        return Scored(self.vocabulary, scores, known, visitors.own(stored))
 
     def state(self) -> State:
         """Copy all that the next click depends on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,9 @@ class LRUTable:
         self._free: list[int] = []
         self._born = 0
         self.stamps: NDArray[np.int64] = np.zeros(1024, np.int64)
+        # By row: when it was last clicked, by a clock that a snapshot need not keep.
+        self._clicked: NDArray[np.int64] = np.zeros(1024, np.int64)
+        self._clock = 1
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -88,7 +91,21 @@ class LRUTable:
         alive: NDArray[np.bool_] = self.stamps[stamps & ROW] == stamps
         return alive
 
-    def rows_of(self, stamps: tuple[int, ...]) -> list[int]:
+    @property
+    def admissions(self) -> NDArray[np.int64]:
+        """By row: the stamp of what has it, 0 for nothing."""
+        return self.stamps[: self.used]
+
+    def rows_of(self, ids: Sequence[Hashable]) -> NDArray[np.int64]:
+        """Return the rows of ids; 0 for those that are not there."""
+        rows = self._rows
+        return np.array([rows.get(id_, 0) for id_ in ids], np.int64)
+
+    def ages(self) -> NDArray[np.int64]:
+        """Return by row how long ago each was clicked: less for what was clicked later."""
+        return self._clock - self._clicked[: self.used]
+
+    def live_rows(self, stamps: tuple[int, ...]) -> list[int]:
         """Return the rows of those stamps that still stand for the id in their row."""
         owners = self.stamps
         return [stamp & ROW for stamp in stamps if owners[stamp & ROW] == stamp]
@@ -106,6 +123,7 @@ class LRUTable:
             self._newer.append(0)
             if row == len(self.stamps):
                 self.stamps = np.concatenate([self.stamps, np.zeros_like(self.stamps)])
+                self._clicked = np.concatenate([self._clicked, np.zeros_like(self._clicked)])
             self._journal.note(self._shorten)
         self._rows[id_] = row
         self._born += 1
@@ -116,10 +134,13 @@ class LRUTable:
 
     def touch(self, row: int) -> None:
         """Make a row the most recently clicked."""
+        older = self._older[row]
+        self._journal.note(self._untouch, row, older, int(self._clicked[row]))
+        self._clicked[row] = self._clock
+        self._clock += 1
         if self._newer[row]:
-            older = self._unlink(row)
+            self._unlink(row)
             self._link(row, self._older[0])
-            self._journal.note(self._untouch, row, older)
 
     def drop(self, row: int) -> None:
         """Remove a row's id."""
@@ -151,7 +172,9 @@ class LRUTable:
         del self._rows[self._ids[row]]
         self._ids[row] = None
 
-    def _untouch(self, row: int, older: int) -> None:
+    def _untouch(self, row: int, older: int, clicked: int) -> None:
+        self._clicked[row] = clicked
+        self._clock -= 1
         self._unlink(row)
         self._link(row, older)
 
@@ -189,7 +212,10 @@ class LRUTable:
         self._ids, self._older, self._newer = [None] * used, [0] * used, [0] * used
         self._free = arrays["free"].tolist()
         self.stamps = np.zeros(max(1024, 2 * used), np.int64)
-        self.stamps[arrays["rows"]] = arrays["stamps"]
+        self.stamps[given] = arrays["stamps"]
+        self._clicked = np.zeros(len(self.stamps), np.int64)
+        self._clicked[given] = np.arange(1, len(given) + 1)
+        self._clock = len(given) + 1
         for id_, row in self._rows.items():
             self._ids[row] = id_
             self._link(row, self._older[0])
