@@ -11,7 +11,8 @@ from nextclick.connectors import Clicks, Position, Sink, Source, SourceError, ch
 from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
 
-from .comparison.trials import Learned, Trials
+from .comparison.shadow import Learned
+from .comparison.trials import Trials
 from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered, write_dead_letters

@@ -62,7 +62,6 @@ FOLDERS: dict[str, set[str]] = {
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",
-        "stream/comparison",
         "stream/config",
         "stream/evaluation",
         "stream/monitoring",

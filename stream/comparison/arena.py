@@ -115,11 +115,11 @@ class Arena(CheckedModel):
         scored = kinds[:, 0] >= 0
         listed = self._batches % SAMPLE == SAMPLE // 2
         found = []
-        for at, (name, model) in enumerate(zip(self.models, self._timed_models, strict=True)):
+        for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
             asked = max(self.ks) if listed else 0
             wanted = max(asked, 0 if at else k)
             try:
-                tested = model.test_then_learn(sessions, items, wanted, time, times, not listed)
+                tested = timed.test_then_learn(sessions, items, wanted, time, times, not listed)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{name}: {error}") from error
             if not np.array_equal(tested.scored, scored):
@@ -196,8 +196,8 @@ class Arena(CheckedModel):
         for drift, kept in zip(self._drift, state.values["drift"], strict=True):
             drift.restore(kept)
         self._sliced = state.arrays["sliced"].astype(np.int64)
-        for model, seconds in zip(self._timed_models, state.arrays["seconds"], strict=True):
-            model.seconds = seconds.astype(np.float64)
+        for timed, seconds in zip(self._timed_models, state.arrays["seconds"], strict=True):
+            timed.seconds = seconds.astype(np.float64)
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]

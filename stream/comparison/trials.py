@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import msgspec
+
 from nextclick.models import Answer, Query, State
 from nextclick.models.base import CheckedModel
 
+from ..config.learners import read_options
 from ..config.model_factory import make_models
 from ..config.options import ConfigError
 from ..config.run import RunConfig
@@ -50,8 +53,9 @@ def make_trials(
             raise ConfigError(
                 f"batch must be at most {most} for the shadow {name}, not {config.batch}"
             )
+        options = msgspec.to_builtins(read_options(name, config.shadows[name]))
         shown = f"{name}-shadow" if name == service else name
-        shadows[name] = Shadow(shown, model, config.shadows[name], service, notify)
+        shadows[name] = Shadow(shown, model, options, service, notify)
     interleaving = None
     if config.interleave is not None:
         other = shadows[config.interleave]

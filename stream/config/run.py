@@ -22,7 +22,7 @@ from .options import (
 )
 from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
-from .trials import Interleave, Shadow, check_shown, with_interleaved
+from .trials import Interleave, Shadow, check_trials, with_interleaved
 
 LARGEST_BATCH = 1 << 16
 """Clicks in a batch at most: the model takes no more at once."""
@@ -368,8 +368,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--items applies to requests over HTTP and to lists after every click: give "
                 "--serve, or --recommendations with --recommend every"
             )
-        if self.interleave is not None:
-            check_shown(served=self.serve is not None, written=self.writes_every)
+        shown = self.serve is not None or self.writes_every
+        check_trials(self.shadow, self.interleave, shown)
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from .declaration import TRIALS, option
+from .learners import DEFAULT, check_names, read_options
 from .options import ConfigError, parse_name
 from .texts import read_models
 
@@ -42,20 +43,38 @@ def with_interleaved(
     {'vstan': {'neighbours': 200}, 'markov': {}}
 
     """
+    further: dict[str, dict[str, Any]]
     further = {} if interleaved is None or interleaved in shadows else {interleaved: {}}
     return {**shadows, **further}
 
 
-def check_shown(*, served: bool, written: bool) -> None:
-    """Check that there are lists to merge.
+def check_trials(
+    shadows: Mapping[str, Mapping[str, Any]], interleaved: str | None, shown: bool
+) -> None:
+    """Check that the models exist, and that there are lists to merge where that is asked for.
+
+    Parameters
+    ----------
+    shadows
+        The shadows, each with the options that it is given.
+    interleaved
+        The model of ``--interleave``.
+    shown
+        Whether visitors are shown lists.
 
     Raises
     ------
     ConfigError
-        Visitors are shown none.
+        There is no such model, or no such option of it; or visitors are shown no lists.
 
     """
-    if not (served or written):
+    check_names(shadows, "--shadow")
+    for name, given in shadows.items():
+        read_options(name, given, f"--shadow {name}" if name == DEFAULT else "--shadow")
+    if interleaved is None:
+        return
+    check_names([interleaved], "--interleave")
+    if not shown:
         raise ConfigError(
             "--interleave merges the lists that visitors are shown: give --serve, or "
             "--recommendations with --recommend every"

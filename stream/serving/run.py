@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from nextclick.connectors import RecordedLog, Recorder
-from nextclick.models import Query
+from nextclick.models import Query, Recommender
 from nextclick.models.base import CheckedModel
 
 from ..config.model_factory import make_model, make_models
@@ -54,6 +54,10 @@ def serve_engine(
     access = make_access(config.api_key, config.allow_origins)
     service = EngineService(engine, items)
     compile_loops(config)
+    if config.interleave is not None:
+        options = config.shadows[config.interleave]
+        (other,) = make_models({config.interleave: options}, config).values()
+        _compile_loops_of(other)
     page = LivePage(service)
     with (
         recording(engine, config) as recorder,
@@ -89,23 +93,18 @@ def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
 
 
 def compile_loops(config: RunConfig) -> None:
-    """Compile the loops by small models of the same options, so that no visitor waits.
+    """Compile the loops by a small model of the same options, so that no visitor waits.
 
-    Each model whose lists are shown learns and answers once. What is compiled is kept for the next
-    process.
+    The model learns and answers once. What is compiled is kept for the next process.
     """
-    _compile_loops(make_model(config))
-    if config.interleave is not None:
-        options = config.shadows[config.interleave]
-        (model,) = make_models({config.interleave: options}, config).values()
-        assert isinstance(model, CheckedModel)
-        _compile_loops(model)
+    _compile_loops_of(make_model(config))
 
 
-def _compile_loops(model: CheckedModel) -> None:
+def _compile_loops_of(model: Recommender) -> None:
     sessions, items = [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
     model.test_then_learn(sessions, items, 1, times=[0.0, 1.0, 2.0, 3.0, 4.0])
-    model.recommend_each([Query(session=0), Query(items=["a"], exclude="session"), Query()])
+    if isinstance(model, CheckedModel):
+        model.recommend_each([Query(session=0), Query(items=["a"], exclude="session"), Query()])
 
 
 def make_access(api_key: str | None, allow_origins: str | None) -> Access:

@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -148,13 +148,17 @@ class Served:
 
 @contextmanager
 def served(
-    history: Sequence[tuple[Id, Id]] = HISTORY, serve: str = "0", **options: Any
+    history: Sequence[tuple[Id, Id]] = HISTORY,
+    serve: str = "0",
+    begin: Callable[[Engine, RunConfig], None] = lambda engine, config: None,
+    **options: Any,
 ) -> Iterator[Served]:
-    """Serve an engine that has learned a short history."""
+    """Serve an engine that has learned a short history; `begin` is given it before it runs."""
     source = Fed()
     engine = small_engine(source)
     told: list[str] = []
     config = RunConfig(serve=serve, device="cpu", model=SMALL, **options)
+    begin(engine, config)
     with ExitStack() as stack:
         items = None
         if config.items is not None:
