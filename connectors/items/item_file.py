@@ -14,10 +14,13 @@ from ..decoding.lines import BYTE_ORDER_MARK, LineCutter, Lines
 from ..decoding.values import UnusableError
 from ..files.decompression import CHUNK, Decompressed
 from ..source import SourceError
-from .records import REMEDY, Collected, ItemChanges, ItemRecord, WrongRecord, decode_item
+from .records import REMEDY, Collected, ItemChanges, ItemRecord, decode_item
 
 LOOK_SECONDS = 0.1
 """How often to look whether the file has changed."""
+
+MOST_BYTES = 8 << 20
+"""Bytes that are read at a time of what was appended."""
 
 COMPARED = 4096
 """Bytes at its start and before its end by which a file that has grown is known again."""
@@ -149,16 +152,16 @@ class ItemFile:
         return False
 
     def _read_on(self) -> ItemChanges:
-        """Read what was appended."""
+        """Read what was appended, or the first of it where it is much."""
         changes = ItemChanges([])
         records: list[ItemRecord] = []
-        for lines in self._appended():
+        for lines in self._appended(MOST_BYTES):
             for place, line in numbered(lines):
                 try:
                     if line.strip():
                         records.append(decode_line(lines, line))
                 except UnusableError as fault:
-                    changes.wrong.append(WrongRecord(self._line(place), fault.detail))
+                    changes.reject(self._line(place), fault.detail)
         with suppress(UnusableError):
             records += self._unfinished()
         changes.records = records
@@ -185,7 +188,7 @@ class ItemFile:
                     except UnusableError as fault:
                         if strict:
                             raise self._wrong(place, fault) from fault
-                        changes.wrong.append(WrongRecord(self._line(place), fault.detail))
+                        changes.reject(self._line(place), fault.detail)
             for record in self._unfinished():
                 collected.take(record)
         except UnusableError as fault:
@@ -220,18 +223,19 @@ class ItemFile:
         self._head = self._last = b""
         yield from self._appended()
 
-    def _appended(self) -> Iterator[Lines]:
-        """Return the lines of a plain file that end after what was read."""
+    def _appended(self, most: int | None = None) -> Iterator[Lines]:
+        """Return the lines of a plain file that end after what was read, of so many bytes."""
         file = self._file
         assert file is not None
         file.seek(self._offset)
-        while chunk := file.read(CHUNK):
+        end = None if most is None else self._offset + most
+        while (end is None or self._offset < end) and (chunk := file.read(CHUNK)):
             self._offset += len(chunk)
             if len(self._head) < COMPARED:
                 self._head += chunk[: COMPARED - len(self._head)]
             self._last = (self._last + chunk[-COMPARED:])[-COMPARED:]
             yield from self._cutter.feed(chunk)
-        # After the end was seen: what is appended from now on makes the file larger than this.
+        # What is appended from now on makes the file larger than this.
         self._version = version_of(os.fstat(file.fileno()))._replace(size=self._offset)
 
     def _unfinished(self) -> Iterable[ItemRecord]:

@@ -29,7 +29,6 @@ from .records import (
     Collected,
     ItemChanges,
     ItemRecord,
-    WrongRecord,
     decode_item,
     id_of_key,
     item_key,
@@ -163,7 +162,7 @@ class ItemTopic:
                             records.append(decoded)
                 except UnusableError as fault:
                     place = f"{self.name}, partition {number}, offset {record.offset}"
-                    changes.wrong.append(WrongRecord(place, fault.detail))
+                    changes.reject(place, fault.detail)
         changes.records = records
         self._look()
         if self._collected is not None and self._at_end():
@@ -202,7 +201,7 @@ class ItemTopic:
         after = damage.after(self._watch.ends([number])[number])
         self._consumer.seek(number, after)
         place = f"{self.name}, partition {number}, offsets {damage.offset} to {after - 1}"
-        changes.wrong.append(WrongRecord(place, f"they cannot be read: {damage.why}"))
+        changes.reject(place, f"they cannot be read: {damage.why}")
 
     def _decode(self, record: Any) -> Iterator[ItemRecord]:
         """Return what a record says, of one item or of two."""

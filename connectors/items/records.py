@@ -23,6 +23,9 @@ LONGEST_NAME = 100
 DEEPEST = 16
 """Lists and objects inside each other in a field at most."""
 
+MOST_NAMED = 100
+"""Records that cannot be used, of those read at once, that are named."""
+
 NO_FIELDS = b"{}"
 
 REMEDY = 'write one JSON object a line, such as {"item_id": 17, "available": true}'
@@ -66,14 +69,21 @@ class ItemChanges:
         In the order in which they were read; a later one of an item replaces an earlier one.
     whole
         These are all the data there are: items without a record have none.
-    wrong
-        Records that cannot be used.
+    n_wrong, wrong
+        How many records cannot be used, and the first of them.
 
     """
 
     records: Sequence[ItemRecord] = ()
     whole: bool = False
+    n_wrong: int = 0
     wrong: list[WrongRecord] = field(default_factory=list)
+
+    def reject(self, place: str, why: str) -> None:
+        """Add a record that cannot be used."""
+        self.n_wrong += 1
+        if len(self.wrong) < MOST_NAMED:
+            self.wrong.append(WrongRecord(place, why))
 
 
 class ItemSource(Protocol):

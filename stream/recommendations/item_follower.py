@@ -74,7 +74,7 @@ class FollowedItems:
         """
         changes = self._source.poll()
         refused = (self.data.replace if changes.whole else self.data.update)(changes.records)
-        self.data.wrong += len(changes.wrong) + refused
+        self.data.wrong += changes.n_wrong + refused
         if changes.wrong:
             first = changes.wrong[0]
             self._tell(

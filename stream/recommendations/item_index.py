@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?P<fraction>\.\d+)?(?P<exponent>[eE][+-]?\d+)?", re.ASCII)
 
 SLACK = 1024
 """Entries that are out of date and kept at least, before they are taken out."""
@@ -71,10 +75,12 @@ class FieldIndex:
 
         """
         hashes = np.frombuffer(self._hashes, np.int64)
-        wanted = [hash(value) for value in values]
-        found = hashes == wanted[0] if len(wanted) == 1 else np.isin(hashes, wanted)
-        at = np.flatnonzero(found)
-        del hashes, found
+        wanted = np.sort([hash(value) for value in values])
+        if len(wanted) == 1:
+            at = np.flatnonzero(hashes == wanted[0])
+        else:
+            nearest = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+            at = np.flatnonzero(wanted[nearest] == hashes)
         places = np.frombuffer(self._places, np.int64)[at]
         live: Places = places[self._live(generations, at)]
         return live
@@ -113,8 +119,8 @@ def forms_of(wanted: str | float | bool) -> list[str]:
 
     Examples
     --------
-    >>> forms_of("hat"), forms_of(42), forms_of("9.50"), forms_of("042")
-    (['hat'], ['42'], ['9.50', '9.5'], ['042'])
+    >>> [forms_of(wanted) for wanted in ("hat", 42, "9.50", "042", "1_0", "4e1")]
+    [['hat'], ['42'], ['9.50', '9.5'], ['042'], ['1_0'], ['4e1', '40']]
 
     """
     forms = list(texts_of(wanted))
@@ -125,13 +131,10 @@ def forms_of(wanted: str | float | bool) -> list[str]:
 
 def number_of(text: str) -> int | float | None:
     """Return the number that a text is in JSON; None where it is none."""
-    digits = text.removeprefix("-").partition("e")[0].partition("E")[0].partition(".")[0]
-    if not digits.isascii() or not digits.isdecimal() or (digits[0] == "0" and len(digits) > 1):
+    match = _NUMBER.fullmatch(text)
+    if match is None:
         return None
-    try:
-        number = float(text)
-    except ValueError:
+    number = float(text)
+    if not math.isfinite(number):
         return None
-    if "." in text or "e" in text.lower():
-        return number if abs(number) < 1e300 else None
-    return int(text)
+    return number if match["fraction"] or match["exponent"] else int(text)
