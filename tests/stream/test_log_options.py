@@ -124,7 +124,7 @@ def test_a_log_that_is_followed_gives_the_figures_of_the_finished_one(
 
     writer = threading.Thread(target=grow)
     writer.start()
-    shared = {"batch": 16, "follow": True, "snapshots": str(tmp_path / "snapshots")}
+    shared: dict[str, Any] = {"batch": 16, "follow": True, "snapshots": str(tmp_path / "snapshots")}
     figures(growing, max_clicks=23, **shared)
     assert figures(growing, max_clicks=len(ROWS), **shared) == expected
     writer.join()

@@ -89,9 +89,9 @@ def test_many_threads_record_at_once_and_nothing_is_lost_or_doubled(
     wanted = {f"{thread}-{number}" for thread in range(8) for number in range(100)}
     assert len(items(path)) == 800
     assert set(items(path)) == wanted
-    for thread in range(8):
-        own = [item for item in items(path) if str(item).startswith(f"{thread}-")]
-        assert own == [f"{thread}-{number}" for number in range(100)]
+    for name in range(8):
+        own = [item for item in items(path) if str(item).startswith(f"{name}-")]
+        assert own == [f"{name}-{number}" for number in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -286,5 +286,5 @@ def test_killed_while_it_writes_all_that_was_confirmed_is_there(path: Path) -> N
         process.wait()
         process.stdout.close()
         DurableLog(path).close()
-        assert set(confirmed) <= set(items(path))  # type: ignore[arg-type]
+        assert set(confirmed) <= set(items(path))
         path.unlink()

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nextclick.stream.config.options import ConfigError
 from nextclick.stream.learned import load_model
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.small_models import Recent
+from tests.stream.runs import write_log
 
 SMALL: dict[str, Any] = {"hidden": 8, "n_negatives": 16}
 MODELS: dict[str, dict[str, Any]] = {"gru4rec": SMALL, "recent": {}, "gru4rec-network": SMALL}
@@ -41,6 +43,21 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         for name, found in result["models"].items()
     }
     return {**{key: value for key, value in result.items() if key not in VARIES}, "models": models}
+
+
+def test_a_comparison_follows_a_log_that_grows(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "clicks.csv", clicks=200)
+    whole = compare(str(log), configuration())
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:90]))
+
+    def grow() -> None:
+        with log.open("a") as file:
+            file.writelines(lines[90:])
+
+    threading.Timer(0.5, grow).start()
+    found = compare(str(log), configuration(follow=True, max_clicks=200))
+    assert figures(found) == figures(whole)
 
 
 def test_it_finds_what_a_run_finds() -> None:

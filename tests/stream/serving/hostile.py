@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-PATHS = ["/v1/recommend", "/v1/stats", "/healthz", "/metrics", "/openapi.json", "/", "/%00", "/.."]
+PATHS = [
+    "/v1/recommend",
+    "/v1/clicks",
+    "/v1/stats",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/",
+    "/%00",
+    "/..",
+]
 
 NO_ANSWER_SECONDS = 0.3
 """How long to wait where a server waits for more."""

@@ -123,6 +123,16 @@ def test_a_body_that_is_too_large_is_refused(shop: Shop) -> None:
     assert talk(shop.client.host, head.encode()).startswith(b"HTTP/1.1 413")
 
 
+def test_half_a_body_never_reaches_the_log(shop: Shop) -> None:
+    before = shop.log.path.stat().st_size
+    body = json.dumps(click("anna", 1)).encode()
+    for more in (1, 1000):
+        head = f"POST /v1/clicks HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body) + more}\r\n\r\n"
+        assert b" 200 " not in talk(shop.client.host, head.encode() + body, half_close=True)
+    assert shop.client.ask("GET", "/healthz")[0] == 200
+    assert shop.log.path.stat().st_size == before
+
+
 def test_other_methods_and_queries_are_refused(shop: Shop) -> None:
     status, _, headers = shop.client.ask("GET", "/v1/clicks")
     assert (status, headers["allow"]) == (405, "POST")

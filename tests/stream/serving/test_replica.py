@@ -155,6 +155,8 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, number: int
         assert "recommendations from clicks-" in line
         client = Client(line.split()[-1].partition("/v1")[0])
         assert client.best(items="1,2")
+        refused = client.json("/v1/clicks", {"session_id": 1, "item_id": 2}, status=409)
+        assert "send them to the engine" in refused["error"]
         process.send_signal(number)
         assert process.wait(60) == 0
     finally:
