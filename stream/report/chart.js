@@ -224,6 +224,7 @@
     // Few points are dots, and an empty chart has no plot.
     if (!chart.plot || chart.dotted !== chart.data.points.clicks.length < 3) return build(chart);
     compute(chart);
+    if (chart.at >= chart.xs.length) chart.at = null;
     const { min, max } = chart.plot.scales.x, zoomed = chart.zoomed;
     chart.plot.batch(() => {
       chart.plot.setData([chart.xs, ...chart.ys], !zoomed);

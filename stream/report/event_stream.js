@@ -7,16 +7,38 @@
   const FIRST_WAIT = 1000, LONGEST_WAIT = 10000, SILENCE = 15000;
   const STORED = "nextclick key";
 
+  let key = null;
+  try {
+    key = sessionStorage.getItem(STORED);
+  } catch {
+    // The browser stores nothing for this page: the key is asked for after each reload.
+  }
+
   /** The key that requests are sent with; it ends with the tab. */
   nextclick.key = {
-    get: () => sessionStorage.getItem(STORED),
-    set: value => sessionStorage.setItem(STORED, value),
-    forget: () => sessionStorage.removeItem(STORED),
+    get: () => key,
+    /** Set it; null forgets it. Returns whether it may be a key: others cannot be sent. */
+    set: value => {
+      key = value !== null && /^[!-~]+$/.test(value) ? value : null;
+      try {
+        if (key === null) sessionStorage.removeItem(STORED);
+        else sessionStorage.setItem(STORED, key);
+      } catch {
+        // As above.
+      }
+      return key !== null;
+    },
   };
 
   function headers() {
-    const key = nextclick.key.get();
     return key === null ? {} : { authorization: `Bearer ${key}` };
+  }
+
+  /** Keep ids exact that are larger numbers than JavaScript has: as texts, which the server reads
+      as numbers. */
+  function exactIds(name, value, context) {
+    return name === "item" && typeof value === "number" && !Number.isSafeInteger(value)
+      ? context?.source ?? value : value;
   }
 
   /** Return the sentence of an answer that is an error. */
@@ -41,7 +63,7 @@
       error.status = response.status;
       throw error;
     }
-    return response.json();
+    return JSON.parse(await response.text(), exactIds);
   };
 
   /** Read server-sent events; `alive` is called for each piece that comes. */

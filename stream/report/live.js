@@ -78,7 +78,7 @@
   function keyNeeded() {
     const form = byId("key");
     if (nextclick.key.get() !== null) byId("key-words").textContent = "This key is wrong.";
-    nextclick.key.forget();
+    nextclick.key.set(null);
     if (!form.hidden) return;
     form.hidden = false;
     byId("key-value").focus();
@@ -86,8 +86,13 @@
 
   byId("key").addEventListener("submit", event => {
     event.preventDefault();
-    nextclick.key.set(byId("key-value").value.trim());
+    const given = byId("key-value").value.trim();
     byId("key-value").value = "";
+    if (!nextclick.key.set(given)) {
+      byId("key-words").textContent =
+        "A key consists of ASCII letters, digits and punctuation, without spaces.";
+      return;
+    }
     byId("key").hidden = true;
     begun = false;
     connect();

@@ -23,12 +23,11 @@
     }
   }
 
-  /** Return an item's picture: no other machine is asked for one. */
+  /** Return an item's picture, where the item itself holds it: nobody is asked for one. */
   function picture(given) {
     const { make } = nextclick;
     if (typeof given !== "string" || !given) return null;
-    if (/^data:image\//.test(given) || address(given)?.startsWith(location.origin + "/") &&
-        /[/.]/.test(given)) return make("img", { class: "picture", src: given, alt: "" });
+    if (/^data:image\//.test(given)) return make("img", { class: "picture", src: given, alt: "" });
     // An emoji, or another short text.
     return [...given].length <= 8 && !/[/:]/.test(given)
       ? make("span", { class: "picture", "aria-hidden": "true" }, given) : null;
@@ -111,8 +110,11 @@
 
     function show(answer) {
       const best = Math.max(...answer.items.map(item => item.score), 0);
+      const focused = byId("list").contains(document.activeElement);
       byId("list").replaceChildren(
         ...answer.items.map((item, at) => row(item, at, best, choose)));
+      // Who chooses items by keyboard goes on in the new list.
+      if (focused) byId("list").querySelector("button")?.focus();
       const { clicks, behind_clicks: behind } = answer.model;
       tell(answer.items.length
         ? `${BASES[answer.from] ?? answer.from}. The model has learned ` +

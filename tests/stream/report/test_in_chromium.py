@@ -318,6 +318,37 @@ def test_a_chart_takes_new_points_while_it_is_shown(
         assert found.complaints == []
 
 
+def test_a_chart_replaces_its_last_points_and_its_alarms_under_the_cursor(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with opened(browser, pages["empty"], DESKTOP) as found:
+        page = found.page
+        page.evaluate(
+            """() => {
+              const data = {points: {clicks: [], times: [], scored: []}, names: ["one"],
+                figures: ["Recall@20"], values: [[[]]], alarms: [[]], comparable: false};
+              window.chart = nextclick.chart(document.getElementById("chart"), data);
+              window.put = (from, ...clicks) => chart.replace(from,
+                {clicks, times: clicks, scored: clicks.map(() => 9)}, [[clicks.map(() => 0.5)]]);
+              put(0, 100, 200, 300, 400, 500, 600);
+            }"""
+        )
+        over(page, 0.99, 0.5)
+        page.wait_for_function("!document.querySelector('.reading').hidden")
+        page.evaluate("put(2, 310)")
+        page.evaluate("chart.mark([[{clicks: 250, rise: true, text: 'it rose'}]])")
+        page.wait_for_timeout(300)
+        assert [row["click"] for row in numbers(page)] == ["100", "200", "310"]
+        assert b"it rose" in saved(page, "SVG")
+        page.evaluate("put(0)")
+        page.wait_for_timeout(300)
+        assert page.locator(".plot .nothing").is_visible()
+        page.evaluate("put(0, 50)")
+        page.wait_for_timeout(300)
+        assert [row["click"] for row in numbers(page)] == ["50"]
+        assert found.complaints == []
+
+
 @pytest.fixture(scope="module")
 def blank(browser: Browser, pages: dict[str, Path]) -> Iterator[Page]:
     with opened(browser, pages["empty"], DESKTOP) as found:

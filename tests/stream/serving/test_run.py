@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from nextclick.connectors import Lag
 from nextclick.stream import RunConfig, run
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.serving.engine_service import EngineService
@@ -161,6 +162,15 @@ def test_an_engine_is_not_ready_before_it_reads_nor_while_its_source_is_away() -
     assert service.ready()[0]
     engine.source.away = "the brokers do not answer"  # type: ignore[attr-defined]
     assert service.ready() == (False, "the brokers do not answer")
+
+
+def test_the_figures_tell_how_far_the_model_and_the_source_are_behind() -> None:
+    source = Fed()
+    service = EngineService(small_engine(source))
+    assert service.stats()["learned_seconds_ago"] >= 0
+    assert "lag" not in service.stats()
+    source.lag = lambda: [Lag(partition=3, records=7, seconds=1.5)]  # type: ignore[attr-defined]
+    assert service.stats()["lag"] == [{"partition": 3, "records": 7, "seconds": 1.5}]
 
 
 def test_the_description_fits_the_answers(shop: Served) -> None:
