@@ -15,6 +15,9 @@ from .queries import Answer, Catalogue, Query
 POPULAR_CLICKS = 10_000
 """Latest clicks among whose items the recently popular ones are."""
 
+OF_ALL_TIMES = 0.001
+"""How much the clicks on items that were not clicked lately count: they come after the others."""
+
 MOST_SCORES = 1 << 23
 """Scores that are held at a time, at most about (64 MiB in float64)."""
 
@@ -105,8 +108,9 @@ def popular_scores(counts: NDArray[np.float64], lately: NDArray[np.bool_]) -> ND
     array([0.0006, 0.2   , 0.2   ])
 
     """
-    shares = counts / max(counts.sum(), 1e-300)
-    return np.where(lately, shares, shares * 1e-3)
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1e-300)
+    shares[~lately] *= OF_ALL_TIMES
+    return shares
 
 
 def chunks(queries: Sequence[Query], rows: int) -> list[Sequence[Query]]:

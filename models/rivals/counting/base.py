@@ -265,7 +265,8 @@ class CountingModel(CheckedModel):
     def _popularity(self) -> NDArray[np.float64]:
         """Return each item's share of the latest clicks, by row."""
         counts = self.recent.counts()
-        return counts / max(1.0, counts.sum())
+        shares: NDArray[np.float64] = counts / max(1.0, counts.sum())
+        return shares
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
         answers = super()._recommend_each(queries)
