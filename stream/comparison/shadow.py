@@ -206,8 +206,11 @@ class Shadow:
     def state(self) -> State:
         """Copy all that the next click, and every figure, depends on."""
         parts = {"counts": self._counts.state()}
-        if self._timed is not None:
-            parts["model"] = self._timed.model.state()
+        try:
+            if self._timed is not None:
+                parts["model"] = self._timed.model.state()
+        except Exception as error:
+            self.drop(error)
         joined = join(parts)
         own = {"options": self.options, "begun": self.begun, "dropped": self.dropped}
         return State(joined.arrays, {**own, "clicks": self._clicks, "parts": joined.values})

@@ -31,7 +31,7 @@ class Preference:
     ...     preference.credit(session, won=session % 4 > 0)
     >>> found = preference.results()
     >>> found["wins"], found["preference"], round(found["low"], 3), round(found["high"], 3)
-    (75, 0.75, 0.657, 0.825)
+    (75, 0.75, 0.656, 0.825)
 
     """
 

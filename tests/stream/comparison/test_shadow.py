@@ -123,6 +123,18 @@ def test_a_shadow_that_fails_is_dropped_with_a_note_and_the_run_goes_on(error: E
     assert beside.trials.shadows["wild"].model is None
 
 
+def test_a_shadow_that_cannot_be_saved_is_dropped_and_the_snapshot_is_taken() -> None:
+    class Unsaved(Recent):
+        def state(self) -> State:
+            raise MemoryError
+
+    before = halfway(Shadow("unsaved", Unsaved()), Shadow("recent", Recent()))
+    rest = resumed(before, [], Shadow("unsaved", Unsaved()), Shadow("recent", Recent()))
+    unsaved, recent = rest.results()["shadows"]
+    assert "MemoryError" in unsaved["dropped"]["why"]
+    assert recent["scored"] == rest.results()["scored"]
+
+
 def test_what_scores_other_clicks_counts_where_both_have_scored() -> None:
     class Reluctant(Recent):
         def test_then_learn(self, *arguments: Any) -> BatchResult:
