@@ -38,8 +38,9 @@ from nextclick.stream.snapshots.store import Snapshots
 from tests.suite_broker import running_broker
 
 COMMAND = [sys.executable, "-m", "nextclick.stream"]
-PARTS = ("replica", "swap", "engine", "replay", "hostile")
+PARTS = ("replica", "items", "swap", "engine", "replay", "hostile")
 LIMITS = "p50, p90, p99 and most in milliseconds, from the moment a request was due"
+COSTS = ("model, ms of processor a request", "all else")
 COLUMNS = ("requests/s", "answered/s", "p50", "p90", "p99", "most", "failed")
 
 
@@ -130,16 +131,44 @@ def memory_mb(process: int) -> float:
 
 def replica(report: Report, folder: Path, paths: list[str], seconds: float) -> None:
     """Measure a replica."""
-    report.table("A replica", [*COLUMNS, "model, ms of processor a request", "all else"])
+    report.table("A replica", [*COLUMNS, *COSTS])
     with started("serve", "--snapshots", str(folder), "--port", "0") as (process, address):
         for rate in (100, 500, 1000, 1500):
-            cpu, before = cpu_seconds(process.pid), ask(address, "/v1/stats")["requests"]
-            found = measured(address, paths, rate, seconds)
-            cpu, after = cpu_seconds(process.pid) - cpu, ask(address, "/v1/stats")["requests"]
-            count = max(1, after["answered"] - before["answered"])
-            model = after["model_cpu_seconds"] - before["model_cpu_seconds"]
-            report.row(*cells(rate, found), 1000 * model / count, 1000 * (cpu - model) / count)
+            report.row(*cells_and_costs(process.pid, address, paths, rate, seconds))
     report.note(LIMITS)
+
+
+def cells_and_costs(
+    process: int, address: str, paths: list[str], rate: float, seconds: float
+) -> list[Any]:
+    """Put a load on a replica; return the cells of its row, with what a request has cost."""
+    cpu, before = cpu_seconds(process), ask(address, "/v1/stats")["requests"]
+    found = measured(address, paths, rate, seconds)
+    cpu, after = cpu_seconds(process) - cpu, ask(address, "/v1/stats")["requests"]
+    count = max(1, after["answered"] - before["answered"])
+    model = after["model_cpu_seconds"] - before["model_cpu_seconds"]
+    return [*cells(rate, found), 1000 * model / count, 1000 * (cpu - model) / count]
+
+
+def items(
+    report: Report, folder: Path, clicks: list[Click], paths: list[str], seconds: float
+) -> None:
+    """Measure a replica with data of its items: every tenth is unavailable."""
+    report.table("A replica with item data", ["filter", *COLUMNS, *COSTS])
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "items.jsonl"
+        with file.open("w") as out:
+            for number, item in enumerate(dict.fromkeys(click.item for click in clicks)):
+                data = {"title": f"Item {item}", "url": f"/{item}", "category": number % 20}
+                named = {"item_id": item, "available": number % 10 > 0, **data}
+                out.write(json.dumps(named) + "\n")
+        options = ["--snapshots", str(folder), "--port", "0", "--items", str(file)]
+        with started("serve", *options) as (process, address):
+            filtered = [f"{path}&category={at % 20}" for at, path in enumerate(paths)]
+            for name, asked in (("none", paths), ("category", filtered)):
+                for rate in (500, 1000):
+                    row = cells_and_costs(process.pid, address, asked, rate, seconds)
+                    report.row(name, *row)
 
 
 def swap(report: Report, folder: Path, paths: list[str], seconds: float) -> None:
@@ -285,6 +314,8 @@ def main(
         chosen = parts.split(",")
         if "replica" in chosen:
             replica(report, folder, paths, seconds)
+        if "items" in chosen:
+            items(report, folder, learned, paths, seconds)
         if "swap" in chosen:
             swap(report, folder, paths, seconds)
         if "engine" in chosen and learner == DEFAULT:
