@@ -41,7 +41,7 @@ class Listening:
         self.reads.set()
         self._left = asyncio.Event()
         self.task = asyncio.create_task(
-            events({"type": "http", "method": method}, self._receive, self._send)  # type: ignore[arg-type]
+            events({"type": "http", "method": method}, self._receive, self._send)
         )
 
     async def _receive(self) -> dict[str, Any]:
