@@ -48,7 +48,8 @@
       rows.push(["rejected", count(Object.values(stats.rejected).reduce((sum, n) => sum + n, 0))]);
     const drift = alarms.filter(alarm => !alarm.warm_up).length;
     rows.push(["drift alarms", count(drift)],
-      ["requests answered", count(stats.requests.answered), `${rate(rates.requests)}/s`]);
+      ["requests", count(stats.requests.answered),
+        rates.requests ? `${rate(rates.requests)}/s` : ""]);
     return rows;
   }
 
@@ -120,7 +121,7 @@
       }, figure(one.preference), make("small", {}, interval(one.low, one.high)));
       return [one.model, count(one.wins), count(one.losses), count(one.ties), preferred];
     });
-    section("interleaved", ["interleaved with", "won by the model in service", "won by the other", "ties", "preference"], rows);
+    section("interleaved", ["interleaved with", "won", "lost", "ties", "preference"], rows);
   };
 
   /** Fill the list of drift alarms, the latest first. */

@@ -64,7 +64,7 @@ def answered(url: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until an address answers with success."""
     deadline = time.monotonic() + WAIT
     while True:
-        assert process.poll() is None, f"{process.args} has ended with {process.returncode}"
+        assert process.poll() is None, f"{process.args!r} has ended with {process.returncode}"
         try:
             with urlopen(url, timeout=10):
                 return
@@ -115,7 +115,7 @@ def test_each_click_is_sent_and_the_list_follows_it(
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(API)
-        body = route.request.post_data_json
+        body: Any = route.request.post_data_json
         sent.append((path, body))
         headers = {"access-control-allow-origin": "*"}
         if path == "/v1/clicks":

@@ -117,7 +117,7 @@ class Events:
         return self._history
 
     def close(self) -> None:
-        """Tell all listeners that the server ends, and take no more; from any thread."""
+        """End in good order: all listeners are told, and no more are taken; from any thread."""
         self._ended = True
         if self._loop is not None:
             with suppress(RuntimeError):  # The server has ended.

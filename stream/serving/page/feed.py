@@ -129,9 +129,10 @@ class _Curves:
     def __init__(self, figures: Prequential) -> None:
         keys = [f"{name}@{figures.k}" for name in IN_WINDOWS]
         names = [title(key) for key in keys]
-        self.about = {
+        shown = [" and ".join(names)]
+        self.about: Facts = {
             "names": names,
-            "figures": [" and ".join(names)],
+            "figures": shown,
             "shortest": SHORTEST,
             "longest": figures.window,
         }
@@ -139,7 +140,7 @@ class _Curves:
         # The newest may have been begun and not filled yet.
         growing = [one for one in figures.growing() if one["scored"] and one["clicks"]]
         curves = join(windows, _columns(windows, keys), growing, _columns(growing, keys))
-        data = chart_data(curves, names, self.about["figures"], [[] for _ in names], False)
+        data = chart_data(curves, names, shown, [[] for _ in names], False)
         self._points: dict[str, list[Any]] = data["points"]
         self._values: list[list[list[float]]] = data["values"]
 

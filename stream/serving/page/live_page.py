@@ -53,7 +53,7 @@ class LivePage:
         ]
 
     def close(self) -> None:
-        """Tell all who watch that the server ends, so that it need not wait for them."""
+        """End the events, so that the server need not wait for those who follow them."""
         self._events.close()
 
 

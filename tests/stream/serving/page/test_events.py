@@ -41,7 +41,7 @@ class Listening:
         self.reads.set()
         self._left = asyncio.Event()
         self.task = asyncio.create_task(
-            events({"type": "http", "method": method}, self._receive, self._send)  # type: ignore[arg-type]
+            events({"type": "http", "method": method}, self._receive, self._send)
         )
 
     async def _receive(self) -> dict[str, Any]:
@@ -202,6 +202,22 @@ def test_the_history_comes_first_and_then_what_is_new_as_clicks_are_learned() ->
             assert name == "now"
             curve = put_in(curve, news["curve"]) if "curve" in news else curve
         assert news["stats"]["learned"] > len(HISTORY)
+
+
+def test_no_figure_changes_by_being_watched() -> None:
+    clicks = [(f"{at % 9}", CATALOGUE[at * at % 12]) for at in range(640)]
+
+    def results(watching: int) -> dict[str, Any]:
+        with ExitStack() as stack:
+            shop = stack.enter_context(served())
+            for _ in range(watching):
+                stack.enter_context(listening(shop.address)).next()
+            for start in range(0, len(clicks), 128):
+                shop.feed(*clicks[start : start + 128])
+            until(lambda: shop.engine.learned == len(HISTORY) + len(clicks))
+            return shop.engine.figures.results()
+
+    assert results(5) == results(0)
 
 
 def test_who_listens_is_told_of_the_end_and_the_server_does_not_wait_for_it() -> None:

@@ -137,7 +137,12 @@ def test_rates_are_of_the_last_seconds_and_begin_anew_where_nobody_looked(
 def test_a_curve_is_read_while_another_thread_counts() -> None:
     watched = Watched(window=7)
     feed, shown = Feed(watched), NOTHING
-    counting = threading.Thread(target=lambda: [watched.count([1, 0, 9]) for _ in range(6000)])
+
+    def count() -> None:
+        for _ in range(6000):
+            watched.count([1, 0, 9])
+
+    counting = threading.Thread(target=count)
     counting.start()
     while counting.is_alive():
         news = feed.look().news

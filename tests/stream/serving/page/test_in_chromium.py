@@ -95,7 +95,7 @@ def test_numbers_and_curves_move_as_clicks_come(browser: Browser) -> None:
         for part in range(4):
             shop.feed(*((f"{part} {at % 9}", CATALOGUE[at % 12]) for at in range(192)))
             wanted = f"{len(HISTORY) + 192 * (part + 1):,}"
-            eventually(page, lambda wanted=wanted: head(page, "clicks read") == wanted)
+            page.locator("#heads b", has_text=wanted).wait_for()
         eventually(page, lambda: len(numbers(page)) > len(before) + 3)
         after = numbers(page)
         assert int(after[-1]["click"]) == shop.engine.clicks

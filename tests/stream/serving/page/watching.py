@@ -36,7 +36,12 @@ def live(page: Page) -> None:
 
 def eventually(page: Page, true: Callable[[], bool]) -> None:
     """Wait until something holds of a page."""
-    until(lambda: true() or page.wait_for_timeout(50))
+
+    def look() -> bool:
+        page.wait_for_timeout(20)
+        return true()
+
+    until(look)
 
 
 def inside(page: Page) -> bool:
