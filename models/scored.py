@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ class Scored:
     own
         For each visitor, int64: the rows of the session's clicks, oldest first, as far as the model
         keeps them; 0 for an item that is not known.
+    likely
+        int64: rows, each once, that are looked at first, since they are likely to be among the
+        best; the others are passed over the faster then.
 
     """
 
@@ -45,6 +48,7 @@ class Scored:
     scores: Tensor
     known: NDArray[np.bool_]
     own: Sequence[Whole]
+    likely: Whole = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def best_answers(queries: Sequence[Query], scored: Scored) -> list[Answer]:
@@ -55,7 +59,16 @@ def best_answers(queries: Sequence[Query], scored: Scored) -> list[Answer]:
     blocked = left_out(queries, scored)
     rows = blocked.shape[1]
     counts = np.array([min(query.k, rows) for query in queries], np.int64)
-    best, values = best_items(scored.scores.contiguous(), blocked, counts)
+    scores, likely = scored.scores.contiguous(), scored.likely
+    ends = len(likely) * np.arange(1, len(queries) + 1)
+    best, values = best_items(
+        scores,
+        blocked,
+        counts,
+        spans=np.stack([ends - len(likely), ends], axis=1),
+        rows=np.tile(likely.astype(np.int32), len(queries)),
+        final=scores[:, likely].double().cpu().numpy().reshape(-1),
+    )
     id_of = scored.catalogue.id_of
     return [
         Answer(
