@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from nextclick.connectors import Id
 from nextclick.models import Answer, Query, Recommender, State
@@ -13,6 +13,8 @@ from nextclick.models.base import CheckedModel
 from ..pending_clicks import PendingClicks
 from .preference import Preference
 from .team_draft import Best, draft, toss
+
+T = TypeVar("T")
 
 MOST_ITEMS = 2_000_000
 """Items that the remembered lists hold in all; beyond, the lists of the session that was shown one
@@ -174,12 +176,7 @@ class Interleaving:
             Returns the same of another model.
 
         """
-        others: Sequence[Best] = [[]] * len(best)
-        if (model := self._other.model) is not None:
-            try:
-                others = lists(model)
-            except Exception as error:
-                self._other.drop(error)
+        others = self._try(lists, len(best)) or [[]] * len(best)
         counts: dict[int, int] = {}
         merged: list[Best] = []
         by: list[list[str]] = []
@@ -246,13 +243,25 @@ class Interleaving:
         self._lists.restore(values["lists"])
         self._preference.restore(State({}, values["preference"]))
 
-    def _ask(self, queries: Sequence[Query]) -> list[Answer]:
+    def _ask(self, queries: Sequence[Query]) -> Sequence[Answer]:
         """Ask the other model; return nothing where it has failed, or cannot be asked."""
+
+        def answers(model: Recommender) -> list[Answer]:
+            assert isinstance(model, CheckedModel)
+            return model.recommend_each(queries)
+
+        return self._try(answers, len(queries)) if queries else []
+
+    def _try(self, ask: Callable[[Recommender], Sequence[T]], count: int) -> Sequence[T]:
+        """Return what the other model gives, so many; nothing where it fails or has failed."""
         model = self._other.model
-        if not queries or not isinstance(model, CheckedModel):
+        if model is None:
             return []
         try:
-            return model.recommend_each(queries)
+            found = ask(model)
+            if len(found) != count:
+                raise ValueError(f"it has given {len(found)} lists instead of {count}")
+            return found
         except Exception as error:
             self._other.drop(error)
             return []

@@ -151,6 +151,15 @@ def test_where_the_other_model_fails_the_model_in_service_answers_alone() -> Non
     assert interleaving.results()["shown"] == 0
 
 
+def test_a_model_that_gives_too_few_lists_is_dropped() -> None:
+    service, other = fixed("one", [1, 2]), fixed("other", [11, 12])
+    other._recommend_each = lambda queries: []  # type: ignore[method-assign]
+    beside = Beside(other)
+    interleaving = Interleaving("one", beside)
+    assert items_of(ask(interleaving, service, Query(7, k=2))) == [[1, 2]]
+    assert "0 lists instead of 1" in str(beside.failure)
+
+
 def test_it_goes_on_from_a_snapshot_with_the_lists_that_were_shown() -> None:
     service, other = fixed("one", [1, 2, 3]), fixed("other", [11, 12, 1])
     whole, part = (Interleaving("one", Beside(other)) for _ in range(2))
