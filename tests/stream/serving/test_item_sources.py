@@ -124,7 +124,7 @@ def recommended(folder: Path, **options: Any) -> tuple[dict[str, Any], list[Any]
         RunConfig(
             recommendations=str(path),
             device="cpu",
-            model={"hidden": 8, "n_negatives": 8},  # type: ignore[arg-type]
+            model={"hidden": 8, "n_negatives": 8},
             **options,
         ),
     )

@@ -20,7 +20,7 @@ def learn(folder: Path, clicks: int) -> list[int]:
         snapshots=str(folder),
         max_clicks=clicks,
         device="cpu",
-        model={"hidden": 8, "n_negatives": 8},  # type: ignore[arg-type]
+        model={"hidden": 8, "n_negatives": 8},
     )
     growing = run("sim:clicks=2000,items=80,seed=1", config)["growing"]
     return [window["clicks"] for window in growing]
