@@ -44,10 +44,9 @@ class RecommendationWriter:
         Takes the time that it takes.
     idle
         Entered while records are written: a sink may wait for its brokers.
-    allowed
-        Returns what lists after clicks may hold; None: anything.
-    interleaving
-        Returns what merges the lists after clicks with those of another model, where they are.
+    shown
+        Returns what lists after clicks may hold, None for anything; and what merges them with those
+        of another model, None for nothing.
 
     """
 
@@ -61,8 +60,7 @@ class RecommendationWriter:
         max_wait: float | None,
         phases: PhaseTimer,
         idle: Callable[[], AbstractContextManager[None]] = nullcontext,
-        allowed: Callable[[], Allowed | None] = lambda: None,
-        interleaving: Callable[[], Interleaving | None] = lambda: None,
+        shown: Callable[[], tuple[Allowed | None, Interleaving | None]] = lambda: (None, None),
     ) -> None:
         self.k = k
         self.after = after
@@ -71,8 +69,7 @@ class RecommendationWriter:
         self._sinks = sinks
         self._phases = phases
         self._idle = idle
-        self._allowed = allowed
-        self._interleaving = interleaving
+        self._shown = shown
         self._waiting_since = time.monotonic()
 
     @property
@@ -126,14 +123,14 @@ class RecommendationWriter:
         times = clicks.times_on_time
         with self._phases.measure("model"):
             if self.after:
-                k, allowed = self.k + self.exclude_current, self._allowed()
+                k, (allowed, interleaving) = self.k + self.exclude_current, self._shown()
 
                 def lists(model: Recommender) -> Sequence[Best]:
                     best = _after(model, (handles, items, times), k, allowed)
                     return without_clicked(clicks, best, self.k) if self.exclude_current else best
 
                 best, by = lists(model), None
-                if (interleaving := self._interleaving()) is not None:
+                if interleaving is not None:
                     best, by = interleaving.after(clicks, best, self.k, lists)
                 records = after_clicks(clicks, best, before, learned, by)
             else:
