@@ -108,6 +108,20 @@ class Answer:
     popular: bool = False
 
 
+def checked_allowed(allowed: Allowed) -> Allowed:
+    """Return what a list may hold.
+
+    Raises
+    ------
+    TypeError
+        It is no `Allowed`.
+
+    """
+    if not (hasattr(allowed, "rows") and hasattr(allowed, "__contains__")):
+        raise TypeError(f"allowed must be an Allowed, with rows and `in`, not {allowed!r:.80}")
+    return allowed
+
+
 def checked_query(query: Query) -> Query:
     """Return a query in plain form.
 
@@ -133,5 +147,5 @@ def checked_query(query: Query) -> Query:
         query.exclude,
         id_list(query.without, "without", ordered=False),
         None if query.among is None else id_list(query.among, "among", ordered=False),
-        query.allowed,
+        None if query.allowed is None else checked_allowed(query.allowed),
     )
