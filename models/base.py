@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
-from .queries import Allowed, Answer, Query, checked_query
+from .queries import Allowed, Answer, Query, checked_allowed, checked_query
 from .recommender import BatchResult, Id, State
 from .scored import Scored, best_answers, chunks
 
@@ -179,7 +179,7 @@ class CheckedModel(ABC):
         times: Iterable[float | None] | None = None,
     ) -> list[list[tuple[Id, float]]]:
         """Return the k best of the allowed items after each click, as `recommend_after` does."""
-        names = self._checked(sessions, items)
+        names, allowed = self._checked(sessions, items), checked_allowed(allowed)
         k, checked_times = at_least(k, "k", 1), click_times(times, names[1])
         return self._recommend_allowed(
             Request(*names, k, times=checked_times, test=True, after=True, allowed=allowed)

@@ -112,6 +112,20 @@ class Answer:
     by: list[str] = field(default_factory=list)
 
 
+def checked_allowed(allowed: Allowed) -> Allowed:
+    """Return what a list may hold.
+
+    Raises
+    ------
+    TypeError
+        It is no `Allowed`.
+
+    """
+    if not (hasattr(allowed, "rows") and hasattr(allowed, "__contains__")):
+        raise TypeError(f"allowed must be an Allowed, with rows and `in`, not {allowed!r:.80}")
+    return allowed
+
+
 def checked_query(query: Query) -> Query:
     """Return a query in plain form.
 
@@ -137,5 +151,5 @@ def checked_query(query: Query) -> Query:
         query.exclude,
         id_list(query.without, "without", ordered=False),
         None if query.among is None else id_list(query.among, "among", ordered=False),
-        query.allowed,
+        None if query.allowed is None else checked_allowed(query.allowed),
     )

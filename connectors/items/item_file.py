@@ -264,7 +264,8 @@ class ItemFile:
 
 def version_of(found: os.stat_result) -> Version:
     """Return the version of a file."""
-    return Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    # Not the time of its content, which some tools set: what changes that changes this one too.
+    return Version(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
 
 
 def numbered(lines: Lines) -> Iterator[tuple[int, bytes]]:

@@ -75,3 +75,10 @@ def test_answers_are_the_best_of_what_is_allowed(model: Any, share: float) -> No
         assert answer.popular == whole.popular
         allowed = [item for item, _ in whole.best if item not in barred]
         assert [item for item, _ in answer.best] == allowed[:6]
+
+
+def test_what_is_no_allowed_is_refused(model: Any) -> None:
+    with pytest.raises(TypeError, match="allowed must be an Allowed"):
+        model.recommend_each([Query(allowed={1, 2})])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="allowed must be an Allowed"):
+        model.recommend_allowed(["a"], [1], [1, 2])

@@ -129,6 +129,13 @@ def test_a_file_written_anew_in_its_place_is_read_anew(
     assert follower.settle() == read(path)
 
 
+def test_a_file_whose_time_is_set_back_is_read_anew(follower: Follower, path: Path) -> None:
+    before = os.stat(path)
+    path.write_bytes(line(1, title="cap") + line("b", available=False))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert follower.settle() == {**START, "1": (True, {"title": "cap"})}
+
+
 def test_a_longer_file_written_in_its_place_is_known_by_what_it_begins_with(
     follower: Follower, path: Path
 ) -> None:

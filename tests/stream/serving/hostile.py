@@ -78,7 +78,8 @@ def odd_value(draw: random.Random, depth: int = 0) -> Any:
 
 def odd_name(draw: random.Random) -> str:
     known = ["session", "items", "k", "exclude", "without", "among", "requests"]
-    return draw.choice([*known, *known, "x", "", "sesion", "\0"])
+    fields = ["filter", "filter", "category", "price"]
+    return draw.choice([*known, *known, *fields, "x", "", "sesion", "\0"])
 
 
 def odd_request(draw: random.Random) -> bytes:

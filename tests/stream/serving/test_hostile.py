@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -10,15 +11,21 @@ import pytest
 
 from nextclick.stream.serving import protocol, recommend
 from nextclick.stream.serving.requests import LARGEST_BODY
-from tests.stream.serving.asking import Served, query, served, until
+from tests.stream.serving.asking import CATALOGUE, Served, query, served, until
 from tests.stream.serving.hostile import connect, odd_requests, talk
 
 MANY = int(os.environ.get("NEXTCLICK_HOSTILE_REQUESTS", "3000"))
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Served]:
-    with served() as made:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("items") / "items.jsonl"
+    data = [
+        {"item_id": item, "category": at, "price": at / 3, "x": [at, "x"], "available": at > 2}
+        for at, item in enumerate(CATALOGUE)
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in data))
+    with served(items=str(path)) as made:
         yield made
 
 

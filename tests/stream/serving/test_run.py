@@ -184,7 +184,7 @@ def test_the_description_fits_the_answers(shop: Served) -> None:
     answer = shop.client.json(query(session="old 1"))
     assert set(schemas["Recommended"]["required"]) == set(answer)
     parameters = {one["name"] for one in described["paths"]["/v1/recommend"]["get"]["parameters"]}
-    assert parameters == {"session", "items", "k", "exclude", "without", "among"}
+    assert parameters == {"session", "items", "k", "exclude", "without", "among", "filter"}
 
 
 def test_what_is_not_there_is_told(shop: Served) -> None:
