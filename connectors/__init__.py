@@ -10,7 +10,6 @@ from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
 from .files.recorded_log import RecordedLog
-from .handed_clicks import ClickError, ClickForm, HandedClick
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
@@ -24,6 +23,7 @@ from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
+from .submitted_clicks import ClickError, ClickForm, SubmittedClick
 from .topic_recorder import TopicRecorder
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "DeadLetterTopic",
     "FollowedLog",
     "FullError",
-    "HandedClick",
     "Id",
     "JsonLinesSink",
     "KafkaAddress",
@@ -59,6 +58,7 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "SubmittedClick",
     "TopicRecorder",
     "check_polled",
     "client_settings",
