@@ -10,7 +10,6 @@ from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
 from .files.recorded_log import RecordedLog
-from .handed_clicks import ClickError, ClickForm, HandedClick
 from .items.open import open_items
 from .items.records import ItemChanges, ItemRecord, ItemSource, WrongRecord, item_key
 from .kafka.client import KafkaLog
@@ -26,6 +25,7 @@ from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
+from .submitted_clicks import ClickError, ClickForm, SubmittedClick
 from .topic_recorder import TopicRecorder
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "DeadLetterTopic",
     "FollowedLog",
     "FullError",
-    "HandedClick",
     "Id",
     "ItemChanges",
     "ItemRecord",
@@ -64,6 +63,7 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "SubmittedClick",
     "TopicRecorder",
     "WrongRecord",
     "check_polled",

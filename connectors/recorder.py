@@ -1,4 +1,4 @@
-"""The contract of what records clicks that are handed over, so that a source reads them."""
+"""The contract of what records submitted clicks, so that a source reads them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from .handed_clicks import ClickForm, HandedClick
+from .submitted_clicks import ClickForm, SubmittedClick
 
 
 class Recorded(NamedTuple):
-    """What became of clicks that were handed over.
+    """What became of submitted clicks.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Recorder(Protocol):
     Attributes
     ----------
     form
-        The form of a click that is handed over.
+        The form of a submitted click.
     place
         Where they go, for a person.
 
@@ -48,7 +48,7 @@ class Recorder(Protocol):
     form: ClickForm
     place: str
 
-    def record(self, clicks: Sequence[HandedClick]) -> Future[Recorded]:
+    def record(self, clicks: Sequence[SubmittedClick]) -> Future[Recorded]:
         """Record clicks, all of them or none; in their order.
 
         Returns

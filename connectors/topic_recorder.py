@@ -1,4 +1,4 @@
-"""Clicks that are handed over, written to the topic that a source reads."""
+"""Submitted clicks, written to the topic that a source reads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from .decoding.log_format import LogFormat
 from .group_commit import GroupCommit, Outcome
-from .handed_clicks import ClickError, ClickForm, HandedClick
 from .kafka.producer import Producer
 from .kafka.settings import KafkaAddress
 from .recorder import Recorded, RecordError
 from .sink import SinkError
 from .source import SourceError
+from .submitted_clicks import ClickError, ClickForm, SubmittedClick
 
 COMMIT_SECONDS = 5.0
 """Seconds that the brokers may take to write a group of clicks."""
@@ -54,7 +54,7 @@ class TopicRecorder:
     Attributes
     ----------
     form
-        The form of a click that is handed over.
+        The form of a submitted click.
     place
         The topic, for a person.
 
@@ -77,9 +77,11 @@ class TopicRecorder:
         self._by_record = time_from == "record"
         self._id = transactional_id
         self._producer: Producer | None = None
-        self._group: GroupCommit[HandedClick] = GroupCommit(self.place, self._commit, self._begin)
+        self._group: GroupCommit[SubmittedClick] = GroupCommit(
+            self.place, self._commit, self._begin
+        )
 
-    def record(self, clicks: Sequence[HandedClick]) -> Future[Recorded]:
+    def record(self, clicks: Sequence[SubmittedClick]) -> Future[Recorded]:
         """Write clicks; see `Recorder.record`.
 
         Raises
@@ -119,7 +121,7 @@ class TopicRecorder:
             with suppress(SinkError):
                 producer.close()
 
-    def _commit(self, group: list[Sequence[HandedClick]]) -> list[Outcome]:
+    def _commit(self, group: list[Sequence[SubmittedClick]]) -> list[Outcome]:
         try:
             self._write([click for clicks in group for click in clicks])
         except (SinkError, SourceError) as error:
@@ -133,7 +135,7 @@ class TopicRecorder:
             raise
         return [Recorded(len(clicks), 0) for clicks in group]
 
-    def _write(self, clicks: list[HandedClick]) -> None:
+    def _write(self, clicks: list[SubmittedClick]) -> None:
         producer = self._connect()
         producer.end_within(COMMIT_SECONDS)
         producer.begin()

@@ -30,6 +30,8 @@ REPLACED_SECONDS = 0.1
 
 START: Position = {"line": 0, "offset": 0, "crc": 0}
 
+MOST_NOTES = 50
+
 LATE_SECONDS = 60.0
 """How long a file that was rotated away is watched for lines that come too late."""
 
@@ -176,6 +178,11 @@ class FollowedLog:
             if reader is not None:
                 reader.close()
 
+    def _note(self, *sentences: str) -> None:
+        self._notes += [each for each in sentences if each not in self._notes]
+        # Each is passed on soon: of a log that is rotated for years, only the last are kept.
+        del self._notes[:-MOST_NOTES]
+
     def _named(self, place: Position, path: Path) -> Position:
         return {"kind": "log", "name": path.name, **place}
 
@@ -219,7 +226,7 @@ class FollowedLog:
             self._rotated = open_rotated(again, self._form)
         block = self._rotated.read()
         if block is None:
-            self._notes += self._rotated.warnings
+            self._note(*self._rotated.warnings)
             self._rotated.close()
             self._rotated = None
             self._earlier.pop(0)
@@ -231,7 +238,7 @@ class FollowedLog:
         if opened is None:
             return None
         reader, notes = opened
-        self._notes += [note for note in notes if note not in self._notes]
+        self._note(*notes)
         return reader
 
     def _look_for_another(self) -> bool:
@@ -268,7 +275,7 @@ class FollowedLog:
             and not any(begins_alike(file.start, start) for start in starts)
         ]
         between = "".join(f" {file.path.name}, then in" for file in self._earlier)
-        self._notes.append(
+        self._note(
             f"{self.path} was rotated at {left.place}: read to its end; reading on in{between} "
             "the new one"
         )
@@ -279,7 +286,7 @@ class FollowedLog:
             return
         reader, until = self._left
         if reader.unread > 0:
-            self._notes.append(
+            self._note(
                 f"{self.path}: {reader.unread:,} bytes or more were written to the file that it "
                 f"was rotated to after {reader.place}, when the new one had been begun; they are "
                 "not read: let each writer open the new file before any writes to it"
@@ -303,13 +310,13 @@ class FollowedLog:
         copies = self._find(position) if position["offset"] else None
         if copies:
             self._read_on(copies, position)
-            self._notes.append(
+            self._note(
                 f"{self.path} was cut at {place}: read on in its copy {copies[0].path.name}, then "
                 "from its start"
             )
             return
         self._position = self._named(START, self.path)
-        self._notes.append(
+        self._note(
             f"{self.path} was cut or written anew when it had been read to {place}: read on from "
             "its start. Lines that were written and not read before are lost; rotate the log by "
             "renaming it, and none can be"
@@ -337,7 +344,7 @@ class FollowedLog:
             self._live.close()
             self._live = None
         names = ", then in ".join(file.name for file in [*(each.path for each in files), self.path])
-        self._notes.append(
+        self._note(
             f"{self.path} was rotated since the snapshot: reading on after line "
             f"{int(position['line']):,} in {names}"
         )

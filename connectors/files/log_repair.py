@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ..clicks import Id
-from ..handed_clicks import EventOnly
+from ..submitted_clicks import EventOnly
 
 CHUNK = 1 << 16
 

@@ -1,4 +1,4 @@
-"""A log that a process both appends to and reads: clicks that are handed over, made durable."""
+"""A log that a process both appends submitted clicks to, durably, and reads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from ..decoding.log_format import LogFormat
-from ..handed_clicks import ClickForm, HandedClick
 from ..recorder import Recorded
 from ..source import SourceError
+from ..submitted_clicks import ClickForm, SubmittedClick
 from .content import KINDS, name_ending
 from .decompression import COMPRESSIONS
 from .durable_log import DurableLog
@@ -37,7 +37,7 @@ class RecordedLog(FollowedLog):
     Attributes
     ----------
     form
-        The form of a click that is handed over.
+        The form of a submitted click.
     place
         The log, for a person.
 
@@ -80,7 +80,7 @@ class RecordedLog(FollowedLog):
         """What a person should know, such as that a crash had left half a line."""
         return [*self._log.notes, *super().warnings]
 
-    def record(self, clicks: Sequence[HandedClick]) -> Future[Recorded]:
+    def record(self, clicks: Sequence[SubmittedClick]) -> Future[Recorded]:
         """Append clicks; see `Recorder.record`."""
         return self._log.append([click.line for click in clicks], [click.event for click in clicks])
 

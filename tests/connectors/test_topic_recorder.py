@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.handed_clicks import ClickError
 from nextclick.connectors.kafka.settings import KafkaAddress
 from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.recorder import Recorded, RecordError
+from nextclick.connectors.submitted_clicks import ClickError
 from nextclick.connectors.topic_recorder import TopicRecorder
 from tests.brokers import Broker, make_topic
 from tests.topics import read_topic

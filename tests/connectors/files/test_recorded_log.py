@@ -18,10 +18,10 @@ from nextclick.connectors.decoding.log_format import LogFormat
 from nextclick.connectors.files.durable_log import DurableLog
 from nextclick.connectors.files.log import LogSource
 from nextclick.connectors.files.recorded_log import RecordedLog
-from nextclick.connectors.handed_clicks import HandedClick
 from nextclick.connectors.open import open_source
 from nextclick.connectors.recorder import FullError, Recorded, RecordError
 from nextclick.connectors.source import SourceError
+from nextclick.connectors.submitted_clicks import SubmittedClick
 
 
 def clicks(*items: str, **more: object) -> bytes:
@@ -258,7 +258,7 @@ def test_what_is_no_log_for_clicks_is_refused_and_left_as_it_is(
 def test_the_fields_have_the_names_and_the_unit_of_the_source(path: Path) -> None:
     form = LogFormat(session="visitor", item="sku", time="at", unit="ms")
     with closing(RecordedLog(path, form)) as log:
-        assert not isinstance(log.form.read(b'{"visitor": 1, "sku": 2}', now=5.0), HandedClick)
+        assert not isinstance(log.form.read(b'{"visitor": 1, "sku": 2}', now=5.0), SubmittedClick)
         log.record(log.form.read(b'{"visitor": 1, "sku": 2}', now=5.0)).result(60)
         found = log.poll(9)
         assert found is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.handed_clicks import MOST_CLICKS, ClickError, ClickForm
+from nextclick.connectors.submitted_clicks import MOST_CLICKS, ClickError, ClickForm
 
 FORM = ClickForm(LogFormat())
 CLICK = {"session_id": "anna", "item_id": 17, "timestamp": 3}

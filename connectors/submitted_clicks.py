@@ -1,4 +1,4 @@
-"""Clicks that are handed over as JSON, checked as the source will read them."""
+"""Clicks submitted as JSON, checked as the source will read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .decoding.log_format import UNITS_PER_SECOND, LogFormat
 from .decoding.values import UnusableError, too_long
 
 MOST_CLICKS = 10_000
-"""Clicks that may be handed over at once."""
+"""Clicks that may be submitted at once."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _MISFIT = re.compile(r"Expected `(?P<wanted>.+)`, got `(?P<given>.+)` - at `\$\.(?P<field>.+)`")
@@ -22,11 +22,11 @@ _ABSENT = msgspec.Raw(b"")
 
 
 class ClickError(Exception):
-    """What was handed over is no click; the message says where and why."""
+    """What was submitted is no click; the message says where and why."""
 
 
-class HandedClick(NamedTuple):
-    """A click that was handed over.
+class SubmittedClick(NamedTuple):
+    """A submitted click.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ _NAMED = msgspec.json.Decoder(_List)
 
 
 class ClickForm:
-    """The form of a click that is handed over: what the source needs, and any further fields.
+    """The form of a submitted click: what the source needs, and any further fields.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class ClickForm:
         )
         self._items: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item)
 
-    def read(self, body: bytes, now: float) -> list[HandedClick]:
+    def read(self, body: bytes, now: float) -> list[SubmittedClick]:
         """Read one click, a list of them, or ``{"clicks": [...]}``.
 
         Parameters
@@ -148,7 +148,7 @@ class ClickForm:
         except msgspec.ValidationError:
             raise ClickError("clicks must be a list") from None
 
-    def _read_together(self, lines: list[bytes], now: float) -> list[HandedClick] | None:
+    def _read_together(self, lines: list[bytes], now: float) -> list[SubmittedClick] | None:
         """Read all at once; None where anything about one is odd."""
         lines = [self._with_time(line, now) for line in lines]
         decoded = self._decoder.decode_values(lines, max(map(len, lines)))
@@ -159,9 +159,9 @@ class ClickForm:
         except ClickError:
             return None
         times = decoded.times.tolist()
-        return list(map(HandedClick, lines, decoded.sessions, times, events))
+        return list(map(SubmittedClick, lines, decoded.sessions, times, events))
 
-    def _read_one(self, line: bytes, now: float, where: str) -> HandedClick:
+    def _read_one(self, line: bytes, now: float, where: str) -> SubmittedClick:
         line = self._with_time(line, now)
         try:
             session, item, time = self._decoder.decode_line(line)
@@ -173,7 +173,7 @@ class ClickForm:
         for each in (session, item):
             if not _is_text(each):
                 raise ClickError(f"{where}an id contains an unpaired surrogate: {each!r:.80}")
-        return HandedClick(line, session, time, event)
+        return SubmittedClick(line, session, time, event)
 
     def _sentence(self, fault: UnusableError) -> str:
         """Return what is wrong with a click, in words for who sent it."""
