@@ -125,9 +125,9 @@
       const preferred = make("td", {
         class: !real ? "chance" : one.preference > 0.5 ? "ahead" : "behind",
       }, figure(one.preference), make("small", {}, interval(one.low, one.high)));
-      return [one.model, count(one.wins), count(one.losses), count(one.ties), preferred];
+      return [one.model, preferred, ...[one.wins, one.losses, one.ties].map(count)];
     });
-    section("interleaved", ["interleaved with", "won", "lost", "ties", "preference"], rows);
+    section("interleaved", ["interleaved with", "preference", "won", "lost", "ties"], rows);
   };
 
   /** Fill the list of drift alarms, the latest first. */

@@ -115,7 +115,7 @@ def test_a_preference_is_called_so_only_where_its_interval_tells_one(
     stats = shop.service.stats
     monkeypatch.setattr(shop.service, "stats", lambda: stats() | {"interleaved": counts | found})
     with watched(browser, shop, DESKTOP) as opened:
-        cell = opened.page.locator("#interleaved tbody td").last
+        cell = opened.page.locator("#interleaved tbody td").first
         assert cell.get_attribute("class") == kind
         assert shown in cell.inner_text()
 
