@@ -71,7 +71,7 @@
   function table(heads, rows, attributes = { class: "pairs" }) {
     const { make } = nextclick;
     const cell = (content, first) => {
-      if (first) return make("th", { scope: "row" }, content);
+      if (first) return make("th", { scope: "row" }, ...[content].flat());
       return content instanceof Node ? content : make("td", {}, content);
     };
     return make("table", attributes,
@@ -98,7 +98,13 @@
   nextclick.fillShadows = function (shadows = []) {
     const { make, figure } = nextclick;
     const keys = shadows.length ? Object.keys(shadows[0].figures) : [];
-    const rows = shadows.map(shadow => [shadow.model, ...keys.map(key => {
+    const about = ({ scored, seconds_per_click: seconds, dropped }) => [
+      scored !== undefined && `${count(scored)} scored clicks`,
+      seconds !== undefined && `${(1000 * seconds).toFixed(2)} ms/click`,
+      dropped && `dropped at click ${count(dropped.clicks)}`,
+    ].filter(part => part).join(", ");
+    const name = shadow => [shadow.model, make("small", {}, about(shadow))];
+    const rows = shadows.map(shadow => [name(shadow), ...keys.map(key => {
       const apart = (shadow.differences || {})[key];
       const cell = make("td", {}, figure(shadow.figures[key]));
       if (!apart) return cell;
@@ -115,13 +121,13 @@
   nextclick.fillInterleaved = function (interleaved) {
     const { make, figure } = nextclick;
     const rows = (interleaved ? [interleaved] : []).map(one => {
-      const real = one.preference !== null && (one.low > 0.5 || one.high < 0.5);
+      const real = one.low !== null && (one.low > 0.5 || one.high < 0.5);
       const preferred = make("td", {
         class: !real ? "chance" : one.preference > 0.5 ? "ahead" : "behind",
       }, figure(one.preference), make("small", {}, interval(one.low, one.high)));
-      return [one.model, count(one.wins), count(one.losses), count(one.ties), preferred];
+      return [one.model, preferred, ...[one.wins, one.losses, one.ties].map(count)];
     });
-    section("interleaved", ["interleaved with", "won", "lost", "ties", "preference"], rows);
+    section("interleaved", ["interleaved with", "preference", "won", "lost", "ties"], rows);
   };
 
   /** Fill the list of drift alarms, the latest first. */

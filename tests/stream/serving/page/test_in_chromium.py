@@ -36,6 +36,9 @@ def shadows(count: int, name: str = "vstan") -> dict[str, Any]:
         "shadows": [
             {
                 "model": f"{name} {at}" if at else name,
+                "scored": 12_345,
+                "seconds_per_click": 0.00042,
+                "dropped": {"clicks": 9_000} if at == 1 else None,
                 "figures": one,
                 "differences": {
                     "recall@20": apart(at),
@@ -82,8 +85,39 @@ def test_the_page_opens_without_complaint_or_foreign_request(
         assert inside(page)
         assert page.locator("#shadows tbody tr").count() == len(more.get("shadows", []))
         assert page.locator("#interleaved").is_visible() == bool(more)
+        if more:
+            rows = page.locator("#shadows tbody th").all_text_contents()
+            assert "12,345 scored clicks, 0.42 ms/click" in rows[0]
+            assert [at for at, row in enumerate(rows) if "dropped at click 9,000" in row] == [1]
         assert found.complaints == []
         assert {url.split("/")[2] for url in found.requests} == {shop.client.host}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "shown"),
+    [
+        ({"preference": 0.6, "low": 0.55, "high": 0.65}, "ahead", "0.55"),
+        ({"preference": 0.4, "low": 0.35, "high": 0.45}, "behind", "0.45"),
+        ({"preference": 0.6, "low": 0.4, "high": 0.8}, "chance", "0.80"),
+        ({"preference": 0.6, "low": None, "high": None}, "chance", "too few"),
+        ({"preference": None, "low": None, "high": None}, "chance", "too few"),
+    ],
+)
+def test_a_preference_is_called_so_only_where_its_interval_tells_one(
+    browser: Browser,
+    shop: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    found: dict[str, Any],
+    kind: str,
+    shown: str,
+) -> None:
+    counts = {"model": "vstan", "shown": 0, "wins": 0, "losses": 0, "ties": 0}
+    stats = shop.service.stats
+    monkeypatch.setattr(shop.service, "stats", lambda: stats() | {"interleaved": counts | found})
+    with watched(browser, shop, DESKTOP) as opened:
+        cell = opened.page.locator("#interleaved tbody td").first
+        assert cell.get_attribute("class") == kind
+        assert shown in cell.inner_text()
 
 
 def test_numbers_and_curves_move_as_clicks_come(browser: Browser) -> None:
