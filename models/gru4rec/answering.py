@@ -14,13 +14,13 @@ from ..gradient_model import diverged
 from ..items.best_items import Blocked, Whole, best_items
 from ..items.item_table import SHIFT, ItemTable
 from ..items.popularity import Popularity
+from ..items.scored import barred
 from ..items.table import pick
 from ..items.vocabulary import NO_ITEM, Vocabulary
 from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import Mixture
 from ..queries import Answer, Query
-from ..scored import barred
 from ..sessions import SessionStore
 from ..windows import LastWindows, align_last_windows
 from .mixed_precision import Precision
