@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,9 @@ from .recommender import Id
 
 POPULAR_CLICKS = 10_000
 """Latest clicks among whose items the recently popular ones are."""
+
+OF_ALL_TIMES = 0.001
+"""How much the clicks on items that were not clicked lately count: they come after the others."""
 
 MOST_SCORES = 1 << 23
 """Scores that are held at a time, at most about (64 MiB in float64)."""
@@ -54,6 +57,9 @@ class Scored:
     own
         For each visitor, int64: the rows of the session's clicks, oldest first, as far as the model
         keeps them; 0 for an item that is not known.
+    likely
+        int64: rows, each once, that are looked at first, since they are likely to be among the
+        best; the others are passed over the faster then.
 
     """
 
@@ -61,6 +67,7 @@ class Scored:
     scores: Tensor
     known: NDArray[np.bool_]
     own: Sequence[Whole]
+    likely: Whole = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def best_answers(queries: Sequence[Query], scored: Scored) -> list[Answer]:
@@ -71,7 +78,16 @@ def best_answers(queries: Sequence[Query], scored: Scored) -> list[Answer]:
     blocked = left_out(queries, scored)
     rows = blocked.shape[1]
     counts = np.array([min(query.k, rows) for query in queries], np.int64)
-    best, values = best_items(scored.scores.contiguous(), blocked, counts)
+    scores, likely = scored.scores.contiguous(), scored.likely
+    ends = len(likely) * np.arange(1, len(queries) + 1)
+    best, values = best_items(
+        scores,
+        blocked,
+        counts,
+        spans=np.stack([ends - len(likely), ends], axis=1),
+        rows=np.tile(likely.astype(np.int32), len(queries)),
+        final=scores[:, likely].double().cpu().numpy().reshape(-1),
+    )
     id_of = scored.catalogue.id_of
     return [
         Answer(
@@ -116,8 +132,9 @@ def popular_scores(counts: NDArray[np.float64], lately: NDArray[np.bool_]) -> ND
     array([0.0006, 0.2   , 0.2   ])
 
     """
-    shares = counts / max(counts.sum(), 1e-300)
-    return np.where(lately, shares, shares * 1e-3)
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1e-300)
+    shares[~lately] *= OF_ALL_TIMES
+    return shares
 
 
 def chunks(queries: Sequence[Query], rows: int) -> list[Sequence[Query]]:

@@ -1,8 +1,9 @@
 """How fast recommendations are served, and what that costs a stream.
 
-Run it with ``python -m benchmarks.speed.serving``; ``--parts replica,swap`` runs some of it. The
-load comes from a process of its own on the same cores, at random moments at a steady rate, and
-each answer is timed from the moment in which its request was due.
+Run it with ``python -m benchmarks.speed.serving``; ``--parts replica,swap`` runs some of it, and
+``--learner vstan`` with another model, without the part ``engine``, which starts from a trained
+one. The load comes from a process of its own on the same cores, at random moments at a steady
+rate, and each answer is timed from the moment in which its request was due.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from kafka import KafkaProducer
 from benchmarks.speed.http_load import load
 from benchmarks.speed.measuring import YOOCHOOSE, JsonFile, Log, Report
 from nextclick.connectors import Click, KafkaAddress, make_topic, open_source
+from nextclick.stream.config.learners import DEFAULT
 from nextclick.stream.snapshots.store import Snapshots
 from tests.suite_broker import running_broker
 
@@ -225,11 +227,11 @@ def fresh_list(producer: Any, address: str, item: Any) -> float:
     return time.perf_counter() - began
 
 
-def replay(report: Report, log: Path, paths: list[str], seconds: float) -> None:
+def replay(report: Report, run: list[str], paths: list[str], seconds: float) -> None:
     """Measure what requests cost a full replay."""
     report.table("A full replay", ["clicks/s", *COLUMNS])
     for rate in (0, 200, 0, 200):
-        with started("run", str(log), "--serve", "0") as (_, address):
+        with started(*run, "--serve", "0") as (_, address):
             while ask(address, "/v1/stats")["learned"] < 20_000:
                 time.sleep(0.5)
             began, before = time.perf_counter(), ask(address, "/v1/stats")["learned"]
@@ -265,14 +267,16 @@ def main(
     seconds: Annotated[float, typer.Option(help="How long each load lasts.")] = 30.0,
     requests: Annotated[int, typer.Option(help="Hostile requests.")] = 100_000,
     parts: Annotated[str, typer.Option(help="Which parts to run.")] = ",".join(PARTS),
+    learner: Annotated[str, typer.Option(help="The model, as for nextclick run.")] = DEFAULT,
     json_file: JsonFile = None,
 ) -> None:
     """Print the tables."""
     report = Report("cpu", json_file)
     with tempfile.TemporaryDirectory() as place:
         folder = snapshots or Path(place) / "snapshots"
+        run = ["run", str(log), "--learner", learner]
         if snapshots is None:
-            command = ["run", str(log), "--max-clicks", str(clicks), "--snapshots", str(folder)]
+            command = [*run, "--max-clicks", str(clicks), "--snapshots", str(folder)]
             command += ["--snapshot-every", f"{clicks}clicks"]
             subprocess.run([*COMMAND, *command], check=True, stdout=subprocess.DEVNULL)
         found = Snapshots(folder).load(Snapshots(folder).numbered()[0])[1]["clicks"]
@@ -283,10 +287,10 @@ def main(
             replica(report, folder, paths, seconds)
         if "swap" in chosen:
             swap(report, folder, paths, seconds)
-        if "engine" in chosen:
+        if "engine" in chosen and learner == DEFAULT:
             engine(report, folder, learned[-200_000:], paths, seconds)
         if "replay" in chosen:
-            replay(report, log, paths, seconds)
+            replay(report, run, paths, seconds)
         if "hostile" in chosen:
             hostile(report, folder, requests)
 

@@ -24,6 +24,9 @@ from ..tables.undo_log import UndoLog
 SLACK = 1e-9
 """Scores that differ by no more than this part of them count as equal: sums are rounded."""
 
+LIKELY = 256
+"""Items clicked last that are looked at first for the best ones."""
+
 
 class Session(NamedTuple):
     """A session as it stands before a click.
@@ -250,7 +253,8 @@ class CountingModel(CheckedModel):
             some = found.scores > 0
             rows = some.nonzero()[0] if found.rows is None else found.rows[some]
             scores[at, rows] = found.scores[some]
-        return Scored(self.items, torch.from_numpy(scores), known, own)
+        likely = np.fromiter(islice(self.items.newest(), LIKELY), np.int64)
+        return Scored(self.items, torch.from_numpy(scores), known, own, likely)
 
     def _followed(self, query: Query) -> tuple[Session, NDArray[np.int64]]:
         """Learn a query's clicks; return its session and the rows of all its clicks."""
@@ -265,7 +269,8 @@ class CountingModel(CheckedModel):
     def _popularity(self) -> NDArray[np.float64]:
         """Return each item's share of the latest clicks, by row."""
         counts = self.recent.counts()
-        return counts / max(1.0, counts.sum())
+        shares: NDArray[np.float64] = counts / max(1.0, counts.sum())
+        return shares
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
         answers = super()._recommend_each(queries)

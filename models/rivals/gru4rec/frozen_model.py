@@ -129,7 +129,8 @@ class FrozenGRU4Rec:
             states = states.index_copy(0, places, self._moved(rows, states[places]))
         scores = model.scores(model.network.output(states))
         known = (visitors.kept > 0) | np.array([len(rows) > 0 for rows in clicks], np.bool_)
-        scores[self._to_device(~known)] = model.popular_shares()
+        if not known.all():
+            scores[self._to_device(~known)] = model.popular_shares()
         own = visitors.own(model.items.rows_of(stored).cpu().numpy())
         return Scored(model.vocabulary, scores, known, own)
 

@@ -208,12 +208,14 @@ class NeuralRival(GradientModel):
         visitors = Visitors(self.sessions, self.vocabulary, queries)
         stored = self.items.rows_of(self.sessions.kept_at(visitors.slots)[0]).cpu().numpy()
         rows, there = visitors.windows(stored)
-        scores = self.popular_shares().repeat(len(queries), 1)
         known = there[:, -1]
+        scores = self.items.bias.values.new_empty((len(queries), self.vocabulary.used))
         if known.any():
             inputs = self.items.inputs.values[self._to_device(rows[known])]
             outputs = self.encoder(inputs, self._to_device(there[known]))
             scores[self._to_device(known)] = self.scores(outputs)
+        if not known.all():
+            scores[self._to_device(~known)] = self.popular_shares()
         return Scored(self.vocabulary, scores, known, visitors.own(stored))
 
     def state(self) -> State:

@@ -84,6 +84,7 @@ def test_a_run_in_two_pieces_has_the_figures_and_records_of_one(
             assert item not in each["items"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_figures(tmp_path: Path) -> None:
     folder, log = tmp_path / "broken", "sim:clicks=200000,items=80,seed=1"
     command = [*COMMAND, "run", log, "--learner", "vstan"]
