@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nextclick.connectors import Clicks, Position, Sink, Source, SourceError, check_polled
-from nextclick.models import Allowed, Recommender, State
+from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
 
 from .comparison.shadow import Learned
@@ -22,7 +22,6 @@ from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
-from .recommendations.interleaving import Interleaving
 from .recommendations.item_data import ItemData
 from .recommendations.writer import RecommendationWriter
 from .sessions.sessionizer import Sessionizer
@@ -166,7 +165,7 @@ class Engine:
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
             idle=lambda: self.requests.idle(),
-            shown=self._shown,
+            shown=lambda: (self.items.allowed() if self.items else None, self.trials.interleaving),
         )
         self._notices = Notices(self)
         self._position: Position = {}
@@ -276,11 +275,6 @@ class Engine:
                 return None
         self.begun = True
         return clicks
-
-    def _shown(self) -> tuple[Allowed | None, Interleaving | None]:
-        """Return what lists after clicks may hold, and what merges them with another model's."""
-        allowed = None if self.items is None else self.items.allowed()
-        return allowed, self.trials.interleaving
 
     def _poll_timeout(self) -> float:
         """Return the seconds that may pass before the engine must look after something."""
