@@ -57,6 +57,9 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         item_column=options.item_column,
         time_column=options.time_column,
         time_unit=options.time_unit,
+        where=options.where,
+        event_id=getattr(options, "event_id", None),
+        key_type=getattr(options, "key_type", None),
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
         # Bytes that nobody asked for are not kept.

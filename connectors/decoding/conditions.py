@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -187,7 +187,7 @@ def _fault(text: str, error: UnexpectedInput) -> SourceError:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         at, what = _place(error.token), f"{str(error.token)!r} is not expected there"
     elif isinstance(error, UnexpectedCharacters):
-        at = (error.pos_in_stream or 0) + 1
+        at = cast(int, error.pos_in_stream) + 1
         rest = text[at - 1 :]
         what = f"{rest[:1]!r} is not expected there"
         if rest[0] in "'\"":

@@ -262,8 +262,9 @@ class Paths:
             def of_key(scope: Scope) -> Any:
                 data = None if scope.envelope is None else scope.envelope.key
                 value = None if data is None else json_inside(_utf8(data, "the key"))
-                named = type(value) is dict and name in value
-                return value[name] if named else walk(value, steps)
+                if isinstance(value, dict) and name in value:
+                    return value[name]
+                return walk(value, steps)
 
             return of_key
 
