@@ -18,9 +18,10 @@ from ..decoding.lines import LONGEST_LINE
 from ..decoding.log_format import LogFormat, TimeUnit
 from ..decoding.paths import KEY, Scope
 from ..decoding.record_lines import check_json, is_plain
-from ..decoding.record_reader import RecordReader, read_json
+from ..decoding.record_reader import RecordReader, read_json, used_fields
 from ..decoding.time_unit import TimeScale
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
+from ..source import SourceError
 from .partition_queue import Run
 
 CHUNK = 500
@@ -60,6 +61,14 @@ class RecordDecoder:
         self._scales: dict[int, TimeScale] = {}
         self._skip: dict[int, tuple[int, int]] = {}
         self._reader: RecordReader | None = None
+        fields = set(used_fields(form))
+        self._keys_are_text = form.key_type == "text" and (self._by_key or "key" in fields)
+        self._seen_integer = False
+        inside = sorted(field for field in fields if field.startswith(KEY) and field != KEY)
+        if inside and form.key_type == "int":
+            raise SourceError(
+                f"{inside[0]}: keys that are integers, as --key-type int says, have no fields"
+            )
         if is_plain(form) and form.key_type == "text":
             self._values = JsonLinesDecoder(form, topic, without)
             return
@@ -83,7 +92,12 @@ class RecordDecoder:
     def notes(self) -> list[str]:
         """What a person should know: units of times that were told by their size."""
         scales = self._scales.copy().values()
-        return sorted({note for scale in scales for note in scale.note(f"topic {self._topic}")})
+        units = {note for scale in scales for note in scale.note(f"topic {self._topic}")}
+        keys = (
+            f"topic {self._topic}: its keys look like integers, and are read as text: --key-type "
+            "int reads them as numbers"
+        )
+        return [*sorted(units), *([keys] if self._seen_integer else [])]
 
     def resume(self, partition: int, offset: int, part: int, unit: object) -> None:
         """Go on in a partition where a position says.
@@ -114,6 +128,10 @@ class RecordDecoder:
 
     def decode(self, partition: int, records: Sequence[Any]) -> Run:
         """Decode records of one partition: each becomes a click or is rejected."""
+        if self._keys_are_text and not self._seen_integer and records:
+            key = records[0].key or b""
+            # A text does not begin with a zero byte; integers do, but for the largest.
+            self._seen_integer = len(key) in (4, 8) and key[0] == 0
         if self._reader is not None:
             self._reader.scale = self._scale(partition)
             return self._decode_records(self._reader, partition, records)

@@ -56,7 +56,7 @@ RECORD = {
         ("user.name = 'O''Hara'", True),
         ("bot = false and not bot", True),
         ("bot", False),
-        ('"a.b" = \'literal\'', True),
+        ("\"a.b\" = 'literal'", True),
         ("a.b = 'literal'", True),
         ('"event type" = 3', True),
         ("nothing is null and empty is null and missing is null", True),

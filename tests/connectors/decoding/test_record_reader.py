@@ -39,7 +39,10 @@ PLAIN = {"s": "anna", "i": "hat", "t": 5}
         ("items[0]", {"items": ["hat", "bag"]}),
         ("items[-1].id", {"items": [{"id": "bag"}, {"id": "hat"}]}),
         ("items.0.id", {"items": [{"id": "hat"}]}),
-        ("properties.product_id", {"properties.product_id": "hat", "properties": {"product_id": 1}}),
+        (
+            "properties.product_id",
+            {"properties.product_id": "hat", "properties": {"product_id": 1}},
+        ),
         ('properties."a.b"', {"properties": {"a.b": "hat"}}),
         ("data.id", {"data": '{"id": "hat"}'}),
         ("größe.é", {"größe": {"é": "hat"}}),
@@ -171,7 +174,10 @@ def test_joined_ids_are_equal_only_where_all_fields_are(
     ("value", "expected"),
     [
         (datetime.datetime(1970, 1, 1, 0, 0, 1, 500000), 1.5),
-        (datetime.datetime(1970, 1, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2))), 0),
+        (
+            datetime.datetime(1970, 1, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
+            0,
+        ),
         (datetime.date(1970, 1, 2), 86400.0),
         (decimal.Decimal("1.5"), 1.5),
         ("19700101T000001,5Z", 1.5),
