@@ -95,8 +95,8 @@ class Clicks:
     rejected
         Records read along the way that cannot be used.
     places
-        The place of each click, ``{"partition": ..., "offset": ...}``; None where the source has
-        no such places.
+        The place of each click, ``{"partition": ..., "offset": ...}``, with ``part`` for those
+        after the first of a record; None where the source has no such places.
     events
         The id of the event that each click is, by which doubles are known; None, for all or for
         one, where there is none.

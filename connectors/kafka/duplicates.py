@@ -90,5 +90,5 @@ def _leave_out(run: Run, double: NDArray[np.bool_]) -> Run:
         run.offsets[records],
         run.clocks[kept],
         run.sequences[kept],
-        run.parts_after[records],
+        run.parts[records],
     )

@@ -28,9 +28,8 @@ class Merged:
         The records.
     partitions, offsets
         int64, shape (n,): the place of every record, rejected ones included.
-    parts_after
-        int64, shape (n,): the entries of the record that are given with each, 0 where these are
-        all.
+    parts
+        int64, shape (n,): which entry of its record each is; see `Run`.
     is_click
         bool, shape (n,): which of them are clicks.
 
@@ -39,7 +38,7 @@ class Merged:
     decoded: Decoded
     partitions: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    parts_after: NDArray[np.int64]
+    parts: NDArray[np.int64]
     is_click: NDArray[np.bool_]
 
 
@@ -233,7 +232,7 @@ def _assemble(cuts: list[Cut]) -> tuple[Merged, NDArray[np.float64]]:
     clocks = np.concatenate([piece.run.clocks[clicks] for piece, _, clicks in cuts])
     is_click = np.concatenate([piece.is_click[records] for piece, records, _ in cuts])
     offsets = np.concatenate([piece.run.offsets[records] for piece, records, _ in cuts])
-    parts = np.concatenate([piece.run.parts_after[records] for piece, records, _ in cuts])
+    parts = np.concatenate([piece.run.parts[records] for piece, records, _ in cuts])
     partitions = np.repeat(
         [piece.run.partition for piece, _, _ in cuts],
         [records.stop - records.start for _, records, _ in cuts],

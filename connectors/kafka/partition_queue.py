@@ -45,9 +45,9 @@ class Run:
         float64, by click: the time to order by.
     sequences
         int64, by click: its number in the log that was replayed, -1 where there is none.
-    parts_after
-        int64, shape (n,): the entries of a record that are given with each entry, 0 where these
-        are all.
+    parts
+        int64, shape (n,): which entry of its record each is, from 0: one more than that where
+        others follow, and with a minus sign where it is the last.
 
     """
 
@@ -56,12 +56,12 @@ class Run:
     offsets: NDArray[np.int64]
     clocks: NDArray[np.float64]
     sequences: NDArray[np.int64]
-    parts_after: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         """Take every record as one entry where nothing else is known."""
-        if len(self.parts_after) != len(self.offsets):
-            self.parts_after = np.zeros(len(self.offsets), dtype=np.int64)
+        if len(self.parts) != len(self.offsets):
+            self.parts = np.zeros(len(self.offsets), dtype=np.int64)
 
     def without_first(self, entries: int) -> Run:
         """Return a run without its first entries, which were given before."""
@@ -83,7 +83,7 @@ class Run:
             self.offsets[entries:],
             self.clocks[clicks:],
             self.sequences[clicks:],
-            self.parts_after[entries:],
+            self.parts[entries:],
         )
 
 

@@ -166,13 +166,13 @@ class RecordDecoder:
         offsets = np.array([record.offset for record in records], dtype=np.int64)[places]
         entries_of_clicks = np.arange(len(decoded.items)) + decoded.before
         sequences, clocks = _orders(records, decoded, places[entries_of_clicks])
-        after = np.zeros(len(places), dtype=np.int64)
+        parts = np.zeros(len(places), dtype=np.int64)
         if decoded.parts is not None:
             # A number stands for a whole record.
             sequences[decoded.parts[entries_of_clicks] > 0] = -1
             inside = np.append(decoded.parts[1:], 0) > 0
-            after = np.where(inside, decoded.parts + 1, 0)
-        run = Run(partition, decoded, offsets, clocks, sequences, after)
+            parts = np.where(inside, decoded.parts + 1, -decoded.parts)
+        run = Run(partition, decoded, offsets, clocks, sequences, parts)
         offset, part = self._skip.get(partition, (-1, 0))
         return run.without_first(part) if part and offsets[0] == offset else run
 

@@ -312,9 +312,11 @@ class _Block:
         self._partitions: list[int] = merged.partitions.tolist()
         self._offsets: list[int] = merged.offsets.tolist()
         clicks = np.flatnonzero(merged.is_click)
-        self._parts: list[int] = merged.parts_after.tolist()
         self._click_partitions: list[int] = merged.partitions[clicks].tolist()
         self._click_offsets: list[int] = merged.offsets[clicks].tolist()
+        # Most records are one click: then there are no parts.
+        self._parts: list[int] = merged.parts.tolist() if merged.parts.any() else []
+        self._clicks: list[int] = clicks.tolist() if self._parts else []
 
     @property
     def exhausted(self) -> bool:
@@ -331,15 +333,11 @@ class _Block:
         first, first_click = decoded.given, decoded.clicks_given
         gathering.take(decoded)
         last, last_click = decoded.given, decoded.clicks_given
-        for number, offset, part in zip(
-            self._partitions[first:last],
-            self._offsets[first:last],
-            self._parts[first:last],
-            strict=True,
+        for number, offset in zip(
+            self._partitions[first:last], self._offsets[first:last], strict=True
         ):
-            following[number] = offset if part else offset + 1
-            parts[number] = offset, part
-        return [
+            following[number] = offset + 1
+        places: list[Position] = [
             {"partition": number, "offset": offset}
             for number, offset in zip(
                 self._click_partitions[first_click:last_click],
@@ -347,3 +345,14 @@ class _Block:
                 strict=True,
             )
         ]
+        if self._parts:
+            for entry in range(first, last):
+                number, part = self._partitions[entry], self._parts[entry]
+                offset = self._offsets[entry]
+                following[number] = offset if part > 0 else offset + 1
+                parts[number] = offset, max(part, 0)
+            for place, entry in zip(places, self._clicks[first_click:last_click], strict=True):
+                part = self._parts[entry]
+                if part not in (0, 1):
+                    place["part"] = part - 1 if part > 0 else -part
+        return places

@@ -102,10 +102,8 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
         """Return, once it is plain, a sentence that none or less than half can be used."""
         rejected = self._reasons.total()
         if not (self._notes or rejected or self._usable) and self._filtered >= AT_ONCE:
-            self._notes = [
-                f"--where has left out all {self._filtered:,} records read so far: check its "
-                "fields and values; texts stand in single quotes"
-            ]
+            remedy = "check its fields and values; texts stand in single quotes"
+            self._notes = [f"--where has left out all {self._filtered:,} records so far: {remedy}"]
         if self._notes or not rejected or rejected < min(self._usable, AT_ONCE):
             return self._notes
         if time.monotonic() - self._since < PATIENCE and rejected < AT_ONCE:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import operator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_condition_is_decided_as_in_sql(text: str, value: bool | None) -> None
 def test_a_wrong_condition_is_refused_with_the_place(text: str, place: str) -> None:
     with pytest.raises(SourceError, match=place):
         parse_condition(text)
-    with pytest.raises(SourceError, match="^--where "):
+    with pytest.raises(SourceError, match=r"^--where "):
         LogFormat(where=text)
 
 
@@ -122,7 +123,5 @@ def test_numbers_compare_like_numbers(value: int | None, sign: str, other: int) 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
-    try:
-        parse_condition(text)
-    except SourceError as error:
-        assert "character" in str(error) or "empty" in str(error) or "deep" in str(error)
+    with suppress(SourceError):
+        assert fields_in(parse_condition(text)) is not None

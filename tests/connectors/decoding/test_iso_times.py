@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextclick.connectors.clicks import LATEST_TIME
 from nextclick.connectors.decoding.iso_times import parse_moment
 from nextclick.connectors.decoding.values import UnusableError, check_time, parse_time
 
@@ -101,7 +103,5 @@ def test_the_basic_form_is_the_extended_one(moment: datetime.datetime) -> None:
 
 @given(st.text(alphabet="0123456789-:.,TZWtz +[]/UCEuropeBlin", max_size=30))
 def test_any_text_is_a_time_or_named(text: str) -> None:
-    try:
-        check_time(parse_time(text))
-    except UnusableError as fault:
-        assert fault.reason in ("bad_time", "time_out_of_range", "time_not_finite")
+    with suppress(UnusableError):
+        assert abs(check_time(parse_time(text))) < LATEST_TIME

@@ -154,7 +154,7 @@ def test_a_condition_on_delimited_text_and_the_events_of_retailrocket(tmp_path: 
     assert told(polls)[:3] == (["v2"], ["9"], [0.004])
     assert reasons(polls) == {"filtered": 2, "not_a_click": 1, "no_session": 1}
     unknown = log_format("retailrocket", where="kind = 'x'")
-    with pytest.raises(SourceError, match="no column 'kind'.*--where"):
+    with pytest.raises(SourceError, match=r"no column 'kind'.*--where"):
         LogSource(path, unknown)
 
 
@@ -211,7 +211,7 @@ def test_a_pipe_has_records_of_any_form(tmp_path: Path) -> None:
         os.write(writing, "".join(json.dumps(event) + "\n" for event in EVENTS).encode())
         os.close(writing)
         first = source.poll(1)
-        rest = [clicks for clicks in iter(lambda: source.poll(8), None)]
+        rest = list(iter(lambda: source.poll(8), None))
     assert first is not None
     assert first.position == {"kind": "pipe", "line": 0}
     assert told([first, *rest])[1] == [7, 8, 9]
