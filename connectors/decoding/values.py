@@ -237,6 +237,9 @@ def _offset(sign: str | None, hours: str | None, minutes: str | None) -> int:
 
 def dates_to_times(texts: pa.Array) -> NDArray[np.float64] | None:
     """Read a column of ISO 8601 dates as `parse_time` does each; None where it might differ."""
+    if len(texts) and str(texts[0].as_py()).endswith(" UTC"):
+        # As databases write them; Arrow knows only the Z.
+        texts = pc.replace_substring_regex(texts, pattern=" UTC$", replacement="Z")
     for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
         try:
             moments = pc.cast(texts, kind)

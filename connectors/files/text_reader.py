@@ -79,8 +79,11 @@ class TextReader:
     def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` lines of the block read last."""
         offset, crc = self._lines.after(given)
-        place = {"line": self._lines.line + given, "offset": offset, "crc": crc}
-        return place | ({"part": part} if part else {}) | self._decoder.scale.state
+        place: Position = {"line": self._lines.line + given, "offset": offset, "crc": crc}
+        if part:
+            place["part"] = part
+        place.update(self._decoder.scale.state)
+        return place
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the text before it is the same."""
