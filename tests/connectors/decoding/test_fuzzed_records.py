@@ -145,7 +145,7 @@ def test_nested_parquet(tmp_path: Path, form: str, count: int) -> None:
                 "u": made["u"] if isinstance(made["u"], dict) and _is_id(made["u"]) else None,
                 "p": made["p"] if _is_priced(made["p"]) else None,
                 "k": made["k"] if isinstance(made["k"], str) else None,
-                "t": made["t"] if isinstance(made["t"], int) and made["t"] < 2**62 else None,
+                "t": made["t"] if type(made["t"]) is int and made["t"] < 2**62 else None,
                 "e": clean["e"] if chance.random() < 0.5 else [None, {"i": 1, "t": None}],
             }
         )
