@@ -62,7 +62,7 @@ def test_an_envelope_of_debezium_with_the_session_in_a_header(broker: Broker, to
             for one, own in zip(after, headers, strict=True)
         ],
     )
-    options = {
+    options: dict[str, Any] = {
         "session_column": "header:session",
         "item_column": "payload.after.item_id",
         "time_from": "record",

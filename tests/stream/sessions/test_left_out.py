@@ -14,7 +14,7 @@ def batch(events: list[Id | None] | None, first: int = 0) -> Clicks:
     count = 3 if events is None else len(events)
     items: list[Id] = list(range(first, first + count))
     places = [{"offset": item} for item in items]
-    return Clicks(["s"] * count, items, np.arange(count) * 1.0, {}, [], places, events)
+    return Clicks(["s"] * count, items, np.arange(count, dtype=np.float64), {}, [], places, events)
 
 
 def test_an_event_that_was_read_before_is_left_out() -> None:
@@ -39,7 +39,8 @@ EVENTS = st.lists(st.integers(0, 12), max_size=40)
 def test_the_latest_events_are_remembered_and_a_snapshot_holds_them(
     events: list[int], most: int, cut: int
 ) -> None:
-    expected, known = [], []
+    expected: list[int] = []
+    known: list[int] = []
     for at, event in enumerate(events):
         if event not in known:
             expected.append(at)
