@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
+from .clicks import FILTERED, Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
 from .files.followed_log import FollowedLog
@@ -30,6 +30,7 @@ from .topic_recorder import TopicRecorder
 
 __all__ = [
     "BEGIN_FROM",
+    "FILTERED",
     "Click",
     "ClickError",
     "ClickForm",

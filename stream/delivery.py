@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from nextclick.connectors import Rejected, RemoteSink, Sink, dead_letter
+from nextclick.connectors import RemoteSink, Sink
 
 SINKS = ("recommendations", "dead_letters")
 """Names of the sinks, as a snapshot has them."""
 
 ENDING_SECONDS = 3.0
 """How long a sink may wait for others at each step of an end that was asked for."""
-
-
-def write_dead_letters(sinks: Mapping[str, Sink], rejected: Iterable[Rejected]) -> None:
-    """Write records that cannot be used, where there is a sink for them."""
-    if sink := sinks.get("dead_letters"):
-        for record in rejected:
-            sink.write(dead_letter(record))
 
 
 def remote(sinks: Iterable[Sink]) -> list[RemoteSink]:

@@ -90,6 +90,9 @@ def _format_of(options: LogOptions) -> LogFormat:
         item_column=options.item_column,
         time_column=options.time_column,
         time_unit=options.time_unit,
+        where=options.where,
+        event_id=getattr(options, "event_id", None),
+        key_type=getattr(options, "key_type", None),
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
         # Bytes that nobody asked for are not kept.

@@ -15,7 +15,7 @@ from .comparison.shadow import Learned
 from .comparison.trials import Trials
 from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
-from .delivery import SINKS, holds_records, hurry, undelivered, write_dead_letters
+from .delivery import SINKS, holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
 from .gc_freeze import freeze_garbage
 from .monitoring.notices import Notices
@@ -24,6 +24,7 @@ from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
 from .recommendations.item_data import ItemData
 from .recommendations.writer import RecommendationWriter
+from .sessions.left_out import LeftOut
 from .sessions.sessionizer import Sessionizer
 from .snapshots.checkpoints import Checkpoints
 from .snapshots.store import Snapshots
@@ -81,9 +82,11 @@ class Engine:
     ----------
     clicks
         Clicks read, rejected records left out.
-    first, late, ahead, learned, rejected
+    first, late, ahead, learned
         How many of them started a session, came late, were too far ahead of the stream, were
-        learned; rejected records by reason.
+        learned.
+    left_out
+        What was read besides: unusable and filtered records, and doubles.
     sinks
         Where records go, by their names among `SINKS`.
     checkpoints
@@ -147,7 +150,7 @@ class Engine:
             check_part("sink", sink, name)
         self.about, self.notify = about or {}, notify
         self.clicks = self.first = self.late = self.ahead = self.learned = 0
-        self.rejected: Counter[str] = Counter()
+        self.left_out = LeftOut()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = PhaseTimer()
         self.begun = self._stopped = False
@@ -172,6 +175,11 @@ class Engine:
         self._pending = PendingClicks()
         self._time: float | None = None
         self._failure: SourceError | None = None
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Records that cannot be used, by reason."""
+        return self.left_out.rejected
 
     @property
     def pending(self) -> PendingClicks:
@@ -283,9 +291,9 @@ class Engine:
     def _admit(self, clicks: Clicks) -> None:
         """Count what was polled, assign its sessions, and keep it until a batch is full."""
         self._position = clicks.position
-        self.rejected.update(record.reason for record in clicks.rejected)
-        write_dead_letters(self.sinks, clicks.rejected)
+        self.left_out.reject(clicks.rejected, self.sinks.get("dead_letters"))
         self.unusable.take(clicks)
+        clicks = self.left_out.admit(clicks)
         if not len(clicks):
             return
         self.clicks += len(clicks)
@@ -331,7 +339,7 @@ class Engine:
 
     def mark(self) -> tuple[Any, ...]:
         """Return values that differ between any two states of the run that differ."""
-        counts = self.clicks, self.learned, self.rejected.total(), self._pending.n_recommended
+        counts = self.clicks, self.learned, self.left_out.total, self._pending.n_recommended
         return (*counts, self._position, *self.trials.mark())
 
     def facts(self) -> dict[str, Any]:
@@ -345,6 +353,7 @@ class Engine:
         values = {
             **{name: getattr(self, name) for name in COUNTS},
             "rejected": dict(self.rejected),
+            **self.left_out.results(),
             "time": self._time,
             "position": self._position,
             "pending": self._pending.values(),
@@ -354,7 +363,7 @@ class Engine:
             "model": self.model.state(),
             "sessions": self.sessionizer.state(),
             "figures": self.figures.state(),
-            "engine": State({}, values),
+            "engine": State(self.left_out.arrays(), values),
             **self.trials.state(),
         }
 
@@ -367,7 +376,7 @@ class Engine:
         for name in COUNTS:
             # Older snapshots do not know of clicks that are ahead.
             setattr(self, name, values.get(name, 0))
-        self.rejected = Counter(values["rejected"])
+        self.left_out.restore(values, parts["engine"].arrays)
         self.written = dict(values["written"])
         self._time = values["time"]
         self._position = values["position"]
@@ -385,10 +394,11 @@ class Engine:
         """Return the figures of the stream so far, in JSON's types."""
         return {
             "model": self.model.name,
-            "clicks": self.clicks + self.rejected.total(),
+            "clicks": self.clicks + self.left_out.total,
             "usable": self.clicks,
             **{name: getattr(self, name) for name in ("learned", "first", "late", "ahead")},
             "rejected": dict(sorted(self.rejected.items())),
+            **self.left_out.results(),
             **self.figures.results(),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,

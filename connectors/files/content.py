@@ -13,6 +13,7 @@ import msgspec
 
 from ..decoding.lines import BYTE_ORDER_MARK
 from ..decoding.log_format import PRESETS, LogFormat, find_click
+from ..decoding.record_lines import find_fields, is_plain
 from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError
 from .decompression import COMPRESSIONS, Decompressed
@@ -256,7 +257,10 @@ def _has_click(columns: list[str], form: LogFormat) -> bool:
     if not form.header:
         columns = [str(number + 1) for number in range(len(columns))]
     try:
-        find_click(columns, form, "")
+        if is_plain(form):
+            find_click(columns, form, "")
+        else:
+            find_fields(columns, form, "")
     except SourceError:
         return False
     return True

@@ -9,9 +9,9 @@ import time
 
 from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
-from ..decoding.json_lines import JsonLinesDecoder
 from ..decoding.lines import LineCutter
 from ..decoding.log_format import LogFormat
+from ..decoding.record_lines import json_decoder
 from ..source import check_kind
 from .time_order import TimeOrder
 
@@ -26,8 +26,9 @@ OUT_OF_ORDER = "sort the lines by time first, or write them to a file and read t
 class PipeSource:
     """JSON Lines as they come through a pipe.
 
-    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after
-    `seek` it goes on with what comes next, and only its line numbers continue.
+    A position is ``{"kind": "pipe", "line": lines before}``, with ``unit`` where the times' unit
+    was told by their size and is not the second. A pipe cannot be rewound: after `seek` it goes
+    on with what comes next, and only its line numbers continue.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class PipeSource:
     def __init__(self, form: LogFormat | None = None, descriptor: int | None = None) -> None:
         form = form if form is not None else LogFormat()
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._decoder = JsonLinesDecoder(form, "<stdin>")
+        self._decoder = json_decoder(form, "<stdin>")
         self._cutter = LineCutter()
         self._blocks: list[Decoded] = []
         self._line = 0
@@ -52,7 +53,8 @@ class PipeSource:
     @property
     def warnings(self) -> list[str]:
         """What a person should know: that the clicks are not in the order of time."""
-        return [] if self._order.warning is None else [self._order.warning]
+        order = [] if self._order.warning is None else [self._order.warning]
+        return [*self._decoder.scale.note("<stdin>"), *order]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
@@ -64,9 +66,9 @@ class PipeSource:
         while True:
             while self._blocks and not gathering.full:
                 block = self._blocks[0]
-                given = block.given
+                before = block.place[0]
                 gathering.take(block)
-                self._line += block.given - given
+                self._line += block.place[0] - before
                 if block.exhausted:
                     self._blocks.pop(0)
             if gathering.full or self._ended:
@@ -76,7 +78,8 @@ class PipeSource:
                 break
         if gathering.empty and self._ended and not self._blocks:
             return None
-        return gathering.clicks({"kind": "pipe", "line": self._line})
+        unit = self._decoder.scale.state if self._line else {}
+        return gathering.clicks({"kind": "pipe", "line": self._line, **unit})
 
     def seek(self, position: Position) -> None:
         """Continue the line numbers of an earlier run.
@@ -89,6 +92,7 @@ class PipeSource:
         """
         check_kind(position, "pipe", "standard input")
         self._line = int(position.get("line", 0))
+        self._decoder.scale.restore(position.get("unit", "s") if self._line else None)
         self._cutter = LineCutter(self._line)
 
     def commit(self, position: Position) -> None:
