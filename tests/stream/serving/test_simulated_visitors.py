@@ -22,9 +22,9 @@ class Visitors:
     """A source of visitors who want the item after their latest one, and ask before they click."""
 
     gap = None
-    warnings: tuple[str, ...] = ()
 
     def __init__(self, seed: int) -> None:
+        self.warnings: list[str] = []
         self.answers: EngineAnswers | None = None
         self._draw = np.random.default_rng(seed)
         self._latest: dict[str, int] = {}
