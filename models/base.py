@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
+from .items.scored import Scored, best_answers, chunks
 from .queries import Answer, Query, checked_query
 from .recommender import BatchResult, Id, State
-from .scored import Scored, best_answers, chunks
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from .batch import Batch, Checkpoint
 from .compute.snapshot_buffer import SnapshotBuffer
 from .items.item_table import ItemTable
 from .items.popularity import LARGEST_BATCH, Popularity
+from .items.scored import POPULAR_CLICKS, popular_scores
 from .items.vocabulary import Vocabulary
 from .ranking import NewItems, Ranking
 from .recommender import BatchResult, Id
-from .scored import POPULAR_CLICKS, popular_scores
 from .sessions import SessionStore
 
 

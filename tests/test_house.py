@@ -36,6 +36,7 @@ FOLDERS: dict[str, set[str]] = {
         "models",
         "models/compute",
         "models/gru4rec",
+        "models/items",
         "models/rivals/tables",
     },
     "models/rivals/neural": {"models", "models/compute", "models/gru4rec", "models/items"},

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ...argument_checks import at_least
 from ...base import CheckedModel, Request, fits, within_bounds
+from ...items.scored import POPULAR_CLICKS, Scored
 from ...queries import Answer, Query
 from ...recommender import Arrays, BatchResult, Id, State, prefixed, within
-from ...scored import POPULAR_CLICKS, Scored
 from ..tables.lru_table import ROW, LRUTable
 from ..tables.recent_clicks import RecentClicks
 from ..tables.undo_log import UndoLog

@@ -9,9 +9,9 @@ from ...argument_checks import at_least
 from ...base import CheckedModel, Request
 from ...gru4rec.online import OnlineGRU4Rec
 from ...items.popularity import LARGEST_BATCH
+from ...items.scored import Scored
 from ...queries import Answer, Query
 from ...recommender import BatchResult, Id, State, prefixed, within
-from ...scored import Scored
 from .frozen_model import FrozenGRU4Rec
 from .variants import WITHOUT_MEMORY, network_alone
 

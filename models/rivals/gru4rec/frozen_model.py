@@ -14,13 +14,13 @@ from ...base import Request
 from ...compute.snapshot_buffer import SnapshotBuffer
 from ...gradient_model import record
 from ...gru4rec.online import OnlineGRU4Rec
+from ...items.scored import Scored
+from ...items.visitors import Visitors
 from ...items.vocabulary import NO_ITEM
 from ...queries import Query
 from ...ranking import NewItems, Ranking, rank
 from ...recommender import Arrays, BatchResult, Id
-from ...scored import Scored
 from ...sessions import SessionStore
-from ...visitors import Visitors
 from ...windows import Windows
 
 

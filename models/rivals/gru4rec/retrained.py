@@ -13,9 +13,9 @@ from ...compute.device import HOST
 from ...gru4rec.online import OnlineGRU4Rec
 from ...gru4rec.size_check import check_room
 from ...items.popularity import LARGEST_BATCH
+from ...items.scored import Scored
 from ...queries import Query
 from ...recommender import BatchResult, Id, State, prefixed, within
-from ...scored import Scored
 from .frozen_model import FrozenGRU4Rec
 from .replay_buffer import ReplayBuffer
 from .variants import WITHOUT_MEMORY, network_alone

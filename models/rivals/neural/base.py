@@ -19,16 +19,16 @@ from ...gradient_model import GradientModel, record
 from ...gru4rec.size_check import check_room
 from ...items.item_table import ItemTable
 from ...items.popularity import Popularity
+from ...items.scored import Scored
 from ...items.table import pick
+from ...items.visitors import Visitors
 from ...items.vocabulary import Vocabulary
 from ...optim import make_rule
 from ...queries import Query
 from ...ranking import rank
 from ...recommender import BatchResult, State
-from ...scored import Scored
 from ...sessions import SessionStore
 from ...state import load_state, save_state
-from ...visitors import Visitors
 from ...windows import Windows
 from .config import Config
 from .encoder import SessionEncoder

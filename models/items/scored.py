@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .items.best_items import Blocked, Whole, best_items
-from .queries import Answer, Query
-from .recommender import Id
+from ..queries import Answer, Query
+from ..recommender import Id
+from .best_items import Blocked, Whole, best_items
 
 POPULAR_CLICKS = 10_000
 """Latest clicks among whose items the recently popular ones are."""

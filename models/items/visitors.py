@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .items.vocabulary import NO_ITEM, Vocabulary
-from .queries import Query
-from .sessions import SessionStore
-from .windows import Whole
+from ..queries import Query
+from ..sessions import SessionStore
+from ..windows import Whole
+from .vocabulary import NO_ITEM, Vocabulary
 
 
 class Visitors:
