@@ -309,7 +309,7 @@ def test_an_empty_log_is_waited_for(tmp_path: Path) -> None:
     ("name", "content", "form", "message"),
     [
         ("no.csv", None, LogFormat(), "there is no such file: create it"),
-        ("a.csv.gz", gzip.compress(b"a,b\n"), LogFormat(), "is compressed with gzip"),
+        ("a.csv.gz", gzip.compress(b"a,b\n", mtime=0), LogFormat(), "is compressed with gzip"),
         ("a.csv", (HEADER + "a,b,1\n").encode(), LogFormat(sort=True), "leave out --sort"),
         ("a.parquet", b"PAR1\n", LogFormat(), "is Parquet"),
         ("a.csv", b"x,y,z\n1,2,3\n", LogFormat(), "there is no column 'session_id'"),
