@@ -9,7 +9,7 @@ import msgspec
 
 from .clicks import Id
 from .decoding.json_lines import JsonLinesDecoder
-from .decoding.log_format import UNITS_PER_SECOND, LogFormat
+from .decoding.log_format import UNITS_PER_SECOND, LogFormat, TimeUnit
 from .decoding.values import UnusableError, too_long
 
 MOST_CLICKS = 10_000
@@ -85,8 +85,10 @@ class ClickForm:
     """
 
     def __init__(self, form: LogFormat) -> None:
+        self._unit: TimeUnit = form.unit or "s"
+        # Fixed: no submitted click decides the unit of the others.
+        form = msgspec.structs.replace(form, unit=self._unit)
         self._decoder = JsonLinesDecoder(form, "the clicks")
-        self._unit = form.unit
         self.session = str(form.session if form.session is not None else form.user)
         self.item, self.time = form.item, form.time
         there = msgspec.defstruct(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
+import msgspec
+
 from ..decoding.log_format import LogFormat
 from ..recorder import Recorded
 from ..source import SourceError
@@ -61,6 +63,8 @@ class RecordedLog(FollowedLog):
     def __init__(self, path: str | os.PathLike[str], form: LogFormat | None = None) -> None:
         path = Path(path)
         form = form if form is not None else LogFormat()
+        # Fixed: no submitted click decides the unit of the others.
+        form = msgspec.structs.replace(form, unit=form.unit or "s")
         _check_name(path)
         if form.sort:
             raise SourceError(f"http:{path}: --sort is for a log that has an end: leave it out")
