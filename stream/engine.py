@@ -134,16 +134,11 @@ class Engine:
         about: dict[str, Any] | None = None,
         notify: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self.source = source
-        self.model = model
-        self.sessionizer = sessionizer
+        self.source, self.model, self.sessionizer = source, model, sessionizer
         self.batch = at_least(batch, "batch", 1)
         self.figures = figures or Prequential()
-        self.sinks = {
-            name: sink
-            for name, sink in zip(SINKS, (recommendations, dead_letters), strict=True)
-            if sink is not None
-        }
+        given = zip(SINKS, (recommendations, dead_letters), strict=True)
+        self.sinks = {name: sink for name, sink in given if sink is not None}
         for kind in ("source", "model", "sessionizer", "figures"):
             check_part(kind, getattr(self, kind))
         for name, sink in self.sinks.items():
@@ -152,9 +147,8 @@ class Engine:
         self.clicks = self.first = self.late = self.ahead = self.learned = 0
         self.left_out = LeftOut()
         self.written: dict[str, dict[str, Any]] = {}
-        self.phases = PhaseTimer()
+        self.phases, self.unusable = PhaseTimer(), Unusable()
         self.begun = self._stopped = False
-        self.unusable = Unusable()
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
         self.trials = Trials()
@@ -170,9 +164,8 @@ class Engine:
             idle=lambda: self.requests.idle(),
             shown=lambda: (self.items.allowed() if self.items else None, self.trials.interleaving),
         )
-        self._notices = Notices(self)
+        self._notices, self._pending = Notices(self), PendingClicks()
         self._position: Position = {}
-        self._pending = PendingClicks()
         self._time: float | None = None
         self._failure: SourceError | None = None
 
@@ -378,8 +371,7 @@ class Engine:
             setattr(self, name, values.get(name, 0))
         self.left_out.restore(values, parts["engine"].arrays)
         self.written = dict(values["written"])
-        self._time = values["time"]
-        self._position = values["position"]
+        self._time, self._position = values["time"], values["position"]
         self._pending = PendingClicks.of(values["pending"])
         self.trials.restore(parts, self.clicks - len(self._pending))
         # What a smaller bound has ended is forgotten with the batch that may have clicks of it.
