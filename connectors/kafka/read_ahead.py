@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..source import SourceError
-from .duplicates import DuplicateFilter
 from .lag import Ends
-from .merge import Merge
-from .partition_queue import Run
+from .merging.duplicates import DuplicateFilter
+from .merging.merge import Merge
+from .merging.partition_queue import Run
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""

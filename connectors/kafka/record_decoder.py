@@ -15,7 +15,7 @@ from ..decoding.json_lines import JsonLinesDecoder
 from ..decoding.lines import LONGEST_LINE
 from ..decoding.log_format import LogFormat
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
-from .partition_queue import Run
+from .merging.partition_queue import Run
 
 CHUNK = 500
 """Records decoded at once; an odd one slows down only those of its group."""

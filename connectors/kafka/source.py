@@ -14,7 +14,7 @@ from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
 from ..source import SourceError, check_kind, other_source
 from .lag import Lag
-from .merge import Merged
+from .merging.merge import Merged
 from .offsets import Missing
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress

@@ -21,8 +21,8 @@ from kafka.errors import (
 from ..source import REMEDIES, SourceError
 from .client import KafkaLog, explained, unreadable
 from .damaged_records import UnreadByBroker
-from .duplicates import MEMORY
-from .late_clicks import ClockNotes
+from .merging.duplicates import MEMORY
+from .merging.late_clicks import ClockNotes
 from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
 from .read_ahead import ReadAhead
 from .record_batches import DamagedBatchError

@@ -9,8 +9,8 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clicks import Id, Rejected
-from ..decoding.blocks import Decoded
+from ...clicks import Id, Rejected
+from ...decoding.blocks import Decoded
 from .late_clicks import Disorder
 from .partition_queue import Bound, Cut, PartitionQueue, Piece, Run
 
