@@ -15,6 +15,7 @@ from .kafka.replay import Replay
 from .kafka.settings import KafkaAddress, client_settings, parse_address, public_settings
 from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
+from .kafka.subscription import Subscription, parse_subscription
 from .kafka.topics import make_topic
 from .open import open_source
 from .simulator import SimulatedShop
@@ -45,6 +46,7 @@ __all__ = [
     "SinkError",
     "Source",
     "SourceError",
+    "Subscription",
     "check_polled",
     "client_settings",
     "dead_letter",
@@ -52,5 +54,6 @@ __all__ = [
     "make_topic",
     "open_source",
     "parse_address",
+    "parse_subscription",
     "public_settings",
 ]

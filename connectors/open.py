@@ -8,8 +8,8 @@ from typing import Any
 from .decoding.log_format import LogFormat
 from .files.log import LogSource
 from .files.pipe import PipeSource
-from .kafka.settings import parse_address
 from .kafka.source import KafkaSource
+from .kafka.subscription import parse_subscription
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
@@ -23,7 +23,8 @@ def open_source(
     ----------
     spec
         ``-`` for JSON Lines on standard input, ``sim:clicks=60000,seed=1`` for the simulated
-        shop, ``kafka://host:port/topic`` for a topic, else the path of a log.
+        shop, ``kafka://host:port/topic`` for a topic (several with commas, or a pattern that
+        begins with ``^``), else the path of a log.
     form
         The format of a log, of the lines or of the records; see `log_format`.
     **topic
@@ -54,5 +55,5 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        return KafkaSource(parse_address(spec), form, **topic)
+        return KafkaSource(parse_subscription(spec), form, **topic)
     return LogSource(spec, form)

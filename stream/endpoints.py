@@ -15,6 +15,7 @@ from nextclick.connectors import (
     log_format,
     open_source,
     parse_address,
+    parse_subscription,
 )
 
 from .config.declaration import declared, flag
@@ -70,9 +71,12 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
     assert isinstance(options, SourceOptions)
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end")
+    if options.partitions is not None and parse_subscription(spec).one is None:
+        raise ConfigError("--partitions is for one topic: name one, or leave --partitions out")
     return open_source(
         spec,
         form,
+        start=options.start,
         settings=client_settings(options.kafka),
         partitions=options.partitions,
         until_end=options.until_end,
@@ -144,7 +148,7 @@ def transactional_id(spec: str, config: RunConfig) -> str | None:
     """
     if not config.exactly_once:
         return None
-    what = parse_address(spec).topic if is_topic(spec) else Path(spec).name
+    what = parse_subscription(spec).named if is_topic(spec) else Path(spec).name
     partitions = "-".join(map(str, sorted(config.partitions or []))) or "all"
     return f"{config.group}-{what}-{partitions}"
 
@@ -158,16 +162,22 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         Two options, or an option and the source, name the same file or topic.
 
     """
-    taken = {_place(spec): "the source"}
+    taken: dict[Path | str, str] = {}
+    topics = parse_subscription(spec) if is_topic(spec) else None
+    if topics is None:
+        taken[_place(spec)] = "the source"
     for option in ("json", "report", *SINKS):
         path = getattr(config, option)
         if path is None:
             continue
         if is_topic(path) and option not in SINKS:
             raise ConfigError(f"{flag(option)} {path} is a topic: name a file")
+        kind = "topic" if is_topic(path) else "file"
+        if topics is not None and is_topic(path) and topics.matches(parse_address(path).topic):
+            also = "the source" if topics.one else f"one of the source's topics, {topics.named},"
+            raise ConfigError(f"{flag(option)} {path} is {also} too: name another topic")
         place = _place(path)
         if place in taken:
-            kind = "topic" if is_topic(path) else "file"
             raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
         taken[place] = flag(option)
 

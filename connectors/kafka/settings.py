@@ -136,7 +136,22 @@ def parse_address(spec: str) -> KafkaAddress:
     KafkaAddress(servers=['localhost:9092', '[::1]:9093'], topic='clicks')
 
     """
-    hosts, _, topic = spec.removeprefix("kafka://").partition("/")
+    servers, topic = split_address(spec)
+    if topic.startswith("^") or "," in topic:
+        raise SourceError(f"{spec}: only a source reads several topics: name one topic here")
+    return KafkaAddress(servers, topic)
+
+
+def split_address(spec: str) -> tuple[list[str], str]:
+    """Return the brokers and what names topics in an address.
+
+    Raises
+    ------
+    SourceError
+        It is no address of a Kafka, or holds a password.
+
+    """
+    hosts, _, topics = spec.removeprefix("kafka://").partition("/")
     if "@" in hosts:
         # The message does not repeat what may be a password.
         raise SourceError(
@@ -146,7 +161,7 @@ def parse_address(spec: str) -> KafkaAddress:
     servers = [server if _has_port(server) else f"{server}:9092" for server in hosts.split(",")]
     if not spec.startswith("kafka://"):
         raise SourceError(f"{spec}: a Kafka address looks like kafka://host:port/topic")
-    return KafkaAddress(servers, topic)
+    return servers, topics
 
 
 def _has_port(server: str) -> bool:

@@ -1,9 +1,9 @@
-"""A Kafka topic as a source of clicks."""
+"""Kafka topics as a source of clicks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -18,26 +18,29 @@ from .merging.merge import Merged
 from .offsets import Missing
 from .record_decoder import RecordDecoder
 from .settings import KafkaAddress
-from .topic_reader import Span, TopicReader
+from .span import Span, Start, TopicPosition
+from .subscription import Subscription
+from .topic_reader import TopicReader
 
 
 class KafkaSource:
-    """A topic, its partitions merged by time.
+    """A topic or several, all partitions merged by time.
 
     A position is ``{"kind": "topic", "topic": its name, "id": its id, "partitions": {"0": next
     offset, ...}}``, of what `poll` has given; without ``id`` where the brokers give topics none.
-    Records of aborted transactions are never read.
+    Of several topics it is ``{"kind": "topic", "topics": {name: {"id": ..., "partitions": ...}}}``,
+    in the order in which they were taken up. Records of aborted transactions are never read.
 
     Parameters
     ----------
     address
-        The brokers and the topic; see `parse_address`.
+        The brokers and the topic, or the topics; see `parse_address` and `parse_subscription`.
     form
         The fields' names.
     settings
         Those of kafka-python's consumer; see `client_settings`.
     partitions
-        Only these; by default all, also those that the topic gains.
+        Only these, of one topic; by default all, also those that the topics gain.
     until_end
         End where the partitions ended when the source was opened.
     session_from
@@ -50,7 +53,8 @@ class KafkaSource:
         Where to go on if the records at the position are gone or cannot be read, and in a topic
         that was made again; None: that is an error.
     start
-        Where to begin without a position.
+        Where to begin without a position: at the ``earliest`` or after the ``latest`` record, or
+        at the first one whose timestamp is not before these epoch seconds. None: earliest.
     group
         The group that offsets are committed to, for others to see.
 
@@ -63,7 +67,7 @@ class KafkaSource:
 
     def __init__(
         self,
-        address: KafkaAddress,
+        address: KafkaAddress | Subscription,
         form: LogFormat | None = None,
         settings: Mapping[str, Any] | None = None,
         *,
@@ -73,11 +77,15 @@ class KafkaSource:
         time_from: Literal["field", "record"] = "field",
         idle: float = 0.2,
         on_missing_offsets: Missing | None = None,
-        start: Missing = "earliest",
+        start: Start | None = None,
         group: str = "nextclick",
     ) -> None:
-        if not isinstance(address, KafkaAddress):
-            raise SourceError(f"KafkaSource: address is {address!r}: give a KafkaAddress")
+        if isinstance(address, KafkaAddress):
+            address = Subscription(address.servers, [address.topic])
+        if not isinstance(address, Subscription):
+            raise SourceError(
+                f"KafkaSource: address is {address!r}: give a KafkaAddress or a Subscription"
+            )
         given: dict[str, tuple[Any, Any]] = {
             "form": (form, LogFormat | None),
             "session_from": (session_from, Literal["field", "key"]),
@@ -85,19 +93,24 @@ class KafkaSource:
             "until_end": (until_end, bool),
             "idle": (idle, float),
             "on_missing_offsets": (on_missing_offsets, Missing | None),
-            "start": (start, Missing),
+            "start": (start, Start | None),
             "group": (group, str),
         }
         for name, (value, kind) in given.items():
             check_type("KafkaSource", name, value, kind)
         check_least("KafkaSource", "idle", idle, 0)
         if partitions is not None:
+            if address.one is None:
+                raise SourceError(f"{address}: --partitions is for one topic")
             partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
         form = form if form is not None else LogFormat()
-        self._topic = address.topic
+        self._wanted = address
         self._until_end = until_end
-        decoder = RecordDecoder(form, address.topic, session_from, time_from)
-        self.gap = form.gap if decoder.by_user else None
+
+        def decoder(topic: str) -> RecordDecoder:
+            return RecordDecoder(form, topic, session_from, time_from)
+
+        self.gap = form.gap if decoder(address.named).by_user else None
         self._reader = TopicReader(
             address,
             settings or {},
@@ -109,7 +122,7 @@ class KafkaSource:
         self._ahead = self._reader.ahead
         self._begun = False
         self._next: dict[int, int] = {}
-        self._identity = self._ahead.identity
+        self._identities = self._ahead.identities
         self._generation = 0
         self._block: _Block | None = None
 
@@ -152,7 +165,7 @@ class KafkaSource:
         ended = False
         while True:
             if self._block is not None:
-                places += self._block.give(gathering, self._next)
+                places += self._block.give(gathering, self._next, self._place)
                 if self._block.exhausted:
                     self._block = None
             if gathering.full:
@@ -179,19 +192,40 @@ class KafkaSource:
         """
         if self._begun:
             raise SourceError("a topic can be read from another position only before it is polled")
-        here = f"the topic {self._topic!r}"
+        here = f"the topic {self._wanted.one!r}"
+        if self._wanted.one is None:
+            here = f"the topics {self._wanted.named}"
         check_kind(position, "topic", here)
-        if position.get("topic", self._topic) != self._topic:
+        topics = self._by_topic(position)
+        if not all(map(self._wanted.matches, topics)):
             raise other_source(position, here)
-        offsets = {int(number): at for number, at in position.get("partitions", {}).items()}
-        self._begin(offsets, position.get("id"))
+        self._begin(topics)
 
     def commit(self, position: Position) -> None:
         """Commit a position's offsets to the group, where tools that show the lag look."""
+        offsets: dict[int, int] = {}
         with self._ahead.changed:
-            same = position.get("id") in (None, self._ahead.identity)
-        if position.get("partitions") and same:
-            self._reader.commit({int(n): at for n, at in position["partitions"].items()})
+            read = self._reader.numbering.by_topic(self._ahead.partitions)
+            for topic, one in self._by_topic(position).items():
+                if topic in read and one.identity in (None, self._ahead.identities.get(topic)):
+                    offsets |= {
+                        self._reader.numbering.number(topic, n): at for n, at in one.offsets.items()
+                    }
+        if offsets:
+            self._reader.commit(offsets)
+
+    def _by_topic(self, position: Position) -> dict[str, TopicPosition]:
+        """Return a position's parts; that of an older version may lack the name of its topic."""
+        parts = position.get("topics")
+        if parts is None:
+            parts = {position.get("topic", self._wanted.one): position}
+        return {
+            topic: TopicPosition(
+                {int(number): at for number, at in part.get("partitions", {}).items()},
+                part.get("id"),
+            )
+            for topic, part in parts.items()
+        }
 
     def close(self) -> None:
         """Leave the brokers."""
@@ -203,36 +237,59 @@ class KafkaSource:
         with ahead.changed:
             self._follow()
             now = time.monotonic()
-            return [
-                ahead.ends.lag(number, self._offset(number), now)
+            lags = [
+                (number, ahead.ends.lag(number, self._offset(number), now))
                 for number in sorted(ahead.partitions)
                 if number in ahead.first
             ]
+        places = [self._reader.numbering.place(number) for number, _ in lags]
+        return [
+            lag._replace(topic=topic, partition=partition)
+            for (topic, partition), (_, lag) in zip(places, lags, strict=True)
+        ]
 
-    def out_of_order(self) -> dict[int, int]:
-        """Return, by partition, the clicks that were given out of the order of time."""
-        ahead = self._ahead
+    def out_of_order(self) -> dict[tuple[str, int], int]:
+        """Return, by topic and partition, the clicks that were given out of the order of time."""
+        ahead, place = self._ahead, self._reader.numbering.place
         with ahead.changed:
-            return {number: ahead.merge.out_of_order[number] for number in ahead.partitions}
+            return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
-    def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
-        self._reader.begin(offsets, identity)
+    def _begin(self, positions: dict[str, TopicPosition]) -> None:
+        self._reader.begin(positions)
         self._begun = True
+
+    def _place(self, number: int) -> Position:
+        """Return the partition of a click, with its topic where there are several."""
+        topic, partition = self._reader.numbering.place(number)
+        return (
+            {"partition": partition}
+            if self._wanted.one
+            else {"topic": topic, "partition": partition}
+        )
 
     def _position(self) -> Position:
         with self._ahead.changed:
             self._follow()
-            offsets = {str(number): self._offset(number) for number in self._ahead.partitions}
-        named = {} if self._identity is None else {"id": self._identity}
-        return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
+            parts = {
+                topic: {
+                    **({"id": self._identities[topic]} if topic in self._identities else {}),
+                    "partitions": {str(n): self._offset(each) for n, each in numbers.items()},
+                }
+                for topic, numbers in self._reader.numbering.by_topic(
+                    self._ahead.partitions
+                ).items()
+            }
+        if self._wanted.one is not None:
+            return {"kind": "topic", "topic": self._wanted.one, **parts[self._wanted.one]}
+        return {"kind": "topic", "topics": parts}
 
     def _follow(self) -> None:
-        """Add the current topic to the counts, if it was made again; the old one was read whole."""
+        """Begin the counts anew, if a topic was made again or left out; all before was given."""
         ahead = self._ahead
         if ahead.generation != self._generation:
             self._generation = ahead.generation
             self._next.clear()
-        self._identity = ahead.identity
+        self._identities = ahead.identities
 
     def _offset(self, number: int) -> int:
         """Return the offset after all of a partition that was given."""
@@ -300,7 +357,12 @@ class _Block:
     def exhausted(self) -> bool:
         return self._decoded.exhausted
 
-    def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
+    def give(
+        self,
+        gathering: PollBuffer,
+        following: dict[int, int],
+        place: Callable[[int], Position],
+    ) -> list[Position]:
         """Fill the poll; advance the next offsets, and return the clicks' positions."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given
@@ -310,8 +372,9 @@ class _Block:
             self._partitions[first:last], self._offsets[first:last], strict=True
         ):
             following[number] = offset + 1
+        places = {number: place(number) for number in set(self._click_partitions)}
         return [
-            {"partition": number, "offset": offset}
+            {**places[number], "offset": offset}
             for number, offset in zip(
                 self._click_partitions[first_click:last_click],
                 self._click_offsets[first_click:last_click],

@@ -165,11 +165,23 @@ def flag(field: str) -> str:
 
     Examples
     --------
-    >>> flag("snapshot_every")
-    '--snapshot-every'
+    >>> flag("snapshot_every"), flag("from_")
+    ('--snapshot-every', '--from')
 
     """
-    return "--" + field.replace("_", "-")
+    return "--" + typed(field).replace("_", "-")
+
+
+def typed(field: str) -> str:
+    """Return an option's name in a file: that of its field, which may end with an underscore.
+
+    Examples
+    --------
+    >>> typed("batch"), typed("from_")
+    ('batch', 'from')
+
+    """
+    return field.rstrip("_")
 
 
 def variable(field: str) -> str:
@@ -181,7 +193,7 @@ def variable(field: str) -> str:
     'NEXTCLICK_SNAPSHOT_EVERY'
 
     """
-    return f"NEXTCLICK_{field.upper()}"
+    return f"NEXTCLICK_{typed(field).upper()}"
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import msgspec
 from nextclick.connectors import public_settings
 from nextclick.models import GRU4RecConfig
 
-from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, documented, option
+from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, documented, option, typed
 from .options import (
     MOST_CLICKS,
     ConfigError,
@@ -198,7 +198,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         {'sasl.password': '***'}
 
         """
-        options: dict[str, Any] = msgspec.to_builtins(self)
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        options = {typed(name): value for name, value in fields.items()}
         options["kafka"] = public_settings(self.kafka)
         return options
 
