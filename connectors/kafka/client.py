@@ -32,6 +32,10 @@ DEFAULTS: dict[str, Any] = {
 }
 
 CAUSES: dict[str, str] = {
+    "OAUTHBEARER.*invalid_token|invalid_token": (
+        "the broker refuses the token: check sasl.oauth.token in [kafka], its issuer, audience "
+        "and scope"
+    ),
     "SaslAuthenticationFailed": (
         "the user name or the password is wrong: check sasl.username and sasl.password in [kafka]"
     ),
@@ -77,6 +81,9 @@ CAUSES: dict[str, str] = {
 }
 """What kafka-python writes into its log, and what it means; the first that fits is taken."""
 
+
+NO_TOKEN = re.compile(r"No token: (?P<why>.*)")
+"""What is written into the log where a token cannot be had."""
 
 NOT_REACHED = re.compile(r"Not reached, as (?P<kind>named|advertised): (?P<place>\S+)")
 """What is written into the log where a broker has never been reached at an address."""
@@ -182,6 +189,9 @@ class KafkaLog(logging.Handler):
     def cause(self, otherwise: str) -> str:
         """Return why a broker was not reached; `otherwise` where the log does not show it."""
         written = [*self._messages, otherwise]
+        without = [match["why"] for message in written if (match := NO_TOKEN.search(message))]
+        if without:
+            return without[-1]
         sentence = otherwise
         for pattern, known in CAUSES.items():
             if any(re.search(pattern, message) for message in written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,10 @@ from kafka.codec import has_lz4, has_snappy
 from ..option_checks import check_type
 from ..source import SourceError
 from ..spelling import nearest
+from . import tokens
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "AWS_MSK_IAM")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM")
 CHOICES = {
     "security_protocol": PROTOCOLS,
     "sasl_mechanism": MECHANISMS,
@@ -39,8 +41,9 @@ KNOWN: dict[str, Any] = {
     **KafkaAdminClient.DEFAULT_CONFIG,
     **KafkaProducer.DEFAULT_CONFIG,
     **KafkaConsumer.DEFAULT_CONFIG,
+    **dict.fromkeys(tokens.SETTINGS),
 }
-"""Every setting that kafka-python's clients know, and its default."""
+"""Every setting that kafka-python's clients know, and its default; and those of tokens."""
 
 OURS = {
     "bootstrap_servers": "name the brokers in the address, kafka://host:port/topic",
@@ -68,14 +71,14 @@ OTHER_NAMES = {
 }
 """What other clients call a setting, and what kafka-python does."""
 
-SECRETS = {"sasl_plain_password", "ssl_password", "proxy_url", "socks5_proxy"}
+PROXIES = {"proxy_url", "socks5_proxy"}
+SECRETS = {*("sasl_plain_password", "ssl_password", "sasl_oauth_token"), *PROXIES}
 WHOLE_NUMBERS = {"receive_buffer_bytes", "send_buffer_bytes"}
 NOT_IN_A_FILE = {
     *("key_serializer", "value_serializer", "key_deserializer", "value_deserializer"),
-    *("ssl_context", "sasl_oauth_token_provider", "api_version", "consumer_timeout_ms"),
+    *("ssl_context", "api_version", "consumer_timeout_ms"),
 }
-PROXIES = {"proxy_url", "socks5_proxy"}
-FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
+FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile", "sasl_oauth_token_file"}
 
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}")
 
@@ -202,7 +205,18 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
             f"[kafka] security.protocol = {protocol!r} needs sasl.mechanism as well: one of "
             f"{', '.join(MECHANISMS)}"
         )
-    return settings
+    if settings.get("sasl_mechanism") == "AWS_MSK_IAM":
+        _check_iam(protocol)
+    return tokens.with_token(settings)
+
+
+def _check_iam(protocol: str) -> None:
+    """Check what kafka-python needs to sign in at Amazon's brokers."""
+    where = "[kafka] sasl.mechanism = 'AWS_MSK_IAM'"
+    if protocol != "SASL_SSL":
+        raise SourceError(f"{where} needs security.protocol = 'SASL_SSL'")
+    if importlib.util.find_spec("botocore") is None:
+        raise SourceError(f"{where} needs the package botocore: install it")
 
 
 def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
