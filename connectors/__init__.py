@@ -8,14 +8,14 @@ from .decoding.log_format import LogFormat, log_format
 from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .kafka.access.settings import KafkaAddress, client_settings, parse_address, public_settings
+from .kafka.access.subscription import Subscription, parse_subscription
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
 from .kafka.replay import Replay
-from .kafka.settings import KafkaAddress, client_settings, parse_address, public_settings
 from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
-from .kafka.subscription import Subscription, parse_subscription
 from .kafka.topics import make_topic
 from .open import open_source
 from .simulator import SimulatedShop

@@ -8,8 +8,8 @@ from typing import Any
 from .decoding.log_format import LogFormat
 from .files.log import LogSource
 from .files.pipe import PipeSource
+from .kafka.access.subscription import parse_subscription
 from .kafka.source import KafkaSource
-from .kafka.subscription import parse_subscription
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 

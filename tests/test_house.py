@@ -20,8 +20,14 @@ KNOWS: dict[str, set[str]] = {
 FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
     "connectors/files": {"connectors", "connectors/decoding"},
-    "connectors/kafka": {"connectors", "connectors/decoding", "connectors/kafka/merging"},
-    "connectors/kafka/merging": {"connectors", "connectors/decoding"},
+    "connectors/kafka": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/kafka/access",
+        "connectors/kafka/merging",
+    },
+    "connectors/kafka/access": {"connectors"},
+    "connectors/kafka/merging": {"connectors", "connectors/decoding", "connectors/kafka/access"},
     "models/compute": set(),
     "models/items": {"models", "models/compute"},
     "models/memory": {"models", "models/compute", "models/items"},

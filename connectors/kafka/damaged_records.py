@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..source import SourceError
-from .numbering import Numbering
+from .merging.numbering import Numbering
 from .record_batches import DamagedBatchError
 
 

@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from ..source import BEGIN_FROM, SourceError
 from .client import connect
-from .numbering import Numbering
+from .merging.numbering import Numbering
 from .record_batches import DamagedBatchError
 
 CONNECTING_MS, COMMITTING_MS = 5000, 3000

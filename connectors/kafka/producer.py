@@ -15,9 +15,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from ..sink import SinkError
 from ..source import SourceError
+from .access.settings import KafkaAddress
 from .client import KafkaLog, connect, explained
 from .kafka_internals import abandon, commit_steps
-from .settings import KafkaAddress
 
 UNACKNOWLEDGED = 32 << 20
 """Bytes handed over and not yet acknowledged, at most: past it `Producer.send` waits."""

@@ -13,13 +13,13 @@ from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
 from ..source import SourceError, check_kind, other_source
+from .access.settings import KafkaAddress
+from .access.subscription import Subscription
 from .lag import Lag
 from .merging.merge import Merged
 from .offsets import Missing
 from .record_decoder import RecordDecoder
-from .settings import KafkaAddress
 from .span import Span, Start, TopicPosition
-from .subscription import Subscription
 from .topic_reader import TopicReader
 
 

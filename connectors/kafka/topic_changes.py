@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .numbering import Numbering
+from .merging.numbering import Numbering
 from .offsets import OffsetReset
 from .read_ahead import ReadAhead
 from .topic_consumer import POLL_MS, TopicConsumer

@@ -10,7 +10,7 @@ from kafka.structs import TopicPartition
 
 from .client import connect
 from .kafka_internals import install_fast_decoder, requeue_paused_records, resume
-from .numbering import Numbering
+from .merging.numbering import Numbering
 from .record_batches import DamagedBatchError, as_record, poll_size
 
 FIRST_POLL = 500

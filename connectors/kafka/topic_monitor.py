@@ -19,7 +19,7 @@ from ..source import SourceError
 from ..spelling import nearest
 from .client import KafkaLog
 from .kafka_internals import topic_id
-from .numbering import Numbering
+from .merging.numbering import Numbering
 
 LOOK = 0.25
 """Seconds between two looks at where the partitions end."""

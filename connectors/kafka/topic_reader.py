@@ -18,18 +18,18 @@ from kafka.errors import (
 )
 
 from ..source import REMEDIES, SourceError
+from .access.subscription import Subscription
 from .client import KafkaLog, explained, unreadable
 from .damaged_records import UnreadByBroker
 from .merging.duplicates import MEMORY
 from .merging.late_clicks import ClockNotes
+from .merging.numbering import Numbering
 from .merging.partition_queue import Run
-from .numbering import Numbering
 from .offsets import GroupOffsets, OffsetReset, TopicGoneError
 from .read_ahead import ReadAhead
 from .record_batches import DamagedBatchError
 from .record_decoder import RecordDecoder
 from .span import Span, TopicPosition
-from .subscription import Subscription
 from .topic_changes import TopicChanges
 from .topic_consumer import DEFAULTS, POLL_MS, TopicConsumer
 from .topic_monitor import TopicMonitor

@@ -21,9 +21,9 @@ from kafka.errors import (
 from kafka.structs import TopicPartition
 
 from ..sink import SinkError
+from .access.settings import KafkaAddress
 from .client import connect, explained
 from .producer import count_partitions
-from .settings import KafkaAddress
 
 READING_SECONDS = 60.0
 """How long a broker may take to return the last record of each partition."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from nextclick.connectors.clicks import Clicks
 from nextclick.connectors.decoding.log_format import LogFormat
+from nextclick.connectors.kafka.access.subscription import parse_subscription
 from nextclick.connectors.kafka.source import KafkaSource
-from nextclick.connectors.kafka.subscription import parse_subscription
 
 PATIENCE = 120.0
 

@@ -13,7 +13,7 @@ from kafka.structs import TopicPartition
 from nextclick.connectors import parse_subscription
 from nextclick.connectors.kafka import topic_monitor as kafka_watch
 from nextclick.connectors.kafka.client import KafkaLog
-from nextclick.connectors.kafka.numbering import Numbering
+from nextclick.connectors.kafka.merging.numbering import Numbering
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, admin_client, make_topic, send
 from tests.connectors.kafka.sources import click, polls, record, source, take, until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .subscription import Subscription
+from ..access.subscription import Subscription
 
 SPAN = 1 << 31
 """Numbers of a topic: a topic of Kafka has no more partitions."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..option_checks import check_type
-from ..source import SourceError
+from ...option_checks import check_type
+from ...source import SourceError
 from .settings import KafkaAddress, split_address
 
 

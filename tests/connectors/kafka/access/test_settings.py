@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 
-from nextclick.connectors.kafka import settings as kafka_settings
+from nextclick.connectors.kafka.access import settings as kafka_settings
+from nextclick.connectors.kafka.access.settings import (
+    client_settings,
+    parse_address,
+    public_settings,
+)
 from nextclick.connectors.kafka.client import connect
-from nextclick.connectors.kafka.settings import client_settings, parse_address, public_settings
 from nextclick.connectors.source import SourceError
 from tests.brokers import PASSWORD, USER, Broker, free_port
 

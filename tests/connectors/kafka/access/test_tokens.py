@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 
+from nextclick.connectors.kafka.access.settings import client_settings, public_settings
+from nextclick.connectors.kafka.access.subscription import parse_subscription
 from nextclick.connectors.kafka.client import connect
-from nextclick.connectors.kafka.settings import client_settings, public_settings
 from nextclick.connectors.kafka.source import KafkaSource
-from nextclick.connectors.kafka.subscription import parse_subscription
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, make_topic, send
 from tests.connectors.kafka.sources import FORM, record, take, until

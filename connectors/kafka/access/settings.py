@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.codec import has_lz4, has_snappy
 
-from ..option_checks import check_type
-from ..source import SourceError
-from ..spelling import nearest
+from ...option_checks import check_type
+from ...source import SourceError
+from ...spelling import nearest
 from . import tokens
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

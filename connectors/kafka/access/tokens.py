@@ -16,7 +16,7 @@ from typing import Any
 from kafka.errors import KafkaConnectionError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from ..source import SourceError
+from ...source import SourceError
 
 SETTINGS = ("sasl_oauth_token", "sasl_oauth_token_file", "sasl_oauth_token_provider")
 """The settings that give a token, of which a table has one."""
