@@ -8,7 +8,13 @@ from .decoding.log_format import LogFormat, log_format
 from .files.json_lines_sink import JsonLinesSink
 from .files.log import LogSource
 from .files.pipe import PipeSource
-from .kafka.access.settings import KafkaAddress, client_settings, parse_address, public_settings
+from .kafka.access.settings import (
+    KafkaAddress,
+    client_settings,
+    has_own_settings,
+    parse_address,
+    public_settings,
+)
 from .kafka.access.subscription import Subscription, parse_subscription
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
@@ -16,7 +22,7 @@ from .kafka.lag import Lag
 from .kafka.replay import Replay
 from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
-from .kafka.topics import make_topic
+from .kafka.topics import make_sink_topic, make_topic
 from .open import open_source
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
@@ -50,7 +56,9 @@ __all__ = [
     "check_polled",
     "client_settings",
     "dead_letter",
+    "has_own_settings",
     "log_format",
+    "make_sink_topic",
     "make_topic",
     "open_source",
     "parse_address",

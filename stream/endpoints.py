@@ -11,8 +11,11 @@ from nextclick.connectors import (
     Sink,
     SinkError,
     Source,
+    Subscription,
     client_settings,
+    has_own_settings,
     log_format,
+    make_sink_topic,
     open_source,
     parse_address,
     parse_subscription,
@@ -20,10 +23,11 @@ from nextclick.connectors import (
 
 from .config.declaration import declared, flag
 from .config.options import ConfigError
-from .config.run import RunConfig
+from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
 from .engine import Engine
+from .notes import Info
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
@@ -113,7 +117,7 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
     if not is_topic(spec):
         known = before == str(Path(spec).resolve())
         return JsonLinesSink(spec, written["length"] if known else None)
-    address, settings = parse_address(spec), client_settings(config.kafka)
+    address, settings = parse_address(spec), client_settings(config.kafka, name)
     # By the topic alone: brokers may move.
     known = is_topic(before) and parse_address(before).topic == address.topic
     held = written.get("length")
@@ -123,6 +127,12 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
             "resume with that topic, or start over with --fresh"
         )
     resume_at = held if known else None
+    if config.make_topics:
+        partitions = 1
+        if name == "recommendations":
+            partitions = getattr(engine.source, "n_partitions", None)
+        if made := make_sink_topic(address, settings, name, partitions):
+            engine.notify(Info(made))
     if name == "dead_letters":
         return DeadLetterTopic(address, settings, engine.notify, resume_at)
     return KafkaSink(
@@ -165,7 +175,13 @@ def check_outputs(spec: str, config: RunConfig) -> None:
     taken: dict[Path | str, str] = {}
     topics = parse_subscription(spec) if is_topic(spec) else None
     if topics is None:
-        taken[_place(spec)] = "the source"
+        taken[Path(spec).resolve()] = "the source"
+    sinks = [getattr(config, name) for name in SINKS]
+    if config.make_topics and not any(map(is_topic, sinks)):
+        raise ConfigError(
+            "--make-topics creates topics of --recommendations and --dead-letters: give one of "
+            "them a kafka://host:port/topic"
+        )
     for option in ("json", "report", *SINKS):
         path = getattr(config, option)
         if path is None:
@@ -173,15 +189,24 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         if is_topic(path) and option not in SINKS:
             raise ConfigError(f"{flag(option)} {path} is a topic: name a file")
         kind = "topic" if is_topic(path) else "file"
-        if topics is not None and is_topic(path) and topics.matches(parse_address(path).topic):
+        if topics is not None and is_topic(path) and _reads(topics, path, option, config):
             also = "the source" if topics.one else f"one of the source's topics, {topics.named},"
             raise ConfigError(f"{flag(option)} {path} is {also} too: name another topic")
-        place = _place(path)
+        place = f"topic {parse_address(path).topic}" if is_topic(path) else Path(path).resolve()
+        if is_topic(path) and has_own_settings(config.kafka, option):
+            place = f"{place} of {sorted(parse_address(path).servers)}"
         if place in taken:
             raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
         taken[place] = flag(option)
 
 
-def _place(spec: str) -> Path | str:
-    """Return what is the same for two names of one place."""
-    return f"topic {parse_address(spec).topic}" if is_topic(spec) else Path(spec).resolve()
+def _reads(topics: Subscription, spec: str, option: str, config: StreamConfig) -> bool:
+    """Whether the source reads a sink's topic; brokers have many names, so these do not count.
+
+    But for those of a sink that has settings of its own.
+    """
+    address = parse_address(spec)
+    elsewhere = not set(address.servers) & set(topics.servers)
+    if elsewhere and has_own_settings(config.kafka, option):
+        return False
+    return topics.matches(address.topic)

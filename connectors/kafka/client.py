@@ -31,6 +31,9 @@ DEFAULTS: dict[str, Any] = {
     "metrics_enabled": False,
 }
 
+TABLE = "[kafka]"
+"""The table of settings, as messages name it."""
+
 CAUSES: dict[str, str] = {
     "OAUTHBEARER.*invalid_token|invalid_token": (
         "the broker refuses the token: check sasl.oauth.token in [kafka], its issuer, audience "
@@ -121,7 +124,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     connections = clients()
     if connections is not None:
         given["kafka_client"] = connections
-    with explained(servers):
+    with explained(servers, settings):
         try:
             return kind(bootstrap_servers=servers, **given)
         except BaseException:
@@ -132,17 +135,34 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
 
 
 @contextmanager
-def explained(servers: list[str]) -> Iterator[None]:
-    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause."""
+def explained(servers: list[str], settings: Mapping[str, Any] = {}) -> Iterator[None]:
+    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause.
+
+    Parameters
+    ----------
+    servers
+        Where the brokers are.
+    settings
+        How they are reached.
+
+    """
     with KafkaLog() as log:
         try:
             yield
         except KafkaConfigurationError as error:
             what = str(error).removeprefix(f"{type(error).__name__}: ")
-            raise SourceError(f"[kafka]: these settings do not go together: {what}") from error
+            table = settings.get("table", TABLE)
+            raise SourceError(f"{table}: these settings do not go together: {what}") from error
         except (KafkaError, OSError, ValueError, AssertionError) as error:
             cause = log.cause(f"{type(error).__name__}: {error}")
-            raise SourceError(f"Kafka at {', '.join(servers)}: {cause}") from error
+            raise SourceError(
+                in_table(f"Kafka at {', '.join(servers)}: {cause}", settings)
+            ) from error
+
+
+def in_table(message: str, settings: Mapping[str, Any]) -> str:
+    """Return a message that names the table which the settings of a sink are from."""
+    return message.replace(TABLE, settings.get("table", TABLE))
 
 
 def unreadable(where: str, error: Exception) -> SourceError:

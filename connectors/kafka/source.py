@@ -127,6 +127,12 @@ class KafkaSource:
         self._block: _Block | None = None
 
     @property
+    def n_partitions(self) -> int:
+        """The partitions read of the topic that has most."""
+        read = self._reader.numbering.by_topic(self._ahead.partitions)
+        return max(map(len, read.values()))
+
+    @property
     def away(self) -> str | None:
         """Why the brokers do not answer, None where they do."""
         return self._reader.away

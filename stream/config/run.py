@@ -168,6 +168,10 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             parse=parse_name,
         ),
     ] = None
+    make_topics: Annotated[
+        bool,
+        option("Create the topics of --recommendations and --dead-letters if missing.", OUTPUT),
+    ] = False
 
     @property
     def gap_seconds(self) -> float | None:

@@ -94,8 +94,15 @@ def expiry(token: str) -> float | None:
         return None
 
 
-def with_token(settings: dict[str, Any]) -> dict[str, Any]:
+def with_token(settings: dict[str, Any], table: str = "[kafka]") -> dict[str, Any]:
     """Return kafka-python's settings with a provider in the place of what gives a token.
+
+    Parameters
+    ----------
+    settings
+        By kafka-python's names, and those of `SETTINGS`.
+    table
+        Where they are from, for messages.
 
     Raises
     ------
@@ -109,24 +116,24 @@ def with_token(settings: dict[str, Any]) -> dict[str, Any]:
     if mechanism != "OAUTHBEARER":
         for name in given:
             raise SourceError(
-                f'[kafka] {name.replace("_", ".")}: it needs sasl.mechanism = "OAUTHBEARER"'
+                f'{table} {name.replace("_", ".")}: it needs sasl.mechanism = "OAUTHBEARER"'
             )
         return kept
     if len(given) != 1:
-        raise SourceError(f"[kafka] sasl.mechanism = 'OAUTHBEARER' needs one of {NAMES}")
+        raise SourceError(f"{table} sasl.mechanism = 'OAUTHBEARER' needs one of {NAMES}")
     ((name, value),) = given.items()
     if name == "sasl_oauth_token":
         provider = TokenProvider(lambda: value, "sasl.oauth.token")
     elif name == "sasl_oauth_token_file":
         provider = TokenProvider(lambda: Path(value).read_text(encoding="ascii"), value)
     else:
-        provider = _own_provider(value)
+        provider = _own_provider(value, table)
     return {**kept, "sasl_oauth_token_provider": provider}
 
 
-def _own_provider(name: str) -> TokenProvider:
+def _own_provider(name: str, table: str) -> TokenProvider:
     """Make a provider of a class that a user names."""
-    where = f"[kafka] sasl.oauth.token.provider: {name}"
+    where = f"{table} sasl.oauth.token.provider: {name}"
     module, _, inner = name.partition(":")
     if not module or not inner:
         raise SourceError(f"{where}: write package.module:Class")
