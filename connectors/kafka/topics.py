@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import (
+    AuthorizationError,
     ClusterAuthorizationFailedError,
     InvalidPartitionsError,
     KafkaError,
@@ -21,6 +22,7 @@ from kafka.errors import (
 from kafka.structs import TopicPartition
 
 from ..sink import SinkError
+from ..source import SourceError
 from .access.settings import KafkaAddress
 from .client import connect, explained
 from .producer import count_partitions
@@ -112,8 +114,16 @@ def make_sink_topic(
         The broker cannot be reached.
 
     """
-    if count_partitions(address, settings):
-        return None
+    try:
+        if count_partitions(address, settings):
+            return None
+    except SourceError as error:
+        if isinstance(error.__cause__, AuthorizationError):
+            raise SinkError(
+                f"--make-topics: this user may not see or create the topic {address.topic}: "
+                f"{REFUSALS[TopicAuthorizationFailedError]}, or create it with Kafka's tools"
+            ) from error
+        raise
     admin = connect(KafkaAdminClient, address.servers, settings)
     try:
         with explained(address.servers, settings):

@@ -82,11 +82,11 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
     assert values["nextclick_rejected_total", ("bad_json",)] == result["rejected"]["bad_json"] > 0
     for name in ("recall", "mrr", "ndcg"):
         assert values[f"nextclick_{name}", ("20",)] == result["sliding"][f"{name}@20"]
-    assert values["nextclick_lag_records", ("clicks", "0")] == 12
-    assert values["nextclick_lag_seconds", ("clicks", "0")] == 3.5
-    assert values["nextclick_lag_records", ("clicks", "2")] == 0
-    assert values["nextclick_out_of_order_clicks_total", ("clicks", "0")] == 3
-    assert ("nextclick_lag_seconds", ("clicks", "2")) not in values
+    assert values["nextclick_lag_records", ("0", "clicks")] == 12
+    assert values["nextclick_lag_seconds", ("0", "clicks")] == 3.5
+    assert values["nextclick_lag_records", ("2", "clicks")] == 0
+    assert values["nextclick_out_of_order_clicks_total", ("0", "clicks")] == 3
+    assert ("nextclick_lag_seconds", ("2", "clicks")) not in values
     assert values["nextclick_snapshot_age_seconds", ()] >= 0
     assert values["nextclick_snapshot_seconds", ()] > 0
     assert values["nextclick_clicks_per_second", ()] >= 0
