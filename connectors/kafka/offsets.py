@@ -200,14 +200,14 @@ class OffsetReset:
         topic
             Its name.
         read
-            Whether all its records were read.
+            Whether all its records are known to be read.
         alone
             Whether there are no others.
 
         Raises
         ------
         TopicGoneError
-            It is alone or was named, or not all its records were read and there is no policy.
+            It is alone or was named, or not all of it is known to be read and there is no policy.
 
         """
         told = f"{self._wanted.address(topic)}: the topic has been deleted"
@@ -218,10 +218,10 @@ class OffsetReset:
             )
         if not read and self._policy is None:
             raise TopicGoneError(
-                f"{told}, and not all its records were read. To read the other topics without "
-                f"them give --on-missing-offsets earliest, {BEGIN_FROM}"
+                f"{told}, and not all its records are known to be read. To read the other topics "
+                f"without them give --on-missing-offsets earliest, {BEGIN_FROM}"
             )
-        lost = "" if read else ", and not all its records were read"
+        lost = "" if read else ", and not all its records are known to be read"
         self.notes[topic] = f"{told}{lost}; the others are read on"
 
     def damaged(self, damage: DamagedBatchError, end: int) -> int:

@@ -6,12 +6,13 @@ import re
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from nextclick.connectors.clicks import LATEST_TIME
 from nextclick.connectors.decoding.values import UnusableError, parse_time
+from nextclick.connectors.kafka.offsets import Missing
 from nextclick.connectors.kafka.span import Start
 
 from .declaration import SOURCE, TOPIC, option
@@ -42,8 +43,10 @@ def parse_start(text: str, option: str) -> Start | timedelta:
 
     """
     text = text.strip()
-    if text == "earliest" or text == "latest":
-        return text
+    for word in get_args(Missing):
+        if text == word:
+            found: Missing = word
+            return found
     if re.fullmatch(r"\d+(\.\d+)?\s*[a-z]+", text):
         return timedelta(seconds=parse_duration(text, option))
     with suppress(UnusableError):
