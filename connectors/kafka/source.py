@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from .access.settings import KafkaAddress
 from .access.subscription import Subscription
 from .lag import Lag
 from .merging.merge import Merged
+from .merging.numbering import Numbering
 from .offsets import Missing
 from .record_decoder import RecordDecoder
 from .span import Span, Start, TopicPosition
@@ -171,7 +172,7 @@ class KafkaSource:
         ended = False
         while True:
             if self._block is not None:
-                places += self._block.give(gathering, self._next, self._place)
+                places += self._block.give(gathering, self._next)
                 if self._block.exhausted:
                     self._block = None
             if gathering.full:
@@ -180,7 +181,7 @@ class KafkaSource:
             merged, ended = self._merged(patience, gathering.empty)
             if merged is None:
                 break
-            self._block = _Block(merged)
+            self._block = _Block(merged, None if self._wanted.one else self._reader.numbering)
         if gathering.empty and ended:
             return None
         clicks = gathering.clicks(self._position())
@@ -264,30 +265,26 @@ class KafkaSource:
         self._reader.begin(positions)
         self._begun = True
 
-    def _place(self, number: int) -> Position:
-        """Return the partition of a click, with its topic where there are several."""
-        topic, partition = self._reader.numbering.place(number)
-        return (
-            {"partition": partition}
-            if self._wanted.one
-            else {"topic": topic, "partition": partition}
-        )
-
     def _position(self) -> Position:
         with self._ahead.changed:
             self._follow()
-            parts = {
+            if self._wanted.one is not None:
+                offsets = {str(number): self._offset(number) for number in self._ahead.partitions}
+                named = {"kind": "topic", "topic": self._wanted.one}
+                return {**named, **self._named(self._wanted.one), "partitions": offsets}
+            read = self._reader.numbering.by_topic(self._ahead.partitions)
+            topics = {
                 topic: {
-                    **({"id": self._identities[topic]} if topic in self._identities else {}),
+                    **self._named(topic),
                     "partitions": {str(n): self._offset(each) for n, each in numbers.items()},
                 }
-                for topic, numbers in self._reader.numbering.by_topic(
-                    self._ahead.partitions
-                ).items()
+                for topic, numbers in read.items()
             }
-        if self._wanted.one is not None:
-            return {"kind": "topic", "topic": self._wanted.one, **parts[self._wanted.one]}
-        return {"kind": "topic", "topics": parts}
+        return {"kind": "topic", "topics": topics}
+
+    def _named(self, topic: str) -> Position:
+        """Return a topic's id as positions have it, where the brokers give any."""
+        return {"id": self._identities[topic]} if topic in self._identities else {}
 
     def _follow(self) -> None:
         """Begin the counts anew, if a topic was made again or left out; all before was given."""
@@ -349,12 +346,14 @@ class KafkaSource:
 
 
 class _Block:
-    """Merged records, to be given piece by piece."""
+    """Merged records, to be given piece by piece; with a numbering, they are of several topics."""
 
-    def __init__(self, merged: Merged) -> None:
+    def __init__(self, merged: Merged, numbering: Numbering | None) -> None:
         self._decoded: Decoded = merged.decoded
         self._partitions: list[int] = merged.partitions.tolist()
         self._offsets: list[int] = merged.offsets.tolist()
+        numbers = [] if numbering is None else np.unique(merged.partitions).tolist()
+        self._places = {number: numbering.place(number) for number in numbers if numbering}
         clicks = np.flatnonzero(merged.is_click)
         self._click_partitions: list[int] = merged.partitions[clicks].tolist()
         self._click_offsets: list[int] = merged.offsets[clicks].tolist()
@@ -363,12 +362,7 @@ class _Block:
     def exhausted(self) -> bool:
         return self._decoded.exhausted
 
-    def give(
-        self,
-        gathering: PollBuffer,
-        following: dict[int, int],
-        place: Callable[[int], Position],
-    ) -> list[Position]:
+    def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
         """Fill the poll; advance the next offsets, and return the clicks' positions."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given
@@ -378,12 +372,12 @@ class _Block:
             self._partitions[first:last], self._offsets[first:last], strict=True
         ):
             following[number] = offset + 1
-        places = {number: place(number) for number in set(self._click_partitions)}
-        return [
-            {**places[number], "offset": offset}
-            for number, offset in zip(
-                self._click_partitions[first_click:last_click],
-                self._click_offsets[first_click:last_click],
-                strict=True,
-            )
-        ]
+        clicks = zip(
+            self._click_partitions[first_click:last_click],
+            self._click_offsets[first_click:last_click],
+            strict=True,
+        )
+        if not self._places:
+            return [{"partition": number, "offset": offset} for number, offset in clicks]
+        places = [(*self._places[number], offset) for number, offset in clicks]
+        return [{"topic": topic, "partition": n, "offset": offset} for topic, n, offset in places]
