@@ -128,7 +128,7 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
         )
     resume_at = held if known else None
     if config.make_topics:
-        partitions = 1
+        partitions: int | None = 1
         if name == "recommendations":
             partitions = getattr(engine.source, "n_partitions", None)
         if made := make_sink_topic(address, settings, name, partitions):

@@ -63,7 +63,7 @@ def test_two_topics_give_the_figures_of_their_log_and_go_on_after_a_stop(
     named = spec(broker, ",".join(names))
     assert figures(run(named, RunConfig(**options))) == figures(of_log)
     # A part of it, and the rest from the snapshot, over the pattern; from Python too.
-    more = {"snapshots": str(tmp_path / "s"), "recommendations": str(best)}
+    more: dict[str, Any] = {"snapshots": str(tmp_path / "s"), "recommendations": str(best)}
     pattern = spec(broker, f"^{topic}-(views|clicks)$")
     run(pattern, RunConfig(**options, **more, max_clicks=700))
     whole = run(pattern, RunConfig(**options, **more, max_clicks=None))
