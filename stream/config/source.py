@@ -52,7 +52,7 @@ def parse_start(text: str, option: str) -> Start | timedelta:
     with suppress(UnusableError):
         moment = parse_time(text)
         # A number alone could be a time or a duration: it is neither.
-        if re.search("[-:T]", text[1:]) and 0 <= moment < LATEST_TIME:
+        if re.search(r"\d[-:T]", text) and 0 <= moment < LATEST_TIME:
             return moment
     raise ConfigError(
         f"{option} {shown(text)}: write earliest, latest, a time since 1970 such as "
