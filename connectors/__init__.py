@@ -12,14 +12,21 @@ from .files.pipe import PipeSource
 from .files.recorded_log import RecordedLog
 from .items.open import open_items
 from .items.records import ItemChanges, ItemRecord, ItemSource, WrongRecord, item_key
+from .kafka.access.settings import (
+    KafkaAddress,
+    client_settings,
+    has_own_settings,
+    parse_address,
+    public_settings,
+)
+from .kafka.access.subscription import Subscription, parse_subscription
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
 from .kafka.replay import Replay
-from .kafka.settings import KafkaAddress, client_settings, parse_address, public_settings
 from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
-from .kafka.topics import make_topic
+from .kafka.topics import make_sink_topic, make_topic
 from .open import open_source
 from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
@@ -65,16 +72,20 @@ __all__ = [
     "Source",
     "SourceError",
     "SubmittedClick",
+    "Subscription",
     "TopicRecorder",
     "WrongRecord",
     "check_polled",
     "client_settings",
     "dead_letter",
+    "has_own_settings",
     "item_key",
     "log_format",
+    "make_sink_topic",
     "make_topic",
     "open_items",
     "open_source",
     "parse_address",
+    "parse_subscription",
     "public_settings",
 ]

@@ -10,7 +10,7 @@ from .files.followed_log import FollowedLog
 from .files.log import LogSource
 from .files.pipe import PipeSource
 from .files.recorded_log import RecordedLog
-from .kafka.settings import parse_address
+from .kafka.access.subscription import parse_subscription
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
@@ -29,8 +29,9 @@ def open_source(
     ----------
     spec
         ``-`` for JSON Lines on standard input, ``sim:clicks=60000,seed=1`` for the simulated
-        shop, ``kafka://host:port/topic`` for a topic, ``http:clicks.jsonl`` for a log that clicks
-        are appended to with `RecordedLog.record`, else the path of a log.
+        shop, ``kafka://host:port/topic`` for a topic (several with commas, or a pattern that begins
+        with ``^``), ``http:clicks.jsonl`` for a log that clicks are appended to with
+        `RecordedLog.record`, else the path of a log.
     form
         The format of a log, of the lines or of the records; see `log_format`.
     follow
@@ -63,7 +64,7 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        return KafkaSource(parse_address(spec), form, **topic)
+        return KafkaSource(parse_subscription(spec), form, **topic)
     if spec.startswith("http:"):
         return RecordedLog(spec.removeprefix("http:"), form)
     return FollowedLog(spec, form) if follow else LogSource(spec, form)

@@ -123,7 +123,7 @@ def other_source(position: Position, here: str) -> SourceError:
 
 def _kind_by_keys(position: Position) -> str:
     """Return the kind of source that the keys of a position are those of."""
-    if "partitions" in position:
+    if "partitions" in position or "topics" in position:
         return "topic"
     if "shop" in position:
         return "shop"
@@ -138,6 +138,8 @@ def _described(position: Position) -> str:
         return f"the log {position['name']}" if "name" in position else "a log"
     if kind == "shop":
         return f"the simulated shop {position.get('shop')}"
+    if kind == "topic" and "topics" in position:
+        return f"the topics {', '.join(position['topics'])}"
     if kind == "topic":
         return f"the topic {position.get('topic')!r}"
     return "a pipe" if kind == "pipe" else "another kind of source"

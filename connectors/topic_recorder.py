@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from .decoding.log_format import LogFormat
 from .group_commit import GroupCommit, Outcome
+from .kafka.access.settings import KafkaAddress
 from .kafka.producer import Producer
-from .kafka.settings import KafkaAddress
 from .recorder import Recorded, RecordError
 from .sink import SinkError
 from .source import SourceError

@@ -12,19 +12,24 @@ from nextclick.connectors import (
     Sink,
     SinkError,
     Source,
+    Subscription,
     TopicRecorder,
     client_settings,
+    has_own_settings,
     log_format,
+    make_sink_topic,
     open_source,
     parse_address,
+    parse_subscription,
 )
 
 from .config.declaration import declared, flag
 from .config.options import ConfigError
-from .config.run import RunConfig
+from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
 from .engine import Engine
+from .notes import Info
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
@@ -68,9 +73,12 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         raise ConfigError("--follow is for a log: a topic is followed unless --until-end is given")
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end")
+    if options.partitions is not None and parse_subscription(spec).one is None:
+        raise ConfigError("--partitions is for one topic: name one, or leave --partitions out")
     return open_source(
         spec,
         form,
+        start=options.start,
         settings=client_settings(options.kafka),
         partitions=options.partitions,
         until_end=options.until_end,
@@ -112,8 +120,10 @@ def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
     return open_source(spec, form, follow=follow)
 
 
-def open_recorder(spec: str, config: RunConfig) -> TopicRecorder:
-    """Open what writes clicks to the topic that a run reads."""
+def open_recorder(spec: str, config: RunConfig) -> TopicRecorder | None:
+    """Open what writes clicks to the topic that a run reads; None where that is not one topic."""
+    if parse_subscription(spec).one is None:
+        return None
     address = parse_address(spec)
     return TopicRecorder(
         address,
@@ -149,7 +159,7 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
     if not is_topic(spec):
         known = before == str(Path(spec).resolve())
         return JsonLinesSink(spec, written["length"] if known else None)
-    address, settings = parse_address(spec), client_settings(config.kafka)
+    address, settings = parse_address(spec), client_settings(config.kafka, name)
     # By the topic alone: brokers may move.
     known = is_topic(before) and parse_address(before).topic == address.topic
     held = written.get("length")
@@ -159,6 +169,12 @@ def open_sink(engine: Engine, name: str, spec: str, config: RunConfig) -> Sink:
             "resume with that topic, or start over with --fresh"
         )
     resume_at = held if known else None
+    if config.make_topics:
+        partitions: int | None = 1
+        if name == "recommendations":
+            partitions = getattr(engine.source, "n_partitions", None)
+        if made := make_sink_topic(address, settings, name, partitions):
+            engine.notify(Info(made))
     if name == "dead_letters":
         return DeadLetterTopic(address, settings, engine.notify, resume_at)
     return KafkaSink(
@@ -184,7 +200,7 @@ def transactional_id(spec: str, config: RunConfig) -> str | None:
     """
     if not config.exactly_once:
         return None
-    what = parse_address(spec).topic if is_topic(spec) else Path(spec).name
+    what = parse_subscription(spec).named if is_topic(spec) else Path(spec).name
     return f"{config.group}-{what}-{_partitions_of(config)}"
 
 
@@ -201,22 +217,50 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         Two options, or an option and the source, name the same file or topic.
 
     """
-    taken = {_place(spec.removeprefix("http:")): "the source"}
+    taken: dict[Path | str, str] = {}
+    topics = parse_subscription(spec) if is_topic(spec) else None
+    if topics is None:
+        taken[Path(spec.removeprefix("http:")).resolve()] = "the source"
     if (items := getattr(config, "items", None)) is not None:
-        taken[_place(items)] = "--items"
+        taken[_place(items, "items", config)] = "--items"
+    sinks = [getattr(config, name) for name in SINKS]
+    if config.make_topics and not any(map(is_topic, sinks)):
+        raise ConfigError(
+            "--make-topics creates topics of --recommendations and --dead-letters: give one of "
+            "them a kafka://host:port/topic"
+        )
     for option in ("json", "report", *SINKS):
         path = getattr(config, option)
         if path is None:
             continue
         if is_topic(path) and option not in SINKS:
             raise ConfigError(f"{flag(option)} {path} is a topic: name a file")
-        place = _place(path)
+        kind = "topic" if is_topic(path) else "file"
+        if topics is not None and is_topic(path) and _reads(topics, path, option, config):
+            also = "the source" if topics.one else f"one of the source's topics, {topics.named},"
+            raise ConfigError(f"{flag(option)} {path} is {also} too: name another topic")
+        place = _place(path, option, config)
         if place in taken:
-            kind = "topic" if is_topic(path) else "file"
             raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
         taken[place] = flag(option)
 
 
-def _place(spec: str) -> Path | str:
+def _place(spec: str, option: str, config: StreamConfig) -> Path | str:
     """Return what is the same for two names of one place."""
-    return f"topic {parse_address(spec).topic}" if is_topic(spec) else Path(spec).resolve()
+    if not is_topic(spec):
+        return Path(spec).resolve()
+    address = parse_address(spec)
+    own = has_own_settings(config.kafka, option)
+    return f"topic {address.topic}" + (f" of {sorted(address.servers)}" if own else "")
+
+
+def _reads(topics: Subscription, spec: str, option: str, config: StreamConfig) -> bool:
+    """Whether the source reads a sink's topic; brokers have many names, so these do not count.
+
+    But for those of a sink that has settings of its own.
+    """
+    address = parse_address(spec)
+    elsewhere = not set(address.servers) & set(topics.servers)
+    if elsewhere and has_own_settings(config.kafka, option):
+        return False
+    return topics.matches(address.topic)

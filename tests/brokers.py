@@ -22,6 +22,11 @@ USER, PASSWORD = "clicks", "correct horse"
 HELD_PORTS: list[socket.socket] = []
 """What keeps the ports of this process from other runs of the tests."""
 
+OAUTH = (
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+    'unsecuredLoginStringClaim_sub="broker";'
+)
+
 PATIENCE = 120.0
 """Seconds that a broker may take to come up."""
 
@@ -256,8 +261,11 @@ class ApacheBroker(Broker):
             kinds |= {"SSL": "SSL", "SASL_SSL": "SASL_SSL"}
             module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
             properties |= {
-                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512,OAUTHBEARER",
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": module,
+                # Tokens that are signed by nobody; a new one is asked for after seconds.
+                "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config": OAUTH,
+                "listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms": "5000",
                 "ssl.keystore.type": "PEM",
                 "ssl.keystore.location": str(self.certificates.broker),
             }

@@ -20,13 +20,22 @@ KNOWS: dict[str, set[str]] = {
 FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
     "connectors/files": {"connectors", "connectors/decoding"},
-    "connectors/kafka": {"connectors", "connectors/decoding"},
+    "connectors/kafka": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/kafka/access",
+        "connectors/kafka/merging",
+    },
+    "connectors/kafka/access": {"connectors"},
     "connectors/items": {
         "connectors",
         "connectors/decoding",
         "connectors/files",
         "connectors/kafka",
+        "connectors/kafka/access",
+        "connectors/kafka/merging",
     },
+    "connectors/kafka/merging": {"connectors", "connectors/decoding", "connectors/kafka/access"},
     "models/compute": set(),
     "models/items": {"models", "models/compute"},
     "models/memory": {"models", "models/compute", "models/items"},

@@ -17,11 +17,13 @@ from kafka.errors import (
 )
 
 from ..decoding.values import UnusableError
+from ..kafka.access.settings import KafkaAddress
+from ..kafka.access.subscription import Subscription
 from ..kafka.client import KafkaLog, explained, unreadable
 from ..kafka.damaged_records import UnreadByBroker
+from ..kafka.merging.numbering import Numbering
 from ..kafka.offsets import TopicGoneError
 from ..kafka.record_batches import DamagedBatchError
-from ..kafka.settings import KafkaAddress
 from ..kafka.topic_consumer import DEFAULTS, POLL_MS, TopicConsumer
 from ..kafka.topic_monitor import TopicMonitor
 from ..source import SourceError
@@ -66,7 +68,9 @@ class ItemTopic:
         self.name = str(address)
         self._most = most
         self._log = KafkaLog()
-        self._unread = UnreadByBroker(address)
+        # Of one topic the partitions have their own numbers.
+        numbering = Numbering(Subscription(address.servers, [address.topic]))
+        self._unread = UnreadByBroker(numbering)
         self._failure: str | None = None
         # Which items' data came with keys that are not their ids.
         self._items: dict[bytes, str] = {}
@@ -77,9 +81,9 @@ class ItemTopic:
         self._collected: Collected | None = None
         with ExitStack() as failing:
             failing.enter_context(self._log)
-            self._consumer = TopicConsumer(address, {**DEFAULTS, **settings})
+            self._consumer = TopicConsumer(address.servers, numbering, {**DEFAULTS, **settings})
             failing.callback(self._consumer.close)
-            self._watch = TopicMonitor(self._consumer.client, address, self._log)
+            self._watch = TopicMonitor(self._consumer.client, numbering, self._log)
             with explained(address.servers):
                 self._begin()
             failing.pop_all()
@@ -130,7 +134,7 @@ class ItemTopic:
     def _begin(self) -> None:
         """Begin to read the topic from its beginning, up to where it ends now."""
         self._numbers = self._watch.find(None)
-        self._identity = self._watch.identity()
+        self._identity = self._watch.identity(self._address.topic)
         self._consumer.assign(self._numbers)
         self._begins = self._watch.begins(self._numbers)
         self._ends = self._watch.ends(self._numbers)
@@ -245,6 +249,6 @@ class ItemTopic:
 
     def _remade(self) -> bool:
         """Whether the topic is another one than that which is read, of the same name."""
-        identity = self._watch.identity()
+        identity = self._watch.identity(self._address.topic)
         self._identity = self._identity or identity
         return identity is not None and identity != self._identity

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..kafka.settings import parse_address
+from ..kafka.access.settings import parse_address
 from ..source import SourceError
 from .item_file import ItemFile
 from .item_topic import ItemTopic

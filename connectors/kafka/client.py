@@ -31,7 +31,14 @@ DEFAULTS: dict[str, Any] = {
     "metrics_enabled": False,
 }
 
+TABLE = "[kafka]"
+"""The table of settings, as messages name it."""
+
 CAUSES: dict[str, str] = {
+    "OAUTHBEARER.*invalid_token|invalid_token": (
+        "the broker refuses the token: check sasl.oauth.token in [kafka], its issuer, audience "
+        "and scope"
+    ),
     "SaslAuthenticationFailed": (
         "the user name or the password is wrong: check sasl.username and sasl.password in [kafka]"
     ),
@@ -78,6 +85,9 @@ CAUSES: dict[str, str] = {
 """What kafka-python writes into its log, and what it means; the first that fits is taken."""
 
 
+NO_TOKEN = re.compile(r"No token: (?P<why>.*)")
+"""What is written into the log where a token cannot be had."""
+
 NOT_REACHED = re.compile(r"Not reached, as (?P<kind>named|advertised): (?P<place>\S+)")
 """What is written into the log where a broker has never been reached at an address."""
 
@@ -114,7 +124,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     connections = clients()
     if connections is not None:
         given["kafka_client"] = connections
-    with explained(servers):
+    with explained(servers, settings):
         try:
             return kind(bootstrap_servers=servers, **given)
         except BaseException:
@@ -125,17 +135,34 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
 
 
 @contextmanager
-def explained(servers: list[str]) -> Iterator[None]:
-    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause."""
+def explained(servers: list[str], settings: Mapping[str, Any] = {}) -> Iterator[None]:
+    """Turn kafka-python's failures to reach a broker into a `SourceError` that names the cause.
+
+    Parameters
+    ----------
+    servers
+        Where the brokers are.
+    settings
+        How they are reached.
+
+    """
     with KafkaLog() as log:
         try:
             yield
         except KafkaConfigurationError as error:
             what = str(error).removeprefix(f"{type(error).__name__}: ")
-            raise SourceError(f"[kafka]: these settings do not go together: {what}") from error
+            table = settings.get("table", TABLE)
+            raise SourceError(f"{table}: these settings do not go together: {what}") from error
         except (KafkaError, OSError, ValueError, AssertionError) as error:
             cause = log.cause(f"{type(error).__name__}: {error}")
-            raise SourceError(f"Kafka at {', '.join(servers)}: {cause}") from error
+            raise SourceError(
+                in_table(f"Kafka at {', '.join(servers)}: {cause}", settings)
+            ) from error
+
+
+def in_table(message: str, settings: Mapping[str, Any]) -> str:
+    """Return a message that names the table which the settings of a sink are from."""
+    return message.replace(TABLE, settings.get("table", TABLE))
 
 
 def unreadable(where: str, error: Exception) -> SourceError:
@@ -182,6 +209,9 @@ class KafkaLog(logging.Handler):
     def cause(self, otherwise: str) -> str:
         """Return why a broker was not reached; `otherwise` where the log does not show it."""
         written = [*self._messages, otherwise]
+        without = [match["why"] for message in written if (match := NO_TOKEN.search(message))]
+        if without:
+            return without[-1]
         sentence = otherwise
         for pattern, known in CAUSES.items():
             if any(re.search(pattern, message) for message in written):

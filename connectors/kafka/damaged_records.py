@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..source import SourceError
+from .merging.numbering import Numbering
 from .record_batches import DamagedBatchError
-from .settings import KafkaAddress
 
 
 class UnreadByBroker:
-    """Finds which records of a topic a broker could not read: its answer names none.
+    """Finds which records of topics a broker could not read: its answer names none.
 
     Parameters
     ----------
-    address
-        The topic.
+    numbering
+        The topics, and the numbers of their partitions.
 
     """
 
-    def __init__(self, address: KafkaAddress) -> None:
-        self._address = address
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
         self._strides: dict[int, int] = {}
 
     def find(self, error: Exception, places: Mapping[int, tuple[int, int]]) -> DamagedBatchError:
@@ -41,11 +41,17 @@ class UnreadByBroker:
         """
         behind = {number: place for number, place in places.items() if place[0] < place[1]}
         if len(behind) != 1:
-            named = ", ".join(f"{number} from offset {at} on" for number, (at, _) in behind.items())
+            named = ", ".join(
+                f"{self._numbering.listed(number)} from offset {at} on"
+                for number, (at, _) in behind.items()
+            )
+            others = "with --partitions"
+            if self._numbering.wanted.one is None:
+                others = "in the address"
             raise SourceError(
-                f"{self._address}: a broker cannot read a partition's records ({error}): one of "
-                f"{named}. Restore it from another replica; to skip it, name the others with "
-                "--partitions"
+                f"{self._numbering.wanted}: a broker cannot read a partition's records ({error}): "
+                f"one of {named}. Restore it from another replica; to skip it, name the others "
+                f"{others}"
             ) from error
         ((number, (offset, end)),) = behind.items()
         # Farther at each try: the broker finds its way again at some later offset.

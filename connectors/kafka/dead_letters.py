@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..clicks import AS_BASE64
+from .access.settings import KafkaAddress
 from .producer import Producer, say_nothing
-from .settings import KafkaAddress
 
 
 class DeadLetterTopic:

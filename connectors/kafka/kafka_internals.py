@@ -106,20 +106,21 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
     def __init__(self, fetch_offset: int, tp: Any, records: Any, **more: Any) -> None:
         super().__init__(fetch_offset, tp, records, **more)
         if records.size_in_bytes() and not records.has_next():
-            raise DamagedBatchError(tp.partition, fetch_offset, "a length in them is wrong")
+            why = "a length in them is wrong"
+            raise DamagedBatchError(tp.partition, fetch_offset, why, topic=tp.topic)
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Record]:
         while records.has_next():
             batch: Any = None
             try:
                 batch = records.next_batch()
-                skipped, unpacked = self._unpack(tp.partition, batch)
+                skipped, unpacked = self._unpack(tp, batch)
             except (UnsupportedCodecError, SourceError):
                 raise
             except Exception as error:
                 why = str(error.args[0]) if error.args else type(error).__name__
                 offset = self.next_fetch_offset
-                raise damaged_batch(tp.partition, offset, batch, records, why) from error
+                raise damaged_batch(tp, offset, batch, records, why) from error
             if not skipped:
                 yield from unpacked
             if batch.magic == 2:
@@ -127,7 +128,7 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
                 self.next_fetch_offset = batch.next_offset
         self.drain()
 
-    def _unpack(self, partition: int, batch: Any) -> tuple[bool, Iterator[Record]]:
+    def _unpack(self, tp: Any, batch: Any) -> tuple[bool, Iterator[Record]]:
         """Check a batch, and read its records, unless it has none that may be read."""
         if batch.magic not in (0, 1, 2):
             raise CorruptRecordError(f"its format is unknown ({batch.magic})")
@@ -139,7 +140,7 @@ class PartitionRecords(FetchedRecords):  # type: ignore[misc]
         if batch.magic == 2 and self._skipped(batch):
             return True, iter(())
         if batch.magic == 2:
-            decompress(batch, f"partition {partition}")
+            decompress(batch, f"topic {tp.topic}, partition {tp.partition}")
         many = batch.magic == 2 and batch.records_count >= MANY
         return False, parse(batch) if many else iter(list(map(as_record, batch)))
 

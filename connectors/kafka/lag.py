@@ -22,12 +22,15 @@ class Lag(NamedTuple):
     seconds
         How long ago the partition went past the next record to be given, as seen from here: 0
         where all has been given.
+    topic
+        The partition's topic.
 
     """
 
     partition: int
     records: int
     seconds: float
+    topic: str = ""
 
 
 class Ends:
@@ -39,9 +42,9 @@ class Ends:
     >>> ends.note({0: 10}, now=1.0)
     >>> ends.note({0: 15}, now=3.0)
     >>> ends.lag(0, given=8, now=4.0)
-    Lag(partition=0, records=7, seconds=3.0)
+    Lag(partition=0, records=7, seconds=3.0, topic='')
     >>> ends.lag(0, given=12, now=4.0)
-    Lag(partition=0, records=3, seconds=1.0)
+    Lag(partition=0, records=3, seconds=1.0, topic='')
 
     """
 
@@ -60,6 +63,10 @@ class Ends:
     def forget(self, number: int) -> None:
         """Forget where a partition ended: it was deleted and made again."""
         self._grew.pop(number, None)
+
+    def last(self, number: int) -> int:
+        """Return where a partition ended when it was last seen."""
+        return self._last.get(number, 0)
 
     def lag(self, number: int, given: int, now: float) -> Lag:
         """Return a partition's lag, where all before the offset `given` has been given."""

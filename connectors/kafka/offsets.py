@@ -12,21 +12,21 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from ..source import BEGIN_FROM, SourceError
 from .client import connect
+from .merging.numbering import Numbering
 from .record_batches import DamagedBatchError
-from .settings import KafkaAddress
 
 CONNECTING_MS, COMMITTING_MS = 5000, 3000
 
 
 class GroupOffsets:
-    """Commits offsets of a topic to a group; nothing here depends on them.
+    """Commits offsets of topics to a group; nothing here depends on them.
 
     The last offsets that were set are what counts: what was not committed before is left out.
 
     Parameters
     ----------
-    address
-        The topic.
+    numbering
+        The topics, and the numbers of their partitions.
     settings
         Those of the consumer.
     group
@@ -39,8 +39,9 @@ class GroupOffsets:
 
     """
 
-    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any], group: str) -> None:
-        self._address = address
+    def __init__(self, numbering: Numbering, settings: Mapping[str, Any], group: str) -> None:
+        self._numbering = numbering
+        self._wanted = numbering.wanted
         self._settings = {**settings, "bootstrap_timeout_ms": CONNECTING_MS}
         self._group = group
         self._due: deque[dict[int, int]] = deque(maxlen=1)
@@ -60,14 +61,16 @@ class GroupOffsets:
             if self._consumer is None:
                 self._consumer = connect(
                     KafkaConsumer,
-                    self._address.servers,
+                    self._wanted.servers,
                     self._settings,
                     group_id=self._group,
                     enable_auto_commit=False,
                 )
             self._consumer.commit(
                 {
-                    TopicPartition(self._address.topic, number): OffsetAndMetadata(offset, "", -1)
+                    TopicPartition(*self._numbering.place(number)): OffsetAndMetadata(
+                        offset, "", -1
+                    )
                     for number, offset in offsets.items()
                 },
                 timeout_ms=COMMITTING_MS,
@@ -75,7 +78,7 @@ class GroupOffsets:
             self.note = None
         except (KafkaError, SourceError) as error:
             self.note = (
-                f"{self._address}: offsets could not be committed to the group {self._group!r}: "
+                f"{self._wanted}: offsets could not be committed to the group {self._group!r}: "
                 f"{error}; snapshots do not need them"
             )
 
@@ -98,22 +101,23 @@ class OffsetReset:
 
     Parameters
     ----------
-    address
-        The topic.
+    numbering
+        The topics, and the numbers of their partitions.
     policy
         Where to go on; None: nowhere, that is an error.
 
     Attributes
     ----------
     notes
-        What a person should know, by partition; of the topic as a whole under -1.
+        What a person should know, by partition; of a topic as a whole by its name.
 
     """
 
-    def __init__(self, address: KafkaAddress, policy: Missing | None) -> None:
-        self._address = address
+    def __init__(self, numbering: Numbering, policy: Missing | None) -> None:
+        self._numbering = numbering
+        self._wanted = numbering.wanted
         self._policy = policy
-        self.notes: dict[int, str] = {}
+        self.notes: dict[int | str, str] = {}
         self._damages: dict[int, int] = {}
 
     def resolve(self, number: int, offset: int, begin: int, end: int) -> int:
@@ -135,7 +139,7 @@ class OffsetReset:
 
         """
         lost = (
-            f"{self._address}: partition {number} holds offsets {begin} to {end}, and not "
+            f"{self._numbering.described(number)} holds offsets {begin} to {end}, and not "
             f"{offset}, where reading should continue: "
         )
         why = (
@@ -153,17 +157,15 @@ class OffsetReset:
         return chosen
 
     def made_anew(
-        self,
-        then: str,
-        now: str,
-        begins: Mapping[int, int],
-        ends: Mapping[int, int],
+        self, topic: str, ids: tuple[str, str], begins: Mapping[int, int], ends: Mapping[int, int]
     ) -> dict[int, int]:
         """Return the offsets to go on at in a topic that has another id than the one read.
 
         Parameters
         ----------
-        then, now
+        topic
+            Its name.
+        ids
             The id of the topic that was read, and that of the topic of this name.
         begins, ends
             For each of its partitions the oldest offset, and the one after the newest.
@@ -175,8 +177,8 @@ class OffsetReset:
 
         """
         told = (
-            f"{self._address}: the topic was recreated, or belongs to other brokers: it has the "
-            f"id {now}, and the topic that was read had {then}"
+            f"{self._wanted.address(topic)}: the topic was recreated, or belongs to other "
+            f"brokers: it has the id {ids[1]}, and the topic that was read had {ids[0]}"
         )
         if self._policy is None:
             raise TopicGoneError(
@@ -184,8 +186,43 @@ class OffsetReset:
                 f"its beginning) or latest (new records only), {BEGIN_FROM}"
             )
         where = "from its beginning" if self._policy == "earliest" else "from its end"
-        self.notes = {-1: f"{told}; the new one is read {where}"}
+        for number in [each for each in self.notes if not isinstance(each, str)]:
+            if self._numbering.topic(number) == topic:
+                del self.notes[number]
+        self.notes[topic] = f"{told}; the new one is read {where}"
         return dict(begins if self._policy == "earliest" else ends)
+
+    def deleted(self, topic: str, *, read: bool, alone: bool = False) -> None:
+        """Note that a topic is deleted, and that the others are read on without it.
+
+        Parameters
+        ----------
+        topic
+            Its name.
+        read
+            Whether all its records are known to be read.
+        alone
+            Whether there are no others.
+
+        Raises
+        ------
+        TopicGoneError
+            It is alone or was named, or not all of it is known to be read and there is no policy.
+
+        """
+        told = f"{self._wanted.address(topic)}: the topic has been deleted"
+        if alone or self._wanted.pattern is None:
+            raise TopicGoneError(
+                f"{told}, or this user may no longer see it; name another one, and start it from "
+                "this model with --begin-from SNAPSHOT"
+            )
+        if not read and self._policy is None:
+            raise TopicGoneError(
+                f"{told}, and not all its records are known to be read. To read the other topics "
+                f"without them give --on-missing-offsets earliest, {BEGIN_FROM}"
+            )
+        lost = "" if read else ", and not all its records are known to be read"
+        self.notes[topic] = f"{told}{lost}; the others are read on"
 
     def damaged(self, damage: DamagedBatchError, end: int) -> int:
         """Return the offset to go on at in a partition with records that cannot be read.
@@ -205,7 +242,7 @@ class OffsetReset:
         """
         number, after = damage.partition, damage.after(end)
         told = (
-            f"{self._address}: partition {number}: the records from offset {damage.offset} to "
+            f"{self._numbering.described(number)}: the records from offset {damage.offset} to "
             f"{after - 1} cannot be read, disk or network has damaged them: {damage.why}"
         )
         if self._policy is None:

@@ -15,9 +15,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from ..sink import SinkError
 from ..source import SourceError
-from .client import KafkaLog, connect, explained
+from .access.settings import KafkaAddress
+from .client import KafkaLog, connect, explained, in_table
 from .kafka_internals import abandon, commit_steps
-from .settings import KafkaAddress
 
 UNACKNOWLEDGED = 32 << 20
 """Bytes handed over and not yet acknowledged, at most: past it `Producer.send` waits."""
@@ -126,7 +126,7 @@ class Producer:
         if not self.partitions:
             raise SinkError(
                 f"{self.name}: there is no such topic: create it first, with kafka-topics.sh "
-                "--create, or for a replay with --make-topic"
+                "--create, or give --make-topics (nextclick run) or --make-topic (nextclick replay)"
             )
         more = {"enable_idempotence": True, "acks": "all", "transactional_id": transactional_id}
         self._producer: KafkaProducer = connect(
@@ -319,7 +319,8 @@ class Producer:
         if not self._waiting:
             self._waiting = True
             cause = self._log.cause("they do not answer")
-            self._notify(f"{self.name}: waiting for the brokers, nothing can be written: {cause}")
+            waiting = f"{self.name}: waiting for the brokers, nothing can be written: {cause}"
+            self._notify(in_table(waiting, self._settings))
 
     def _go_on(self) -> None:
         """Notify that the brokers answer again, where `_wait` has notified of the contrary."""
@@ -342,7 +343,8 @@ class Producer:
         what = f"{type(error).__name__}: {error}"
         remedies = (remedy for name, remedy in REMEDIES.items() if name in what)
         remedy = next(remedies, "fix this and run again")
-        self._failure = SinkError(f"{self.name} cannot be written: {what}; {remedy}")
+        failed = f"{self.name} cannot be written: {what}; {remedy}"
+        self._failure = SinkError(in_table(failed, self._settings))
         return self._failure
 
 
@@ -357,7 +359,7 @@ def count_partitions(address: KafkaAddress, settings: Mapping[str, Any]) -> int:
     """
     admin = connect(KafkaAdminClient, address.servers, settings)
     try:
-        with explained(address.servers):
+        with explained(address.servers, settings):
             (found,) = admin.describe_topics([address.topic])
             fault = for_code(found["error_code"])
             if fault is UnknownTopicOrPartitionError:

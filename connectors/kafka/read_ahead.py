@@ -1,18 +1,18 @@
-"""What was read ahead of a topic: shared by the thread that reads and who takes from it."""
+"""What was read ahead of topics: shared by the thread that reads and who takes from it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from ..source import SourceError
-from .duplicates import DuplicateFilter
 from .lag import Ends
-from .merge import Merge
-from .partition_queue import Run
+from .merging.duplicates import DuplicateFilter
+from .merging.merge import Merge
+from .merging.partition_queue import Run
 
 BUFFERED = 64_000
 """Records that wait to be given, of all partitions together; of each at least 1,000."""
@@ -25,7 +25,7 @@ STALL = 30.0
 
 
 class ReadAhead:
-    """A topic's records that wait to be given, and how far each partition was read.
+    """The records of topics that wait to be given, and how far each partition was read.
 
     The thread that reads calls the methods, which take the lock themselves; who takes from the
     merge holds it and looks at the attributes.
@@ -58,13 +58,13 @@ class ReadAhead:
     anew
         Partitions that were made again: the offsets given so far are those of the old ones. Only
         where the brokers give topics no ids; else see `generation`.
-    identity
-        The id of the topic that is read; None where the brokers give none.
+    identities
+        The ids of the topics that are read, where the brokers give any.
     generation
-        How often the topic was made again since reading began: what is in the merge, and all
-        offsets here, are of the last one.
+        How often a topic was made again or left out since reading began: what is in the merge, and
+        all offsets here, are of the topics since then.
     draining, drained
-        Whether the topic was found to be made again, and what was read of the old one is still to
+        Whether a topic was found to be made again or deleted, and what was read before is still to
         be given; whether it has been, which the reader of the merge sets.
     error
         Why the thread has ended, where it could not go on.
@@ -87,7 +87,7 @@ class ReadAhead:
         self.targets: dict[int, int] = {}
         self.ends = Ends()
         self.anew: set[int] = set()
-        self.identity: str | None = None
+        self.identities: dict[str, str] = {}
         self.generation = 0
         self.draining = self.drained = False
         self.damaged: dict[int, SourceError] = {}
@@ -212,31 +212,44 @@ class ReadAhead:
                 return False
             return True
 
-    def begin_anew(self, identity: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Begin the topic that has come in the place of the one read.
+    def begin_anew(
+        self,
+        identities: Mapping[str, str],
+        begins: Mapping[int, int],
+        targets: Mapping[int, int],
+        kept: Collection[int],
+    ) -> None:
+        """Begin topics anew, of which one has come in the place of another or is left out.
 
         Parameters
         ----------
-        identity
-            Its id.
+        identities
+            Their ids.
         begins
-            For each of its partitions, in their order, the offset to begin at.
-        ends
+            For each of their partitions, in their order, the offset to begin at.
+        targets
             For each the end of what lies in it now.
+        kept
+            The partitions that are read on where they were.
 
         """
         with self.changed:
             self.partitions = list(begins)
-            self.targets = dict(ends)
+            self.targets = dict(targets)
             self.merge = self._merge()
-            self.damaged.clear()
+            self.damaged = {n: error for n, error in self.damaged.items() if n in kept}
             self.anew.clear()
             self.ends = Ends()
             self.first.clear()
             self.read.clear()
             for number, offset in begins.items():
+                seen = self._seen.get(number)
                 self.open(number, offset)
-            self.identity = identity
+                if seen is not None and number in kept:
+                    self._seen[number] = seen
+            for number in self.damaged:
+                self.merge.stop(number)
+            self.identities = dict(identities)
             self.generation += 1
             self.draining = self.drained = False
             self.changed.notify_all()

@@ -63,11 +63,16 @@ class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]
         What is wrong with it.
     guesses
         What may be the offset after it, the likeliest first: its own numbers may be damaged too.
+    topic
+        That of the partition.
 
     """
 
-    def __init__(self, partition: int, offset: int, why: str, guesses: Sequence[int] = ()) -> None:
+    def __init__(
+        self, partition: int, offset: int, why: str, guesses: Sequence[int] = (), topic: str = ""
+    ) -> None:
         super().__init__(why)
+        self.topic = topic
         self.partition = partition
         self.offset = offset
         self.why = why
@@ -86,13 +91,13 @@ class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]
         return next(likely, self.offset + 1)
 
 
-def damaged_batch(place: int, offset: int, batch: Any, records: Any, why: str) -> DamagedBatchError:
+def damaged_batch(place: Any, offset: int, batch: Any, records: Any, why: str) -> DamagedBatchError:
     """Return an error that names the records that cannot be read, up to the next batch.
 
     Parameters
     ----------
     place
-        Their partition.
+        Their topic and partition, as kafka-python names both.
     offset
         The first that was to be read.
     batch
@@ -115,7 +120,7 @@ def damaged_batch(place: int, offset: int, batch: Any, records: Any, why: str) -
         following = None
     if following is not None:
         guesses.insert(0, following.base_offset)
-    return DamagedBatchError(place, offset, why, guesses)
+    return DamagedBatchError(place.partition, offset, why, guesses, place.topic)
 
 
 def as_record(one: Any) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -22,7 +22,9 @@ from ..decoding.record_reader import RecordReader, read_json, used_fields
 from ..decoding.time_unit import TimeScale
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
 from ..source import SourceError
-from .partition_queue import Run
+from .merging.numbering import Numbering
+from .merging.partition_queue import Run
+from .span import TopicPosition
 
 CHUNK = 500
 """Records decoded at once; an odd one slows down only those of its group."""
@@ -254,6 +256,56 @@ class RecordDecoder:
         if self._by_record:
             time = check_time(_record_time(record))
         return session, item, time
+
+
+class TopicDecoders:
+    """Decodes the records of topics, told the numbers of their partitions.
+
+    Parameters
+    ----------
+    numbering
+        The topics, and the numbers of their partitions.
+    make
+        Returns what makes clicks of a topic's records.
+
+    """
+
+    def __init__(self, numbering: Numbering, make: Callable[[str], RecordDecoder]) -> None:
+        self._numbering = numbering
+        self._make = make
+        self._decoders: dict[str, RecordDecoder] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know, by topic."""
+        return [note for _, one in sorted(self._decoders.copy().items()) for note in one.notes]
+
+    def decode(self, number: int, records: list[Any]) -> Run:
+        """Decode records of a partition."""
+        topic, partition = self._numbering.place(number)
+        run = self._of(topic).decode(partition, records)
+        run.partition = number
+        return run
+
+    def units(self, topic: str, partitions: Iterable[int]) -> Mapping[str, TimeUnit | None]:
+        """Return the units of a topic's times; see `RecordDecoder.units`."""
+        return self._of(topic).units(partitions)
+
+    def resume(self, topic: str, position: TopicPosition) -> None:
+        """Go on in a topic where a position says."""
+        for partition, offset in position.offsets.items():
+            part, unit = position.parts.get(partition, 0), position.units.get(partition, "s")
+            self._of(topic).resume(partition, offset, part, unit)
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Begin partitions anew: they hold other records than before, or are no longer read."""
+        for topic, partitions in self._numbering.by_topic(numbers).items():
+            self._of(topic).forget(partitions)
+
+    def _of(self, topic: str) -> RecordDecoder:
+        decoder = self._decoders.get(topic)
+        # Two threads may ask for it at once: both have to get the same.
+        return decoder or self._decoders.setdefault(topic, self._make(topic))
 
 
 def _check_value(record: Any) -> None:

@@ -15,8 +15,8 @@ from ..clicks import Clicks, Id
 from ..custom_source import check_polled
 from ..sink import SinkError
 from ..source import Source
+from .access.settings import KafkaAddress
 from .producer import Producer, say_nothing
-from .settings import KafkaAddress
 from .topics import count_doubles, read_ends, read_tails
 
 POLL = 1000

@@ -11,9 +11,9 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from ..sink import SinkError
+from .access.settings import KafkaAddress
 from .client import connect
 from .producer import Producer, say_nothing
-from .settings import KafkaAddress
 
 OUTBOX = 64 << 20
 """Bytes held for the next transaction, after which `KafkaSink.full` asks for a snapshot."""

@@ -1,4 +1,4 @@
-"""A Kafka topic as a source of clicks."""
+"""Kafka topics as a source of clicks."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import numpy as np
-
 from ..clicks import Clicks, Position
-from ..decoding.blocks import Decoded, PollBuffer
+from ..decoding.blocks import PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
 from ..source import SourceError, check_kind, other_source
+from .access.settings import KafkaAddress
+from .access.subscription import Subscription
 from .lag import Lag
-from .merge import Merged
+from .merging.block import Block
+from .merging.merge import Merged
 from .offsets import Missing
 from .record_decoder import RecordDecoder
-from .settings import KafkaAddress
-from .topic_reader import Span, TopicReader
+from .span import Span, Start, TopicPosition, read_position
+from .topic_reader import TopicReader
 
 
 class KafkaSource:
-    """A topic, its partitions merged by time.
+    """A topic or several, all partitions merged by time.
 
     A position is ``{"kind": "topic", "topic": its name, "id": its id, "partitions": {"0": next
     offset, ...}}``, of what `poll` has given; without ``id`` where the brokers give topics none.
-    Inside a record ``parts`` holds how many of its entries were given, and ``units`` the units of
-    times that were told by their size and are not the second, both by partition.
-    Records of aborted transactions are never read.
+    Of several topics it is ``{"kind": "topic", "topics": {name: {"id": ..., "partitions": ...}}}``,
+    in the order in which they were taken up. Inside a record ``parts`` holds how many of its
+    entries were given, and ``units`` the units of times that were told by their size and are not
+    the second, both by partition. Records of aborted transactions are never read.
 
     Parameters
     ----------
     address
-        The brokers and the topic; see `parse_address`.
+        The brokers and the topic, or the topics; see `parse_address` and `parse_subscription`.
     form
         The fields' names.
     settings
         Those of kafka-python's consumer; see `client_settings`.
     partitions
-        Only these; by default all, also those that the topic gains.
+        Only these, of one topic; by default all, also those that the topics gain.
     until_end
         End where the partitions ended when the source was opened.
     session_from
@@ -52,7 +54,8 @@ class KafkaSource:
         Where to go on if the records at the position are gone or cannot be read, and in a topic
         that was made again; None: that is an error.
     start
-        Where to begin without a position.
+        Where to begin without a position: at the ``earliest`` or after the ``latest`` record, or
+        at the first one whose timestamp is not before these epoch seconds. None: earliest.
     group
         The group that offsets are committed to, for others to see.
 
@@ -65,7 +68,7 @@ class KafkaSource:
 
     def __init__(
         self,
-        address: KafkaAddress,
+        address: KafkaAddress | Subscription,
         form: LogFormat | None = None,
         settings: Mapping[str, Any] | None = None,
         *,
@@ -75,11 +78,15 @@ class KafkaSource:
         time_from: Literal["field", "record"] = "field",
         idle: float = 0.2,
         on_missing_offsets: Missing | None = None,
-        start: Missing = "earliest",
+        start: Start | None = None,
         group: str = "nextclick",
     ) -> None:
-        if not isinstance(address, KafkaAddress):
-            raise SourceError(f"KafkaSource: address is {address!r}: give a KafkaAddress")
+        if isinstance(address, KafkaAddress):
+            address = Subscription(address.servers, [address.topic])
+        if not isinstance(address, Subscription):
+            raise SourceError(
+                f"KafkaSource: address is {address!r}: give a KafkaAddress or a Subscription"
+            )
         given: dict[str, tuple[Any, Any]] = {
             "form": (form, LogFormat | None),
             "session_from": (session_from, Literal["field", "key"]),
@@ -87,19 +94,24 @@ class KafkaSource:
             "until_end": (until_end, bool),
             "idle": (idle, float),
             "on_missing_offsets": (on_missing_offsets, Missing | None),
-            "start": (start, Missing),
+            "start": (start, Start | None),
             "group": (group, str),
         }
         for name, (value, kind) in given.items():
             check_type("KafkaSource", name, value, kind)
         check_least("KafkaSource", "idle", idle, 0)
         if partitions is not None:
+            if address.one is None:
+                raise SourceError(f"{address}: --partitions is for one topic")
             partitions = check_type("KafkaSource", "partitions", list(partitions), list[int])
         form = form if form is not None else LogFormat()
-        self._topic = address.topic
+        self._wanted = address
         self._until_end = until_end
-        decoder = RecordDecoder(form, address.topic, session_from, time_from)
-        self.gap = form.gap if decoder.by_user else None
+
+        def decoder(topic: str) -> RecordDecoder:
+            return RecordDecoder(form, topic, session_from, time_from)
+
+        self.gap = form.gap if decoder(address.named).by_user else None
         self._reader = TopicReader(
             address,
             settings or {},
@@ -109,13 +121,17 @@ class KafkaSource:
             group=group,
         )
         self._ahead = self._reader.ahead
-        self._begun = False
+        self._begun, self._generation = False, 0
         self._next: dict[int, int] = {}
         self._parts: dict[int, tuple[int, int]] = {}
-        self._decoder = decoder
-        self._identity = self._ahead.identity
-        self._generation = 0
-        self._block: _Block | None = None
+        self._identities = self._ahead.identities
+        self._block: Block | None = None
+
+    @property
+    def n_partitions(self) -> int:
+        """The partitions read of the topic that has most."""
+        read = self._reader.numbering.by_topic(self._ahead.partitions)
+        return max(map(len, read.values()))
 
     @property
     def away(self) -> str | None:
@@ -125,7 +141,7 @@ class KafkaSource:
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
-        return [*self._decoder.notes, *self._reader.notes]
+        return self._reader.notes
 
     @property
     def share(self) -> float | None:
@@ -165,7 +181,7 @@ class KafkaSource:
             merged, ended = self._merged(patience, gathering.empty)
             if merged is None:
                 break
-            self._block = _Block(merged)
+            self._block = Block(merged, None if self._wanted.one else self._reader.numbering)
         if gathering.empty and ended:
             return None
         clicks = gathering.clicks(self._position())
@@ -183,24 +199,34 @@ class KafkaSource:
         """
         if self._begun:
             raise SourceError("a topic can be read from another position only before it is polled")
-        here = f"the topic {self._topic!r}"
+        here = f"the topic {self._wanted.one!r}"
+        if self._wanted.one is None:
+            here = f"the topics {self._wanted.named}"
         check_kind(position, "topic", here)
-        if position.get("topic", self._topic) != self._topic:
+        topics = self._by_topic(position)
+        if not all(map(self._wanted.matches, topics)):
             raise other_source(position, here)
-        offsets = {int(number): at for number, at in position.get("partitions", {}).items()}
-        parts, units = position.get("parts", {}), position.get("units", {})
-        for number, offset in offsets.items():
-            part = int(parts.get(str(number), 0))
-            self._parts[number] = offset, part
-            self._decoder.resume(number, offset, part, units.get(str(number), "s"))
-        self._begin(offsets, position.get("id"))
+        self._begin(topics)
 
     def commit(self, position: Position) -> None:
         """Commit a position's offsets to the group, where tools that show the lag look."""
+        offsets: dict[int, int] = {}
         with self._ahead.changed:
-            same = position.get("id") in (None, self._ahead.identity)
-        if position.get("partitions") and same:
-            self._reader.commit({int(n): at for n, at in position["partitions"].items()})
+            read = self._reader.numbering.by_topic(self._ahead.partitions)
+            for topic, one in self._by_topic(position).items():
+                if topic in read and one.identity in (None, self._ahead.identities.get(topic)):
+                    offsets |= {
+                        self._reader.numbering.number(topic, n): at for n, at in one.offsets.items()
+                    }
+        if offsets:
+            self._reader.commit(offsets)
+
+    def _by_topic(self, position: Position) -> dict[str, TopicPosition]:
+        """Return a position by topic; that of an older version may lack the name of its topic."""
+        topics = position.get("topics")
+        if topics is None:
+            topics = {position.get("topic", self._wanted.one): position}
+        return {topic: read_position(part) for topic, part in topics.items()}
 
     def close(self) -> None:
         """Leave the brokers."""
@@ -212,45 +238,64 @@ class KafkaSource:
         with ahead.changed:
             self._follow()
             now = time.monotonic()
-            return [
-                ahead.ends.lag(number, self._offset(number), now)
+            lags = [
+                (number, ahead.ends.lag(number, self._offset(number), now))
                 for number in sorted(ahead.partitions)
                 if number in ahead.first
             ]
+        places = [self._reader.numbering.place(number) for number, _ in lags]
+        return [
+            lag._replace(topic=topic, partition=partition)
+            for (topic, partition), (_, lag) in zip(places, lags, strict=True)
+        ]
 
-    def out_of_order(self) -> dict[int, int]:
-        """Return, by partition, the clicks that were given out of the order of time."""
-        ahead = self._ahead
+    def out_of_order(self) -> dict[tuple[str, int], int]:
+        """Return, by topic and partition, the clicks that were given out of the order of time."""
+        ahead, place = self._ahead, self._reader.numbering.place
         with ahead.changed:
-            return {number: ahead.merge.out_of_order[number] for number in ahead.partitions}
+            return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
-    def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
-        self._reader.begin(offsets, identity)
+    def _begin(self, positions: dict[str, TopicPosition]) -> None:
+        self._parts = self._reader.begin(positions)
         self._begun = True
 
     def _position(self) -> Position:
         with self._ahead.changed:
             self._follow()
-            offsets = {str(number): self._offset(number) for number in self._ahead.partitions}
-            parts = {
-                str(number): part
-                for number, (offset, part) in self._parts.items()
-                if part and offsets.get(str(number)) == offset
-            }
-            units = self._decoder.units(self._ahead.partitions)
-        named: Position = {} if self._identity is None else {"id": self._identity}
+            read = self._reader.numbering.by_topic(self._ahead.partitions)
+            topics = {topic: self._position_in(topic, numbers) for topic, numbers in read.items()}
+        if self._wanted.one is not None:
+            return {"kind": "topic", "topic": self._wanted.one, **topics[self._wanted.one]}
+        return {"kind": "topic", "topics": topics}
+
+    def _position_in(self, topic: str, numbers: Mapping[int, int]) -> Position:
+        """Return the position in a topic, of which these partitions are read."""
+        offsets = {str(n): self._offset(number) for n, number in numbers.items()}
+        given = {str(n): self._parts.get(number, (0, 0)) for n, number in numbers.items()}
+        parts = {n: part for n, (offset, part) in given.items() if part and offset == offsets[n]}
+        units = self._reader.decoders.units(topic, numbers)
+        named: Position = {}
+        if topic in self._identities:
+            named["id"] = self._identities[topic]
         named |= {"parts": parts} if parts else {}
         named |= {"units": units} if units else {}
-        return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
+        return {**named, "partitions": offsets}
 
     def _follow(self) -> None:
-        """Add the current topic to the counts, if it was made again; the old one was read whole."""
+        """Begin the counts anew, if a topic was made again or left out; all before was given."""
         ahead = self._ahead
         if ahead.generation != self._generation:
             self._generation = ahead.generation
             self._next.clear()
-            self._parts.clear()
-        self._identity = ahead.identity
+            # Of a topic that is read on, what was given inside a record still counts.
+            same = {
+                topic
+                for topic in self._reader.numbering.by_topic(ahead.partitions)
+                if ahead.identities.get(topic) == self._identities.get(topic)
+            }
+            place = self._reader.numbering.topic
+            self._parts = {n: at for n, at in self._parts.items() if place(n) in same}
+        self._identities = ahead.identities
 
     def _offset(self, number: int) -> int:
         """Return the offset after all of a partition that was given."""
@@ -302,57 +347,3 @@ class KafkaSource:
             if not ahead.merge.waiting(number):
                 return error
         return ahead.error
-
-
-class _Block:
-    """Merged records, to be given piece by piece."""
-
-    def __init__(self, merged: Merged) -> None:
-        self._decoded: Decoded = merged.decoded
-        self._partitions: list[int] = merged.partitions.tolist()
-        self._offsets: list[int] = merged.offsets.tolist()
-        clicks = np.flatnonzero(merged.is_click)
-        self._click_partitions: list[int] = merged.partitions[clicks].tolist()
-        self._click_offsets: list[int] = merged.offsets[clicks].tolist()
-        # Most records are one click: then there are no parts.
-        self._parts: list[int] = merged.parts.tolist() if merged.parts.any() else []
-        self._clicks: list[int] = clicks.tolist() if self._parts else []
-
-    @property
-    def exhausted(self) -> bool:
-        return self._decoded.exhausted
-
-    def give(
-        self,
-        gathering: PollBuffer,
-        following: dict[int, int],
-        parts: dict[int, tuple[int, int]],
-    ) -> list[Position]:
-        """Fill the poll; advance the next offsets and the parts, return the clicks' positions."""
-        decoded = self._decoded
-        first, first_click = decoded.given, decoded.clicks_given
-        gathering.take(decoded)
-        last, last_click = decoded.given, decoded.clicks_given
-        for number, offset in zip(
-            self._partitions[first:last], self._offsets[first:last], strict=True
-        ):
-            following[number] = offset + 1
-        places: list[Position] = [
-            {"partition": number, "offset": offset}
-            for number, offset in zip(
-                self._click_partitions[first_click:last_click],
-                self._click_offsets[first_click:last_click],
-                strict=True,
-            )
-        ]
-        if self._parts:
-            for entry in range(first, last):
-                number, part = self._partitions[entry], self._parts[entry]
-                offset = self._offsets[entry]
-                following[number] = offset if part > 0 else offset + 1
-                parts[number] = offset, max(part, 0)
-            for place, entry in zip(places, self._clicks[first_click:last_click], strict=True):
-                part = self._parts[entry]
-                if part not in (0, 1):
-                    place["part"] = part - 1 if part > 0 else -part
-        return places

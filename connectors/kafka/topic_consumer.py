@@ -1,4 +1,4 @@
-"""kafka-python's consumer of one topic, told and asked by the numbers of its partitions."""
+"""kafka-python's consumer, told and asked by the numbers of partitions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kafka.structs import TopicPartition
 
 from .client import connect
 from .kafka_internals import install_fast_decoder, requeue_paused_records, resume
-from .record_batches import as_record, poll_size
-from .settings import KafkaAddress
+from .merging.numbering import Numbering
+from .record_batches import DamagedBatchError, as_record, poll_size
 
 FIRST_POLL = 500
 """Records of the first poll, when their sizes are not known yet."""
@@ -31,21 +31,23 @@ DEFAULTS: dict[str, Any] = {
 
 
 class TopicConsumer:
-    """Fetches the records of a topic's partitions, on one thread.
+    """Fetches the records of topics' partitions, on one thread.
 
     It belongs to no group: it is told its partitions and where to read in them.
 
     Parameters
     ----------
-    address
-        The topic.
+    servers
+        Where the brokers are.
+    numbering
+        The numbers of the topics' partitions.
     settings
         Those of kafka-python's consumer, with all of `DEFAULTS`.
 
     Attributes
     ----------
     client
-        kafka-python's consumer, for who watches the topic by it.
+        kafka-python's consumer, for who watches the topics by it.
 
     Raises
     ------
@@ -54,13 +56,15 @@ class TopicConsumer:
 
     """
 
-    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any]) -> None:
-        self._topic = address.topic
+    def __init__(
+        self, servers: list[str], numbering: Numbering, settings: Mapping[str, Any]
+    ) -> None:
+        self._numbering = numbering
         self._most_records = int(settings["max_poll_records"])
         self._most = min(FIRST_POLL, self._most_records)
         self.client: Any = connect(
             KafkaConsumer,
-            address.servers,
+            servers,
             settings,
             isolation_level="read_committed",
             auto_offset_reset="none",
@@ -82,7 +86,7 @@ class TopicConsumer:
 
     def paused(self) -> set[int]:
         """Return the partitions that are paused."""
-        return {place.partition for place in self.client.paused()}
+        return set(map(self._number, self.client.paused()))
 
     def pause_only(self, numbers: set[int]) -> None:
         """Pause these partitions, and resume the others."""
@@ -99,10 +103,14 @@ class TopicConsumer:
         errors and as `DamagedBatchError`.
         """
         requeue_paused_records(self.client)
-        fetched = self.client.poll(timeout_ms=POLL_MS, max_records=self._most)
+        try:
+            fetched = self.client.poll(timeout_ms=POLL_MS, max_records=self._most)
+        except DamagedBatchError as damage:
+            damage.partition = self._numbering.number(damage.topic, damage.partition)
+            raise
         if self._fast:
-            return {place.partition: records for place, records in fetched.items()}
-        return {place.partition: list(map(as_record, each)) for place, each in fetched.items()}
+            return {self._number(place): records for place, records in fetched.items()}
+        return {self._number(place): list(map(as_record, each)) for place, each in fetched.items()}
 
     def fit(self, fetched: Mapping[int, list[Any]]) -> None:
         """Ask for as many records in the next poll as may be held, judged by those of the last."""
@@ -113,4 +121,7 @@ class TopicConsumer:
         self.client.close(autocommit=False, timeout_ms=1000)
 
     def _place(self, number: int) -> TopicPartition:
-        return TopicPartition(self._topic, number)
+        return TopicPartition(*self._numbering.place(number))
+
+    def _number(self, place: TopicPartition) -> int:
+        return self._numbering.number(place.topic, place.partition)

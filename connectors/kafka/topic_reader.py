@@ -1,12 +1,11 @@
-"""A topic's records, fetched and decoded ahead by a thread of its own."""
+"""The records of topics, fetched and decoded ahead by a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from kafka.errors import (
@@ -19,61 +18,43 @@ from kafka.errors import (
 )
 
 from ..source import REMEDIES, SourceError
+from .access.subscription import Subscription
 from .client import KafkaLog, explained, unreadable
 from .damaged_records import UnreadByBroker
-from .duplicates import MEMORY
-from .late_clicks import ClockNotes
-from .offsets import GroupOffsets, Missing, OffsetReset, TopicGoneError
+from .merging.duplicates import MEMORY
+from .merging.late_clicks import ClockNotes
+from .merging.numbering import Numbering
+from .offsets import GroupOffsets, OffsetReset, TopicGoneError
 from .read_ahead import ReadAhead
 from .record_batches import DamagedBatchError
-from .record_decoder import RecordDecoder
-from .settings import KafkaAddress
+from .record_decoder import RecordDecoder, TopicDecoders
+from .span import Span, TopicPosition
+from .topic_changes import TopicChanges
 from .topic_consumer import DEFAULTS, POLL_MS, TopicConsumer
 from .topic_monitor import TopicMonitor
+
+START_UNUSED = "{}: --from is not used: the run continues at the position in its snapshot"
 
 CLOSING_SECONDS = 2.0
 """How long the thread may take to end when the reader is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What of a topic is read.
-
-    Parameters
-    ----------
-    partitions
-        Only these; None: all, also those that are added later.
-    start
-        Where a partition is begun of which no offset is known.
-    until_end
-        End where the partitions ended when reading began.
-    on_missing
-        Where to go on if the offset to read is no longer there; None: that is an error.
-
-    """
-
-    partitions: Iterable[int] | None
-    start: Missing
-    until_end: bool
-    on_missing: Missing | None
-
-
 class TopicReader:
-    """Reads partitions of a topic into a `Merge`, ahead of who takes from it.
+    """Reads partitions of topics into a `Merge`, ahead of who takes from it.
 
     It belongs to no group: it takes its partitions itself and knows their offsets, so that no
     one can take them away, however long a batch or a snapshot takes.
 
     Parameters
     ----------
-    address
-        The topic.
+    wanted
+        The topics.
     settings
         Those of the consumer.
     decoder
-        Makes clicks of records.
+        Returns what makes clicks of a topic's records.
     span
-        What of the topic is read.
+        What of the topics is read.
     idle
         Seconds that a click of a live topic waits for earlier ones of other partitions.
     group
@@ -83,48 +64,59 @@ class TopicReader:
     ----------
     ahead
         What was read and waits to be given, and all else that is shared with the thread.
+    numbering
+        The numbers of the topics' partitions.
+    decoders
+        Make clicks of their records.
 
     """
 
     def __init__(
         self,
-        address: KafkaAddress,
+        wanted: Subscription,
         settings: Mapping[str, Any],
-        decoder: RecordDecoder,
+        decoder: Callable[[str], RecordDecoder],
         span: Span,
         *,
         idle: float,
         group: str,
     ) -> None:
-        self._address = address
-        self._decoder = decoder
-        self._wanted = None if span.partitions is None else list(span.partitions)
-        self._start = span.start
-        self._until_end = span.until_end
-        self._growing = span.partitions is None and not span.until_end
-        self._missing = OffsetReset(address, span.on_missing)
+        self._wanted = wanted
+        self._span = span
+        self.numbering = Numbering(wanted)
+        self.decoders = TopicDecoders(self.numbering, decoder)
+        self._missing = OffsetReset(self.numbering, span.on_missing)
         self.ahead = ReadAhead(idle, span.until_end)
-        self._unread = UnreadByBroker(address)
-        self._gained: list[str] = []
+        self._unread = UnreadByBroker(self.numbering)
+        self._start_note: list[str] = []
         self._thread: threading.Thread | None = None
         self._stopping = False
         # Whether the thread has ended, or was never begun; whether it is to leave the brokers.
         self._done, self._left = True, False
         settings = {**DEFAULTS, **settings}
-        self._group = GroupOffsets(address, settings, group)
-        self._clocks = ClockNotes(str(address), idle)
+        self._group = GroupOffsets(self.numbering, settings, group)
+        self._clocks = ClockNotes(str(wanted), idle, self.numbering.listed)
         self._log = KafkaLog()
         with ExitStack() as failing:
             failing.enter_context(self._log)
-            self._consumer = TopicConsumer(address, settings)
+            self._consumer = TopicConsumer(wanted.servers, self.numbering, settings)
             failing.callback(self._consumer.close)
-            self._watch = TopicMonitor(self._consumer.client, address, self._log)
-            with explained(address.servers):
-                numbers = self.ahead.partitions = self._watch.find(self._wanted)
-                self.ahead.identity = self._watch.identity()
+            self._watch = TopicMonitor(self._consumer.client, self.numbering, self._log)
+            with explained(wanted.servers):
+                numbers = self.ahead.partitions = self._watch.find(span.partitions)
+                self.ahead.identities = self._watch.identities(self.numbering.by_topic(numbers))
                 if span.until_end:
                     self.ahead.targets = self._watch.ends(numbers)
             failing.pop_all()
+        self._changes = TopicChanges(
+            self.numbering,
+            self._consumer,
+            self._watch,
+            self.ahead,
+            self.decoders,
+            self._missing,
+            growing=span.partitions is None and not span.until_end,
+        )
 
     @property
     def away(self) -> str | None:
@@ -136,53 +128,58 @@ class TopicReader:
         """What a person should know."""
         ahead = self.ahead
         doubled = (
-            f"{self._address}: {ahead.doubles:,} records were skipped: the broker stored them "
+            f"{self._wanted}: {ahead.doubles:,} records were skipped: the broker stored them "
             "twice when it was killed"
         )
         return [
+            *self.decoders.notes,
+            *self._start_note,
             *self._missing.notes.values(),
-            *self._gained,
+            *self._changes.notes,
             *self._watch.notes,
             *([self._group.note] if self._group.note is not None else []),
             *([doubled] if ahead.doubles else []),
             *self._clocks.notes(ahead.merge.out_of_order, ahead.merge.stalled),
         ]
 
-    def begin(self, offsets: Mapping[int, int], identity: str | None = None) -> None:
-        """Begin to read, from these offsets where there are any.
+    def begin(self, positions: Mapping[str, TopicPosition]) -> dict[int, tuple[int, int]]:
+        """Begin to read, from these positions where there are any.
 
         Parameters
         ----------
-        offsets
-            For each partition the next offset.
-        identity
-            The id of the topic that they are of, where it is known.
+        positions
+            For each topic the position, in the order in which they were taken up.
+
+        Returns
+        -------
+        dict
+            For each partition that is read on inside a record its offset, and the entries of it
+            that were given.
 
         """
         ahead = self.ahead
+        self._reorder([topic for topic in positions if topic in self.numbering.topics])
         numbers = ahead.partitions
-        anew = identity is not None and ahead.identity not in (None, identity)
-        strange = [] if anew else sorted(set(offsets) - set(numbers))
-        if strange:
-            raise SourceError(
-                f"{self._address}: the snapshot has a position in partition {strange[0]}, and that "
-                f"is not read or not there: name the partitions as before with --partitions; or "
-                f"{REMEDIES}"
-            )
-        with explained(self._address.servers):
+        offsets, parts, remade = self._checked(positions)
+        with explained(self._wanted.servers):
             self._consumer.assign(numbers)
             begins = self._watch.begins(numbers)
             asked, ends = time.monotonic(), self._watch.ends(numbers)
-        chosen: dict[int, int] = {}
-        if anew:
-            chosen = self._missing.made_anew(str(identity), str(ahead.identity), begins, ends)
-            self._decoder.forget(offsets)
-            offsets = {}
+            chosen = dict(begins)
+            if positions and self._span.start is not None:
+                self._start_note = [START_UNUSED.format(self._wanted)]
+            elif self._span.start == "latest":
+                chosen = dict(ends)
+            elif isinstance(self._span.start, int | float):
+                chosen = self._watch.since(numbers, self._span.start)
+        for topic, ids in remade.items():
+            of_topic = self.numbering.by_topic(numbers)[topic].values()
+            chosen |= self._missing.made_anew(
+                topic, ids, {n: begins[n] for n in of_topic}, {n: ends[n] for n in of_topic}
+            )
         for number in numbers:
-            offset = chosen.get(number, offsets.get(number))
-            if offset is None:
-                offset = begins[number] if self._start == "earliest" else ends[number]
-            elif offset < begins[number]:
+            offset = offsets.get(number, chosen[number])
+            if offset < begins[number]:
                 offset = self._missing.resolve(number, offset, begins[number], ends[number])
             again = offset
             if number in offsets and offset <= ends[number]:
@@ -190,12 +187,54 @@ class TopicReader:
                 again = max(begins[number], offset - MEMORY)
             self._consumer.seek(number, again)
             ahead.open(number, offset)
-            # What lies in the topic now has its exact order.
+            # What lies in the topics now has its exact order.
             ahead.targets.setdefault(number, ends[number])
         ahead.note_ends(asked, ends, self._consumer.position)
         self._done = False
         self._thread = threading.Thread(target=self._run, name="nextclick-kafka", daemon=True)
         self._thread.start()
+        return parts
+
+    def _reorder(self, topics: list[str]) -> None:
+        """Take up topics in the order in which the run before did."""
+        ahead = self.ahead
+        places = {number: self.numbering.place(number) for number in ahead.partitions}
+        self.numbering.reorder(topics)
+        new = {number: self.numbering.number(*place) for number, place in places.items()}
+        ahead.partitions = sorted(new.values())
+        ahead.targets = {new[number]: end for number, end in ahead.targets.items()}
+
+    def _checked(
+        self, positions: Mapping[str, TopicPosition]
+    ) -> tuple[dict[int, int], dict[int, tuple[int, int]], dict[str, tuple[str, str]]]:
+        """Return where to go on, and the two ids of each topic that was made again.
+
+        That is the offsets, and the entries given of the records that are there.
+        """
+        offsets: dict[int, int] = {}
+        parts: dict[int, tuple[int, int]] = {}
+        remade: dict[str, tuple[str, str]] = {}
+        there = self.numbering.by_topic(self.ahead.partitions)
+        for topic, position in positions.items():
+            now = self.ahead.identities.get(topic)
+            if topic not in there:
+                self._missing.deleted(topic, read=False)
+            elif None not in (now, position.identity) and now != position.identity:
+                remade[topic] = str(position.identity), str(now)
+            elif strange := sorted(position.offsets.keys() - there[topic].keys()):
+                raise SourceError(
+                    f"{self._wanted.address(topic)}: the snapshot has a position in partition "
+                    f"{strange[0]}, and that is not read or not there: name the partitions as "
+                    f"before with --partitions; or {REMEDIES}"
+                )
+            else:
+                self.decoders.resume(topic, position)
+                offsets |= {there[topic][n]: offset for n, offset in position.offsets.items()}
+                parts |= {
+                    there[topic][n]: (position.offsets[n], part)
+                    for n, part in position.parts.items()
+                }
+        return offsets, parts, remade
 
     def commit(self, offsets: dict[int, int]) -> None:
         """Commit offsets to the group, for others to see; nothing depends on it."""
@@ -236,7 +275,7 @@ class TopicReader:
         except SourceError as error:
             self.ahead.fail(error)
         except Exception as error:
-            self.ahead.fail(unreadable(str(self._address), error))
+            self.ahead.fail(unreadable(str(self._wanted), error))
         with self.ahead.changed:
             self._done = True
             left = self._left
@@ -244,13 +283,13 @@ class TopicReader:
             self._leave()
 
     def _turn(self) -> None:
-        """Read what is there, and look after the topic."""
-        if self._remade():
-            self._begin_anew()
+        """Read what is there, and look after the topics."""
+        if self._changes.pending():
+            self._changes.begin_anew()
             return
         self._consumer.pause_only(self.ahead.full())
         self._read()
-        self._look()
+        self._changes.look()
         # Waiting is harmless here: what has been decoded ahead is taken meanwhile.
         self._group.send()
 
@@ -266,18 +305,21 @@ class TopicReader:
         except (CorruptRecordError, InvalidRecordError, UnknownError) as error:
             self._pass(self._unserved(error))
             fetched = {}
-        if self._remade():
-            # It may be the new topic that these are of.
-            return
+        # It may be the new topic that the records of one that was made again are of.
+        remade = self._changes.remade()
         came = time.monotonic()
-        if fetched:
+        if fetched and not remade:
             self._watch.note_answer()
             self._consumer.fit(fetched)
         targets = self.ahead.targets
         for number, records in fetched.items():
-            if self._until_end and records[-1].offset >= targets[number]:
+            if remade and self.numbering.topic(number) in remade:
+                continue
+            if self._span.until_end and records[-1].offset >= targets[number]:
                 records = [one for one in records if one.offset < targets[number]]
             self._take(number, records, came)
+        if remade:
+            return
         for number, target in list(targets.items()):
             if self._consumer.position(number) >= target:
                 self.ahead.reached(number)
@@ -288,14 +330,14 @@ class TopicReader:
         if records and records[0].offset < begin:
             # What lies before is only to be known again.
             old = [record for record in records if record.offset < begin]
-            self.ahead.recall(self._decoder.decode(number, old))
+            self.ahead.recall(self.decoders.decode(number, old))
             records = records[len(old) :]
         if records:
-            self.ahead.add(self._decoder.decode(number, records), came)
+            self.ahead.add(self.decoders.decode(number, records), came)
 
     def _replace(self) -> None:
         """Find the partitions whose next offset is not there, and where to go on in them."""
-        if self._remade(ask=True):
+        if self._changes.remade(ask=True):
             return
         numbers = self.ahead.partitions
         begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
@@ -307,7 +349,7 @@ class TopicReader:
             self._consumer.seek(number, chosen)
             self.ahead.move(number, offset, chosen)
             if chosen < offset:
-                self._decoder.forget([number])
+                self.decoders.forget([number])
 
     def _pass(self, damage: DamagedBatchError) -> None:
         """Go on after records that cannot be read, or note that there is no going on."""
@@ -333,50 +375,3 @@ class TopicReader:
         ends = self._watch.ends(numbers)
         places = {number: (self._consumer.position(number), ends[number]) for number in numbers}
         return self._unread.find(error, places)
-
-    def _remade(self, ask: bool = False) -> bool:
-        """Whether the topic is another one than that which is read, of the same name."""
-        identity = self._watch.identity(ask)
-        # Of a topic that is missing for a while nothing is known.
-        self.ahead.identity = self.ahead.identity or identity
-        return identity is not None and identity != self.ahead.identity
-
-    def _begin_anew(self) -> None:
-        """Read the topic that has come in the place of the one read, once all of that was given."""
-        ahead = self.ahead
-        if not ahead.drain(POLL_MS / 1000):
-            return
-        identity = str(self._watch.identity())
-        numbers = self._watch.find(self._wanted)
-        begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
-        self._consumer.assign(numbers)
-        chosen = self._missing.made_anew(str(ahead.identity), identity, begins, ends)
-        self._decoder.forget(numbers)
-        with ahead.changed:
-            for number in numbers:
-                self._consumer.seek(number, chosen[number])
-            ahead.begin_anew(identity, {number: chosen[number] for number in numbers}, ends)
-
-    def _look(self) -> None:
-        """Look where the partitions end, and whether the topic is as it was."""
-        ahead = self.ahead
-        look = self._watch.look(ahead.partitions)
-        if look is not None:
-            ahead.note_ends(look.asked, look.ends, self._consumer.position)
-        new = self._watch.gained(ahead.partitions)
-        if new and self._growing and not self._remade():
-            self._gain(new)
-
-    def _gain(self, new: list[int]) -> None:
-        """Read new partitions too, from their beginning."""
-        ahead = self.ahead
-        begins = self._watch.begins(new)
-        self._consumer.assign([*ahead.partitions, *new])
-        with ahead.changed:
-            for number in new:
-                self._consumer.seek(number, begins[number])
-            ahead.gain({number: begins[number] for number in new})
-        self._gained.append(
-            f"{self._address}: the topic has gained partition {', '.join(map(str, new))}, read "
-            f"from the beginning"
-        )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import (
+    AuthorizationError,
     ClusterAuthorizationFailedError,
     InvalidPartitionsError,
     KafkaError,
@@ -21,9 +22,10 @@ from kafka.errors import (
 from kafka.structs import TopicPartition
 
 from ..sink import SinkError
+from ..source import SourceError
+from .access.settings import KafkaAddress
 from .client import connect, explained
 from .producer import count_partitions
-from .settings import KafkaAddress
 
 READING_SECONDS = 60.0
 """How long a broker may take to return the last record of each partition."""
@@ -36,6 +38,18 @@ REFUSALS: dict[type[KafkaError], str] = {
     ClusterAuthorizationFailedError: "let this user create topics",
 }
 """The remedy where a broker does not create a topic."""
+
+MOST_REPLICAS = 3
+
+DAY_MS = 86_400_000
+
+CLEANUP: dict[str, dict[str, str]] = {
+    # Keyed by session: the last list of a session is what remains of it, until it is too old.
+    "recommendations": {"cleanup.policy": "compact,delete", "retention.ms": str(7 * DAY_MS)},
+    # Records without a key cannot be compacted.
+    "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+}
+"""How the topic of a sink is kept from growing for ever."""
 
 
 class Tail(NamedTuple):
@@ -57,10 +71,88 @@ def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
         The broker cannot be reached.
 
     """
+    # Brokers drop by a record's own time, and a log's times are old.
+    wanted = {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}
+    if _create(address, settings, wanted, f"--make-topic {partitions}"):
+        return True
+    found = count_partitions(address, settings)
+    if found != partitions:
+        raise SinkError(
+            f"--make-topic {partitions}: the topic {address.topic} exists already, with {found} "
+            "partitions: leave --make-topic out, or name another topic"
+        )
+    return False
+
+
+def make_sink_topic(
+    address: KafkaAddress, settings: Mapping[str, Any], sink: str, partitions: int | None = None
+) -> str | None:
+    """Create the topic of a sink where there is none.
+
+    It has as many replicas as there are brokers, but no more than three, and is cleaned up as
+    `CLEANUP` has it.
+
+    Parameters
+    ----------
+    address, settings
+        The brokers and the topic, and how they are reached.
+    sink
+        ``recommendations`` or ``dead_letters``.
+    partitions
+        How many it is to have; None: as the brokers do by default.
+
+    Returns
+    -------
+    str or None
+        A sentence that tells what was created; None where the topic is there.
+
+    Raises
+    ------
+    SinkError
+        It cannot be created.
+    SourceError
+        The broker cannot be reached.
+
+    """
+    try:
+        if count_partitions(address, settings):
+            return None
+    except SourceError as error:
+        if isinstance(error.__cause__, AuthorizationError):
+            raise SinkError(
+                f"--make-topics: this user may not see or create the topic {address.topic}: "
+                f"{REFUSALS[TopicAuthorizationFailedError]}, or create it with Kafka's tools"
+            ) from error
+        raise
     admin = connect(KafkaAdminClient, address.servers, settings)
     try:
-        # Brokers drop by a record's own time, and a log's times are old.
-        wanted = {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}
+        with explained(address.servers, settings):
+            brokers = len(admin.describe_cluster()["brokers"])
+    finally:
+        admin.close()
+    replicas = max(1, min(MOST_REPLICAS, brokers))
+    wanted = {
+        "num_partitions": partitions or -1,
+        "replication_factor": replicas,
+        "configs": CLEANUP[sink],
+    }
+    if not _create(address, settings, wanted, "--make-topics"):
+        return None
+    made = count_partitions(address, settings)
+    days = int(CLEANUP[sink]["retention.ms"]) // DAY_MS
+    return (
+        f"created the topic {address} for {sink.replace('_', ' ')}: {_count(made, 'partition')}, "
+        f"{_count(replicas, 'replica')}, cleanup.policy={CLEANUP[sink]['cleanup.policy']}, "
+        f"retention {days}d"
+    )
+
+
+def _create(
+    address: KafkaAddress, settings: Mapping[str, Any], wanted: dict[str, Any], flag: str
+) -> bool:
+    """Create a topic; return False where there is one of its name."""
+    admin = connect(KafkaAdminClient, address.servers, settings)
+    try:
         (made,) = admin.create_topics({address.topic: wanted}, raise_errors=False)["topics"]
         fault = for_code(made["error_code"])
         if fault is NoError:
@@ -73,17 +165,15 @@ def make_topic(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
     if fault is not TopicAlreadyExistsError:
         why = made["error_message"] or fault.__name__
         raise SinkError(
-            f"--make-topic {partitions}: the broker does not create the topic "
+            f"{flag}: the broker does not create the topic "
             f"{address.topic}: {why.rstrip('.')}; "
             f"{REFUSALS.get(fault, 'create it with its own tools')}"
         )
-    found = count_partitions(address, settings)
-    if found != partitions:
-        raise SinkError(
-            f"--make-topic {partitions}: the topic {address.topic} exists already, with {found} "
-            "partitions: leave --make-topic out, or name another topic"
-        )
     return False
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def read_tails(address: KafkaAddress, settings: Mapping[str, Any], partitions: int) -> list[Tail]:
@@ -99,7 +189,7 @@ def read_tails(address: KafkaAddress, settings: Mapping[str, Any], partitions: i
     tails = [Tail(0, -1, b"")] * partitions
     consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
     try:
-        with explained(address.servers):
+        with explained(address.servers, settings):
             begins: dict[TopicPartition, int] = consumer.beginning_offsets(places)
             ends: dict[TopicPartition, int] = consumer.end_offsets(places)
             wanted = {place for place in places if ends[place]}
@@ -140,7 +230,7 @@ def count_doubles(
     doubles, highest = 0, -1
     consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
     try:
-        with explained(address.servers):
+        with explained(address.servers, settings):
             consumer.assign([place])
             consumer.seek(place, 0)
             while consumer.position(place) < end:
@@ -160,7 +250,7 @@ def read_ends(address: KafkaAddress, settings: Mapping[str, Any], partitions: in
     places = [TopicPartition(address.topic, partition) for partition in range(partitions)]
     consumer = connect(KafkaConsumer, address.servers, settings, group_id=None)
     try:
-        with explained(address.servers):
+        with explained(address.servers, settings):
             ends: dict[TopicPartition, int] = consumer.end_offsets(places)
     finally:
         consumer.close()

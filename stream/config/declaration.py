@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
@@ -177,11 +177,36 @@ def flag(field: str) -> str:
 
     Examples
     --------
-    >>> flag("snapshot_every")
-    '--snapshot-every'
+    >>> flag("snapshot_every"), flag("from_")
+    ('--snapshot-every', '--from')
 
     """
-    return "--" + field.replace("_", "-")
+    return "--" + typed(field).replace("_", "-")
+
+
+def typed(field: str) -> str:
+    """Return an option's name in a file: that of its field, which may end with an underscore.
+
+    Examples
+    --------
+    >>> typed("batch"), typed("from_")
+    ('batch', 'from')
+
+    """
+    return field.rstrip("_")
+
+
+def by_field(given: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    """Return options as typed by the names of their fields.
+
+    Examples
+    --------
+    >>> by_field({"batch": 32, "from": "latest"}, ["batch", "from_"])
+    {'batch': 32, 'from_': 'latest'}
+
+    """
+    names = {typed(name): name for name in fields}
+    return {names.get(name, name): value for name, value in given.items()}
 
 
 def variable(field: str) -> str:
@@ -193,7 +218,7 @@ def variable(field: str) -> str:
     'NEXTCLICK_SNAPSHOT_EVERY'
 
     """
-    return f"NEXTCLICK_{field.upper()}"
+    return f"NEXTCLICK_{typed(field).upper()}"
 
 
 @functools.cache

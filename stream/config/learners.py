@@ -84,6 +84,27 @@ def check_name(name: str, typed: str) -> str:
     return name
 
 
+def check_model_table(table: Any, given: Mapping[str, Any], place: str) -> None:
+    """Check some options of the model where they stand.
+
+    Parameters
+    ----------
+    table
+        The options.
+    given
+        All options of the run.
+    place
+        Where the table stands, for messages.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown, of the wrong type, or out of its range.
+
+    """
+    read_options(check_name(given.get("learner", DEFAULT), "--learner"), table, place)
+
+
 def options_struct(name: str) -> type[msgspec.Struct]:
     """Return the struct of a model's options, with their types and defaults.
 

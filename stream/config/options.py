@@ -16,7 +16,7 @@ import msgspec
 from nextclick.models.gru4rec.config import FORMER_NAMES
 from nextclick.models.option_checks import plain
 
-from .declaration import AnyTable, bare, choices, flag, option_in
+from .declaration import AnyTable, bare, by_field, choices, flag, option_in
 from .values import listed, shown
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -392,6 +392,7 @@ def _types(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _checked(given: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Check the names and types of options, those in tables too, and return them in plain form."""
+    given = by_field(given, wanted)
     check_keys(given, wanted, where)
     return {
         name: check_type(value, wanted[name], f"{where}: {name!r}", f"{where}, table [{name}]")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nextclick.connectors import public_settings
 
-from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, AnyTable, documented, option
-from .learners import DEFAULT, OWN, check_name, names, read_options
+from .declaration import (
+    MODEL,
+    OUTPUT,
+    SERVING,
+    SNAPSHOTS,
+    SOURCE,
+    AnyTable,
+    documented,
+    option,
+    typed,
+)
+from .learners import DEFAULT, OWN, check_model_table, check_name, names, read_options
 from .options import (
     MOST_CLICKS,
     ConfigError,
@@ -170,6 +179,10 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             parse=parse_name,
         ),
     ] = None
+    make_topics: Annotated[
+        bool,
+        option("Create the topics of --recommendations and --dead-letters if missing.", OUTPUT),
+    ] = False
 
     @property
     def gap_seconds(self) -> float | None:
@@ -200,30 +213,10 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         {'sasl.password': '***'}
 
         """
-        options: dict[str, Any] = msgspec.to_builtins(self)
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        options = {typed(name): value for name, value in fields.items()}
         options["kafka"] = public_settings(self.kafka)
         return options
-
-
-def check_model_table(table: Any, given: Mapping[str, Any], place: str) -> None:
-    """Check some options of the model where they stand.
-
-    Parameters
-    ----------
-    table
-        The options.
-    given
-        All options of the run.
-    place
-        Where the table stands, for messages.
-
-    Raises
-    ------
-    ConfigError
-        One is unknown, of the wrong type, or out of its range.
-
-    """
-    read_options(check_name(given.get("learner", DEFAULT), "--learner"), table, place)
 
 
 @documented

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+import time
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from nextclick.connectors import LogFormat, SourceError
+from nextclick.connectors.clicks import LATEST_TIME
+from nextclick.connectors.decoding.values import UnusableError, parse_time
+from nextclick.connectors.kafka.offsets import Missing
+from nextclick.connectors.kafka.span import Start
 
 from .declaration import SOURCE, TOPIC, option
 from .options import ConfigError, Options, parse_duration, parse_name
+from .values import shown
 
 MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
@@ -42,6 +51,38 @@ def parse_where(text: str, typed: str = "--where") -> str:
     except SourceError as error:
         raise ConfigError(str(error).replace("--where", typed, 1)) from error
     return text
+
+
+def parse_start(text: str, option: str) -> Start | timedelta:
+    """Read where to begin in topics; a duration is how long ago.
+
+    Raises
+    ------
+    ConfigError
+        It is none of the words, no time and no duration.
+
+    Examples
+    --------
+    >>> [parse_start(text, "--from") for text in ("latest", "1970-01-02T00:00+01:00", "2h")]
+    ['latest', 82800.0, datetime.timedelta(seconds=7200)]
+
+    """
+    text = text.strip()
+    for word in get_args(Missing):
+        if text == word:
+            found: Missing = word
+            return found
+    if re.fullmatch(r"\d+(\.\d+)?\s*[a-z]+", text):
+        return timedelta(seconds=parse_duration(text, option))
+    with suppress(UnusableError):
+        moment = parse_time(text)
+        # A number alone could be a time or a duration: it is neither.
+        if re.search(r"\d[-:T]", text) and 0 <= moment < LATEST_TIME:
+            return moment
+    raise ConfigError(
+        f"{option} {shown(text)}: write earliest, latest, a time since 1970 such as "
+        '"2024-05-01T06:00Z", or how long ago with its unit, such as "2h"'
+    )
 
 
 class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,12 +189,24 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         bool, option("Read on at the end of a log as it grows, until stopped.", SOURCE)
     ] = False
     until_end: Annotated[
-        bool, option("Stop at the end that the topic has when the run starts.", TOPIC)
+        bool, option("Stop at the end that the topics have when the run starts.", TOPIC)
     ] = False
+    from_: Annotated[
+        str | None,
+        option(
+            "Where a run without a snapshot begins in the topics: earliest, latest, a time such as "
+            "2024-05-01T06:00Z, or how long ago, such as 2h.",
+            TOPIC,
+            topic=True,
+            default="earliest",
+            value="earliest|latest|TIME",
+            parse=parse_start,
+        ),
+    ] = None
     partitions: Annotated[
         list[int] | None,
         option(
-            "Partitions to read, such as 0,2.",
+            "Partitions to read of one topic, such as 0,2.",
             TOPIC,
             ge=0,
             le=MOST_PARTITIONS,
@@ -235,6 +288,12 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     group: Annotated[
         str, option("Consumer group that offsets are committed to.", TOPIC, parse=parse_name)
     ] = "nextclick"
+
+    @property
+    def start(self) -> Start | None:
+        """Where a run without a snapshot begins, where that is given; a duration is from now."""
+        start = None if self.from_ is None else parse_start(self.from_, "--from")
+        return time.time() - start.total_seconds() if isinstance(start, timedelta) else start
 
     @property
     def idle_seconds(self) -> float:

@@ -21,6 +21,9 @@ from .trials import trial_metrics
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
 
+LABELS = ["topic", "partition"]
+"""The labels of what is counted by partition."""
+
 
 class EngineCollector(Collector):
     """Reads an engine whenever it is asked, so that the engine has no work from being watched.
@@ -104,16 +107,14 @@ class EngineCollector(Collector):
         lag = getattr(self._engine.source, "lag", None)
         if lag is None:
             return
-        records = GaugeMetricFamily(
-            "nextclick_lag_records", "Records not yet read.", labels=["partition"]
-        )
+        records = GaugeMetricFamily("nextclick_lag_records", "Records not yet read.", labels=LABELS)
         seconds = GaugeMetricFamily(
             "nextclick_lag_seconds",
             "How long the oldest unread record has been in the topic.",
-            labels=["partition"],
+            labels=LABELS,
         )
         for partition in lag():
-            label = [str(partition.partition)]
+            label = [partition.topic, str(partition.partition)]
             if partition.records is not None:
                 records.add_metric(label, partition.records)
             if partition.seconds is not None:
@@ -128,10 +129,10 @@ class EngineCollector(Collector):
         family = CounterMetricFamily(
             "nextclick_out_of_order_clicks",
             "Clicks learned out of time order.",
-            labels=["partition"],
+            labels=LABELS,
         )
-        for partition, count in out_of_order().items():
-            family.add_metric([str(partition)], count)
+        for (topic, partition), count in out_of_order().items():
+            family.add_metric([topic, str(partition)], count)
         yield family
 
     def _snapshots(self) -> Iterator[Metric]:

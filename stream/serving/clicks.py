@@ -29,7 +29,11 @@ LONGEST_WAIT = 10.0
 
 NO_LOG = (
     "this engine takes no clicks over HTTP: run nextclick run http:clicks.jsonl --serve 8080, or "
-    "a kafka:// source"
+    "a source that is one topic, kafka://host:port/topic"
+)
+SEVERAL_TOPICS = (
+    "this engine reads several topics, or those of a pattern, and takes no clicks over HTTP: write "
+    "them to one of the topics"
 )
 REPLICA = (
     "a replica takes no clicks: send them to the engine, nextclick run http:clicks.jsonl --serve "

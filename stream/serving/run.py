@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 from nextclick.connectors import RecordedLog, Recorder
 from nextclick.models import Query, Recommender
@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
-from .clicks import clicks_endpoint
+from .clicks import NO_LOG, SEVERAL_TOPICS, clicks_endpoint
 from .engine_service import EngineService
 from .page.live_page import LivePage
 from .server import serve
@@ -58,6 +58,7 @@ def serve_engine(
         options = config.shadows[config.interleave]
         (other,) = make_models({config.interleave: options}, config).values()
         _compile_loops_of(other)
+    refusal = SEVERAL_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
     page = LivePage(service)
     with (
         recording(engine, config) as recorder,
@@ -66,7 +67,7 @@ def serve_engine(
             host,
             port,
             access,
-            [clicks_endpoint(recorder, service.posts), *page.endpoints],
+            [clicks_endpoint(recorder, service.posts, refusal), *page.endpoints],
         ) as address,
         closing(page),
     ):
@@ -81,12 +82,13 @@ def serve_engine(
 
 @contextmanager
 def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
-    """Record clicks where the engine reads them; None where it reads nothing that can grow."""
+    """Record clicks where the engine reads them; None where there is nowhere to."""
     source, spec = engine.source, str(engine.about.get("source", ""))
     if isinstance(source, RecordedLog):
         yield source
     elif is_topic(spec):
-        with closing(open_recorder(spec, config)) as recorder:
+        recorder = open_recorder(spec, config)
+        with closing(recorder) if recorder is not None else nullcontext():
             yield recorder
     else:
         yield None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.kafka.settings import KafkaAddress
+from nextclick.connectors.kafka.access.settings import KafkaAddress
 from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.recorder import Recorded, RecordError
 from nextclick.connectors.submitted_clicks import ClickError

@@ -31,7 +31,7 @@ from nextclick.connectors.kafka import (
     record_batches,
     topic_consumer,
 )
-from nextclick.connectors.kafka.settings import parse_address
+from nextclick.connectors.kafka.access.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
 from nextclick.connectors.source import Source, SourceError
 from nextclick.stream.config.run import RunConfig

@@ -10,7 +10,7 @@ from typing import Any
 
 from nextclick.connectors.clicks import Clicks
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.kafka.settings import parse_address
+from nextclick.connectors.kafka.access.subscription import parse_subscription
 from nextclick.connectors.kafka.source import KafkaSource
 
 PATIENCE = 120.0
@@ -34,7 +34,7 @@ def record(number: int, partition: int = 0, **more: Any) -> dict[str, Any]:
 
 def source(address: str, topic: str, **options: Any) -> KafkaSource:
     options = {"until_end": True, "settings": QUICK, **options}
-    return KafkaSource(parse_address(f"kafka://{address}/{topic}"), FORM, **options)
+    return KafkaSource(parse_subscription(f"kafka://{address}/{topic}"), FORM, **options)
 
 
 def polls(source: KafkaSource, limit: int = 64) -> Iterator[Clicks]:

@@ -12,8 +12,8 @@ import pytest
 
 from nextclick.connectors.decoding.log_format import LogFormat
 from nextclick.connectors.kafka import kafka_internals, read_ahead
+from nextclick.connectors.kafka.access.settings import parse_address
 from nextclick.connectors.kafka.producer import Producer
-from nextclick.connectors.kafka.settings import parse_address
 from nextclick.connectors.kafka.source import KafkaSource
 from tests.brokers import Broker, make_topic, send
 from tests.topics import read_topic

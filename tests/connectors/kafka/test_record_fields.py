@@ -10,17 +10,26 @@ from typing import Any
 
 import pytest
 
-from nextclick.connectors import Clicks, KafkaSource, SourceError, log_format, parse_address
+from nextclick.connectors import (
+    Clicks,
+    KafkaSource,
+    SourceError,
+    log_format,
+    parse_address,
+    parse_subscription,
+)
 from nextclick.connectors.clicks import Position
 from tests.brokers import Broker, make_topic, send
 from tests.connectors.kafka.sources import QUICK, polls
+from tests.connectors.kafka.test_remade_topic import make_anew
 
 
 def opened(
     broker: Broker, topic: str, position: Position | None = None, **options: Any
 ) -> KafkaSource:
-    address = parse_address(f"kafka://{broker.address}/{topic}")
-    own = {name: options.pop(name) for name in ("session_from", "time_from") if name in options}
+    address = parse_subscription(f"kafka://{broker.address}/{topic}")
+    names = ("session_from", "time_from", "on_missing_offsets")
+    own = {name: options.pop(name) for name in names if name in options}
     source = KafkaSource(address, log_format(**options), QUICK, until_end=True, **own)
     if position is not None:
         source.seek(json.loads(json.dumps(position)))
@@ -164,6 +173,63 @@ def test_a_topic_is_resumed_inside_a_record(broker: Broker, topic: str) -> None:
         assert sorted(told(rest)[1]) == sorted(told(whole[number + 1 :])[1]), clicks.position
         assert told(rest)[3] == told(whole[number + 1 :])[3]
         assert told(rest)[1] == told(whole[number + 1 :])[1]
+
+
+def send_orders(broker: Broker, topics: list[str], count: int) -> None:
+    """Make topics of two partitions whose records hold lists, in turns of time."""
+    for place, topic in enumerate(topics):
+        make_topic(broker.address, topic, 2)
+        send(
+            broker.address,
+            topic,
+            [
+                {"value": json.dumps(record).encode(), "partition": partition}
+                for partition, records in enumerate(orders(count))
+                for record in records[place :: len(topics)]
+            ],
+        )
+
+
+def test_several_topics_are_resumed_inside_a_record(broker: Broker, topic: str) -> None:
+    names = [f"{topic}-b", f"{topic}-a"]
+    send_orders(broker, names, 24)
+    whole = read(broker, ",".join(names), limit=3, **LISTS)
+    expected = [item["id"] for own in orders(24) for one in own for item in one["items"] if item]
+    assert sorted(told(whole)[1]) == sorted(expected)
+    inside = {
+        name: [c for c in whole if "parts" in c.position["topics"][name]] for name in sorted(names)
+    }
+    assert all(inside.values()), "no position is inside of a record of each topic"
+    for number, clicks in enumerate(whole):
+        pattern = f"^{topic}-"
+        with closing(opened(broker, pattern, clicks.position, **LISTS)) as source:
+            rest = list(polls(source, 3))
+        assert told(rest) == told(whole[number + 1 :]), clicks.position
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_first_entry(
+    full_broker: Broker, topic: str
+) -> None:
+    names = [f"{topic}-a", f"{topic}-b"]
+    values = [
+        {"s": 1, "items": [{"id": f"{n}", "at": n + place} for n in range(3)]} for place in (0, 9)
+    ]
+    for name, value in zip(names, values, strict=True):
+        make_topic(full_broker.address, name)
+        send(full_broker.address, name, [{"value": json.dumps(value).encode()}])
+    with closing(opened(full_broker, ",".join(names), **LISTS)) as source:
+        clicks = source.poll(2, 60)
+        assert clicks is not None
+    assert clicks.position["topics"][names[0]]["parts"] == {"0": 2}
+    make_anew(full_broker.address, names[0], count=0)
+    send(full_broker.address, names[0], [{"value": json.dumps(values[0]).encode()}])
+    options: dict[str, Any] = {"on_missing_offsets": "earliest", **LISTS}
+    with closing(opened(full_broker, ",".join(names), clicks.position, **options)) as source:
+        first = source.poll(1, 60)
+        assert first is not None
+        assert first.position["topics"][names[0]]["parts"] == {"0": 1}
+        rest = [first, *polls(source)]
+    assert told(rest)[1] == ["0", "1", "2", "0", "1", "2"]
 
 
 def test_every_partition_tells_the_unit_of_its_own_times(broker: Broker, topic: str) -> None:

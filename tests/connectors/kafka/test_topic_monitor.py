@@ -10,9 +10,10 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from nextclick.connectors import parse_address
+from nextclick.connectors import parse_subscription
 from nextclick.connectors.kafka import topic_monitor as kafka_watch
 from nextclick.connectors.kafka.client import KafkaLog
+from nextclick.connectors.kafka.merging.numbering import Numbering
 from nextclick.connectors.source import SourceError
 from tests.brokers import Broker, admin_client, make_topic, send
 from tests.connectors.kafka.sources import click, polls, record, source, take, until
@@ -196,7 +197,8 @@ def test_brokers_whose_records_come_before_the_next_look_are_back(
     monkeypatch.setattr(kafka_watch, "AWAY", 0.05)
     monkeypatch.setattr(kafka_watch, "LOOK", 0.0)
     consumer = Ends()
-    watch = kafka_watch.TopicMonitor(consumer, parse_address("kafka://host:1/clicks"), KafkaLog())
+    numbering = Numbering(parse_subscription("kafka://host:1/clicks"))
+    watch = kafka_watch.TopicMonitor(consumer, numbering, KafkaLog())
     assert watch.look([0]) is not None
     assert watch.notes == []
     consumer.away = True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,25 @@ def test_a_file_or_folder_that_is_given_has_a_name(option: str, path: str) -> No
     given: dict[str, Any] = {option: path}
     with pytest.raises(ConfigError, match=f"^--{option.replace('_', '-')} .*(empty|null)"):
         RunConfig(**given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "17", "1.5", "1e9", "-2h", "2x", "2024-13-01", "1969-12-31", "200000d", "Latest", "1e-9"],
+)
+def test_what_is_no_start_in_a_topic_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--from"):
+        RunConfig(from_=text)
+
+
+def test_a_start_may_be_typed_with_its_name_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('from = "2h"\n')
+    assert load_toml(file, RunConfig) == {"from_": "2h"}
+    config = RunConfig(from_="2h")
+    start = config.start
+    assert isinstance(start, float)
+    assert abs(time.time() - 7200 - start) < 600
+    assert config.public()["from"] == "2h"
+    assert RunConfig(from_="latest").start == "latest"
+    assert RunConfig().start is None

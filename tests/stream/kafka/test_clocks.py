@@ -96,7 +96,7 @@ def test_heartbeats_and_tombstones_hold_nobody_back(broker: Broker, topic: str) 
         # The last beat is long gone: no click waits for the next one.
         assert answers.wait_for(sent, PATIENCE) == []
         until(lambda: engine.metric("nextclick_rejected_total", "tombstone") == 10, engine.process)
-        assert engine.metric("nextclick_out_of_order_clicks_total", "0") == 0
+        assert engine.metric("nextclick_out_of_order_clicks_total", "0", topic) == 0
         engine.stop()
 
 
@@ -110,7 +110,10 @@ def test_one_click_a_day_ahead_costs_only_itself_also_after_a_restart(
             plan[40] = plan[40]._replace(value=click("ahead", 3, 1000 + DAY))
             sent = publish(broker.address, topic, plan)
             assert answers.wait_for(sent, PATIENCE) == []
-            until(lambda: engine.metric("nextclick_out_of_order_clicks_total", "0"), engine.process)
+            until(
+                lambda: engine.metric("nextclick_out_of_order_clicks_total", "0", topic),
+                engine.process,
+            )
             until(lambda: "learned out of time order" in engine.said, engine.process)
             engine.stop()
         # What comes while nobody reads, a click a day ahead among it, has its exact order.
@@ -140,8 +143,8 @@ def test_a_producer_eight_seconds_behind_is_waited_for_only_so_long(
         # By the clock of the other none of them would have its answer while these 8 s go on.
         end = max(sent.values())
         assert sum(answers.came[place] < end for place in sent if place[0] == 0) > 10
-        assert engine.metric("nextclick_out_of_order_clicks_total", "1") > 20
-        assert engine.metric("nextclick_out_of_order_clicks_total", "0") < 10
+        assert engine.metric("nextclick_out_of_order_clicks_total", "1", topic) > 20
+        assert engine.metric("nextclick_out_of_order_clicks_total", "0", topic) < 10
         assert re.search(r"clicks? \w+\s+learned\s+out\s+of\s+time\s+order", engine.said)
         engine.stop()
 

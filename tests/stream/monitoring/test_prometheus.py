@@ -26,6 +26,7 @@ class Lag(NamedTuple):
     partition: int
     records: int | None
     seconds: float | None
+    topic: str = "clicks"
 
 
 class Lagging(Given):
@@ -34,8 +35,8 @@ class Lagging(Given):
     def lag(self) -> list[Lag]:
         return [Lag(0, 12, 3.5), Lag(2, 0, None)]
 
-    def out_of_order(self) -> dict[int, int]:
-        return {0: 3, 2: 0}
+    def out_of_order(self) -> dict[tuple[str, int], int]:
+        return {("clicks", 0): 3, ("clicks", 2): 0}
 
 
 def read(text: str) -> Values:
@@ -81,11 +82,11 @@ def test_the_page_tells_what_the_engine_did(watched: tuple[Engine, Values]) -> N
     assert values["nextclick_rejected_total", ("bad_json",)] == result["rejected"]["bad_json"] > 0
     for name in ("recall", "mrr", "ndcg"):
         assert values[f"nextclick_{name}", ("20",)] == result["sliding"][f"{name}@20"]
-    assert values["nextclick_lag_records", ("0",)] == 12
-    assert values["nextclick_lag_seconds", ("0",)] == 3.5
-    assert values["nextclick_lag_records", ("2",)] == 0
-    assert values["nextclick_out_of_order_clicks_total", ("0",)] == 3
-    assert ("nextclick_lag_seconds", ("2",)) not in values
+    assert values["nextclick_lag_records", ("0", "clicks")] == 12
+    assert values["nextclick_lag_seconds", ("0", "clicks")] == 3.5
+    assert values["nextclick_lag_records", ("2", "clicks")] == 0
+    assert values["nextclick_out_of_order_clicks_total", ("0", "clicks")] == 3
+    assert ("nextclick_lag_seconds", ("2", "clicks")) not in values
     assert values["nextclick_snapshot_age_seconds", ()] >= 0
     assert values["nextclick_snapshot_seconds", ()] > 0
     assert values["nextclick_clicks_per_second", ()] >= 0

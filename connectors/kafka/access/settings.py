@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,16 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.codec import has_lz4, has_snappy
 
-from ..option_checks import check_type
-from ..source import SourceError
-from ..spelling import nearest
+from ...option_checks import check_type
+from ...source import SourceError
+from ...spelling import nearest
+from . import tokens
+
+SINKS = ("recommendations", "dead_letters")
+"""What may have settings of its own, in a table of this name in ``[kafka]``."""
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "AWS_MSK_IAM")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM")
 CHOICES = {
     "security_protocol": PROTOCOLS,
     "sasl_mechanism": MECHANISMS,
@@ -39,8 +44,9 @@ KNOWN: dict[str, Any] = {
     **KafkaAdminClient.DEFAULT_CONFIG,
     **KafkaProducer.DEFAULT_CONFIG,
     **KafkaConsumer.DEFAULT_CONFIG,
+    **dict.fromkeys(tokens.SETTINGS),
 }
-"""Every setting that kafka-python's clients know, and its default."""
+"""Every setting that kafka-python's clients know, and its default; and those of tokens."""
 
 OURS = {
     "bootstrap_servers": "name the brokers in the address, kafka://host:port/topic",
@@ -68,14 +74,14 @@ OTHER_NAMES = {
 }
 """What other clients call a setting, and what kafka-python does."""
 
-SECRETS = {"sasl_plain_password", "ssl_password", "proxy_url", "socks5_proxy"}
+PROXIES = {"proxy_url", "socks5_proxy"}
+SECRETS = {*("sasl_plain_password", "ssl_password", "sasl_oauth_token"), *PROXIES}
 WHOLE_NUMBERS = {"receive_buffer_bytes", "send_buffer_bytes"}
 NOT_IN_A_FILE = {
     *("key_serializer", "value_serializer", "key_deserializer", "value_deserializer"),
-    *("ssl_context", "sasl_oauth_token_provider", "api_version", "consumer_timeout_ms"),
+    *("ssl_context", "api_version", "consumer_timeout_ms"),
 }
-PROXIES = {"proxy_url", "socks5_proxy"}
-FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
+FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile", "sasl_oauth_token_file"}
 
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}")
 
@@ -136,7 +142,22 @@ def parse_address(spec: str) -> KafkaAddress:
     KafkaAddress(servers=['localhost:9092', '[::1]:9093'], topic='clicks')
 
     """
-    hosts, _, topic = spec.removeprefix("kafka://").partition("/")
+    servers, topic = split_address(spec)
+    if topic.startswith("^") or "," in topic:
+        raise SourceError(f"{spec}: only a source reads several topics: name one topic here")
+    return KafkaAddress(servers, topic)
+
+
+def split_address(spec: str) -> tuple[list[str], str]:
+    """Return the brokers and what names topics in an address.
+
+    Raises
+    ------
+    SourceError
+        It is no address of a Kafka, or holds a password.
+
+    """
+    hosts, _, topics = spec.removeprefix("kafka://").partition("/")
     if "@" in hosts:
         # The message does not repeat what may be a password.
         raise SourceError(
@@ -146,18 +167,27 @@ def parse_address(spec: str) -> KafkaAddress:
     servers = [server if _has_port(server) else f"{server}:9092" for server in hosts.split(",")]
     if not spec.startswith("kafka://"):
         raise SourceError(f"{spec}: a Kafka address looks like kafka://host:port/topic")
-    return KafkaAddress(servers, topic)
+    return servers, topics
 
 
 def _has_port(server: str) -> bool:
     return ":" in server.rpartition("]")[2]
 
 
-def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
+def client_settings(table: Mapping[str, Any], sink: str | None = None) -> dict[str, Any]:
     """Read the settings for kafka-python's clients from a ``[kafka]`` table.
 
     Names are Kafka's own (``security.protocol``) or kafka-python's (``security_protocol``). A
     text ``env:NAME`` is the value of an environment variable.
+
+    Parameters
+    ----------
+    table
+        The table.
+    sink
+        One of `SINKS`: where the table has one of this name in it, ``[kafka.recommendations]``,
+        that holds the sink's settings, and no others do: a password for some brokers is not sent
+        to others. None: the settings of all else.
 
     Raises
     ------
@@ -170,24 +200,55 @@ def client_settings(table: Mapping[str, Any]) -> dict[str, Any]:
     {'security_protocol': 'SSL', 'fetch_min_bytes': 1000}
 
     """
+    own = sink is not None and has_own_settings(table, sink)
+    where = f"[kafka.{sink}]" if own else "[kafka]"
     settings: dict[str, Any] = {}
-    for name, value in _flat(table):
+    for name, value in _of(table, sink if own else None).items():
         key = _key(name)
         if key in OURS:
-            raise SourceError(f"[kafka] {name}: {OURS[key]}")
+            raise SourceError(f"{where} {name}: {OURS[key]}")
         if key not in KNOWN:
             close = nearest(key, KNOWN).replace("_", ".")
-            raise SourceError(f"[kafka] {name}: there is no such setting{close}")
+            raise SourceError(f"{where} {name}: there is no such setting{close}")
         if key in settings:
-            raise SourceError(f"[kafka] {name}: it is set twice, under two names")
-        settings[key] = _value(name, key, value)
+            raise SourceError(f"{where} {name}: it is set twice, under two names")
+        settings[key] = _value(f"{where} {name}", key, value)
     protocol = settings.get("security_protocol", "PLAINTEXT")
     if protocol.startswith("SASL") and "sasl_mechanism" not in settings:
         raise SourceError(
-            f"[kafka] security.protocol = {protocol!r} needs sasl.mechanism as well: one of "
+            f"{where} security.protocol = {protocol!r} needs sasl.mechanism as well: one of "
             f"{', '.join(MECHANISMS)}"
         )
+    if settings.get("sasl_mechanism") == "AWS_MSK_IAM":
+        _check_iam(where, protocol)
+    settings = tokens.with_token(settings, where)
+    return {**settings, "table": where} if own else settings
+
+
+def has_own_settings(table: Mapping[str, Any], sink: str) -> bool:
+    """Whether a sink has settings of its own in a ``[kafka]`` table."""
+    return any(name == sink or name.startswith(f"{sink}.") for name in table)
+
+
+def _of(table: Mapping[str, Any], sink: str | None) -> dict[str, Any]:
+    """Return the settings that a sink has for itself, or those of all else; the last ones hold."""
+    settings = {}
+    for name, value in _flat(table):
+        owner, _, own = name.partition(".")
+        if owner in SINKS and owner == sink:
+            settings[own] = value
+        elif owner not in SINKS and sink is None:
+            settings[name] = value
     return settings
+
+
+def _check_iam(table: str, protocol: str) -> None:
+    """Check what kafka-python needs to sign in at Amazon's brokers."""
+    where = f"{table} sasl.mechanism = 'AWS_MSK_IAM'"
+    if protocol != "SASL_SSL":
+        raise SourceError(f"{where} needs security.protocol = 'SASL_SSL'")
+    if importlib.util.find_spec("botocore") is None:
+        raise SourceError(f"{where} needs the package botocore: install it")
 
 
 def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,9 +261,14 @@ def public_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     return {
-        name: "***" if _key(name) in SECRETS and not str(value).startswith("env:") else value
+        name: "***" if _is_secret(name) and not str(value).startswith("env:") else value
         for name, value in _flat(table)
     }
+
+
+def _is_secret(name: str) -> bool:
+    owner, _, own = name.partition(".")
+    return _key(own if owner in SINKS else name) in SECRETS
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -219,18 +285,16 @@ def _key(name: str) -> str:
     return OTHER_NAMES.get(key, key)
 
 
-def _value(name: str, key: str, value: Any) -> Any:
+def _value(place: str, key: str, value: Any) -> Any:
     """Check a setting's value; one from the environment is a text that may represent a number."""
     default = KNOWN[key]
     if key in NOT_IN_A_FILE or not isinstance(default, int | float | str | None):
-        raise SourceError(f"[kafka] {name}: it cannot be set in a configuration")
+        raise SourceError(f"{place}: it cannot be set in a configuration")
     kind = int if key in WHOLE_NUMBERS else str if default is None else type(default)
     if isinstance(value, str) and value.startswith("env:"):
         variable = value.removeprefix("env:")
         if variable not in os.environ:
-            raise SourceError(
-                f"[kafka] {name}: the environment variable {variable} is not set: export it"
-            )
+            raise SourceError(f"{place}: the environment variable {variable} is not set: export it")
         value = os.environ[variable]
         if kind is int and value.isdecimal():
             value = int(value)
@@ -238,24 +302,22 @@ def _value(name: str, key: str, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-        raise SourceError(f"[kafka] {name}: it must be {words[kind]}")
+        raise SourceError(f"{place}: it must be {words[kind]}")
     if isinstance(value, int | float) and kind is not bool:
         least, most = int(key not in MAY_BE_ZERO), AT_MOST.get(key, LARGEST)
         if not least <= value <= most:
-            raise SourceError(f"[kafka] {name}: {value} is not between {least} and {most:,}")
+            raise SourceError(f"{place}: {value} is not between {least} and {most:,}")
     if key in CHOICES and value not in CHOICES[key]:
         close = nearest(str(value), CHOICES[key])
-        raise SourceError(
-            f"[kafka] {name}: {value!r} is not one of {', '.join(CHOICES[key])}{close}"
-        )
+        raise SourceError(f"{place}: {value!r} is not one of {', '.join(CHOICES[key])}{close}")
     if key in PROXIES and not str(value).startswith(("http://", "socks5://", "socks5h://")):
         # The message does not repeat what may hold a password.
-        raise SourceError(f"[kafka] {name}: write http://host:port or socks5://host:port")
+        raise SourceError(f"{place}: write http://host:port or socks5://host:port")
     if key == "compression_type":
         there, package = LIBRARIES.get(str(value), (lambda: True, ""))
         if not there():
-            raise SourceError(f"[kafka] {name}: {value!r} needs the package {package}: install it")
+            raise SourceError(f"{place}: {value!r} needs the package {package}: install it")
         return None if value == "none" else value
     if key in FILES and not os.access(str(value), os.R_OK):
-        raise SourceError(f"[kafka] {name}: {value} is no file that can be read")
+        raise SourceError(f"{place}: {value} is no file that can be read")
     return value

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.connectors.kafka.late_clicks import ClockNotes, Disorder
+from nextclick.connectors.kafka.merging.late_clicks import ClockNotes, Disorder
 
 Clicks = list[tuple[float, int]]
 

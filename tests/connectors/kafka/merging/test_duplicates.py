@@ -4,8 +4,8 @@ import numpy as np
 
 from nextclick.connectors.clicks import Rejected
 from nextclick.connectors.decoding.blocks import Decoded
-from nextclick.connectors.kafka.duplicates import MEMORY, DuplicateFilter
-from nextclick.connectors.kafka.partition_queue import Run
+from nextclick.connectors.kafka.merging.duplicates import MEMORY, DuplicateFilter
+from nextclick.connectors.kafka.merging.partition_queue import Run
 
 
 def run(first: int, numbers: list[int], shift: int = 0) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,10 +110,13 @@ class ClockNotes:
         What the notes begin with.
     idle
         Seconds that a click waits for earlier ones.
+    name
+        Returns a partition as the notes name it.
 
     """
 
-    def __init__(self, topic: str, idle: float) -> None:
+    def __init__(self, topic: str, idle: float, name: Callable[[int], str] = str) -> None:
+        self._name = name
         self._topic = topic
         self._idle = idle
         self._noted = 1
@@ -126,7 +130,9 @@ class ClockNotes:
             while total >= self._noted:
                 self._noted *= NOTED
             most = counts.most_common(SHOWN)
-            named = ", ".join(f"{count:,} of partition {number}" for number, count in most)
+            named = ", ".join(
+                f"{count:,} of partition {self._name(number)}" for number, count in most
+            )
             more = ", …" if len(counts) > SHOWN else ""
             clicks = "1 click was" if total == 1 else f"{total:,} clicks were"
             self._disorder = (
@@ -137,7 +143,7 @@ class ClockNotes:
         for number in stalled:
             self._stalled.setdefault(
                 number,
-                f"{self._topic}: partition {number} does not deliver its records; the others "
-                "continue without it: check whether it has a leader",
+                f"{self._topic}: partition {self._name(number)} does not deliver its records; "
+                "the others continue without it: check whether it has a leader",
             )
         return [*([self._disorder] if self._disorder else []), *self._stalled.values()]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decoding.blocks import Decoded
+from ...decoding.blocks import Decoded
 
 Order = tuple[float, int]
 """What records are ordered by: time and sequence number."""

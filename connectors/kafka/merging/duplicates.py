@@ -7,8 +7,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clicks import Id
-from ..decoding.blocks import Decoded
+from ...clicks import Id
+from ...decoding.blocks import Decoded
 from .partition_queue import Run
 
 MEMORY = 10_000

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clicks import Id, Rejected
-from ..decoding.blocks import Decoded
+from ...clicks import Id, Rejected
+from ...decoding.blocks import Decoded
 from .late_clicks import Disorder
 from .partition_queue import Bound, Cut, PartitionQueue, Piece, Run
 

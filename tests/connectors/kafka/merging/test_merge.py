@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.decoding.blocks import Decoding
 from nextclick.connectors.decoding.values import UnusableError
-from nextclick.connectors.kafka.merge import Merge, Merged
-from nextclick.connectors.kafka.partition_queue import AHEAD, FOLLOWERS, Run
+from nextclick.connectors.kafka.merging.merge import Merge, Merged
+from nextclick.connectors.kafka.merging.partition_queue import AHEAD, FOLLOWERS, Run
 
 
 class One(NamedTuple):

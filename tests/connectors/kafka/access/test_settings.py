@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 
-from nextclick.connectors.kafka import settings as kafka_settings
+from nextclick.connectors.kafka.access import settings as kafka_settings
+from nextclick.connectors.kafka.access.settings import (
+    client_settings,
+    parse_address,
+    public_settings,
+)
 from nextclick.connectors.kafka.client import connect
-from nextclick.connectors.kafka.settings import client_settings, parse_address, public_settings
 from nextclick.connectors.source import SourceError
 from tests.brokers import PASSWORD, USER, Broker, free_port
 
@@ -148,3 +152,45 @@ def test_tls_and_sasl_work_and_say_what_is_wrong(secure_broker: Broker) -> None:
     )
     assert "TLS" in failure(tls, {})
     assert "does not speak TLS" in failure(secure_broker.address, only_tls)
+
+
+def test_a_sinks_own_table_holds_all_its_settings() -> None:
+    table = {
+        "security.protocol": "SSL",
+        "recommendations": {"client.id": "writer"},
+        "dead_letters.client.id": "letters",
+    }
+    assert client_settings(table) == {"security_protocol": "SSL"}
+    own = {"client_id": "writer", "table": "[kafka.recommendations]"}
+    assert client_settings(table, "recommendations") == own
+    own = {"client_id": "letters", "table": "[kafka.dead_letters]"}
+    assert client_settings(table, "dead_letters") == own
+    assert client_settings({"client.id": "all"}, "dead_letters") == {"client_id": "all"}
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"clientid": "a"}, r"\[kafka\.recommendations\] clientid: there is no such setting"),
+        ({"client.id": 3}, r"\[kafka\.recommendations\] client\.id: it must be a text"),
+        ({"security.protocol": "SASL_SSL"}, r"\[kafka\.recommendations\].*needs sasl\.mechanism"),
+        ({"sasl.mechanism": "OAUTHBEARER"}, r"\[kafka\.recommendations\].*needs one of"),
+        ({"dead_letters": {"client.id": "a"}}, r"\[kafka\.recommendations\] dead_letters"),
+    ],
+)
+def test_what_is_wrong_in_a_sinks_table_is_told_with_its_name(
+    own: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SourceError, match=message):
+        client_settings({"recommendations": own}, "recommendations")
+
+
+def test_the_secrets_of_sinks_are_not_shown() -> None:
+    shown = public_settings({"recommendations": {"sasl": {"password": "a", "oauth.token": "b"}}})
+    assert set(shown.values()) == {"***"}
+
+
+def test_a_setting_given_again_under_its_name_overrides_the_one_before() -> None:
+    assert client_settings({"client": {"id": "file"}, "client.id": "environment"}) == {
+        "client_id": "environment"
+    }
