@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from .clicks import Clicks, Id, Position, Rejected, time_fault
 from .decoding.values import LONGEST_ID, usable_times
 from .files.log import LogSource
+from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
-BUILT_IN = (KafkaSource, LogSource, PipeSource, SimulatedShop)
+BUILT_IN = (KafkaSource, LogSource, MergedLogs, PipeSource, SimulatedShop)
 """Sources that keep their contract; one derived from them is somebody's own again."""
 
 SCALARS = frozenset({str, int, float, bool, type(None)})

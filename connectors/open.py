@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from .decoding.log_format import LogFormat
+from .files.content import look_into
+from .files.listing import list_files
 from .files.log import LogSource
+from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
 from .kafka.settings import parse_address
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
+Spec = str | os.PathLike[str]
 
-def open_source(
-    spec: str | os.PathLike[str], form: LogFormat | None = None, **topic: Any
-) -> Source:
+
+def open_source(spec: Spec | Sequence[Spec], form: LogFormat | None = None, **topic: Any) -> Source:
     """Open a source by its name.
 
     Parameters
     ----------
     spec
-        ``-`` for JSON Lines on standard input, ``sim:clicks=60000,seed=1`` for the simulated
-        shop, ``kafka://host:port/topic`` for a topic, else the path of a log.
+        ``-`` for standard input, ``sim:clicks=60000,seed=1`` for the simulated shop,
+        ``kafka://host:port/topic`` for a topic, else the path or address of a log, of a folder of
+        logs, a pattern such as ``logs/*.csv.gz``, or a list of these, read as one log.
     form
         The format of a log, of the lines or of the records; see `log_format`.
     **topic
@@ -41,6 +46,10 @@ def open_source(
     3
 
     """
+    if isinstance(spec, list | tuple) and len(spec) == 1:
+        spec = spec[0]
+    if isinstance(spec, list | tuple) and spec:
+        return _open_logs(spec, form)
     if not isinstance(spec, str | os.PathLike):
         raise SourceError(f"a source is given as a str or a Path, not as {spec!r:.80}")
     spec = os.fspath(spec)
@@ -55,4 +64,20 @@ def open_source(
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
         return KafkaSource(parse_address(spec), form, **topic)
-    return LogSource(spec, form)
+    return _open_logs([spec], form)
+
+
+def _open_logs(specs: Sequence[Any], form: LogFormat | None) -> Source:
+    """Open files as one log: sorted as a whole, or merged in the order of time."""
+    for spec in specs:
+        if not isinstance(spec, str | os.PathLike) or not os.fspath(spec).strip():
+            raise SourceError(f"a log is given as a str or a Path, not as {spec!r:.80}")
+        if len(specs) > 1 and (spec == "-" or str(spec).startswith(("sim:", "kafka:"))):
+            raise SourceError(f"{spec} is read alone: several sources are log files")
+    form = form if form is not None else LogFormat()
+    files, several = list_files(specs)
+    if not several:
+        return LogSource(files[0], form)
+    if look_into(files[0], form).form.sort:
+        return LogSource(files, form)
+    return MergedLogs(files, form)

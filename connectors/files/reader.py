@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from ..clicks import Position
 from ..decoding.blocks import Decoded
 from ..source import REMEDIES, SourceError
+from .log_file import LogFile
 
 
 class Reader(Protocol):
@@ -59,7 +59,7 @@ class Reader(Protocol):
         ...
 
 
-def changed(path: Path, what: str) -> SourceError:
+def changed(path: LogFile, what: str) -> SourceError:
     """Make the error for a log that is not what it was at the snapshot."""
     return SourceError(
         f"{path} has changed since the snapshot: {what}. Restore the log, or {REMEDIES}"

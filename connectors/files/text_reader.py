@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 
 from ..clicks import Position
 from ..decoding.blocks import Decoded
@@ -13,6 +12,7 @@ from ..decoding.lines import LineCutter, Lines
 from ..decoding.log_format import LogFormat
 from ..source import SourceError
 from .decompression import Decompressed
+from .log_file import LogFile
 from .reader import changed
 
 
@@ -38,7 +38,7 @@ class TextReader:
 
     """
 
-    def __init__(self, path: Path, form: LogFormat, delimiter: str | None) -> None:
+    def __init__(self, path: LogFile, form: LogFormat, delimiter: str | None) -> None:
         self._path = path
         self._header = delimiter is not None and form.header
         self.warnings: list[str] = []
