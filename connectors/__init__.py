@@ -6,8 +6,11 @@ from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
 from .files.json_lines_sink import JsonLinesSink
+from .files.listing import would_read
 from .files.log import LogSource
+from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
+from .files.remote import without_secrets
 from .kafka.client import KafkaLog
 from .kafka.dead_letters import DeadLetterTopic
 from .kafka.lag import Lag
@@ -35,6 +38,7 @@ __all__ = [
     "Lag",
     "LogFormat",
     "LogSource",
+    "MergedLogs",
     "PipeSource",
     "Position",
     "Rejected",
@@ -53,4 +57,6 @@ __all__ = [
     "open_source",
     "parse_address",
     "public_settings",
+    "without_secrets",
+    "would_read",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from nextclick.connectors import (
@@ -15,6 +17,8 @@ from nextclick.connectors import (
     log_format,
     open_source,
     parse_address,
+    without_secrets,
+    would_read,
 )
 
 from .config.declaration import declared, flag
@@ -31,6 +35,34 @@ FOR_TOPICS = [each for each in declared(SourceOptions).values() if each.option.t
 """Options that mean nothing where the source is no topic."""
 
 
+Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A source, or several log files that are one."""
+
+
+def specs_of(spec: Spec) -> list[str]:
+    """Return the names that a source is given by.
+
+    Examples
+    --------
+    >>> specs_of("a.csv"), specs_of([Path("a.csv"), "b.csv"])
+    (['a.csv'], ['a.csv', 'b.csv'])
+
+    """
+    return list(map(os.fspath, [spec] if isinstance(spec, str | os.PathLike) else spec))
+
+
+def source_name(spec: Spec) -> str:
+    """Return what results and snapshots call a source, without what must stay secret.
+
+    Examples
+    --------
+    >>> source_name(["2019-10.csv", "https://shop.example/2019-11.csv?signature=abc"])
+    '2019-10.csv https://shop.example/2019-11.csv'
+
+    """
+    return " ".join(map(without_secrets, specs_of(spec)))
+
+
 def is_topic(spec: str | None) -> bool:
     """Whether a source or a sink is a topic."""
     return spec is not None and spec.startswith("kafka://")
@@ -41,7 +73,7 @@ def is_live(spec: str) -> bool:
     return is_topic(spec) or spec == "-"
 
 
-def open_configured_source(spec: str, options: LogOptions) -> Source:
+def open_configured_source(spec: Spec, options: LogOptions) -> Source:
     """Open the source of a run.
 
     Raises
@@ -62,16 +94,17 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         # Bytes that nobody asked for are not kept.
         keep_raw=getattr(options, "dead_letters", None) is not None,
     )
-    if not is_topic(spec):
+    specs = specs_of(spec)
+    if len(specs) != 1 or not is_topic(specs[0]):
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
                 raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
-        return open_source(spec, form)
+        return open_source(specs, form)
     assert isinstance(options, SourceOptions)
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end")
     return open_source(
-        spec,
+        specs,
         form,
         settings=client_settings(options.kafka),
         partitions=options.partitions,
@@ -149,7 +182,7 @@ def transactional_id(spec: str, config: RunConfig) -> str | None:
     return f"{config.group}-{what}-{partitions}"
 
 
-def check_outputs(spec: str, config: RunConfig) -> None:
+def check_outputs(spec: Spec, config: RunConfig) -> None:
     """Refuse to write over the source, or two outputs into one file or topic.
 
     Raises
@@ -158,7 +191,8 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         Two options, or an option and the source, name the same file or topic.
 
     """
-    taken = {_place(spec): "the source"}
+    sources = specs_of(spec)
+    taken = {_place(each): "the source" for each in sources}
     for option in ("json", "report", *SINKS):
         path = getattr(config, option)
         if path is None:
@@ -169,6 +203,10 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         if place in taken:
             kind = "topic" if is_topic(path) else "file"
             raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
+        if isinstance(place, Path) and any(would_read(each, place) for each in sources):
+            raise ConfigError(
+                f"{flag(option)} {path} would be read as one of the source's logs: put it elsewhere"
+            )
         taken[place] = flag(option)
 
 

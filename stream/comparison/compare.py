@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
+from ..endpoints import Spec
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
@@ -33,7 +33,7 @@ OF_THE_RUN = (
 
 
 def compare(
-    spec: str | os.PathLike[str],
+    spec: Spec,
     config: CompareConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -43,7 +43,7 @@ def compare(
     Parameters
     ----------
     spec
-        The source, see `open_source`.
+        The source, or a list of log files that are one; see `open_source`.
     config
         The models, and what to do.
     notify
@@ -71,7 +71,6 @@ def compare(
 
     """
     check_config(config, CompareConfig)
-    spec = os.fspath(spec)
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
