@@ -89,6 +89,9 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
         item_column=options.item_column,
         time_column=options.time_column,
         time_unit=options.time_unit,
+        delimiter=options.delimiter,
+        header=False if options.no_header else None,
+        columns=options.columns,
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
         # Bytes that nobody asked for are not kept.

@@ -47,7 +47,7 @@ class LineDecoder(ABC):
         return decoding.done()
 
     def _position(self, lines: Lines, index: int) -> Position:
-        return {"file": self._name, "line": lines.line + index + 1}
+        return {"file": self._name, "line": lines.before(index) + 1}
 
     @abstractmethod
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -15,9 +16,13 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
+TAB = ("\\t", "tab")
+"""Names of a tab, which is hard to type."""
+
+
 def _parts_columns(delimiter: str) -> bool:
     """Whether a text can be the delimiter of columns."""
-    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
+    return bool(delimiter) and delimiter.isascii() and not set(delimiter) & set('"\r\n\0')
 
 
 class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +46,12 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     only
         A column and the one value that makes a row a click (delimited text).
     delimiter
-        The delimiter of the columns; None: the one of the header.
+        The delimiter of the columns, one character or several; None: the one of the header.
     header
         False where the first line is data; the columns are then named "1", "2", "3" and so on.
         If all columns are given by such numbers, the first line shows it.
+    columns
+        The names of the columns, in their order, where no header has them.
     gap
         Seconds without a click after which a user's session has ended.
     sort
@@ -64,6 +71,7 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, str] | None = None
     delimiter: str | None = None
     header: bool = True
+    columns: tuple[str, ...] | None = None
     gap: float | None = None
     sort: bool | None = None
     keep_raw: bool = True
@@ -78,7 +86,8 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.delimiter is not None and not _parts_columns(self.delimiter):
             raise SourceError(
-                f"--delimiter {self.delimiter!r}: it is one ASCII character, no quote"
+                f"--delimiter {self.delimiter!r}: it is one ASCII character or several, without "
+                "quotes and line breaks"
             )
 
 
@@ -123,6 +132,7 @@ def log_format(
     time_unit: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
+    columns: Sequence[str] | None = None,
     gap: float | None = None,
     sort: bool | None = None,
     keep_raw: bool | None = None,
@@ -130,7 +140,7 @@ def log_format(
     """Make a format of a preset and of options that override it; None overrides nothing.
 
     A user column without a session column means that sessions are cut by inactivity. A column is
-    a name, or its place, counted from 1.
+    a name, or its place, counted from 1. Where `columns` names them there is no header.
 
     Raises
     ------
@@ -163,8 +173,9 @@ def log_format(
         "item": _column("--item-column", item_column),
         "time": _column("--time-column", time_column),
         "unit": time_unit,
-        "delimiter": delimiter,
-        "header": header,
+        "delimiter": "\t" if delimiter in TAB else delimiter,
+        "header": False if header is None and columns else header,
+        "columns": tuple(columns) if columns else None,
         "gap": gap,
         "sort": sort,
         "keep_raw": keep_raw,

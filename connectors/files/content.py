@@ -133,7 +133,7 @@ def look_into(path: LogFile, form: LogFormat) -> Content:
     form, told = _as_recbole(path, line, suffix, form)
     delimiter = _delimiter(line, form, suffix)
     if suffix in KINDS and named == "text" and delimiter != _usual(suffix, form):
-        told.append(f"{path}: its columns are separated by {NAMES[delimiter]}")
+        told.append(f"{path}: its columns are separated by {NAMES.get(delimiter, delimiter)}")
     form, more = _header(path, _split(line, delimiter), form)
     notes += _kind_notes(path, named, kind)
     return Content("text", form, delimiter, notes + told + more)
@@ -236,6 +236,8 @@ def _first_line(head: bytes) -> bytes:
 def _split(line: bytes, delimiter: str) -> list[str]:
     """Return the fields of a file's first line."""
     text = line.decode("utf-8", "replace").replace("\r", " ").replace("\0", " ")
+    if len(delimiter) > 1:
+        return [field.strip() for field in text.split(delimiter)]
     try:
         fields = next(csv.reader([text], delimiter=delimiter), [""]) or [""]
     except csv.Error:
@@ -261,7 +263,7 @@ def _delimiter(line: bytes, form: LogFormat, suffix: str) -> str:
 
 def _has_click(columns: list[str], form: LogFormat) -> bool:
     if not form.header:
-        columns = [str(number + 1) for number in range(len(columns))]
+        columns = list(form.columns or map(str, range(1, len(columns) + 1)))
     try:
         find_click(columns, form, "")
     except SourceError:

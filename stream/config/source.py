@@ -84,6 +84,32 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
         str | None,
         option("Unit of times given as numbers: s, ms, us or ns.", SOURCE, fixed=True),
     ] = None
+    delimiter: Annotated[
+        str | None,
+        option(
+            "Delimiter of the columns, such as ';', '::' or tab.",
+            SOURCE,
+            fixed=True,
+            default="as in the first line",
+            value="TEXT",
+        ),
+    ] = None
+    no_header: Annotated[
+        bool,
+        option(
+            "The first line is a click; name columns by number or --columns.", SOURCE, fixed=True
+        ),
+    ] = False
+    columns: Annotated[
+        list[str] | None,
+        option(
+            "Names of the columns of delimited text without a header, in their order, such as "
+            "user_id,item_id,timestamp.",
+            SOURCE,
+            fixed=True,
+            value="NAMES",
+        ),
+    ] = None
     sort: Annotated[
         bool | None, option("Read the whole log first and sort it by time.", SOURCE, fixed=True)
     ] = None
