@@ -12,6 +12,7 @@ from .files.listing import list_files
 from .files.log import LogSource
 from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
+from .files.spooled_input import SpooledInput
 from .kafka.settings import parse_address
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
@@ -59,6 +60,8 @@ def open_source(spec: Spec | Sequence[Spec], form: LogFormat | None = None, **to
             "input, or sim: for the simulated shop"
         )
     if spec == "-":
+        if form is not None and form.sort:
+            return LogSource(SpooledInput(), form)
         return PipeSource(form)
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)

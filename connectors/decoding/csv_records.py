@@ -80,6 +80,10 @@ class RecordCutter(LineCutter):
             inside[first:end] = True
         numbers = np.flatnonzero(~inside[:kept]) + 1
         cut = int(ends[kept - 1]) if kept else 0
+        if not kept:
+            block = self._block(b"", np.zeros(0, dtype=np.int64), 0, self.crc, None)
+            self._begin(data)
+            return block
         block = super()._whole(data[:cut])
         block = self._regrouped(block, ends[:kept][~inside[:kept]], numbers)
         self._begin(data[cut:])

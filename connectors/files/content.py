@@ -131,12 +131,51 @@ def look_into(path: LogFile, form: LogFormat) -> Content:
         return Content(kind, form, "", notes + _kind_notes(path, named, kind))
     line = _first_line(head)
     form, told = _as_recbole(path, line, suffix, form)
-    delimiter = _delimiter(line, form, suffix)
+    delimiter, form, more = look_at_columns(str(path), line, form, suffix)
     if suffix in KINDS and named == "text" and delimiter != _usual(suffix, form):
-        told.append(f"{path}: its columns are separated by {NAMES.get(delimiter, delimiter)}")
-    form, more = _header(path, _split(line, delimiter), form)
+        told.append(f"{path}: its columns are separated by {NAMES[delimiter]}")
     notes += _kind_notes(path, named, kind)
     return Content("text", form, delimiter, notes + told + more)
+
+
+def look_at_columns(
+    path: str, line: bytes, form: LogFormat, suffix: str = ""
+) -> tuple[str, LogFormat, list[str]]:
+    """Return the delimiter of delimited text by its first line, the format, and notes.
+
+    Raises
+    ------
+    SourceError
+        A column is given by a number that the line does not have.
+
+    """
+    delimiter = _delimiter(line, form, suffix)
+    form, notes = _header(path, _split(line, delimiter), form)
+    return delimiter, form, notes
+
+
+def has_columns(line: bytes) -> bool:
+    """Whether a first line may be the header of delimited text: it has three columns."""
+    return any(len(_split(line, mark)) >= 3 for mark in LOOKED_AT)
+
+
+def check_pipe(head: bytes) -> None:
+    """Refuse what is not text on standard input.
+
+    Raises
+    ------
+    SourceError
+        It is compressed, or another kind of file.
+
+    """
+    packed = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+    for magic, how in packed.items():
+        if head.startswith(magic):
+            raise SourceError(f"<stdin> is compressed with {how}: unpack it, {how} -dc FILE | …")
+    tables = {magic: f"{KIND_NAMES[kind]}: name the file" for magic, kind in TABLES.items()}
+    for magic, what in {**FOREIGN, **tables}.items():
+        if head.startswith(magic):
+            raise SourceError(f"<stdin> is not text but {what}")
 
 
 def name_ending(path: LogFile) -> str:
@@ -294,7 +333,7 @@ def _as_recbole(
     return msgspec.structs.replace(form, user=user, gap=gap, sort=sort), told
 
 
-def _header(path: LogFile, row: list[str], form: LogFormat) -> tuple[LogFormat, list[str]]:
+def _header(path: str, row: list[str], form: LogFormat) -> tuple[LogFormat, list[str]]:
     """Decide whether the first line is a header, where columns are given by their places."""
     key = form.session if form.session is not None else form.user
     wanted = [str(key), form.item, form.time]

@@ -1,4 +1,4 @@
-"""Clicks from a pipe: JSON Lines on standard input."""
+"""Clicks from a pipe: JSON Lines or delimited text on standard input."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import time
 
 from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
+from ..decoding.csv_records import RecordCutter, header_end
+from ..decoding.delimited import DelimitedDecoder
 from ..decoding.json_lines import JsonLinesDecoder
-from ..decoding.lines import LineCutter
+from ..decoding.lines import BYTE_ORDER_MARK, LONGEST_LINE, LineCutter, Lines
 from ..decoding.log_format import LogFormat
 from ..source import check_kind
+from .content import check_pipe, has_columns, look_at_columns
 from .time_order import TimeOrder
 
 READ = 1 << 18
@@ -24,10 +27,11 @@ OUT_OF_ORDER = "sort the lines by time first, or write them to a file and read t
 
 
 class PipeSource:
-    """JSON Lines as they come through a pipe.
+    """JSON Lines or delimited text as they come through a pipe.
 
-    A position is ``{"kind": "pipe", "line": lines before}``. A pipe cannot be rewound: after
-    `seek` it goes on with what comes next, and only its line numbers continue.
+    What they are is seen in the first line. A position is ``{"kind": "pipe", "line": lines
+    before}``. A pipe cannot be rewound: after `seek` it goes on with what comes next, and only its
+    line numbers continue; delimited text begins with its header again.
 
     Parameters
     ----------
@@ -39,20 +43,29 @@ class PipeSource:
     """
 
     def __init__(self, form: LogFormat | None = None, descriptor: int | None = None) -> None:
-        form = form if form is not None else LogFormat()
+        self._form = form = form if form is not None else LogFormat()
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._decoder = JsonLinesDecoder(form, "<stdin>")
+        self._decoder: JsonLinesDecoder | DelimitedDecoder | None = None
         self._cutter = LineCutter()
-        self._blocks: list[Decoded] = []
+        self._head = b""
+        self._blocks: list[tuple[Lines, Decoded]] = []
         self._line = 0
         self._ended = False
-        self.gap = form.gap if self._decoder.by_user else None
+        self._notes: list[str] = []
         self._order = TimeOrder("<stdin>", OUT_OF_ORDER)
+        by_user = form.session is None
+        if form.user is not None and not by_user:
+            # Only the header tells.
+            while self._decoder is None and not self._ended:
+                self._receive(None)
+            by_user = self._decoder is not None and self._decoder.by_user
+        self.gap = form.gap if by_user else None
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know: that the clicks are not in the order of time."""
-        return [] if self._order.warning is None else [self._order.warning]
+        """What a person should know, such as that the clicks are not in the order of time."""
+        order = self._order.warning
+        return self._notes if order is None else [*self._notes, order]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
@@ -63,10 +76,9 @@ class PipeSource:
         deadline = time.monotonic() + wait
         while True:
             while self._blocks and not gathering.full:
-                block = self._blocks[0]
-                given = block.given
+                lines, block = self._blocks[0]
                 gathering.take(block)
-                self._line += block.given - given
+                self._line = lines.before(block.given)
                 if block.exhausted:
                     self._blocks.pop(0)
             if gathering.full or self._ended:
@@ -97,16 +109,51 @@ class PipeSource:
     def close(self) -> None:
         """Do nothing: standard input is not ours to close."""
 
-    def _receive(self, wait: float) -> bool:
+    def _receive(self, wait: float | None) -> bool:
         """Read what the pipe holds; return whether there was anything, its end included."""
         ready, _, _ = select.select([self._descriptor], [], [], wait)
         if not ready:
             return False
         data = os.read(self._descriptor, READ)
         self._ended = not data
-        for lines in self._cutter.feed(data) if data else self._cutter.finish():
-            self._blocks.append(self._decoder.decode(lines))
-            self._order.note(self._blocks[-1].times)
+        if self._decoder is None:
+            self._head += data
+            data = self._begin()
+        blocks = self._cutter.feed(data) if data else []
+        for lines in [*blocks, *(self._cutter.finish() if self._ended else [])]:
+            assert self._decoder is not None
+            decoded = self._decoder.decode(lines)
+            self._blocks.append((lines, decoded))
+            self._order.note(decoded.times)
         if self._ended:
             self._order.finish()
         return True
+
+    def _begin(self) -> bytes:
+        """Choose the decoder once the first line is there; return what follows the header."""
+        head, form = self._head, self._form
+        text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+        of_text = form.delimiter or form.columns or form.only or form.date or not form.header
+        if not text or (not of_text and text.startswith(b"{")):
+            if text or self._ended or len(head) > LONGEST_LINE:
+                self._decoder = JsonLinesDecoder(form, "<stdin>")
+                return head
+            return b""
+        check_pipe(text)
+        end = header_end(head, self._ended or len(head) > LONGEST_LINE)
+        if not end:
+            return b""
+        line = head[:end].rstrip(b"\r\n")
+        if not of_text and not has_columns(line):
+            # A line that is no good, before or among those of JSON.
+            self._decoder = JsonLinesDecoder(form, "<stdin>")
+            return head
+        delimiter, form, notes = look_at_columns("<stdin>", line, form)
+        self._notes += notes
+        header = line if form.header else None
+        self._decoder = decoder = DelimitedDecoder(form, delimiter, header, "<stdin>")
+        rest = head[end:] if form.header else head
+        before = self._line + (head.count(b"\n", 0, end) if form.header else 0)
+        # Past the first byte: a byte order mark stands only at the start.
+        self._cutter = RecordCutter(decoder.count_columns, before, len(head) - len(rest))
+        return rest
