@@ -81,6 +81,6 @@ def _open_logs(specs: Sequence[Any], form: LogFormat | None) -> Source:
     files, several = list_files(specs)
     if not several:
         return LogSource(files[0], form)
-    if look_into(files[0], form).form.sort:
+    if form.sort or look_into(files[0], form).form.sort:
         return LogSource(files, form)
     return MergedLogs(files, form)

@@ -20,6 +20,7 @@ from .reader import Reader
 from .sorted_reader import SortedReader
 from .text_reader import TextReader
 from .time_order import TimeOrder
+from .translation import translated
 from .zip_archive import zip_members
 
 Path = str | os.PathLike[str] | LogFile
@@ -72,6 +73,7 @@ class LogSource:
         files = path if isinstance(path, list) else [_only_file(as_log_file(path))]
         self.path = files[0] if len(files) == 1 else Together(files)
         form = form if form is not None else LogFormat()
+        files = [translated(file, form.published) for file in files]
         content = look_into(files[0], form)
         self._notes = list(content.notes)
         if len(files) == 1:

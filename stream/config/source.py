@@ -28,7 +28,8 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     format: Annotated[
         str | None,
         option(
-            "Preset for a published data set: yoochoose, diginetica, retailrocket or recbole.",
+            "Preset for a published data set, such as yoochoose, rees46, otto, mind or movielens; "
+            "docs/guide/sources.md lists all.",
             SOURCE,
             fixed=True,
         ),
