@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import io
 import re
-import tempfile
 import time
 from contextlib import closing
 from typing import Any, cast
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.fs
 
 from ..source import SourceError
+from .disk_copy import DiskCopy
 from .log_file import Bytes, LogFile
 
 ADDRESS = re.compile(r"(s3|gs|gcs|https?)://", re.IGNORECASE)
@@ -219,7 +219,7 @@ class WebFile(LogFile):
         self._url = url
         self._size: int | None = None
         self._system = _web()
-        self._copy: Any = None
+        self._copy: DiskCopy | None = None
 
     def open(self) -> Bytes:
         """Open it to be read from its start, in one request."""
@@ -232,12 +232,9 @@ class WebFile(LogFile):
             if self._has_ranges(file):
                 return pa.PythonFile(_Web(file, str(self)), mode="r")
             file.close()
-            self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - As long as this.
             with closing(self.open()) as stream:
-                while data := stream.read(BUFFER):
-                    self._copy.write(data)
-            self._copy.flush()
-        return pa.OSFile(self._copy.name)
+                self._copy = DiskCopy(stream.read)
+        return pa.OSFile(self._copy.path)
 
     def _has_ranges(self, file: Any) -> bool:
         """Whether the server answers requests for a part of a file."""
@@ -267,11 +264,12 @@ class WebFile(LogFile):
         """Make a request; its failure is a sentence."""
         try:
             return call(*arguments, **options)
-        except FileNotFoundError as error:
-            raise SourceError(f"{self}: the server has no such file (404)") from error
         except Exception as error:  # Of the client's many kinds.
-            status = getattr(error, "status", None)
-            why = f"the server answers {status}" if status else _sentence(error)
+            # The client takes any failure for a file that is not there.
+            status = getattr(error.__cause__ or error, "status", None)
+            if status == 404 or (isinstance(error, FileNotFoundError) and not error.__cause__):
+                raise SourceError(f"{self}: the server has no such file (404)") from error
+            why = f"the server answers {status}" if status else _sentence(error.__cause__ or error)
             remedy = "; a name and password are read from ~/.netrc" if status == 401 else ""
             raise SourceError(f"{self} cannot be reached: {why}{remedy}") from error
 
@@ -360,7 +358,7 @@ class _Web(io.RawIOBase):
         super().close()
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
+from pathlib import Path
 from typing import BinaryIO
 
+from .disk_copy import DiskCopy
 from .log_file import Bytes, LogFile
 
 
@@ -22,14 +22,12 @@ class SpooledInput(LogFile):
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
         super().__init__("<stdin>", "<stdin>")
-        self._file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - It lives as long as this.
-        shutil.copyfileobj(sys.stdin.buffer if stream is None else stream, self._file, 1 << 20)
-        self._file.flush()
+        self._copy = DiskCopy((sys.stdin.buffer if stream is None else stream).read)
 
     def open(self) -> Bytes:
         """Open it to be read from its start."""
-        return open(self._file.name, "rb")
+        return Path(self._copy.path).open("rb")
 
     def size(self) -> int | None:
         """Return its bytes."""
-        return self._file.tell()
+        return Path(self._copy.path).stat().st_size
