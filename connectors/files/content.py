@@ -302,7 +302,8 @@ def _delimiter(line: bytes, form: LogFormat, suffix: str) -> str:
 
 def _has_click(columns: list[str], form: LogFormat) -> bool:
     if not form.header:
-        columns = list(form.columns or map(str, range(1, len(columns) + 1)))
+        names = list(form.columns or map(str, range(1, len(columns) + 1)))
+        columns = names[: len(columns)]
     try:
         find_click(columns, form, "")
     except SourceError:

@@ -185,3 +185,11 @@ def test_a_pipe_of_users_tells_its_gap_from_the_header() -> None:
 def test_a_pipe_that_holds_no_clicks_is_called_what_it_is(text: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         through_a_pipe(text, LogFormat())
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";", "|"])
+def test_the_delimiter_is_found_where_names_are_given_too(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "clicks.txt"
+    path.write_text("".join(mark.join(row) + "\n" for row in [("a", "x", "1"), ("b", "y", "2")]))
+    form = log_format(columns=["session_id", "item_id", "timestamp"])
+    assert told(read(LogSource(path, form)))[1] == ["x", "y"]
