@@ -93,7 +93,7 @@ class RecordCutter(LineCutter):
         self, data: bytes, ends: list[int], odd: list[int], last: bool
     ) -> tuple[list[tuple[int, int]], int]:
         """Return which lines belong together, and how many lines are whole records."""
-        joined = []
+        joined: list[tuple[int, int]] = []
         at = 0
         while at < len(odd):
             first = odd[at]

@@ -50,7 +50,8 @@ class ChainedReader:
         self._files = files
         self._read = read
         self.warnings: list[str] = []
-        self._begin()
+        self._digests: list[int] = []
+        self._reader = read(files[0])
         self.by_user = self._reader.by_user
 
     @property
@@ -90,7 +91,8 @@ class ChainedReader:
         """Go back to the start."""
         self.close()
         self.warnings.clear()
-        self._begin()
+        self._digests = []
+        self._reader = self._read(self._files[0])
 
     def digest(self) -> int:
         """Return a CRC-32 of everything, once all was read."""
@@ -99,7 +101,3 @@ class ChainedReader:
     def close(self) -> None:
         """Close the file that is read."""
         self._reader.close()
-
-    def _begin(self) -> None:
-        self._digests: list[int] = []
-        self._reader = self._read(self._files[0])

@@ -41,7 +41,7 @@ def list_files(specs: Sequence[Spec]) -> tuple[list[LogFile], bool]:
     """
     found: list[LogFile] = []
     several = len(specs) > 1
-    for spec in map(os.fspath, specs):
+    for spec in [os.fspath(each) for each in specs]:
         if is_remote(spec):
             files, many = remote_files(spec)
             files = choose(files, spec) if many else files

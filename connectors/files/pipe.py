@@ -56,9 +56,7 @@ class PipeSource:
         by_user = form.session is None
         if form.user is not None and not by_user:
             # Only the header tells.
-            while self._decoder is None and not self._ended:
-                self._receive(None)
-            by_user = self._decoder is not None and self._decoder.by_user
+            by_user = self._wait_for_header()
         self.gap = form.gap if by_user else None
 
     @property
@@ -108,6 +106,12 @@ class PipeSource:
 
     def close(self) -> None:
         """Do nothing: standard input is not ours to close."""
+
+    def _wait_for_header(self) -> bool:
+        """Read until the decoder is known; return whether the sessions are users."""
+        while self._decoder is None and not self._ended:
+            self._receive(None)
+        return self._decoder is not None and self._decoder.by_user
 
     def _receive(self, wait: float | None) -> bool:
         """Read what the pipe holds; return whether there was anything, its end included."""

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +76,7 @@ def test_a_folder_a_pattern_and_an_archive_are_one_log(tmp_path: Path, how: str)
     write(folder / "day=10" / "part.csv.gz", rows("b", [3, 4]))
     (folder / "_SUCCESS").write_bytes(b"")
     (folder / "README.md").write_text("about")
-    specs = {
+    specs: dict[str, Any] = {
         "folder": folder,
         "pattern": str(folder / "*" / "part.csv*"),
         "all below": str(folder / "**" / "*.csv*"),
