@@ -48,7 +48,7 @@ def specs_of(spec: Spec) -> list[str]:
     (['a.csv'], ['a.csv', 'b.csv'])
 
     """
-    return list(map(os.fspath, [spec] if isinstance(spec, str | os.PathLike) else spec))
+    return [os.fspath(each) for each in ([spec] if isinstance(spec, str | os.PathLike) else spec)]
 
 
 def source_name(spec: Spec) -> str:

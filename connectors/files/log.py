@@ -23,7 +23,7 @@ from .time_order import TimeOrder
 from .translation import translated
 from .zip_archive import zip_members
 
-Path = str | os.PathLike[str] | LogFile
+AnyPath = str | os.PathLike[str] | LogFile
 
 OUT_OF_ORDER = "read it with --sort"
 """What helps where a log is not in the order of time."""
@@ -60,6 +60,7 @@ class LogSource:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "clicks.csv"
     >>> _ = path.write_text("session_id,item_id,timestamp\nanna,shoes,1.5\nanna,,2.5\n")
     >>> source = LogSource(path)
@@ -69,7 +70,7 @@ class LogSource:
 
     """
 
-    def __init__(self, path: Path | list[LogFile], form: LogFormat | None = None) -> None:
+    def __init__(self, path: AnyPath | list[LogFile], form: LogFormat | None = None) -> None:
         files = path if isinstance(path, list) else [_only_file(as_log_file(path))]
         self.path = files[0] if len(files) == 1 else Together(files)
         form = form if form is not None else LogFormat()
