@@ -10,7 +10,6 @@ import pyarrow.ipc
 
 from .parquet_reader import ROWS, ROWS_BYTES, ParquetReader
 
-
 AS_BYTES = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
 """The types of text, and what its bytes are without being read as UTF-8."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-import lzma
 import zipfile
-import zlib
 from typing import Any, BinaryIO, cast
 
 from ..source import SourceError
@@ -48,7 +46,7 @@ class ZipMember(LogFile):
         except RuntimeError as error:
             archive.close()
             raise SourceError(f"{self} is encrypted: unpack it first") from error
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except Exception as error:  # A damaged index fails in many ways.
             archive.close()
             raise SourceError(f"{self} cannot be read: {error}") from error
 
@@ -73,7 +71,9 @@ class _OpenMember(io.RawIOBase):
         try:
             # One step only: one that fails keeps what it had unpacked to itself.
             return cast("bytes", self._member.read1(size))
-        except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        except SourceError:
+            raise
+        except Exception as error:  # Those of each kind of compression.
             raise OSError(errno.EIO, f"its compressed data are damaged: {error}") from error
 
     def seekable(self) -> bool:
@@ -106,7 +106,9 @@ def zip_members(file: LogFile) -> list[LogFile] | None:
     archive = file.open_anywhere()
     try:
         infos = zipfile.ZipFile(cast("BinaryIO", archive)).infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # A damaged index fails in many ways.
         raise SourceError(
             f"{file} is a zip archive that is damaged or cut off: {error}. Get it again; what it "
             "holds cannot be found without its end"
