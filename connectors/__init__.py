@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .clicks import Click, Clicks, Id, Position, Rejected, dead_letter
+from .clicks import FILTERED, Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
 from .files.json_lines_sink import JsonLinesSink
@@ -26,6 +26,7 @@ from .source import BEGIN_FROM, Source, SourceError
 
 __all__ = [
     "BEGIN_FROM",
+    "FILTERED",
     "Click",
     "Clicks",
     "DeadLetterTopic",

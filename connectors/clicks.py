@@ -45,6 +45,10 @@ class Click(msgspec.Struct, frozen=True):
     time: float
 
 
+FILTERED = "filtered"
+"""The reason of records that a condition leaves out: counted, but no dead letters."""
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """A record that cannot be used, and why.
 
@@ -91,8 +95,11 @@ class Clicks:
     rejected
         Records read along the way that cannot be used.
     places
-        The place of each click, ``{"partition": ..., "offset": ...}``; None where the source has
-        no such places.
+        The place of each click, ``{"partition": ..., "offset": ...}``, with ``part`` for those
+        after the first of a record; None where the source has no such places.
+    events
+        The id of the event that each click is, by which doubles are known; None, for all or for
+        one, where there is none.
 
     Examples
     --------
@@ -108,6 +115,7 @@ class Clicks:
     position: Position = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     places: list[Position] | None = None
+    events: list[Id | None] | None = None
 
     def __len__(self) -> int:
         """Return the number of clicks, rejected records left out."""

@@ -84,6 +84,7 @@ def _final(polled: Clicks, limit: int) -> bool:
         and _final_json(polled.position)
         and (not places or (type(places) is list and _final_places(places, len(items))))
         and (not polled.rejected or _final_rejected(polled.rejected))
+        and (polled.events is None or _final_events(polled.events, len(items)))
     )
 
 
@@ -127,6 +128,14 @@ def _final_places(places: list[Any], clicks: int) -> bool:
         and set(map(type, places)) == {dict}
         and set(map(type, chain.from_iterable(places))) <= {str}
         and set(map(type, chain.from_iterable(map(dict.values, places)))) <= SCALARS
+    )
+
+
+def _final_events(events: Any, clicks: int) -> bool:
+    return (
+        type(events) is list
+        and len(events) == clicks
+        and _final_ids([event for event in events if event is not None])
     )
 
 
@@ -176,6 +185,7 @@ class _Check:
             self._position("position", {} if position is None else position),
             self._rejected(polled.rejected),
             self._places(polled.places, len(items)),
+            self._events(polled.events, len(items)),
         )
 
     def _column(self, field: str, column: Any) -> list[Any]:
@@ -288,6 +298,17 @@ class _Check:
         if listed and len(listed) != clicks:
             self._fail(f"it returned {clicks:,} clicks and {len(listed):,} places")
         return [self._position(f"places[{at}]", place) for at, place in enumerate(listed)]
+
+    def _events(self, events: Any, clicks: int) -> list[Id | None] | None:
+        if events is None:
+            return None
+        listed = self._column("events", events)
+        if len(listed) != clicks:
+            self._fail(f"it returned {clicks:,} clicks and {len(listed):,} events")
+        return [
+            None if event is None else self._id("events", at, event)
+            for at, event in enumerate(listed)
+        ]
 
     def _rejected(self, rejected: Any) -> list[Rejected]:
         if rejected is None:

@@ -92,6 +92,9 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
         delimiter=options.delimiter,
         header=False if options.no_header else None,
         columns=options.columns,
+        where=options.where,
+        event_id=getattr(options, "event_id", None),
+        key_type=getattr(options, "key_type", None),
         sort=options.sort,
         gap=USER_GAP if options.user_column else None,
         # Bytes that nobody asked for are not kept.

@@ -10,12 +10,10 @@ from typing import Any
 from nextclick.connectors import (
     Clicks,
     Position,
-    Rejected,
     Sink,
     Source,
     SourceError,
     check_polled,
-    dead_letter,
 )
 from nextclick.models import Recommender, State
 from nextclick.models.argument_checks import at_least
@@ -30,6 +28,7 @@ from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
 from .recommendations.writer import RecommendationWriter
+from .sessions.left_out import LeftOut
 from .sessions.sessionizer import Sessionizer
 from .snapshots.checkpoints import Checkpoints
 from .snapshots.store import Snapshots
@@ -87,9 +86,11 @@ class Engine:
     ----------
     clicks
         Clicks read, rejected records left out.
-    first, late, ahead, learned, rejected
+    first, late, ahead, learned
         How many of them started a session, came late, were too far ahead of the stream, were
-        learned; rejected records by reason.
+        learned.
+    left_out
+        What was read besides: unusable and filtered records, and doubles.
     sinks
         Where records go, by their names among `SINKS`.
     checkpoints
@@ -150,7 +151,7 @@ class Engine:
         self.about = about or {}
         self.notify = notify
         self.clicks = self.first = self.late = self.ahead = self.learned = 0
-        self.rejected: Counter[str] = Counter()
+        self.left_out = LeftOut()
         self.written: dict[str, dict[str, Any]] = {}
         self.phases = PhaseTimer()
         self.begun = False
@@ -173,6 +174,11 @@ class Engine:
         self._time: float | None = None
         self._stopped = False
         self._failure: SourceError | None = None
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Records that cannot be used, by reason."""
+        return self.left_out.rejected
 
     @property
     def pending(self) -> PendingClicks:
@@ -284,8 +290,9 @@ class Engine:
     def _admit(self, clicks: Clicks) -> None:
         """Count what was polled, assign its sessions, and keep it until a batch is full."""
         self._position = clicks.position
-        self._reject(clicks.rejected)
+        self.left_out.reject(clicks.rejected, self.sinks.get("dead_letters"))
         self.unusable.take(clicks)
+        clicks = self.left_out.admit(clicks)
         if not len(clicks):
             return
         self.clicks += len(clicks)
@@ -298,12 +305,6 @@ class Engine:
         self.late += int(assigned.late.sum())
         self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
-
-    def _reject(self, rejected: list[Rejected]) -> None:
-        self.rejected.update(record.reason for record in rejected)
-        if sink := self.sinks.get("dead_letters"):
-            for record in rejected:
-                sink.write(dead_letter(record))
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
@@ -332,7 +333,7 @@ class Engine:
 
     def mark(self) -> tuple[Any, ...]:
         """Return values that differ between any two states of the run that differ."""
-        counts = self.clicks, self.learned, self.rejected.total(), self._pending.n_recommended
+        counts = self.clicks, self.learned, self.left_out.total, self._pending.n_recommended
         return (*counts, self._position)
 
     def facts(self) -> dict[str, Any]:
@@ -347,6 +348,7 @@ class Engine:
         values = {
             **{name: getattr(self, name) for name in COUNTS},
             "rejected": dict(self.rejected),
+            **self.left_out.results(),
             "time": self._time,
             "position": self._position,
             "pending": self._pending.values(),
@@ -356,7 +358,7 @@ class Engine:
             "model": self.model.state(),
             "sessions": self.sessionizer.state(),
             "figures": self.figures.state(),
-            "engine": State({}, values),
+            "engine": State(self.left_out.arrays(), values),
         }
 
     def restore(self, parts: dict[str, State]) -> None:
@@ -368,7 +370,7 @@ class Engine:
         for name in COUNTS:
             # Older snapshots do not know of clicks that are ahead.
             setattr(self, name, values.get(name, 0))
-        self.rejected = Counter(values["rejected"])
+        self.left_out.restore(values, parts["engine"].arrays)
         self.written = dict(values["written"])
         self._time = values["time"]
         self._position = values["position"]
@@ -385,10 +387,11 @@ class Engine:
         """Return the figures of the stream so far, in JSON's types."""
         return {
             "model": self.model.name,
-            "clicks": self.clicks + self.rejected.total(),
+            "clicks": self.clicks + self.left_out.total,
             "usable": self.clicks,
             **{name: getattr(self, name) for name in ("learned", "first", "late", "ahead")},
             "rejected": dict(sorted(self.rejected.items())),
+            **self.left_out.results(),
             **self.figures.results(),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,

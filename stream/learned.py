@@ -17,6 +17,7 @@ from .config.run import RunConfig
 from .endpoints import is_live, is_topic
 from .engine import Engine
 from .evaluation.prequential import Prequential
+from .sessions.left_out import LeftOut
 from .sessions.sessionizer import Sessionizer
 from .snapshots.store import SnapshotError, Snapshots, check_one_model
 
@@ -34,7 +35,7 @@ def make_engine(
     """Make the engine that a configuration asks for; its sinks are the caller's to add."""
     gap = config.gap_seconds or source.gap or SESSION_GAP
     live = is_live(spec) or is_topic(config.recommendations)
-    return Engine(
+    engine = Engine(
         source,
         model,
         Sessionizer(gap, config.lateness_seconds, config.max_sessions, config.max_ahead_seconds),
@@ -49,6 +50,8 @@ def make_engine(
         max_wait=config.max_wait_seconds if live else None,
         about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
     )
+    engine.left_out = LeftOut(config.event_memory)
+    return engine
 
 
 def load_model(folder: str | os.PathLike[str], notify: Callable[[str], None]) -> OnlineGRU4Rec:

@@ -246,6 +246,12 @@ def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> N
 
 def _nothing_read(spec: str, engine: Engine) -> str:
     rejected = engine.rejected.total()
+    if filtered := engine.left_out.filtered:
+        others = f" and {rejected:,} were rejected: {engine.unusable.why()}" if rejected else ""
+        return (
+            f"no usable click was read: --where has left out {filtered:,} records of {spec}"
+            f"{others}. Check its fields and values; texts stand in single quotes"
+        )
     if not rejected:
         return f"no click was read: there is none in {spec}"
     why = "" if engine.unusable.notes() else f". {engine.unusable.why()}"

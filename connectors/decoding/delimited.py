@@ -17,7 +17,9 @@ from .blocks import Decoded, Decoding
 from .csv_records import OPEN, UNFIT
 from .line_decoder import LineDecoder
 from .lines import BYTE_ORDER_MARK, Lines
-from .log_format import UNITS_PER_SECOND, LogFormat, find_click, find_column
+from .log_format import LogFormat, find_click, find_column
+from .record_reader import used_fields
+from .time_unit import TimeScale
 from .values import (
     LONGEST_ID,
     UnusableError,
@@ -33,6 +35,139 @@ UNIT = b"\x1f"
 
 MOST_COLUMNS = 4096
 """A line with more columns is left to the careful path."""
+
+
+class Columns:
+    """The columns of delimited text.
+
+    Parameters
+    ----------
+    form
+        The format.
+    delimiter
+        One ASCII character.
+    header
+        The file's first line; None where it is data.
+    name
+        The file's name, for messages.
+
+    Attributes
+    ----------
+    names
+        The columns' names; their numbers, as far as they are known, where there is no header.
+    width
+        The number of columns. Without a header nothing says how many there are.
+
+    """
+
+    def __init__(self, form: LogFormat, delimiter: str, header: bytes | None, name: str) -> None:
+        self.delimiter = delimiter.encode()
+        self._field = _field_pattern(self.delimiter)
+        self.names = self._names(form, header, name)
+        self.width = len(self.names) if header is not None else None
+
+    def split(self, line: bytes) -> list[bytes]:
+        """Return the fields of a line.
+
+        Raises
+        ------
+        UnusableError
+            Its quotes do not pair up.
+
+        """
+        if b'"' not in line:
+            return line.split(self.delimiter)
+        fields: list[bytes] = []
+        start = 0
+        while True:
+            match = self._field.match(line, start)
+            if match is None:
+                column = len(fields) + 1
+                raise UnusableError("bad_csv", f"the quotes in column {column} do not pair up")
+            quoted, plain = match.groups()
+            fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
+            if match.end() == len(line):
+                return fields
+            start = match.end() + len(self.delimiter)
+
+    def count(self, record: bytes, least: int) -> int:
+        """Return the number of a record's columns, or what is wrong with it; see `Split`."""
+        start = count = 0
+        while True:
+            match = self._field.match(record, start)
+            if match is None:
+                quotes = record.count(b'"', start)
+                is_open = record.startswith(b'"', start) and quotes % 2
+                return OPEN if is_open else -1
+            count += 1
+            if match.end() == len(record):
+                break
+            start = match.end() + len(self.delimiter)
+        fits = count == self.width if self.width is not None else count >= least
+        return count if fits else UNFIT
+
+    def fields(self, line: bytes, least: int) -> list[bytes]:
+        """Return the fields of a line, as many as there are columns, or at least so many.
+
+        Raises
+        ------
+        UnusableError
+            It is blank, its quotes do not pair up, or it has more or fewer.
+
+        """
+        if not line.strip():
+            raise UnusableError("blank", "the line is blank")
+        fields = self.split(line)
+        width = self.width
+        if len(fields) < (width or least):
+            raise UnusableError(
+                "too_few_columns", f"the line has {len(fields)} columns instead of {width or least}"
+            )
+        if width is not None and len(fields) > width:
+            raise UnusableError(
+                "too_many_columns", f"the line has {len(fields)} columns instead of {width}"
+            )
+        return fields
+
+    def text(self, fields: list[bytes], index: int) -> str:
+        """Return a field as text.
+
+        Raises
+        ------
+        UnusableError
+            It is not UTF-8.
+
+        """
+        try:
+            return fields[index].decode()
+        except UnicodeDecodeError as error:
+            raise UnusableError(
+                "not_utf8", f"'{self.called(index)}' is not UTF-8: {error.reason}"
+            ) from error
+
+    def called(self, index: int) -> str:
+        """Return the name of a column."""
+        return self.names[index] if index < len(self.names) else str(index + 1)
+
+    def _names(self, form: LogFormat, header: bytes | None, name: str) -> list[str]:
+        if header is None:
+            if form.columns is not None:
+                return list(form.columns)
+            wanted = [each for each in (form.user, form.date, *used_fields(form)) if each]
+            numbers = [int(each) for each in wanted if each.isdecimal()]
+            if not numbers:
+                raise SourceError(
+                    f"{name}: without a header its columns have no names: give them in their "
+                    "order, --columns session_id,item_id,timestamp, or give session, item and time "
+                    "by number"
+                )
+            count = min(max(numbers, default=0), MOST_COLUMNS)
+            return [str(number) for number in range(1, count + 1)]
+        try:
+            fields = self.split(header.removeprefix(BYTE_ORDER_MARK))
+        except UnusableError as fault:
+            raise SourceError(f"{name}, line 1, the header: {fault.detail}") from fault
+        return [field.decode("utf-8", "replace").strip() for field in fields]
 
 
 class DelimitedDecoder(LineDecoder):
@@ -61,11 +196,11 @@ class DelimitedDecoder(LineDecoder):
     """
 
     def __init__(self, form: LogFormat, delimiter: str, header: bytes | None, name: str) -> None:
-        super().__init__(name, form.keep_raw)
+        super().__init__(name, form.keep_raw, TimeScale(form.unit))
         self._form = form
-        self._delimiter = delimiter.encode()
-        self._field = _field_pattern(self._delimiter)
-        columns = self._columns(header)
+        self._columns = Columns(form, delimiter, header, name)
+        self._delimiter = self._columns.delimiter
+        columns = self._columns.names
         found, self.by_user = find_click(columns, form, name)
         self._session, self._item, self._time = found
         self._date = self._only = None
@@ -74,12 +209,10 @@ class DelimitedDecoder(LineDecoder):
         if form.only is not None:
             self._only = find_column(columns, form.only[0], "--format", name)
         self._only_value = form.only[1].encode() if form.only is not None else b""
-        self._per_second = UNITS_PER_SECOND[form.unit]
         needed = {self._session, self._item, self._time, self._date, self._only} - {None}
         self._needed = sorted(index for index in needed if index is not None)
         # Without a header nothing says how many columns there are: further ones are no matter.
-        self._width = len(columns) if header is not None else None
-        self._names = columns
+        self._width = self._columns.width
 
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:
         """Decode one line to session, item and time.
@@ -90,19 +223,7 @@ class DelimitedDecoder(LineDecoder):
             The line cannot be used.
 
         """
-        if not line.strip():
-            raise UnusableError("blank", "the line is blank")
-        fields = self._split(line)
-        width = self._width
-        if len(fields) < (width or self._needed[-1] + 1):
-            raise UnusableError(
-                "too_few_columns",
-                f"the line has {len(fields)} columns instead of {width or self._needed[-1] + 1}",
-            )
-        if width is not None and len(fields) > width:
-            raise UnusableError(
-                "too_many_columns", f"the line has {len(fields)} columns instead of {width}"
-            )
+        fields = self._columns.fields(line, self._needed[-1] + 1)
         if self._only is not None and fields[self._only] != self._only_value:
             raise self._not_a_click(fields[self._only])
         session = self._read_id(fields, self._session, "no_session")
@@ -165,7 +286,10 @@ class DelimitedDecoder(LineDecoder):
         column = table[str(self._time)].combine_chunks()
         if column.null_count:
             return None
-        times = column.to_numpy() / self._per_second if numbers else dates_to_times(column)
+        if numbers:
+            times = self.scale.column(column.to_numpy())
+        elif (times := dates_to_times(column)) is not None:
+            self.scale.note_date()
         if times is None or self._date is None:
             return times
         days = dates_to_times(table[str(self._date)].combine_chunks())
@@ -189,84 +313,24 @@ class DelimitedDecoder(LineDecoder):
             np.cumsum(~wanted, dtype=np.int64)[wanted],
         )
 
-    def _columns(self, header: bytes | None) -> list[str]:
-        if header is None:
-            form = self._form
-            if form.columns is not None:
-                return list(form.columns)
-            wanted = (form.session, form.user, form.item, form.time, form.date)
-            numbers = [int(name) for name in wanted if name is not None and name.isdecimal()]
-            if len(numbers) < sum(name is not None for name in wanted):
-                raise SourceError(
-                    f"{self._name}: without a header its columns have no names: give them in their "
-                    "order, --columns session_id,item_id,timestamp, or give session, item and time "
-                    "by number"
-                )
-            count = min(max(numbers, default=0), MOST_COLUMNS)
-            return [str(number) for number in range(1, count + 1)]
-        try:
-            fields = self._split(header.removeprefix(BYTE_ORDER_MARK))
-        except UnusableError as fault:
-            raise SourceError(f"{self._name}, line 1, the header: {fault.detail}") from fault
-        return [field.decode("utf-8", "replace").strip() for field in fields]
-
-    def _split(self, line: bytes) -> list[bytes]:
-        if b'"' not in line:
-            return line.split(self._delimiter)
-        fields: list[bytes] = []
-        start = 0
-        while True:
-            match = self._field.match(line, start)
-            if match is None:
-                column = len(fields) + 1
-                raise UnusableError("bad_csv", f"the quotes in column {column} do not pair up")
-            quoted, plain = match.groups()
-            fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
-            if match.end() == len(line):
-                return fields
-            start = match.end() + len(self._delimiter)
-
     def count_columns(self, record: bytes) -> int:
         """Return the number of a record's columns, or what is wrong with it; see `Split`."""
-        start = count = 0
-        while True:
-            match = self._field.match(record, start)
-            if match is None:
-                quotes = record.count(b'"', start)
-                is_open = record.startswith(b'"', start) and quotes % 2
-                return OPEN if is_open else -1
-            count += 1
-            if match.end() == len(record):
-                break
-            start = match.end() + len(self._delimiter)
-        fits = count == self._width if self._width is not None else count > self._needed[-1]
-        return count if fits else UNFIT
-
-    def _text(self, fields: list[bytes], index: int) -> str:
-        try:
-            return fields[index].decode()
-        except UnicodeDecodeError as error:
-            raise UnusableError(
-                "not_utf8", f"'{self._called(index)}' is not UTF-8: {error.reason}"
-            ) from error
+        return self._columns.count(record, self._needed[-1] + 1)
 
     def _read_id(self, fields: list[bytes], index: int, missing: str) -> Id:
-        return check_id(self._text(fields, index), self._called(index), missing)
+        return check_id(self._columns.text(fields, index), self._columns.called(index), missing)
 
     def _read_time(self, fields: list[bytes]) -> float:
-        text = self._text(fields, self._time)
+        text = self._columns.text(fields, self._time)
         if not text.strip(" \t"):
-            raise UnusableError("no_time", f"'{self._called(self._time)}' is empty")
-        time = parse_time(text, self._per_second)
+            raise UnusableError("no_time", f"'{self._columns.called(self._time)}' is empty")
+        time = self.scale.read(text)
         if self._date is None:
             return time
-        date = self._text(fields, self._date)
+        date = self._columns.text(fields, self._date)
         if not date.strip(" \t"):
-            raise UnusableError("no_time", f"'{self._called(self._date)}' is empty")
+            raise UnusableError("no_time", f"'{self._columns.called(self._date)}' is empty")
         return parse_time(date) + time
-
-    def _called(self, index: int) -> str:
-        return self._names[index] if index < len(self._names) else str(index + 1)
 
     def _not_a_click(self, value: bytes) -> UnusableError:
         column, wanted = self._form.only or ("", "")

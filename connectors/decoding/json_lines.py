@@ -15,14 +15,14 @@ from ..source import SourceError
 from .blocks import Decoded
 from .line_decoder import LineDecoder
 from .lines import Lines
-from .log_format import UNITS_PER_SECOND, LogFormat
+from .log_format import LogFormat
+from .time_unit import TimeScale
 from .values import (
     LONGEST_ID,
     UnusableError,
-    check_id,
+    as_id,
     check_time,
     dates_to_times,
-    parse_time,
     too_long,
     usable_times,
 )
@@ -61,9 +61,8 @@ class JsonLinesDecoder(LineDecoder):
             raise SourceError(f"{name}: this --format is for delimited text, not for JSON Lines")
         if len(set(names.values())) < len(names):
             raise SourceError(f"{name}: session, item and time must be three different fields")
-        super().__init__(name, form.keep_raw)
+        super().__init__(name, form.keep_raw, TimeScale(form.unit))
         self._names = names = {part: names[part] for part in names if part not in without}
-        self._per_second = UNITS_PER_SECOND[form.unit]
         kinds = {"session": str | int, "item": str | int, "time": float | str}
         line = msgspec.defstruct(
             "Line",
@@ -73,6 +72,16 @@ class JsonLinesDecoder(LineDecoder):
             gc=False,
         )
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line)
+        kinds |= {part: kinds[part] | float for part in ("session", "item")}
+        loose = msgspec.defstruct(
+            "LooseLine",
+            [(part, kinds[part]) for part in names],
+            namespace={part: value for part, value in ELSEWHERE.items() if part in without},
+            rename=names,
+            gc=False,
+        )
+        # Some producers write whole numbers as 17.0.
+        self._loose: msgspec.json.Decoder[Any] = msgspec.json.Decoder(loose)
         # Only which fields are there: nothing is made of what else an object may hold.
         fields = [(part, msgspec.Raw, msgspec.field(default=MISSING)) for part in names]
         there = msgspec.defstruct("Fields", fields, rename=names, gc=False)
@@ -93,19 +102,19 @@ class JsonLinesDecoder(LineDecoder):
         try:
             record = self._decoder.decode(line)
         except msgspec.ValidationError as error:
-            raise self._misfit(line, str(error)) from error
+            record = self._decode_loosely(line, error)
         except UnicodeDecodeError as error:
             raise UnusableError("not_utf8", f"the line is not UTF-8: {error.reason}") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise UnusableError("bad_json", str(error)) from error
-        session = check_id(record.session, self._names.get("session", ""), "no_session")
-        item = check_id(record.item, self._names["item"], "no_item")
+        session = as_id(record.session, self._names.get("session", ""), "no_session")
+        item = as_id(record.item, self._names["item"], "no_item")
         time = record.time
         if isinstance(time, str):
             if not time.strip(" \t"):
                 raise UnusableError("no_time", f"'{self._names['time']}' is empty")
-            return session, item, check_time(parse_time(time, self._per_second))
-        return session, item, check_time(time / self._per_second)
+            return session, item, check_time(self.scale.read(time))
+        return session, item, check_time(self.scale.seconds(time))
 
     def decode_block(self, lines: Lines) -> Decoded | None:
         """Decode a whole block at once; None where anything about it is odd."""
@@ -116,10 +125,17 @@ class JsonLinesDecoder(LineDecoder):
         try:
             # One by one: a decoder of the whole block takes two objects on one line for two lines.
             records = list(map(self._decoder.decode, values))
+            sessions: list[Id] = [record.session for record in records]
+            items: list[Id] = [record.item for record in records]
+        except msgspec.ValidationError:
+            try:
+                records = list(map(self._loose.decode, values))
+                sessions = [as_id(record.session, "", "") for record in records]
+                items = [as_id(record.item, "", "") for record in records]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnusableError):
+                return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        sessions: list[Id] = [record.session for record in records]
-        items: list[Id] = [record.item for record in records]
         if "" in sessions or "" in items:
             return None
         # An id is never longer than its line.
@@ -133,11 +149,23 @@ class JsonLinesDecoder(LineDecoder):
     def _times(self, column: list[float | str]) -> NDArray[np.float64] | None:
         try:
             if isinstance(column[0], str):
-                return dates_to_times(pa.array(column, pa.string()))
-            times: NDArray[np.float64] = pa.array(column, pa.float64()).to_numpy()
+                dates = dates_to_times(pa.array(column, pa.string()))
+                if dates is not None:
+                    self.scale.note_date()
+                return dates
+            numbers: NDArray[np.float64] = pa.array(column, pa.float64()).to_numpy()
         except pa.ArrowException:
             return None
-        return times / self._per_second
+        return self.scale.column(numbers)
+
+    def _decode_loosely(self, line: bytes, error: msgspec.ValidationError) -> Any:
+        """Decode a line whose ids may be whole floats; the error is that of the strict way."""
+        try:
+            return self._loose.decode(line)
+        except msgspec.ValidationError:
+            raise self._misfit(line, str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as other:
+            raise UnusableError("bad_json", str(other)) from error
 
     def _misfit(self, line: bytes, message: str) -> UnusableError:
         """Return which field of a line of valid JSON does not fit, and how."""

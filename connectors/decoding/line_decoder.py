@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
 
 from ..clicks import Id, Position
-from .blocks import Decoded, Decoding
+from .blocks import Decoded, Decoding, Entry
 from .lines import Lines
+from .time_unit import TimeScale
 from .values import UnusableError
 
 
@@ -19,12 +22,17 @@ class LineDecoder(ABC):
         The file's name, for positions and messages.
     keep_raw
         Whether rejected records keep their bytes.
+    scale
+        The unit of the times.
 
     """
 
-    def __init__(self, name: str, keep_raw: bool) -> None:
+    by_user: bool
+
+    def __init__(self, name: str, keep_raw: bool, scale: TimeScale) -> None:
         self._name = name
         self._keep_raw = keep_raw
+        self.scale = scale
 
     def decode(self, lines: Lines) -> Decoded:
         """Decode a block: each of its lines becomes a click or is rejected."""
@@ -38,16 +46,36 @@ class LineDecoder(ABC):
         """Decode a block line by line."""
         decoding = Decoding(self._keep_raw)
         for index, line in enumerate(lines.split()):
+            entries: Sequence[Entry]
             try:
                 if lines.fault is not None:
                     raise UnusableError(*lines.fault)
-                decoding.click(*self.decode_line(line))
+                entries = self.read_line(line)
             except UnusableError as fault:
-                decoding.reject(fault, self._position(lines, index), *lines.raw(index))
+                entries = (fault,)
+            decoding.record(entries, partial(self._origin, lines, index))
         return decoding.done()
+
+    def _origin(self, lines: Lines, index: int) -> tuple[Position, bytes, int, None]:
+        return self._position(lines, index), *lines.raw(index), None
 
     def _position(self, lines: Lines, index: int) -> Position:
         return {"file": self._name, "line": lines.before(index) + 1}
+
+    def read_line(self, line: bytes) -> Sequence[Entry]:
+        """Return what one line becomes.
+
+        Raises
+        ------
+        UnusableError
+            The line as a whole cannot be used.
+
+        """
+        return ((*self.decode_line(line), None),)
+
+    def count_columns(self, record: bytes) -> int:
+        """Return the number of a record's columns; see `Split`. By default each line is one."""
+        return 1
 
     @abstractmethod
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:

@@ -13,6 +13,8 @@ from ..spelling import nearest
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
+KeyType = Literal["text", "int"]
+
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -40,11 +42,19 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     time
         The column with the time: a number in `unit` since 1970, or an ISO 8601 date and time.
     unit
-        What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``.
+        What a time given as a number counts: ``s``, ``ms``, ``us`` or ``ns``. None: the size of
+        the first time tells it.
     date
         A column with the date, where `time` counts only from that day's start (delimited text).
     only
         A column and the one value that makes a row a click (delimited text).
+    where
+        A condition on a record's fields: those that do not fulfil it are left out.
+    event
+        The field with an event's id, by which doubles are known.
+    key_type
+        What the keys of a topic's records are: ``text``, or ``int``, as Kafka's serializers write
+        integers and longs.
     delimiter
         The delimiter of the columns, one character or several; None: the one of the header.
     header
@@ -69,9 +79,12 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     item: str = "item_id"
     time: str = "timestamp"
-    unit: TimeUnit = "s"
+    unit: TimeUnit | None = None
     date: str | None = None
     only: tuple[str, str] | None = None
+    where: str | None = None
+    event: str | None = None
+    key_type: KeyType = "text"
     delimiter: str | None = None
     header: bool = True
     columns: tuple[str, ...] | None = None
@@ -88,6 +101,14 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
             raise SourceError(
                 "a log needs a session column or a user column: give --session-column"
             )
+        if self.where is not None:
+            # Imported here: the parser takes long to load.
+            from .conditions import parse_condition
+
+            try:
+                parse_condition(self.where)
+            except SourceError as error:
+                raise SourceError(f"--where {self.where!r:.200}: {error}") from None
         if self.delimiter is not None and not _parts_columns(self.delimiter):
             raise SourceError(
                 f"--delimiter {self.delimiter!r}: it is one ASCII character or several, without "
@@ -100,7 +121,9 @@ _TRANSLATED = ("session", "item", "time", "kind")
 
 PRESETS: dict[str, LogFormat] = {
     # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
-    "yoochoose": LogFormat(session="1", time="2", item="3", delimiter=",", header=False, sort=True),
+    "yoochoose": LogFormat(
+        session="1", time="2", item="3", unit="s", delimiter=",", header=False, sort=True
+    ),
     # CIKM Cup 2016, train-item-views.csv: milliseconds since the session's start, and the day.
     "diginetica": LogFormat(
         session="sessionId",
@@ -241,6 +264,9 @@ def log_format(
     item_column: str | int | None = None,
     time_column: str | int | None = None,
     time_unit: str | None = None,
+    where: str | None = None,
+    event_id: str | None = None,
+    key_type: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     columns: Sequence[str] | None = None,
@@ -284,6 +310,9 @@ def log_format(
         "item": _column("--item-column", item_column),
         "time": _column("--time-column", time_column),
         "unit": time_unit,
+        "where": where,
+        "event": _column("--event-id", event_id),
+        "key_type": key_type,
         "delimiter": "\t" if delimiter in TAB else delimiter,
         "header": False if header is None and columns else header,
         "columns": tuple(columns) if columns else None,

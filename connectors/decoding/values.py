@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..clicks import LATEST_TIME, Id, time_fault
+from .iso_times import parse_moment
 
 LONGEST_ID = 1024
 """Characters, or digits, of an id at most."""
@@ -70,6 +73,66 @@ def check_id(value: Id, field_name: str, missing: str) -> Id:
     return value
 
 
+LARGEST_EXACT = 2.0**53
+"""Whole floats from here on may have lost digits."""
+
+
+def as_id(value: Any, field_name: str, missing: str) -> Id:
+    """Return the id that a field holds: a text or a whole number, ``17.0`` as 17.
+
+    Raises
+    ------
+    UnusableError
+        It is something else, or too long; or it is empty, with the reason `missing`.
+
+    Examples
+    --------
+    >>> as_id(17.0, "item_id", "no_item"), as_id("17.0", "item_id", "no_item")
+    (17, '17.0')
+
+    """
+    kind = type(value)
+    if kind is str or kind is int:
+        return check_id(value, field_name, missing)
+    if value is None:
+        raise UnusableError(missing, f"there is no '{field_name}'")
+    if kind is bytes:
+        try:
+            return check_id(value.decode(), field_name, missing)
+        except UnicodeDecodeError as error:
+            raise UnusableError(
+                "not_utf8", f"'{field_name}' is not UTF-8: {error.reason}"
+            ) from error
+    if kind is float or kind is decimal.Decimal:
+        if value != value:  # NaN.
+            raise UnusableError(missing, f"'{field_name}' is not a number (NaN)")
+        if abs(value) < LARGEST_EXACT and value == int(value):
+            return int(value)
+        raise UnusableError(
+            "wrong_type",
+            f"'{field_name}' is {value!s:.40}: an id is a text or a whole number below 2⁵³",
+        )
+    raise UnusableError(
+        "wrong_type", f"'{field_name}' is {described(value)}: an id is a text or a whole number"
+    )
+
+
+def described(value: Any) -> str:
+    """Return what a value of a record is, for a message.
+
+    Examples
+    --------
+    >>> described([1]), described({}), described(True)
+    ('a list', 'an object', 'true')
+
+    """
+    if type(value) is bool:
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return f"of the type {type(value).__name__}"
+
+
 def too_long(value: Id) -> bool:
     """Whether an id has more characters or digits than it may."""
     if isinstance(value, str):
@@ -120,16 +183,42 @@ def parse_time(text: str, per_second: float = 1.0) -> float:
 
     """
     text = text.strip(" \t")
+    number = number_in(text)
+    if number is not None:
+        return number / per_second
+    return parse_date(text)
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text without blanks around it is, None where it is none."""
     if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        return float(text) / per_second
+        return float(text)
+    return None
+
+
+def parse_date(text: str) -> float:
+    """Read an ISO 8601 date and time, see `parse_moment`.
+
+    Raises
+    ------
+    UnusableError
+        It is none.
+
+    """
     match = _DATE.fullmatch(text)
-    if match is None:
-        raise UnusableError("bad_time", f"{text[:80]!r} is neither a number nor an ISO 8601 date")
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
+        if match is None:
+            return parse_moment(text)
+        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+        if hour > 23 or second > 59:
+            return parse_moment(text)
         moment = datetime.datetime(year, month, day, hour, minute, second)
         east = _offset(match[8], match[9], match[10])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
+        if "neither a number" in str(error):
+            raise UnusableError(
+                "bad_time", f"{text[:80]!r} is neither a number nor an ISO 8601 date"
+            ) from error
         raise UnusableError("bad_time", f"{text[:80]!r} is no date: {error}") from error
     micro = int(((match[7] or "") + "000000")[:6])
     since = moment - _EPOCH
@@ -148,6 +237,9 @@ def _offset(sign: str | None, hours: str | None, minutes: str | None) -> int:
 
 def dates_to_times(texts: pa.Array) -> NDArray[np.float64] | None:
     """Read a column of ISO 8601 dates as `parse_time` does each; None where it might differ."""
+    if len(texts) and str(texts[0].as_py()).endswith(" UTC"):
+        # As databases write them; Arrow knows only the Z.
+        texts = pc.replace_substring_regex(texts, pattern=" UTC$", replacement="Z")
     for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
         try:
             moments = pc.cast(texts, kind)

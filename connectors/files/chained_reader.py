@@ -60,6 +60,11 @@ class ChainedReader:
         share = self._reader.share
         return None if share is None else (len(self._digests) + share) / len(self._files)
 
+    @property
+    def notes(self) -> list[str]:
+        """What the records have told, such as the unit of their times."""
+        return self._reader.notes
+
     def read(self) -> Decoded | None:
         """Return the next block; None at the end."""
         while len(self._digests) < len(self._files):
@@ -79,7 +84,7 @@ class ChainedReader:
                     )
         return None
 
-    def position(self, given: int) -> Position:
+    def position(self, given: int, part: int = 0) -> Position:
         """Raise an error: a position is one in what was sorted."""
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..decoding.lines import BYTE_ORDER_MARK
 from ..decoding.log_format import PRESETS, LogFormat, find_click
+from ..decoding.record_lines import find_fields, is_plain
 from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError
 from .decompression import COMPRESSIONS, Decompressed
@@ -305,7 +306,10 @@ def _has_click(columns: list[str], form: LogFormat) -> bool:
         names = list(form.columns or map(str, range(1, len(columns) + 1)))
         columns = names[: len(columns)]
     try:
-        find_click(columns, form, "")
+        if is_plain(form):
+            find_click(columns, form, "")
+        else:
+            find_fields(columns, form, "")
     except SourceError:
         return False
     return True

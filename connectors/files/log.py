@@ -91,7 +91,8 @@ class LogSource:
     def warnings(self) -> list[str]:
         """What a person should know, such as where a damaged file ends."""
         order = self._order.warning if self._order is not None else None
-        return [*self._notes, *([order] if order else []), *self._reader.warnings]
+        notes = [*self._notes, *self._reader.notes]
+        return [*notes, *([order] if order else []), *self._reader.warnings]
 
     @property
     def share(self) -> float | None:
@@ -117,7 +118,7 @@ class LogSource:
             gathering.take(self._block)
         if gathering.empty:
             return None
-        place = self._reader.position(self._block.given)
+        place = self._reader.position(*self._block.place)
         return gathering.clicks({"kind": "log", "name": self.path.name, **place})
 
     def seek(self, position: Position) -> None:

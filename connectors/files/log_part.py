@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clicks import Clicks, Id, Position, Rejected
+from ..clicks import Clicks, Position, Rejected
 from ..decoding.log_format import LogFormat
 from .log import LogSource
 from .log_file import LogFile
@@ -89,12 +89,13 @@ class Part:
         self._hold(clicks, self._after)
         return clicks.rejected
 
-    def take(self, count: int) -> tuple[list[Id], list[Id], NDArray[np.float64]]:
+    def take(self, count: int) -> Clicks:
         """Return the next clicks of those held."""
         rows = slice(self.taken, self.taken + count)
         self.taken += count
         clicks = self._clicks
-        return clicks.sessions[rows], clicks.items[rows], clicks.times[rows]
+        events = None if clicks.events is None else clicks.events[rows]
+        return Clicks(clicks.sessions[rows], clicks.items[rows], clicks.times[rows], events=events)
 
     def seek(self, position: Position) -> None:
         """Go on from a position."""

@@ -93,6 +93,7 @@ class MergedLogs:
         sessions: list[Id] = []
         items: list[Id] = []
         times: list[NDArray[np.float64]] = []
+        events: list[Id | None] = []
         rejected: list[Rejected] = []
         size = 0
         while len(items) < limit:
@@ -107,14 +108,16 @@ class MergedLogs:
             elif not self._ready:
                 break
             else:
-                columns = self._take(limit - len(items))
-                sessions += columns[0]
-                items += columns[1]
-                times.append(columns[2])
+                taken = self._take(limit - len(items))
+                sessions += taken.sessions
+                items += taken.items
+                times.append(taken.times)
+                events += [None] * len(taken) if taken.events is None else taken.events
         if not items and not rejected:
             return None
         joined = np.concatenate(times) if times else np.zeros(0)
-        return Clicks(sessions, items, joined, self._position(), rejected)
+        named = events if any(event is not None for event in events) else None
+        return Clicks(sessions, items, joined, self._position(), rejected, events=named)
 
     def seek(self, position: Position) -> None:
         """Go on from a position that an earlier `poll` gave.
@@ -195,7 +198,7 @@ class MergedLogs:
             self._unready.append(part)
         return rejected
 
-    def _take(self, limit: int) -> tuple[list[Id], list[Id], NDArray[np.float64]]:
+    def _take(self, limit: int) -> Clicks:
         """Take what comes before all other files' clicks, at least one."""
         _, number = self._ready[0]
         part = self._parts[number]

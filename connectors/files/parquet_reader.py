@@ -14,22 +14,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from ..clicks import Id, Position
 from ..decoding.blocks import Decoded, Decoding
 from ..decoding.log_format import UNITS_PER_SECOND, LogFormat, find_click
+from ..decoding.record_lines import find_fields, is_by_columns, is_plain, with_session
+from ..decoding.record_reader import RecordReader
+from ..decoding.time_unit import TimeScale
 from ..decoding.values import (
     LONGEST_ID,
     UnusableError,
     check_id,
     check_time,
     dates_to_times,
-    parse_time,
     usable_times,
 )
 from ..source import SourceError
 from .decompression import CHUNK
 from .log_file import LogFile
+from .parquet_records import RowDecoder
 from .reader import changed
 
 ROWS = 1 << 16
@@ -72,7 +76,8 @@ class ParquetReader:
         if form.date is not None or form.only is not None or not form.header:
             raise SourceError(f"{path}: this --format is for delimited text, not for {self.KIND}")
         self._keep_raw = form.keep_raw
-        self._per_second = UNITS_PER_SECOND[form.unit]
+        self._scale = TimeScale(form.unit)
+        self._part = 0
         self._input = path.open_anywhere()
         try:
             self._schema, self._total = self._open(self._input)
@@ -97,7 +102,10 @@ class ParquetReader:
                 if len(batch) > skipped:
                     self._row += self._rows
                     self._rows = len(batch) - skipped
-                    return self._decode(batch.slice(skipped))
+                    decoded = self._decode(batch.slice(skipped))
+                    decoded.skip(self._part)
+                    self._part = 0
+                    return decoded
         except (OSError, pa.ArrowException) as error:
             self._batches = iter(())
             self.warnings.append(
@@ -107,26 +115,35 @@ class ParquetReader:
         return None
 
     @property
+    def notes(self) -> list[str]:
+        """What the rows have told, such as the unit of their times."""
+        return self._scale.note(str(self._path))
+
+    @property
     def share(self) -> float | None:
         """How much of the file has been read, from 0 to 1."""
         return (self._row + self._rows) / self._total if self._total else None
 
-    def position(self, given: int) -> Position:
+    def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` rows of the block read last."""
-        return {"row": self._row + given, "size": self._sum[0], "crc": self._sum[1]}
+        place = {"row": self._row + given, "size": self._sum[0], "crc": self._sum[1]}
+        return place | ({"part": part} if part else {}) | self._scale.state
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
-        if position.keys() != {"row", "size", "crc"}:
+        if position.keys() - {"part", "unit"} != {"row", "size", "crc"}:
             raise changed(
                 self._path, "it was then read with other options, or as another kind of file"
             )
         if (position["size"], position["crc"]) != self._sum:
             raise changed(self._path, "its bytes are not the same")
         self._begin(int(position["row"]))
+        self._scale.restore(position.get("unit", "s") if self._row else None)
+        self._part = int(position.get("part", 0))
 
     def rewind(self) -> None:
         """Go back to the start."""
+        self._scale.restore(None)
         self._begin(0)
 
     def digest(self) -> int:
@@ -158,12 +175,23 @@ class ParquetReader:
 
     def _find_columns(self, form: LogFormat) -> None:
         columns: list[str] = self._schema.names
-        found, self.by_user = find_click(columns, form, str(self._path))
-        self._session, self._item, self._time = (columns[index] for index in found)
-        self._wanted = [self._session, self._item, self._time]
-        for name in (self._session, self._item):
-            self._check_id_type(name)
-        self._check_time_type()
+        self._records: RowDecoder | None = None
+        as_records = not (is_plain(form) or is_by_columns(form, columns))
+        if not as_records:
+            found, self.by_user = find_click(columns, form, str(self._path))
+            self._session, self._item, self._time = (columns[index] for index in found)
+            self._wanted = [self._session, self._item, self._time]
+            for name in (self._session, self._item):
+                self._check_id_type(name)
+                as_records = as_records or self._is_number(name)
+            self._check_time_type()
+        if as_records:
+            self.by_user, places = find_fields(columns, form, str(self._path))
+            fields = {field: columns[index] for field, index in places.items()}
+            session = form.user if self.by_user else form.session
+            reader = RecordReader(with_session(form, session), self._scale)
+            self._records = RowDecoder(self._path, form.keep_raw, reader, fields)
+            self._wanted = sorted(set(fields.values()))
 
     def _begin(self, row: int) -> None:
         """Go to a row."""
@@ -191,28 +219,40 @@ class ParquetReader:
     def _rows_at_once(self) -> int:
         """Return the number of rows to decode at a time, fewer where they are wide."""
         metadata = self._file.metadata
+        wanted = set(self._wanted)
         widest = 1
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             columns = [group.column(at) for at in range(group.num_columns)]
             size = sum(
-                one.total_uncompressed_size for one in columns if one.path_in_schema in self._wanted
+                one.total_uncompressed_size
+                for one in columns
+                if one.path_in_schema in wanted or one.path_in_schema.partition(".")[0] in wanted
             )
             widest = max(widest, size // max(group.num_rows, 1))
         return max(1, min(ROWS, ROWS_BYTES // widest))
 
     def _decode(self, batch: Any) -> Decoded:
+        if self._records is not None:
+            return self._records.decode(batch, self._row)
         sessions = _plain(batch.column(self._session))
         items = _plain(batch.column(self._item))
-        times = self._seconds(_plain(batch.column(self._time)))
-        if _usable_ids(sessions) and _usable_ids(items):
-            if pa.types.is_string(times.type):
-                numbers = dates_to_times(times)
-            else:
-                numbers = times.to_numpy(zero_copy_only=False)
-            if numbers is not None and not times.null_count and usable_times(numbers):
+        times = _numbers(_plain(batch.column(self._time)))
+        if _usable_ids(sessions) and _usable_ids(items) and not times.null_count:
+            numbers = self._seconds(times)
+            if numbers is not None and usable_times(numbers):
                 return Decoded(_values(sessions), _values(items), numbers)
         return self._decode_rows(sessions, items, times)
+
+    def _seconds(self, times: Any) -> NDArray[np.float64] | None:
+        """Return a column of times in epoch seconds; None where one may be unusable."""
+        if pa.types.is_string(times.type):
+            dates = dates_to_times(times)
+            if dates is not None:
+                self._scale.note_date()
+            return dates
+        numbers = times.to_numpy(zero_copy_only=False)
+        return numbers if self._moments else self._scale.column(numbers)
 
     def _decode_rows(self, sessions: Any, items: Any, times: Any) -> Decoded:
         """Decode row by row; each becomes a click or is rejected."""
@@ -232,30 +272,28 @@ class ParquetReader:
         return decoding.done()
 
     def _time_of(self, value: Any) -> float:
-        return parse_time(value, self._per_second) if isinstance(value, str) else float(value)
+        if isinstance(value, str):
+            return self._scale.read(value)
+        return float(value) if self._moments else self._scale.seconds(float(value))
 
-    def _seconds(self, column: Any) -> Any:
-        """Return a column of times in epoch seconds, strings as they are."""
-        kind = column.type
-        if pa.types.is_string(kind):
-            return column
-        per_second = self._per_second
-        if pa.types.is_date(kind):
-            column = pc.cast(column, pa.timestamp("s"))
-            per_second = 1.0
-        elif pa.types.is_timestamp(kind):
-            per_second = UNITS_PER_SECOND[kind.unit]
-        if pa.types.is_timestamp(column.type):
-            column = pc.cast(column, pa.int64())
-        return pc.divide(pc.cast(column, pa.float64(), safe=False), per_second)
+    @property
+    def _moments(self) -> bool:
+        """Whether the times are moments, which have a unit of their own."""
+        kind = _value_type(self._schema.field(self._time).type)
+        return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
     def _check_id_type(self, name: str) -> None:
         kind = _value_type(self._schema.field(name).type)
-        if not (_is_text(kind) or pa.types.is_integer(kind)):
+        if not (_is_text(kind) or pa.types.is_integer(kind) or self._is_number(name)):
             raise SourceError(
                 f"{self._path}: column '{name}' holds {kind}; an id is a string or an integer: "
                 "convert the column to one of these"
             )
+
+    def _is_number(self, name: str) -> bool:
+        """Whether a column holds numbers that may not be whole."""
+        kind = _value_type(self._schema.field(name).type)
+        return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
     def _check_time_type(self) -> None:
         kind = _value_type(self._schema.field(self._time).type)
@@ -271,6 +309,21 @@ class ParquetReader:
                 f"{self._path}: column '{self._time}' holds {kind}; a time is a timestamp, a date, "
                 f"a number or a string: name another column with --time-column"
             )
+
+
+def _numbers(column: Any) -> Any:
+    """Return a column of times as numbers, moments in epoch seconds, and strings as they are."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        return column
+    per_second = 1.0
+    if pa.types.is_date(kind):
+        column = pc.cast(column, pa.timestamp("s"))
+    elif pa.types.is_timestamp(kind):
+        per_second = UNITS_PER_SECOND[kind.unit]
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(column, pa.int64())
+    return pc.divide(pc.cast(column, pa.float64(), safe=False), per_second)
 
 
 def _value_type(kind: Any) -> Any:

@@ -10,10 +10,10 @@ import time
 from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.csv_records import RecordCutter, header_end
-from ..decoding.delimited import DelimitedDecoder
-from ..decoding.json_lines import JsonLinesDecoder
+from ..decoding.line_decoder import LineDecoder
 from ..decoding.lines import BYTE_ORDER_MARK, LONGEST_LINE, LineCutter, Lines
 from ..decoding.log_format import LogFormat
+from ..decoding.record_lines import delimited_decoder, json_decoder
 from ..source import check_kind
 from .content import check_pipe, has_columns, look_at_columns
 from .time_order import TimeOrder
@@ -30,8 +30,9 @@ class PipeSource:
     """JSON Lines or delimited text as they come through a pipe.
 
     What they are is seen in the first line. A position is ``{"kind": "pipe", "line": lines
-    before}``. A pipe cannot be rewound: after `seek` it goes on with what comes next, and only its
-    line numbers continue; delimited text begins with its header again.
+    before}``, with ``unit`` where the times' unit was told by their size and is not the second. A
+    pipe cannot be rewound: after `seek` it goes on with what comes next, and only its line numbers
+    continue; delimited text begins with its header again.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ class PipeSource:
     def __init__(self, form: LogFormat | None = None, descriptor: int | None = None) -> None:
         self._form = form = form if form is not None else LogFormat()
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._decoder: JsonLinesDecoder | DelimitedDecoder | None = None
+        self._decoder: LineDecoder | None = None
+        self._unit: str | None = None
         self._cutter = LineCutter()
         self._head = b""
         self._blocks: list[tuple[Lines, Decoded]] = []
@@ -62,8 +64,9 @@ class PipeSource:
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the clicks are not in the order of time."""
-        order = self._order.warning
-        return self._notes if order is None else [*self._notes, order]
+        order = [] if self._order.warning is None else [self._order.warning]
+        units = [] if self._decoder is None else self._decoder.scale.note("<stdin>")
+        return [*self._notes, *units, *order]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Return the clicks that have arrived, waiting up to `wait` seconds for the first.
@@ -76,7 +79,7 @@ class PipeSource:
             while self._blocks and not gathering.full:
                 lines, block = self._blocks[0]
                 gathering.take(block)
-                self._line = lines.before(block.given)
+                self._line = lines.before(block.place[0])
                 if block.exhausted:
                     self._blocks.pop(0)
             if gathering.full or self._ended:
@@ -86,7 +89,8 @@ class PipeSource:
                 break
         if gathering.empty and self._ended and not self._blocks:
             return None
-        return gathering.clicks({"kind": "pipe", "line": self._line})
+        unit = self._decoder.scale.state if self._decoder and self._line else {}
+        return gathering.clicks({"kind": "pipe", "line": self._line, **unit})
 
     def seek(self, position: Position) -> None:
         """Continue the line numbers of an earlier run.
@@ -99,6 +103,9 @@ class PipeSource:
         """
         check_kind(position, "pipe", "standard input")
         self._line = int(position.get("line", 0))
+        self._unit = position.get("unit", "s") if self._line else None
+        if self._decoder is not None:
+            self._decoder.scale.restore(self._unit)
         self._cutter = LineCutter(self._line)
 
     def commit(self, position: Position) -> None:
@@ -123,6 +130,8 @@ class PipeSource:
         if self._decoder is None:
             self._head += data
             data = self._begin()
+            if self._decoder is not None:
+                self._decoder.scale.restore(self._unit)
         blocks = self._cutter.feed(data) if data else []
         for lines in [*blocks, *(self._cutter.finish() if self._ended else [])]:
             assert self._decoder is not None
@@ -140,7 +149,7 @@ class PipeSource:
         of_text = form.delimiter or form.columns or form.only or form.date or not form.header
         if not text or (not of_text and text.startswith(b"{")):
             if text or self._ended or len(head) > LONGEST_LINE:
-                self._decoder = JsonLinesDecoder(form, "<stdin>")
+                self._decoder = json_decoder(form, "<stdin>")
                 return head
             return b""
         check_pipe(text)
@@ -150,12 +159,12 @@ class PipeSource:
         line = head[:end].rstrip(b"\r\n")
         if not of_text and not has_columns(line):
             # A line that is no good, before or among those of JSON.
-            self._decoder = JsonLinesDecoder(form, "<stdin>")
+            self._decoder = json_decoder(form, "<stdin>")
             return head
         delimiter, form, notes = look_at_columns("<stdin>", line, form)
         self._notes += notes
         header = line if form.header else None
-        self._decoder = decoder = DelimitedDecoder(form, delimiter, header, "<stdin>")
+        self._decoder = decoder = delimited_decoder(form, delimiter, header, "<stdin>")
         rest = head[end:] if form.header else head
         before = self._line + (head.count(b"\n", 0, end) if form.header else 0)
         # Past the first byte: a byte order mark stands only at the start.

@@ -19,6 +19,8 @@ class Reader(Protocol):
         Whether the clicks' sessions are users, to be cut by inactivity.
     warnings
         Sentences on what a person should know: damage found so far.
+    notes
+        What the records have told, such as the unit of their times.
     share
         How much of the log the blocks so far are, from 0 to 1; None where that is not known.
 
@@ -31,6 +33,10 @@ class Reader(Protocol):
         ...
 
     @property
+    def notes(self) -> list[str]:  # noqa: D102
+        ...
+
+    @property
     def share(self) -> float | None:  # noqa: D102
         ...
 
@@ -38,8 +44,11 @@ class Reader(Protocol):
         """Return the next block, never an empty one; None at the end."""
         ...
 
-    def position(self, given: int) -> Position:
-        """Return the position after the first `given` records of the block read last."""
+    def position(self, given: int, part: int = 0) -> Position:
+        """Return the position after the first `given` records of the block read last.
+
+        `part` is the number of entries of the next record that were given.
+        """
         ...
 
     def seek(self, position: Position) -> None:

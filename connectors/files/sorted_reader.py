@@ -67,7 +67,13 @@ class SortedReader:
             [names[code] for code in self._sessions[rows].tolist()],
             [names[code] for code in self._items[rows].tolist()],
             self._times[rows],
+            events=self._event_names(rows) if self._has_events else None,
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the records have told, such as the unit of their times."""
+        return self._reader.notes
 
     @property
     def share(self) -> float | None:
@@ -77,7 +83,7 @@ class SortedReader:
         total = self._lost + len(self._times)
         return (self._record + self._records) / total if total else None
 
-    def position(self, given: int) -> Position:
+    def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` records of the block read last."""
         return {"record": self._record + given, "crc": self._crc}
 
@@ -114,11 +120,17 @@ class SortedReader:
         sessions: list[NDArray[np.int64]] = []
         items: list[NDArray[np.int64]] = []
         times: list[NDArray[np.float64]] = []
+        events: list[NDArray[np.int64]] = []
         self._lost = 0
         while (block := self._reader.read()) is not None:
             sessions.append(np.array([codes[name] for name in block.sessions], dtype=np.int64))
             items.append(np.array([codes[name] for name in block.items], dtype=np.int64))
             times.append(block.times)
+            if block.events is not None:
+                named = [-1 if name is None else codes[name] for name in block.events]
+                events.append(np.array(named, dtype=np.int64))
+            else:
+                events.append(np.full(len(block.items), -1))
             self._lost += len(block.rejected)
         self._names = list(codes)
         joined = np.concatenate([np.zeros(0), *times])
@@ -126,10 +138,16 @@ class SortedReader:
         self._times = joined[order]
         self._sessions = np.concatenate([np.zeros(0, dtype=np.int64), *sessions])[order]
         self._items = np.concatenate([np.zeros(0, dtype=np.int64), *items])[order]
+        self._events = np.concatenate([np.zeros(0, dtype=np.int64), *events])[order]
+        self._has_events = bool((self._events >= 0).any())
         # What is read a second time changes the reader's own.
         self._crc = self._reader.digest()
         self._warnings = list(self._reader.warnings)
         self._loaded = True
+
+    def _event_names(self, rows: slice) -> list[Id | None]:
+        names = self._names
+        return [None if code < 0 else names[code] for code in self._events[rows].tolist()]
 
     def _next_rejected(self, start: int) -> list[Rejected]:
         """Return the next rejected records, after the first `start`."""

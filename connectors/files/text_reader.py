@@ -7,10 +7,9 @@ import zlib
 from ..clicks import Position
 from ..decoding.blocks import Decoded
 from ..decoding.csv_records import RecordCutter, Split, header_end
-from ..decoding.delimited import DelimitedDecoder
-from ..decoding.json_lines import JsonLinesDecoder
 from ..decoding.lines import LONGEST_LINE, LineCutter, Lines
 from ..decoding.log_format import LogFormat
+from ..decoding.record_lines import delimited_decoder, json_decoder
 from ..source import SourceError
 from .decompression import Decompressed
 from .log_file import LogFile
@@ -21,7 +20,8 @@ class TextReader:
     """Reads a log of lines: delimited text or JSON Lines, perhaps compressed.
 
     A position is ``{"line": lines before, "offset": bytes before, "crc": their CRC-32}``,
-    counted in the decompressed text.
+    counted in the decompressed text; with ``part`` inside a line, the entries before of it, and
+    with ``unit`` where the times' unit was told by their size and is not the second.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ class TextReader:
         self._path = path
         self._split: Split | None = None
         self._header = delimiter is not None and form.header
+        self._part = 0
         self.warnings: list[str] = []
         self._start()
-        self._decoder: DelimitedDecoder | JsonLinesDecoder
         try:
             if delimiter is None:
-                self._decoder = JsonLinesDecoder(form, str(path))
+                self._decoder = json_decoder(form, str(path))
             else:
                 header, rest = self._read_header() if self._header else (None, b"")
                 bare = None if header is None else header.rstrip(b"\r\n")
-                self._decoder = DelimitedDecoder(form, delimiter, bare, str(path))
+                self._decoder = delimited_decoder(form, delimiter, bare, str(path))
                 self._split = self._decoder.count_columns
                 self._begin(header, rest)
         except SourceError:
@@ -66,17 +66,29 @@ class TextReader:
         if lines is None:
             return None
         self._lines = lines
-        return self._decoder.decode(lines)
+        decoded = self._decoder.decode(lines)
+        decoded.skip(self._part)
+        self._part = 0
+        return decoded
 
     @property
     def share(self) -> float | None:
         """How much of the file has been read, from 0 to 1; None where its size is not known."""
         return self._bytes.share
 
-    def position(self, given: int) -> Position:
+    @property
+    def notes(self) -> list[str]:
+        """What was told by the content, such as the unit of the times."""
+        return self._decoder.scale.note(str(self._path))
+
+    def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` lines of the block read last."""
         offset, crc = self._lines.after(given)
-        return {"line": self._lines.before(given), "offset": offset, "crc": crc}
+        place: Position = {"line": self._lines.before(given), "offset": offset, "crc": crc}
+        if part:
+            place["part"] = part
+        place.update(self._decoder.scale.state)
+        return place
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the text before it is the same."""
@@ -85,9 +97,11 @@ class TextReader:
         except (KeyError, TypeError, ValueError) as error:
             other = "it was then read with other options, or as another kind of file"
             raise changed(self._path, other) from error
+        self._part = int(position.get("part", 0))
         if offset == 0:
             self.rewind()
             return
+        self._decoder.scale.restore(position.get("unit", "s"))
         self.close()
         self._start()
         rest, last = self._skip(offset, crc, line)
@@ -107,6 +121,7 @@ class TextReader:
         """Go back to the start."""
         self.close()
         self._start()
+        self._decoder.scale.restore(None)
         if self._header:
             self._begin(*self._read_header())
 

@@ -82,5 +82,13 @@ def _leave_out(run: Run, double: NDArray[np.bool_]) -> Run:
         old.times[kept],
         old.rejected,
         old.before[kept],
+        None if old.events is None else [old.events[at] for at in stay],
     )
-    return Run(run.partition, decoded, run.offsets[records], run.clocks[kept], run.sequences[kept])
+    return Run(
+        run.partition,
+        decoded,
+        run.offsets[records],
+        run.clocks[kept],
+        run.sequences[kept],
+        run.parts[records],
+    )

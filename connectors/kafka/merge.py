@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from ..clicks import Id, Rejected
 from ..decoding.blocks import Decoded
 from .late_clicks import Disorder
 from .partition_queue import Bound, Cut, PartitionQueue, Piece, Run
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class Merged:
         The records.
     partitions, offsets
         int64, shape (n,): the place of every record, rejected ones included.
+    parts
+        int64, shape (n,): which entry of its record each is; see `Run`.
     is_click
         bool, shape (n,): which of them are clicks.
 
@@ -33,6 +38,7 @@ class Merged:
     decoded: Decoded
     partitions: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    parts: NDArray[np.int64]
     is_click: NDArray[np.bool_]
 
 
@@ -212,15 +218,21 @@ def _assemble(cuts: list[Cut]) -> tuple[Merged, NDArray[np.float64]]:
     sessions: list[Id] = []
     items: list[Id] = []
     rejected: list[Rejected] = []
+    events: list[Id | None] = []
+    named = any(piece.run.decoded.events is not None for piece, _, _ in cuts)
     for piece, records, clicks in cuts:
         decoded = piece.run.decoded
         sessions += decoded.sessions[clicks]
         items += decoded.items[clicks]
+        if named:
+            own = decoded.events
+            events += [None] * (clicks.stop - clicks.start) if own is None else own[clicks]
         rejected += decoded.rejected[records.start - clicks.start : records.stop - clicks.stop]
     times = np.concatenate([piece.run.decoded.times[clicks] for piece, _, clicks in cuts])
     clocks = np.concatenate([piece.run.clocks[clicks] for piece, _, clicks in cuts])
     is_click = np.concatenate([piece.is_click[records] for piece, records, _ in cuts])
     offsets = np.concatenate([piece.run.offsets[records] for piece, records, _ in cuts])
+    parts = np.concatenate([piece.run.parts[records] for piece, records, _ in cuts])
     partitions = np.repeat(
         [piece.run.partition for piece, _, _ in cuts],
         [records.stop - records.start for _, records, _ in cuts],
@@ -232,16 +244,17 @@ def _assemble(cuts: list[Cut]) -> tuple[Merged, NDArray[np.float64]]:
         # Where each record's click or rejection stands in its list.
         places = (np.where(is_click, np.cumsum(is_click), np.cumsum(~is_click)) - 1)[order]
         is_click, offsets, partitions = is_click[order], offsets[order], partitions[order]
-        chosen = places[is_click]
+        parts, chosen = parts[order], places[is_click]
+        events = _pick(events, chosen) if named else events
         sessions, items, times = _pick(sessions, chosen), _pick(items, chosen), times[chosen]
         clocks = clocks[chosen]
         rejected = [rejected[at] for at in places[~is_click].tolist()]
     before_each = np.cumsum(~is_click)[is_click]
-    decoded = Decoded(sessions, items, times, rejected, before_each)
-    return Merged(decoded, partitions, offsets, is_click), clocks
+    decoded = Decoded(sessions, items, times, rejected, before_each, events if named else None)
+    return Merged(decoded, partitions, offsets, parts, is_click), clocks
 
 
-def _pick(values: list[Id], at: NDArray[np.int64]) -> list[Id]:
+def _pick(values: list[T], at: NDArray[np.int64]) -> list[T]:
     """Return the values at these places, by one call for all."""
     places = at.tolist()
     if len(places) < 2:

@@ -31,6 +31,8 @@ Bound = tuple[float, int, int]
 class Run:
     """Records that follow each other in one partition.
 
+    A record with a list is several entries, which are ordered and given like records.
+
     Parameters
     ----------
     partition
@@ -38,11 +40,14 @@ class Run:
     decoded
         The records, clicks and rejected ones.
     offsets
-        int64, shape (n,): every record's offset, rejected ones included.
+        int64, shape (n,): every entry's offset, rejected ones included.
     clocks
         float64, by click: the time to order by.
     sequences
         int64, by click: its number in the log that was replayed, -1 where there is none.
+    parts
+        int64, shape (n,): which entry of its record each is, from 0: one more than that where
+        others follow, and with a minus sign where it is the last.
 
     """
 
@@ -51,6 +56,35 @@ class Run:
     offsets: NDArray[np.int64]
     clocks: NDArray[np.float64]
     sequences: NDArray[np.int64]
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        """Take every record as one entry where nothing else is known."""
+        if len(self.parts) != len(self.offsets):
+            self.parts = np.zeros(len(self.offsets), dtype=np.int64)
+
+    def without_first(self, entries: int) -> Run:
+        """Return a run without its first entries, which were given before."""
+        old = self.decoded
+        places = np.arange(len(old.items)) + old.before
+        clicks = int(np.searchsorted(places, entries))
+        rejected = min(entries, len(self.offsets)) - clicks
+        decoded = Decoded(
+            old.sessions[clicks:],
+            old.items[clicks:],
+            old.times[clicks:],
+            old.rejected[rejected:],
+            old.before[clicks:] - rejected,
+            None if old.events is None else old.events[clicks:],
+        )
+        return Run(
+            self.partition,
+            decoded,
+            self.offsets[entries:],
+            self.clocks[clicks:],
+            self.sequences[clicks:],
+            self.parts[entries:],
+        )
 
 
 @dataclass(slots=True)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clicks import Id, Rejected, time_fault
-from ..decoding.blocks import Decoded, Decoding
+from ..clicks import Id, Position, Rejected, time_fault
+from ..decoding.blocks import LEFT_OUT, Decoded, Decoding, Entry
 from ..decoding.json_lines import JsonLinesDecoder
 from ..decoding.lines import LONGEST_LINE
-from ..decoding.log_format import LogFormat
+from ..decoding.log_format import LogFormat, TimeUnit
+from ..decoding.paths import KEY, Scope
+from ..decoding.record_lines import check_json, is_plain
+from ..decoding.record_reader import RecordReader, read_json, used_fields
+from ..decoding.time_unit import TimeScale
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
+from ..source import SourceError
 from .partition_queue import Run
 
 CHUNK = 500
@@ -47,13 +54,88 @@ class RecordDecoder:
         self._by_key = session_from == "key"
         self._by_record = time_from == "record"
         without = [*(["session"] if self._by_key else []), *(["time"] if self._by_record else [])]
-        self._values = JsonLinesDecoder(form, topic, without)
         self._topic = topic
+        self._form = form
         self._keep_raw = form.keep_raw
-        self.by_user = self._values.by_user
+        self.by_user = form.session is None
+        self._scales: dict[int, TimeScale] = {}
+        self._skip: dict[int, tuple[int, int]] = {}
+        self._reader: RecordReader | None = None
+        fields = set(used_fields(form))
+        self._keys_are_text = form.key_type == "text" and (self._by_key or "key" in fields)
+        self._seen_integer = False
+        inside = sorted(field for field in fields if field.startswith(KEY) and field != KEY)
+        if inside and form.key_type == "int":
+            raise SourceError(
+                f"{inside[0]}: keys that are integers, as --key-type int says, have no fields"
+            )
+        if is_plain(form) and form.key_type == "text":
+            self._values = JsonLinesDecoder(form, topic, without)
+            return
+        check_json(form, topic, without)
+        if self._by_key:
+            form = msgspec.structs.replace(form, session=KEY)
+        self._reader = RecordReader(
+            form, TimeScale(form.unit), self._key, _time_of_scope if self._by_record else None
+        )
+
+    def units(self, partitions: Iterable[int]) -> dict[str, TimeUnit | None]:
+        """Return, by partition, the units of times that are told by their size.
+
+        The second is left out; None stands for partitions whose times have told nothing yet.
+        """
+        new = TimeScale(self._form.unit)
+        scales = {str(number): self._scales.get(number, new) for number in partitions}
+        return {number: scale.state["unit"] for number, scale in scales.items() if scale.state}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know: units of times that were told by their size."""
+        scales = self._scales.copy().values()
+        units = {note for scale in scales for note in scale.note(f"topic {self._topic}")}
+        keys = (
+            f"topic {self._topic}: its keys look like integers, and are read as text: --key-type "
+            "int reads them as numbers"
+        )
+        return [*sorted(units), *([keys] if self._seen_integer else [])]
+
+    def resume(self, partition: int, offset: int, part: int, unit: object) -> None:
+        """Go on in a partition where a position says.
+
+        Parameters
+        ----------
+        partition, offset
+            Where the next record is.
+        part
+            The entries of that record that were given.
+        unit
+            The unit of the partition's times so far; None where it is not known yet.
+
+        """
+        self._scale(partition).restore(unit)
+        self._skip.pop(partition, None)
+        if part:
+            self._skip[partition] = offset, part
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Begin partitions anew: they hold other records than before."""
+        for partition in partitions:
+            self._scales.pop(partition, None)
+            self._skip.pop(partition, None)
+
+    def _scale(self, partition: int) -> TimeScale:
+        return self._scales.setdefault(partition, TimeScale(self._form.unit))
 
     def decode(self, partition: int, records: Sequence[Any]) -> Run:
         """Decode records of one partition: each becomes a click or is rejected."""
+        if self._keys_are_text and not self._seen_integer and records:
+            key = records[0].key or b""
+            # A text does not begin with a zero byte; integers do, but for the largest.
+            self._seen_integer = len(key) in (4, 8) and key[0] == 0
+        if self._reader is not None:
+            self._reader.scale = self._scale(partition)
+            return self._decode_records(self._reader, partition, records)
+        self._values.scale = self._scale(partition)
         parts = [
             self._decode(partition, records[at : at + CHUNK])
             for at in range(0, len(records), CHUNK)
@@ -63,6 +145,61 @@ class RecordDecoder:
         clicks = np.arange(len(decoded.items)) + decoded.before
         sequences, clocks = _orders(records, decoded, clicks)
         return Run(partition, decoded, offsets, clocks, sequences)
+
+    def _decode_records(self, reader: RecordReader, partition: int, records: Sequence[Any]) -> Run:
+        """Decode records of any form, of which one may hold several clicks."""
+        decoding = Decoding(self._keep_raw)
+        counts = []
+        for record in records:
+            entries: Sequence[Entry]
+            try:
+                entries = reader.read(self._value(record), record)
+            except UnusableError as fault:
+                entries = (fault,)
+            for entry in entries:
+                if isinstance(entry, UnusableError) and entry is not LEFT_OUT:
+                    entry.detail = entry.detail.replace("the line", "the value")
+            counts.append(len(entries))
+            decoding.record(entries, partial(self._origin, partition, record))
+        decoded = decoding.done()
+        places = np.repeat(np.arange(len(records)), counts)
+        offsets = np.array([record.offset for record in records], dtype=np.int64)[places]
+        entries_of_clicks = np.arange(len(decoded.items)) + decoded.before
+        sequences, clocks = _orders(records, decoded, places[entries_of_clicks])
+        parts = np.zeros(len(places), dtype=np.int64)
+        if decoded.parts is not None:
+            # A number stands for a whole record.
+            sequences[decoded.parts[entries_of_clicks] > 0] = -1
+            inside = np.append(decoded.parts[1:], 0) > 0
+            parts = np.where(inside, decoded.parts + 1, -decoded.parts)
+        run = Run(partition, decoded, offsets, clocks, sequences, parts)
+        offset, part = self._skip.get(partition, (-1, 0))
+        return run.without_first(part) if part and offsets[0] == offset else run
+
+    def _value(self, record: Any) -> Any:
+        _check_value(record)
+        return read_json(record.value)
+
+    def _origin(self, partition: int, record: Any) -> tuple[Position, bytes, int, bytes | None]:
+        position = {"topic": self._topic, "partition": partition, "offset": record.offset}
+        return position, record.value or b"", 0, record.key
+
+    def _key(self, record: Any) -> Id | None:
+        """Return a record's key, None where it has none."""
+        key = record.key
+        if key is None:
+            return None
+        if self._form.key_type == "int":
+            if len(key) not in (4, 8):
+                raise UnusableError(
+                    "wrong_type", f"the key has {len(key):,} bytes: an integer has 4, a long 8"
+                )
+            return int.from_bytes(key, "big", signed=True)
+        try:
+            text: str = key.decode()
+        except UnicodeDecodeError as error:
+            raise UnusableError("not_utf8", f"the key is not UTF-8: {error.reason}") from error
+        return text
 
     def _decode(self, partition: int, records: Sequence[Any]) -> Decoded:
         decoded = self._decode_all(records)
@@ -97,27 +234,15 @@ class RecordDecoder:
         """Decode one by one."""
         decoding = Decoding(self._keep_raw)
         for record in records:
-            value = record.value
             try:
                 decoding.click(*self._click(record))
             except UnusableError as fault:
-                position = {
-                    "topic": self._topic,
-                    "partition": partition,
-                    "offset": record.offset,
-                }
                 fault.detail = fault.detail.replace("the line", "the value")
-                decoding.reject(fault, position, value or b"", key=record.key)
+                decoding.reject(fault, *self._origin(partition, record))
         return decoding.done()
 
     def _click(self, record: Any) -> tuple[Id, Id, float]:
-        if record.value is None:
-            raise UnusableError("tombstone", "the record has no value: it is a tombstone")
-        if len(record.value) > LONGEST_LINE:
-            raise UnusableError(
-                "record_too_large",
-                f"the value has {len(record.value):,} bytes; {LONGEST_LINE:,} are allowed",
-            )
+        _check_value(record)
         session, item, time = self._values.decode_line(record.value)
         if self._by_key:
             if record.key is None:
@@ -127,10 +252,28 @@ class RecordDecoder:
             except UnicodeDecodeError as error:
                 raise UnusableError("not_utf8", f"the key is not UTF-8: {error.reason}") from error
         if self._by_record:
-            if record.timestamp < 0:
-                raise UnusableError("no_time", "the record has no timestamp")
-            time = check_time(record.timestamp / 1000.0)
+            time = check_time(_record_time(record))
         return session, item, time
+
+
+def _check_value(record: Any) -> None:
+    if record.value is None:
+        raise UnusableError("tombstone", "the record has no value: it is a tombstone")
+    if len(record.value) > LONGEST_LINE:
+        raise UnusableError(
+            "record_too_large",
+            f"the value has {len(record.value):,} bytes; {LONGEST_LINE:,} are allowed",
+        )
+
+
+def _record_time(record: Any) -> float:
+    if record.timestamp < 0:
+        raise UnusableError("no_time", "the record has no timestamp")
+    return float(record.timestamp / 1000.0)
+
+
+def _time_of_scope(scope: Scope) -> float:
+    return _record_time(scope.envelope)
 
 
 def _joined(parts: list[Decoded]) -> Decoded:

@@ -26,6 +26,8 @@ class KafkaSource:
 
     A position is ``{"kind": "topic", "topic": its name, "id": its id, "partitions": {"0": next
     offset, ...}}``, of what `poll` has given; without ``id`` where the brokers give topics none.
+    Inside a record ``parts`` holds how many of its entries were given, and ``units`` the units of
+    times that were told by their size and are not the second, both by partition.
     Records of aborted transactions are never read.
 
     Parameters
@@ -109,6 +111,8 @@ class KafkaSource:
         self._ahead = self._reader.ahead
         self._begun = False
         self._next: dict[int, int] = {}
+        self._parts: dict[int, tuple[int, int]] = {}
+        self._decoder = decoder
         self._identity = self._ahead.identity
         self._generation = 0
         self._block: _Block | None = None
@@ -121,7 +125,7 @@ class KafkaSource:
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
-        return self._reader.notes
+        return [*self._decoder.notes, *self._reader.notes]
 
     @property
     def share(self) -> float | None:
@@ -152,7 +156,7 @@ class KafkaSource:
         ended = False
         while True:
             if self._block is not None:
-                places += self._block.give(gathering, self._next)
+                places += self._block.give(gathering, self._next, self._parts)
                 if self._block.exhausted:
                     self._block = None
             if gathering.full:
@@ -184,6 +188,11 @@ class KafkaSource:
         if position.get("topic", self._topic) != self._topic:
             raise other_source(position, here)
         offsets = {int(number): at for number, at in position.get("partitions", {}).items()}
+        parts, units = position.get("parts", {}), position.get("units", {})
+        for number, offset in offsets.items():
+            part = int(parts.get(str(number), 0))
+            self._parts[number] = offset, part
+            self._decoder.resume(number, offset, part, units.get(str(number), "s"))
         self._begin(offsets, position.get("id"))
 
     def commit(self, position: Position) -> None:
@@ -223,7 +232,15 @@ class KafkaSource:
         with self._ahead.changed:
             self._follow()
             offsets = {str(number): self._offset(number) for number in self._ahead.partitions}
-        named = {} if self._identity is None else {"id": self._identity}
+            parts = {
+                str(number): part
+                for number, (offset, part) in self._parts.items()
+                if part and offsets.get(str(number)) == offset
+            }
+            units = self._decoder.units(self._ahead.partitions)
+        named: Position = {} if self._identity is None else {"id": self._identity}
+        named |= {"parts": parts} if parts else {}
+        named |= {"units": units} if units else {}
         return {"kind": "topic", "topic": self._topic, **named, "partitions": offsets}
 
     def _follow(self) -> None:
@@ -232,6 +249,7 @@ class KafkaSource:
         if ahead.generation != self._generation:
             self._generation = ahead.generation
             self._next.clear()
+            self._parts.clear()
         self._identity = ahead.identity
 
     def _offset(self, number: int) -> int:
@@ -243,6 +261,7 @@ class KafkaSource:
                 # All of the old topic was given: its offsets mean nothing in the new one.
                 ahead.anew.discard(number)
                 self._next.pop(number, None)
+                self._parts.pop(number, None)
                 given = ahead.first[number]
             # Past what is never given as well.
             return max(given, ahead.read[number])
@@ -295,13 +314,21 @@ class _Block:
         clicks = np.flatnonzero(merged.is_click)
         self._click_partitions: list[int] = merged.partitions[clicks].tolist()
         self._click_offsets: list[int] = merged.offsets[clicks].tolist()
+        # Most records are one click: then there are no parts.
+        self._parts: list[int] = merged.parts.tolist() if merged.parts.any() else []
+        self._clicks: list[int] = clicks.tolist() if self._parts else []
 
     @property
     def exhausted(self) -> bool:
         return self._decoded.exhausted
 
-    def give(self, gathering: PollBuffer, following: dict[int, int]) -> list[Position]:
-        """Fill the poll; advance the next offsets, and return the clicks' positions."""
+    def give(
+        self,
+        gathering: PollBuffer,
+        following: dict[int, int],
+        parts: dict[int, tuple[int, int]],
+    ) -> list[Position]:
+        """Fill the poll; advance the next offsets and the parts, return the clicks' positions."""
         decoded = self._decoded
         first, first_click = decoded.given, decoded.clicks_given
         gathering.take(decoded)
@@ -310,7 +337,7 @@ class _Block:
             self._partitions[first:last], self._offsets[first:last], strict=True
         ):
             following[number] = offset + 1
-        return [
+        places: list[Position] = [
             {"partition": number, "offset": offset}
             for number, offset in zip(
                 self._click_partitions[first_click:last_click],
@@ -318,3 +345,14 @@ class _Block:
                 strict=True,
             )
         ]
+        if self._parts:
+            for entry in range(first, last):
+                number, part = self._partitions[entry], self._parts[entry]
+                offset = self._offsets[entry]
+                following[number] = offset if part > 0 else offset + 1
+                parts[number] = offset, max(part, 0)
+            for place, entry in zip(places, self._clicks[first_click:last_click], strict=True):
+                part = self._parts[entry]
+                if part not in (0, 1):
+                    place["part"] = part - 1 if part > 0 else -part
+        return places

@@ -176,6 +176,7 @@ class TopicReader:
         chosen: dict[int, int] = {}
         if anew:
             chosen = self._missing.made_anew(str(identity), str(ahead.identity), begins, ends)
+            self._decoder.forget(offsets)
             offsets = {}
         for number in numbers:
             offset = chosen.get(number, offsets.get(number))
@@ -305,6 +306,8 @@ class TopicReader:
             chosen = self._missing.resolve(number, offset, begins[number], ends[number])
             self._consumer.seek(number, chosen)
             self.ahead.move(number, offset, chosen)
+            if chosen < offset:
+                self._decoder.forget([number])
 
     def _pass(self, damage: DamagedBatchError) -> None:
         """Go on after records that cannot be read, or note that there is no going on."""
@@ -348,6 +351,7 @@ class TopicReader:
         begins, ends = self._watch.begins(numbers), self._watch.ends(numbers)
         self._consumer.assign(numbers)
         chosen = self._missing.made_anew(str(ahead.identity), identity, begins, ends)
+        self._decoder.forget(numbers)
         with ahead.changed:
             for number in numbers:
                 self._consumer.seek(number, chosen[number])

@@ -17,6 +17,7 @@ from . import log
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0
 SEPARATOR = " · "
+LEFT_OUT = {"filtered": "left out by --where", "duplicate": "duplicate, not learned"}
 
 
 class LiveLine:
@@ -199,6 +200,9 @@ def summary(result: dict[str, Any]) -> Table:
     table.add_row("late, not learned", f"{result['late']:,}")
     if result["ahead"]:
         table.add_row("too far ahead, not learned", f"{result['ahead']:,}")
+    for name, label in LEFT_OUT.items():
+        if name in result:
+            table.add_row(label, f"{result[name]:,}")
     for reason, count in result["rejected"].items():
         table.add_row(f"rejected: {reason}", f"{count:,}")
     table.add_section()

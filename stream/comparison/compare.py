@@ -21,6 +21,8 @@ OF_THE_RUN = (
     "late",
     "ahead",
     "rejected",
+    "filtered",
+    "duplicate",
     "live_sessions",
     "source",
     "seconds",
@@ -74,6 +76,6 @@ def compare(
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
-    result = {**{name: run[name] for name in OF_THE_RUN}, **arena.results()}
+    result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
     write_results(config, result, comparison_page)
     return result

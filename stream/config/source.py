@@ -6,16 +6,42 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from nextclick.connectors import LogFormat, SourceError
+
 from .declaration import SOURCE, TOPIC, option
-from .options import Options, parse_duration, parse_name
+from .options import ConfigError, Options, parse_duration, parse_name
 
 MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
+
+MOST_EVENTS = 100_000_000
+"""Events that may be remembered: each takes some 80 bytes of RAM."""
 
 
 def sorted_once(values: list[int], typed: str = "") -> list[int]:
     """Return each value once, in order."""
     return sorted(set(values))
+
+
+def parse_where(text: str, typed: str = "--where") -> str:
+    """Check a condition.
+
+    Raises
+    ------
+    ConfigError
+        It is none; the message names the place.
+
+    Examples
+    --------
+    >>> parse_where("price > 0 and not bot")
+    'price > 0 and not bot'
+
+    """
+    try:
+        LogFormat(where=text)
+    except SourceError as error:
+        raise ConfigError(str(error).replace("--where", typed, 1)) from error
+    return text
 
 
 class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +63,8 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     session_column: Annotated[
         str | int | None,
         option(
-            "Column of the session id, by name or number (1, 2, …).",
+            "Column of the session id, by name or number (1, 2, …), or a field by path, such as "
+            "user.session or header:session.",
             SOURCE,
             fixed=True,
             basic=True,
@@ -60,7 +87,8 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     item_column: Annotated[
         str | int | None,
         option(
-            "Column of the item id, by name or number.",
+            "Column of the item id, by name or number, or a field by path, such as "
+            "payload.after.item_id, events[].id or brand+model.",
             SOURCE,
             fixed=True,
             basic=True,
@@ -72,7 +100,7 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     time_column: Annotated[
         str | int | None,
         option(
-            "Column of the time, by name or number.",
+            "Column of the time, by name or number, or a field by path.",
             SOURCE,
             fixed=True,
             basic=True,
@@ -83,7 +111,23 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = None
     time_unit: Annotated[
         str | None,
-        option("Unit of times given as numbers: s, ms, us or ns.", SOURCE, fixed=True),
+        option(
+            "Unit of times given as numbers: s, ms, us or ns; by default the size of the first "
+            "tells it.",
+            SOURCE,
+            fixed=True,
+        ),
+    ] = None
+    where: Annotated[
+        str | None,
+        option(
+            "Condition on a record's fields, such as \"event_type in ('view', 'cart')\"; others "
+            "are left out.",
+            SOURCE,
+            fixed=True,
+            value="CONDITION",
+            parse=parse_where,
+        ),
     ] = None
     delimiter: Annotated[
         str | None,
@@ -161,6 +205,37 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
             topic=True,
         ),
     ] = "field"
+    key_type: Annotated[
+        Literal["text", "int"],
+        option(
+            "What the records' keys are: text, or integers of 4 or 8 bytes as Kafka's "
+            "IntegerSerializer and LongSerializer write them.",
+            TOPIC,
+            fixed=True,
+            topic=True,
+        ),
+    ] = "text"
+    event_id: Annotated[
+        str | None,
+        option(
+            "Field with an event's id; an event that was read before is counted, not learned.",
+            SOURCE,
+            fixed=True,
+            value="FIELD",
+            parse=parse_name,
+        ),
+    ] = None
+    event_memory: Annotated[
+        int,
+        option(
+            "Events whose ids are remembered, the latest ones.",
+            SOURCE,
+            ge=1,
+            le=MOST_EVENTS,
+            fixed=True,
+            changeable=True,
+        ),
+    ] = 100_000
     idle: Annotated[
         str | float,
         option(

@@ -72,7 +72,9 @@ class EngineCollector(Collector):
 
     def _counts(self) -> list[int]:
         engine = self._engine
-        return [engine.clicks, engine.learned, engine.first, engine.late, engine.ahead]
+        left_out = engine.left_out
+        counts = [engine.clicks, engine.learned, engine.first, engine.late, engine.ahead]
+        return [*counts, left_out.filtered, left_out.duplicate]
 
     def _speed(self) -> float:
         now, clicks = time.monotonic(), self._engine.clicks
@@ -160,6 +162,8 @@ COUNTERS = (
     ("first", "Clicks that started a session; they are not scored."),
     ("late", "Late clicks, not learned."),
     ("ahead", "Clicks too far ahead of the stream, not learned."),
+    ("filtered", "Records that --where has left out."),
+    ("duplicate", "Clicks whose event was read before, not learned."),
 )
 
 

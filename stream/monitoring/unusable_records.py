@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 
-from nextclick.connectors import Clicks, Rejected
+from nextclick.connectors import FILTERED, Clicks, Rejected
 
 PATIENCE = 5.0
 """Seconds from the first rejected record to the report that none can be used, or few."""
@@ -32,6 +32,8 @@ REMEDIES = {
     "no_time": "name the column or field of the time with --time-column",
     "wrong_type": COLUMNS,
     "bad_time": "name another column or field of the time with --time-column",
+    "mixed_time_units": "name the unit of the times with --time-unit: s, ms, us or ns; then times "
+    "in other units are not told by their size",
     "time_out_of_range": "name the unit of the times with --time-unit: s, ms, us or ns",
     "bad_json": "write one JSON object a line, or name the right file",
     "bad_csv": FORMAT,
@@ -78,7 +80,7 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
 
     def __init__(self, unit: str = "s") -> None:
         self._unit = unit
-        self._usable = 0
+        self._usable = self._filtered = 0
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, Rejected] = {}
         self._since = 0.0
@@ -87,15 +89,21 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
     def take(self, clicks: Clicks) -> None:
         """Count what was polled."""
         self._usable += len(clicks)
-        if clicks.rejected and not self._reasons:
-            self._since = time.monotonic()
         for record in clicks.rejected:
+            if record.reason == FILTERED:
+                self._filtered += 1
+                continue
+            if not self._reasons:
+                self._since = time.monotonic()
             self._reasons[record.reason] += 1
             self._examples.setdefault(record.reason, record)
 
     def notes(self) -> list[str]:
         """Return, once it is plain, a sentence that none or less than half can be used."""
         rejected = self._reasons.total()
+        if not (self._notes or rejected or self._usable) and self._filtered >= AT_ONCE:
+            remedy = "check its fields and values; texts stand in single quotes"
+            self._notes = [f"--where has left out all {self._filtered:,} records so far: {remedy}"]
         if self._notes or not rejected or rejected < min(self._usable, AT_ONCE):
             return self._notes
         if time.monotonic() - self._since < PATIENCE and rejected < AT_ONCE:

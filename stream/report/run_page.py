@@ -21,6 +21,8 @@ _COUNTS = [
     ("unseen", "scored, item never seen before (a miss)"),
     ("late", "late, not learned"),
     ("ahead", "too far ahead of the stream, not learned"),
+    ("duplicate", "duplicate, not learned"),
+    ("filtered", "left out by --where"),
 ]
 
 _MACHINE = [

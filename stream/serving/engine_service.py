@@ -47,6 +47,8 @@ class EngineService:
             "late": engine.late,
             "ahead": engine.ahead,
             "rejected": dict(engine.rejected),
+            "filtered": engine.left_out.filtered,
+            "duplicate": engine.left_out.duplicate,
             "pending": len(engine.pending),
             "catalogue": engine.model.n_items,
             "live_sessions": engine.sessionizer.live,

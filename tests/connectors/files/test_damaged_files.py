@@ -33,6 +33,7 @@ REASONS = {
     "bad_time",
     "time_not_finite",
     "time_out_of_range",
+    "mixed_time_units",
     "not_utf8",
     "id_too_long",
     "truncated",

@@ -57,7 +57,7 @@ def test_a_log_with_garbage_of_every_kind_accounts_for_every_line(tmp_path: Path
         "too_many_columns",
         "time_not_finite",
         "bad_time",
-        "time_out_of_range",
+        "mixed_time_units",
         "no_session",
         "no_item",
         "no_time",
