@@ -22,6 +22,9 @@ ADDRESS = re.compile(r"(s3|gs|gcs|https?)://", re.IGNORECASE)
 BUFFER = 4 << 20
 """Bytes that one request to an object store fetches, at least."""
 
+GS_RETRIES = "retry_limit_seconds=60"
+"""How long pyarrow tries again what failed in Google's store, as it is written in an address."""
+
 WAITS = (0.5, 2.0, 5.0)
 """Seconds before each further attempt to read on from a web server."""
 
@@ -93,6 +96,9 @@ def _stored_files(spec: str, scheme: str) -> tuple[list[LogFile], bool]:
     pattern = re.search(r"[*\[]", address)
     # A pattern is looked for in the folder before it.
     base = address[: address.rindex("/", 0, pattern.start())] if pattern else address
+    if scheme == "gs" and "retry_limit_seconds" not in rest:
+        # By default it tries for a quarter of an hour before it says what is wrong.
+        query, rest = "?", f"{rest}&{GS_RETRIES}" if rest else GS_RETRIES
     system, path = pyarrow.fs.FileSystem.from_uri(base.rstrip("/") + query + rest)
     info = system.get_file_info(path)
     if info.type == pyarrow.fs.FileType.File:
