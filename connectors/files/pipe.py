@@ -130,8 +130,6 @@ class PipeSource:
         if self._decoder is None:
             self._head += data
             data = self._begin()
-            if self._decoder is not None:
-                self._decoder.scale.restore(self._unit)
         blocks = self._cutter.feed(data) if data else []
         for lines in [*blocks, *(self._cutter.finish() if self._ended else [])]:
             assert self._decoder is not None
@@ -142,6 +140,10 @@ class PipeSource:
             self._order.finish()
         return True
 
+    def _use(self, decoder: LineDecoder) -> None:
+        self._decoder = decoder
+        decoder.scale.restore(self._unit)
+
     def _begin(self) -> bytes:
         """Choose the decoder once the first line is there; return what follows the header."""
         head, form = self._head, self._form
@@ -149,7 +151,7 @@ class PipeSource:
         of_text = form.delimiter or form.columns or form.only or form.date or not form.header
         if not text or (not of_text and text.startswith(b"{")):
             if text or self._ended or len(head) > LONGEST_LINE:
-                self._decoder = json_decoder(form, "<stdin>")
+                self._use(json_decoder(form, "<stdin>"))
                 return head
             return b""
         check_pipe(text)
@@ -159,12 +161,13 @@ class PipeSource:
         line = head[:end].rstrip(b"\r\n")
         if not of_text and not has_columns(line):
             # A line that is no good, before or among those of JSON.
-            self._decoder = json_decoder(form, "<stdin>")
+            self._use(json_decoder(form, "<stdin>"))
             return head
         delimiter, form, notes = look_at_columns("<stdin>", line, form)
         self._notes += notes
         header = line if form.header else None
-        self._decoder = decoder = delimited_decoder(form, delimiter, header, "<stdin>")
+        decoder = delimited_decoder(form, delimiter, header, "<stdin>")
+        self._use(decoder)
         rest = head[end:] if form.header else head
         before = self._line + (head.count(b"\n", 0, end) if form.header else 0)
         # Past the first byte: a byte order mark stands only at the start.
