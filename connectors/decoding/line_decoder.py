@@ -28,6 +28,8 @@ class LineDecoder(ABC):
     """
 
     by_user: bool
+    plain = True
+    """Whether a line is one click, as `decode_line` reads it."""
 
     def __init__(self, name: str, keep_raw: bool, scale: TimeScale) -> None:
         self._name = name
@@ -45,11 +47,14 @@ class LineDecoder(ABC):
     def decode_lines(self, lines: Lines) -> Decoded:
         """Decode a block line by line."""
         decoding = Decoding(self._keep_raw)
+        entries: Sequence[Entry]
         for index, line in enumerate(lines.split()):
-            entries: Sequence[Entry]
             try:
                 if lines.fault is not None:
                     raise UnusableError(*lines.fault)
+                if self.plain:
+                    decoding.click(*self.decode_line(line))
+                    continue
                 entries = self.read_line(line)
             except UnusableError as fault:
                 entries = (fault,)

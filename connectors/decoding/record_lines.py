@@ -41,6 +41,8 @@ class RecordLineDecoder(LineDecoder):
 
     """
 
+    plain = False
+
     def __init__(
         self,
         name: str,
