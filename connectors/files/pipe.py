@@ -22,7 +22,7 @@ READ = 1 << 18
 """Bytes read from the pipe at a time, at most."""
 
 
-OUT_OF_ORDER = "sort the lines by time first, or write them to a file and read that with --sort"
+OUT_OF_ORDER = "sort the lines by time first, or read all of them with --sort"
 """What helps where the lines are not in the order of time."""
 
 
