@@ -5,11 +5,14 @@ from __future__ import annotations
 from .clicks import FILTERED, Click, Clicks, Id, Position, Rejected, dead_letter
 from .custom_source import check_polled
 from .decoding.log_format import LogFormat, log_format
-from .files.followed_log import FollowedLog
+from .files.growing.followed_log import FollowedLog
+from .files.growing.recorded_log import RecordedLog
 from .files.json_lines_sink import JsonLinesSink
+from .files.listing import would_read
 from .files.log import LogSource
+from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
-from .files.recorded_log import RecordedLog
+from .files.storage.remote import is_remote, without_secrets
 from .items.open import open_items
 from .items.records import ItemChanges, ItemRecord, ItemSource, WrongRecord, item_key
 from .kafka.access.settings import (
@@ -57,6 +60,7 @@ __all__ = [
     "Lag",
     "LogFormat",
     "LogSource",
+    "MergedLogs",
     "PipeSource",
     "Position",
     "RecordError",
@@ -79,6 +83,7 @@ __all__ = [
     "client_settings",
     "dead_letter",
     "has_own_settings",
+    "is_remote",
     "item_key",
     "log_format",
     "make_sink_topic",
@@ -88,4 +93,6 @@ __all__ = [
     "parse_address",
     "parse_subscription",
     "public_settings",
+    "without_secrets",
+    "would_read",
 ]

@@ -11,15 +11,24 @@ from numpy.typing import NDArray
 
 from .clicks import Clicks, Id, Position, Rejected, time_fault
 from .decoding.values import LONGEST_ID, usable_times
-from .files.followed_log import FollowedLog
+from .files.growing.followed_log import FollowedLog
+from .files.growing.recorded_log import RecordedLog
 from .files.log import LogSource
+from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
-from .files.recorded_log import RecordedLog
 from .kafka.source import KafkaSource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
-BUILT_IN = (FollowedLog, KafkaSource, LogSource, PipeSource, RecordedLog, SimulatedShop)
+BUILT_IN = (
+    FollowedLog,
+    KafkaSource,
+    LogSource,
+    MergedLogs,
+    PipeSource,
+    RecordedLog,
+    SimulatedShop,
+)
 """Sources that keep their contract; one derived from them is somebody's own again."""
 
 SCALARS = frozenset({str, int, float, bool, type(None)})

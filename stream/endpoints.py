@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from nextclick.connectors import (
@@ -16,11 +18,14 @@ from nextclick.connectors import (
     TopicRecorder,
     client_settings,
     has_own_settings,
+    is_remote,
     log_format,
     make_sink_topic,
     open_source,
     parse_address,
     parse_subscription,
+    without_secrets,
+    would_read,
 )
 
 from .config.declaration import declared, flag
@@ -38,6 +43,34 @@ FOR_TOPICS = [each for each in declared(SourceOptions).values() if each.option.t
 """Options that mean nothing where the source is no topic."""
 
 
+Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A source, or several log files that are one."""
+
+
+def specs_of(spec: Spec) -> list[str]:
+    """Return the names that a source is given by.
+
+    Examples
+    --------
+    >>> specs_of("a.csv"), specs_of([Path("a.csv"), "b.csv"])
+    (['a.csv'], ['a.csv', 'b.csv'])
+
+    """
+    return [os.fspath(each) for each in ([spec] if isinstance(spec, str | os.PathLike) else spec)]
+
+
+def source_name(spec: Spec) -> str:
+    """Return what results and snapshots call a source, without what must stay secret.
+
+    Examples
+    --------
+    >>> source_name(["2019-10.csv", "https://shop.example/2019-11.csv?signature=abc"])
+    '2019-10.csv https://shop.example/2019-11.csv'
+
+    """
+    return " ".join(map(without_secrets, specs_of(spec)))
+
+
 def is_topic(spec: str | None) -> bool:
     """Whether a source or a sink is a topic."""
     return spec is not None and spec.startswith("kafka://")
@@ -45,7 +78,7 @@ def is_topic(spec: str | None) -> bool:
 
 def is_recorded(spec: str) -> bool:
     """Whether a source is a log that clicks are appended to over HTTP."""
-    return spec.startswith("http:")
+    return spec.startswith("http:") and not is_remote(spec)
 
 
 def is_live(spec: str, follow: bool = False) -> bool:
@@ -53,7 +86,7 @@ def is_live(spec: str, follow: bool = False) -> bool:
     return is_topic(spec) or is_recorded(spec) or spec == "-" or follow
 
 
-def open_configured_source(spec: str, options: LogOptions) -> Source:
+def open_configured_source(spec: Spec, options: LogOptions) -> Source:
     """Open the source of a run.
 
     Raises
@@ -63,20 +96,21 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
 
     """
     form = _format_of(options)
-    if not is_topic(spec):
+    specs = specs_of(spec)
+    if len(specs) != 1 or not is_topic(specs[0]):
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
                 raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
-        return _open_log(spec, form, options)
+        return _open_logs(specs, form, options)
     assert isinstance(options, SourceOptions)
     if options.follow:
         raise ConfigError("--follow is for a log: a topic is followed unless --until-end is given")
     if options.sort:
         raise ConfigError("--sort is for a log: a topic has no end")
-    if options.partitions is not None and parse_subscription(spec).one is None:
+    if options.partitions is not None and parse_subscription(specs[0]).one is None:
         raise ConfigError("--partitions is for one topic: name one, or leave --partitions out")
     return open_source(
-        spec,
+        specs,
         form,
         start=options.start,
         settings=client_settings(options.kafka),
@@ -98,6 +132,9 @@ def _format_of(options: LogOptions) -> LogFormat:
         item_column=options.item_column,
         time_column=options.time_column,
         time_unit=options.time_unit,
+        delimiter=options.delimiter,
+        header=False if options.no_header else None,
+        columns=options.columns,
         where=options.where,
         event_id=getattr(options, "event_id", None),
         key_type=getattr(options, "key_type", None),
@@ -108,8 +145,9 @@ def _format_of(options: LogOptions) -> LogFormat:
     )
 
 
-def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
+def _open_logs(specs: list[str], form: LogFormat, options: LogOptions) -> Source:
     follow = getattr(options, "follow", False)
+    spec = specs[0] if len(specs) == 1 else ""
     if follow and (spec == "-" or spec.startswith("sim:")):
         raise ConfigError(f"--follow is for a log, which may grow, and not for {spec}")
     if is_recorded(spec) and getattr(options, "serve", None) is None:
@@ -117,7 +155,7 @@ def _open_log(spec: str, form: LogFormat, options: LogOptions) -> Source:
             f"nextclick run {spec} --serve 8080 takes clicks over HTTP; to read the log alone, "
             f"name {spec.removeprefix('http:') or 'it'}, with --follow if it grows"
         )
-    return open_source(spec, form, follow=follow)
+    return open_source(specs, form, follow=follow)
 
 
 def open_recorder(spec: str, config: RunConfig) -> TopicRecorder | None:
@@ -208,7 +246,7 @@ def _partitions_of(config: RunConfig) -> str:
     return "-".join(map(str, sorted(config.partitions or []))) or "all"
 
 
-def check_outputs(spec: str, config: RunConfig) -> None:
+def check_outputs(spec: Spec, config: RunConfig) -> None:
     """Refuse to write over the source, or two outputs into one file or topic.
 
     Raises
@@ -218,9 +256,11 @@ def check_outputs(spec: str, config: RunConfig) -> None:
 
     """
     taken: dict[Path | str, str] = {}
-    topics = parse_subscription(spec) if is_topic(spec) else None
+    sources = specs_of(spec)
+    topics = parse_subscription(sources[0]) if is_topic(sources[0]) else None
     if topics is None:
-        taken[Path(spec.removeprefix("http:")).resolve()] = "the source"
+        sources = [each.removeprefix("http:") if is_recorded(each) else each for each in sources]
+        taken |= dict.fromkeys((Path(each).resolve() for each in sources), "the source")
     if (items := getattr(config, "items", None)) is not None:
         taken[_place(items, "items", config)] = "--items"
     sinks = [getattr(config, name) for name in SINKS]
@@ -242,6 +282,10 @@ def check_outputs(spec: str, config: RunConfig) -> None:
         place = _place(path, option, config)
         if place in taken:
             raise ConfigError(f"{flag(option)} {path} is {taken[place]} too: name another {kind}")
+        if isinstance(place, Path) and any(would_read(each, place) for each in sources):
+            raise ConfigError(
+                f"{flag(option)} {path} would be read as one of the source's logs: put it elsewhere"
+            )
         taken[place] = flag(option)
 
 

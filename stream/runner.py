@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import sys
@@ -25,7 +24,7 @@ from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
 from .delivery import SINKS
-from .endpoints import check_outputs, open_configured_source, open_sink
+from .endpoints import Spec, check_outputs, open_configured_source, open_sink, source_name
 from .engine import Engine
 from .learned import learned_model, make_engine
 from .monitoring.server import serve
@@ -53,7 +52,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 def run(
-    spec: str | os.PathLike[str],
+    spec: Spec,
     config: RunConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -64,7 +63,7 @@ def run(
     Parameters
     ----------
     spec
-        The source, see `open_source`.
+        The source, or a list of log files that are one; see `open_source`.
     config
         What to do with it.
     notify
@@ -88,7 +87,6 @@ def run(
 
     """
     check_config(config, RunConfig)
-    spec = os.fspath(spec)
     warm = None
     if config.begin_from is not None:
         config, warm = prepare(config, named, notify)
@@ -148,7 +146,7 @@ def write_results(
 
 
 def run_model(
-    spec: str,
+    spec: Spec,
     config: RunConfig,
     model: Recommender,
     public: dict[str, Any],
@@ -173,6 +171,7 @@ def run_model(
 
     """
     began = time.monotonic()
+    name = source_name(spec)
     most = getattr(model, "largest_batch", None)
     if most is not None and config.batch > most:
         raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
@@ -190,7 +189,7 @@ def run_model(
             stack.callback(snapshots.close)
             snapshots.lock()
             saved = None if config.fresh else load_state(snapshots, public, notify)
-        engine = make_engine(source, config, model, snapshots, spec)
+        engine = make_engine(source, config, model, snapshots, name)
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
         engine.notify = notify
@@ -198,23 +197,23 @@ def run_model(
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             _resume(engine, *saved)
-        for name in SINKS:
-            where = getattr(config, name)
+        for kind in SINKS:
+            where = getattr(config, kind)
             if where is not None:
-                sink = open_sink(engine, name, where, config)
+                sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
-                engine.sinks[name] = sink
+                engine.sinks[kind] = sink
         stack.enter_context(threads(max(1, cores() // 2)))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
         with _stopping(engine), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
-            notify(_nothing_read(spec, engine))
+            notify(_nothing_read(name, engine))
         seconds = time.monotonic() - began
         return {
             **engine.results(),
-            "source": spec,
+            "source": name,
             "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,

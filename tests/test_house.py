@@ -19,7 +19,14 @@ KNOWS: dict[str, set[str]] = {
 }
 FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
-    "connectors/files": {"connectors", "connectors/decoding"},
+    "connectors/files": {"connectors", "connectors/decoding", "connectors/files/storage"},
+    "connectors/files/storage": {"connectors"},
+    "connectors/files/growing": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/files",
+        "connectors/files/storage",
+    },
     "connectors/kafka": {
         "connectors",
         "connectors/decoding",
@@ -31,6 +38,7 @@ FOLDERS: dict[str, set[str]] = {
         "connectors",
         "connectors/decoding",
         "connectors/files",
+        "connectors/files/storage",
         "connectors/kafka",
         "connectors/kafka/access",
         "connectors/kafka/merging",

@@ -16,7 +16,7 @@ from typing import Any
 
 PLACES: dict[str, tuple[str, ...]] = {
     "read": (
-        "nextclick.connectors.files.decompression:Decompressed.chunks",
+        "nextclick.connectors.files.storage.decompression:Decompressed.chunks",
         "nextclick.connectors.decoding.lines:LineCutter.feed",
         "nextclick.connectors.kafka.topic_reader:TopicReader._read",
     ),

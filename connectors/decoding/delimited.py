@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..clicks import Id
 from ..source import SourceError
 from .blocks import Decoded, Decoding
+from .csv_records import OPEN, UNFIT
 from .line_decoder import LineDecoder
 from .lines import BYTE_ORDER_MARK, Lines
 from .log_format import LogFormat, find_click, find_column
@@ -28,6 +29,9 @@ from .values import (
     parse_time,
     usable_times,
 )
+
+UNIT = b"\x1f"
+"""What stands for a delimiter of several characters while a block is read."""
 
 MOST_COLUMNS = 4096
 """A line with more columns is left to the careful path."""
@@ -84,7 +88,23 @@ class Columns:
             fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
             if match.end() == len(line):
                 return fields
-            start = match.end() + 1
+            start = match.end() + len(self.delimiter)
+
+    def count(self, record: bytes, least: int) -> int:
+        """Return the number of a record's columns, or what is wrong with it; see `Split`."""
+        start = count = 0
+        while True:
+            match = self._field.match(record, start)
+            if match is None:
+                quotes = record.count(b'"', start)
+                is_open = record.startswith(b'"', start) and quotes % 2
+                return OPEN if is_open else -1
+            count += 1
+            if match.end() == len(record):
+                break
+            start = match.end() + len(self.delimiter)
+        fits = count == self.width if self.width is not None else count >= least
+        return count if fits else UNFIT
 
     def fields(self, line: bytes, least: int) -> list[bytes]:
         """Return the fields of a line, as many as there are columns, or at least so many.
@@ -131,8 +151,16 @@ class Columns:
 
     def _names(self, form: LogFormat, header: bytes | None, name: str) -> list[str]:
         if header is None:
-            wanted = (form.session, form.user, form.date, *used_fields(form))
-            numbers = [int(name) for name in wanted if name is not None and name.isdecimal()]
+            if form.columns is not None:
+                return list(form.columns)
+            wanted = [each for each in (form.user, form.date, *used_fields(form)) if each]
+            numbers = [int(each) for each in wanted if each.isdecimal()]
+            if not numbers:
+                raise SourceError(
+                    f"{name}: without a header its columns have no names: give them in their "
+                    "order, --columns session_id,item_id,timestamp, or give session, item and time "
+                    "by number"
+                )
             count = min(max(numbers, default=0), MOST_COLUMNS)
             return [str(number) for number in range(1, count + 1)]
         try:
@@ -154,7 +182,7 @@ class DelimitedDecoder(LineDecoder):
     form
         The format.
     delimiter
-        One ASCII character.
+        One ASCII character, or several.
     header
         The file's first line; None where it is data.
     name
@@ -207,12 +235,18 @@ class DelimitedDecoder(LineDecoder):
         data = lines.data
         if b'"' in data or data.startswith(BYTE_ORDER_MARK):
             return None
-        first = data[: lines.ends[0]].rstrip(b"\r\n").split(self._delimiter)
+        mark = self._delimiter
+        if len(mark) > 1:
+            # Arrow takes one character only.
+            if UNIT in data:
+                return None
+            data, mark = data.replace(mark, UNIT), UNIT
+        first = data.partition(b"\n")[0].rstrip(b"\r\n").split(mark)
         width = self._width or len(first)
         if not self._needed[-1] < len(first) or width > MOST_COLUMNS:
             return None
         numbers = _is_number(first[self._time])
-        table = self._read(data, width, numbers)
+        table = self._read(data, width, numbers, mark)
         if table is None or len(table) != len(lines):
             return None
         sessions, items = table[str(self._session)], table[str(self._item)]
@@ -225,7 +259,7 @@ class DelimitedDecoder(LineDecoder):
             return self._views(lines, table, times)
         return Decoded(_ids(sessions), _ids(items), times)
 
-    def _read(self, data: bytes, width: int, numbers: bool) -> Any:
+    def _read(self, data: bytes, width: int, numbers: bool, mark: bytes) -> Any:
         """Return the block's needed columns as an Arrow table; None where Arrow cannot."""
         types = {str(index): pa.string() for index in self._needed}
         if numbers:
@@ -239,7 +273,7 @@ class DelimitedDecoder(LineDecoder):
                     column_names=[str(index) for index in range(width)],
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=self._delimiter.decode(), quote_char=False, ignore_empty_lines=False
+                    delimiter=mark.decode(), quote_char=False, ignore_empty_lines=False
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=types, include_columns=list(types), null_values=[""]
@@ -279,6 +313,10 @@ class DelimitedDecoder(LineDecoder):
             np.cumsum(~wanted, dtype=np.int64)[wanted],
         )
 
+    def count_columns(self, record: bytes) -> int:
+        """Return the number of a record's columns, or what is wrong with it; see `Split`."""
+        return self._columns.count(record, self._needed[-1] + 1)
+
     def _read_id(self, fields: list[bytes], index: int, missing: str) -> Id:
         return check_id(self._columns.text(fields, index), self._columns.called(index), missing)
 
@@ -303,8 +341,9 @@ class DelimitedDecoder(LineDecoder):
 def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
     """Match one field up to the delimiter or the line's end; group 1 is a quoted one's inside."""
     stop = re.escape(delimiter)
-    quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")[^' + stop + rb"]*+)"
-    return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)")
+    other = rb"[^" + stop + rb"]" if len(delimiter) == 1 else rb"(?:(?!" + stop + rb").)"
+    quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")' + other + rb"*+)"
+    return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)", re.DOTALL)
 
 
 def _is_number(field: bytes) -> bool:

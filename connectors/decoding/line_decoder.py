@@ -28,6 +28,8 @@ class LineDecoder(ABC):
     """
 
     by_user: bool
+    plain = True
+    """Whether a line is one click, as `decode_line` reads it."""
 
     def __init__(self, name: str, keep_raw: bool, scale: TimeScale) -> None:
         self._name = name
@@ -45,11 +47,14 @@ class LineDecoder(ABC):
     def decode_lines(self, lines: Lines) -> Decoded:
         """Decode a block line by line."""
         decoding = Decoding(self._keep_raw)
+        entries: Sequence[Entry]
         for index, line in enumerate(lines.split()):
-            entries: Sequence[Entry]
             try:
                 if lines.fault is not None:
                     raise UnusableError(*lines.fault)
+                if self.plain:
+                    decoding.click(*self.decode_line(line))
+                    continue
                 entries = self.read_line(line)
             except UnusableError as fault:
                 entries = (fault,)
@@ -60,7 +65,7 @@ class LineDecoder(ABC):
         return self._position(lines, index), *lines.raw(index), None
 
     def _position(self, lines: Lines, index: int) -> Position:
-        return {"file": self._name, "line": lines.line + index + 1}
+        return {"file": self._name, "line": lines.before(index) + 1}
 
     def read_line(self, line: bytes) -> Sequence[Entry]:
         """Return what one line becomes.
@@ -72,6 +77,10 @@ class LineDecoder(ABC):
 
         """
         return ((*self.decode_line(line), None),)
+
+    def count_columns(self, record: bytes) -> int:
+        """Return the number of a record's columns; see `Split`. By default each line is one."""
+        return 1
 
     @abstractmethod
     def decode_line(self, line: bytes) -> tuple[Id, Id, float]:

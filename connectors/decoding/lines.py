@@ -35,6 +35,9 @@ class Lines:
         The same after these lines.
     fault
         The reason and detail why these lines, then a single one, cannot be used.
+    numbers
+        int64, shape (n + 1,): of records that may have several lines, how many lines are before
+        each and before the end; None where each is one line.
 
     """
 
@@ -46,6 +49,7 @@ class Lines:
     end_offset: int
     end_crc: int
     fault: tuple[str, str] | None = None
+    numbers: NDArray[np.int64] | None = None
     _mark: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,9 +60,18 @@ class Lines:
         """Return the number of lines."""
         return len(self.ends)
 
+    def before(self, count: int) -> int:
+        """Return the number of lines of the stream before the line or record at a place."""
+        return self.line + (count if self.numbers is None else int(self.numbers[count]))
+
     def split(self) -> list[bytes]:
         """Return each line without its ending, and without the mark that may start a file."""
         data = self.data.removeprefix(BYTE_ORDER_MARK) if self.offset == 0 else self.data
+        if self.numbers is not None:
+            shift = len(self.data) - len(data)
+            starts = [0, *(self.ends[:-1] - shift).tolist()]
+            records = [data[a:b] for a, b in zip(starts, (self.ends - shift).tolist(), strict=True)]
+            return [record.removesuffix(b"\n").removesuffix(b"\r") for record in records]
         lines = data.split(b"\n")
         if data.endswith(b"\n"):
             lines.pop()
@@ -91,11 +104,12 @@ class Lines:
         return Lines(
             self.data[cut:],
             self.ends[count:] - cut,
-            self.line + count,
+            self.before(count),
             offset,
             crc,
             self.end_offset,
             self.end_crc,
+            numbers=None if self.numbers is None else self.numbers[count:] - self.numbers[count],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -17,9 +18,13 @@ KeyType = Literal["text", "int"]
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
+TAB = ("\\t", "tab")
+"""Names of a tab, which is hard to type."""
+
+
 def _parts_columns(delimiter: str) -> bool:
     """Whether a text can be the delimiter of columns."""
-    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
+    return bool(delimiter) and delimiter.isascii() and not set(delimiter) & set('"\r\n\0')
 
 
 class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +56,12 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
         What the keys of a topic's records are: ``text``, or ``int``, as Kafka's serializers write
         integers and longs.
     delimiter
-        The delimiter of the columns; None: the one of the header.
+        The delimiter of the columns, one character or several; None: the one of the header.
     header
         False where the first line is data; the columns are then named "1", "2", "3" and so on.
         If all columns are given by such numbers, the first line shows it.
+    columns
+        The names of the columns, in their order, where no header has them.
     gap
         Seconds without a click after which a user's session has ended.
     sort
@@ -62,6 +69,9 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
         None, where nobody has said it, is as False but for RecBole's files.
     keep_raw
         Whether rejected records keep their bytes, as for dead letters.
+    published
+        The published form whose lines are first translated to one click each: ``otto``, ``mind``
+        or ``30music``; presets set it.
 
     """
 
@@ -77,9 +87,11 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     key_type: KeyType = "text"
     delimiter: str | None = None
     header: bool = True
+    columns: tuple[str, ...] | None = None
     gap: float | None = None
     sort: bool | None = None
     keep_raw: bool = True
+    published: Literal["otto", "mind", "30music"] | None = None
 
     def __post_init__(self) -> None:
         """Check types and values."""
@@ -99,9 +111,13 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
                 raise SourceError(f"--where {self.where!r:.200}: {error}") from None
         if self.delimiter is not None and not _parts_columns(self.delimiter):
             raise SourceError(
-                f"--delimiter {self.delimiter!r}: it is one ASCII character, no quote"
+                f"--delimiter {self.delimiter!r}: it is one ASCII character or several, without "
+                "quotes and line breaks"
             )
 
+
+_TRANSLATED = ("session", "item", "time", "kind")
+"""The columns that a published log is translated to."""
 
 PRESETS: dict[str, LogFormat] = {
     # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
@@ -132,6 +148,110 @@ PRESETS: dict[str, LogFormat] = {
     ),
     # Atomic files of RecBole: a header of name:type, tabs, sessions or users, in any order.
     "recbole": LogFormat(user="user_id", delimiter="\t", gap=1800.0, sort=True),
+    # 2019-Oct.csv and so on of a multi-category store; the views are the clicks. In time order.
+    "rees46": LogFormat(
+        session="user_session",
+        item="product_id",
+        time="event_time",
+        only=("event_type", "view"),
+        delimiter=",",
+    ),
+    # train.jsonl: a session a line, with events of aid, ts and type.
+    "otto": LogFormat(
+        session="session",
+        item="item",
+        time="time",
+        unit="ms",
+        only=("kind", "clicks"),
+        delimiter="\t",
+        header=False,
+        columns=_TRANSLATED,
+        sort=True,
+        published="otto",
+    ),
+    # behaviors.tsv: news shown to a user at a time, those clicked marked by -1.
+    "mind": LogFormat(
+        session=None,
+        user="session",
+        item="item",
+        time="time",
+        delimiter="\t",
+        header=False,
+        columns=_TRANSLATED,
+        gap=1800.0,
+        sort=True,
+        published="mind",
+    ),
+    # relations/sessions.idomaar: a session a line, with its tracks in JSON.
+    "30music": LogFormat(
+        session="session",
+        item="item",
+        time="time",
+        delimiter="\t",
+        header=False,
+        columns=_TRANSLATED,
+        sort=True,
+        published="30music",
+    ),
+    # ratings.csv from 20M on; ratings.dat of 1M and 10M; u.data of 100K. Grouped by user.
+    "movielens": LogFormat(
+        session=None, user="userId", item="movieId", delimiter=",", gap=1800.0, sort=True
+    ),
+    "movielens-1m": LogFormat(
+        session=None,
+        user="1",
+        item="2",
+        time="4",
+        delimiter="::",
+        header=False,
+        gap=1800.0,
+        sort=True,
+    ),
+    "movielens-100k": LogFormat(
+        session=None,
+        user="1",
+        item="2",
+        time="4",
+        delimiter="\t",
+        header=False,
+        gap=1800.0,
+        sort=True,
+    ),
+    # Reviews of 2014 and 2018 in JSON Lines; those of 2023, in JSON Lines or CSV; and the ratings
+    # of 2018 alone, in CSV without a header. Times of the first are whole days.
+    "amazon": LogFormat(
+        session=None,
+        user="reviewerID",
+        item="asin",
+        time="unixReviewTime",
+        gap=30 * 86_400.0,
+        sort=True,
+    ),
+    "amazon-2023": LogFormat(
+        session=None, user="user_id", item="parent_asin", unit="ms", gap=30 * 86_400.0, sort=True
+    ),
+    "amazon-ratings": LogFormat(
+        session=None,
+        user="2",
+        item="1",
+        time="4",
+        delimiter=",",
+        header=False,
+        gap=30 * 86_400.0,
+        sort=True,
+    ),
+    # clicks/clicks_hour_*.csv of Globo.com: an hour a file, grouped by session.
+    "globo": LogFormat(
+        item="click_article_id", time="click_timestamp", unit="ms", delimiter=",", sort=True
+    ),
+    # The daily files of Adressa, JSON Lines: events of users; a front page has no id.
+    "adressa": LogFormat(
+        session=None, user="userId", item="id", time="time", gap=1800.0, sort=True
+    ),
+    # What session-rec prepares: SessionId, ItemId and Time, parted by tabs, grouped by session.
+    "session-rec": LogFormat(
+        session="SessionId", item="ItemId", time="Time", delimiter="\t", sort=True
+    ),
 }
 """The published files of public data sets, as they come."""
 
@@ -149,6 +269,7 @@ def log_format(
     key_type: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
+    columns: Sequence[str] | None = None,
     gap: float | None = None,
     sort: bool | None = None,
     keep_raw: bool | None = None,
@@ -156,7 +277,7 @@ def log_format(
     """Make a format of a preset and of options that override it; None overrides nothing.
 
     A user column without a session column means that sessions are cut by inactivity. A column is
-    a name, or its place, counted from 1.
+    a name, or its place, counted from 1. Where `columns` names them there is no header.
 
     Raises
     ------
@@ -192,8 +313,9 @@ def log_format(
         "where": where,
         "event": _column("--event-id", event_id),
         "key_type": key_type,
-        "delimiter": delimiter,
-        "header": header,
+        "delimiter": "\t" if delimiter in TAB else delimiter,
+        "header": False if header is None and columns else header,
+        "columns": tuple(columns) if columns else None,
         "gap": gap,
         "sort": sort,
         "keep_raw": keep_raw,

@@ -36,8 +36,12 @@ class RecordLineDecoder(LineDecoder):
         Makes a record of a line.
     by_user
         Whether the clicks' sessions are users.
+    count
+        Returns the number of a record's columns; see `Split`.
 
     """
+
+    plain = False
 
     def __init__(
         self,
@@ -46,11 +50,17 @@ class RecordLineDecoder(LineDecoder):
         reader: RecordReader,
         parse: Callable[[bytes], Any],
         by_user: bool,
+        count: Callable[[bytes], int] = lambda record: 1,
     ) -> None:
         super().__init__(name, keep_raw, reader.scale)
+        self._count = count
         self._read = reader.read
         self._parse = parse
         self.by_user = by_user
+
+    def count_columns(self, record: bytes) -> int:
+        """Return the number of a record's columns; see `Split`."""
+        return self._count(record)
 
     def read_line(self, line: bytes) -> Sequence[Entry]:
         """Return what one line becomes."""
@@ -152,7 +162,11 @@ def delimited_decoder(
     scale = TimeScale(form.unit)
     own_time = None if date is None else _dated(form.time, date, scale)
     reader = RecordReader(with_session(form, session), scale, own_time=own_time)
-    return RecordLineDecoder(name, form.keep_raw, reader, parse, by_user)
+
+    def count(record: bytes) -> int:
+        return columns.count(record, least)
+
+    return RecordLineDecoder(name, form.keep_raw, reader, parse, by_user, count)
 
 
 def find_fields(columns: list[str], form: LogFormat, where: str) -> tuple[bool, dict[str, int]]:

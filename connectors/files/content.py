@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import stat
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -16,9 +14,10 @@ from ..decoding.log_format import PRESETS, LogFormat, find_click
 from ..decoding.record_lines import find_fields, is_plain
 from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError
-from .decompression import COMPRESSIONS, Decompressed
+from .storage.decompression import COMPRESSIONS, Decompressed
+from .storage.log_file import LogFile
 
-Kind = Literal["text", "json", "parquet"]
+Kind = Literal["text", "json", "parquet", "arrow"]
 
 KINDS: dict[str, Kind] = {
     ".csv": "text",
@@ -28,8 +27,20 @@ KINDS: dict[str, Kind] = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
 }
 """The kind of log that the ending of a file's name stands for."""
+
+KIND_NAMES: dict[Kind, str] = {
+    "text": "delimited text",
+    "json": "JSON Lines",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+}
+
+TABLES: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow"}
+"""What files of tables begin with."""
 
 DELIMITERS = {".tsv": "\t", ".inter": "\t"}
 """What parts the columns by a name ending; else a comma."""
@@ -45,16 +56,13 @@ HEAD = 1 << 16
 FOREIGN: dict[bytes, str] = {
     b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook: save the sheet as CSV",
-    b"BZh": "compressed with bzip2: unpack it, or compress it with gzip or zstd",
-    b"\xfd7zXZ": "compressed with xz: unpack it, or compress it with gzip or zstd",
     b"\x04\x22\x4d\x18": "compressed with lz4: unpack it, or compress it with gzip or zstd",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
     b"Obj\x01": "an Avro file: write it as Parquet or CSV",
     b"ORC\x0a": "an ORC file: write it as Parquet or CSV",
     b"ORC\x08": "an ORC file: write it as Parquet or CSV",
-    b"ARROW1\x00\x00": "an Arrow or Feather file: write it as Parquet or CSV",
-    b"FEA1": "a Feather file: write it as Parquet or CSV",
+    b"FEA1": "a Feather file of the old version 1: write it as Parquet or CSV",
     b"\x89HDF": "an HDF5 file: write it as Parquet or CSV",
     b"SQLite format 3": "an SQLite database: write the table as CSV",
     b"\x93NUMPY": "a NumPy array: write it as Parquet or CSV",
@@ -79,7 +87,7 @@ class Content(NamedTuple):
     Parameters
     ----------
     kind
-        Delimited text, JSON Lines or Parquet.
+        Delimited text, JSON Lines, Parquet or Arrow.
     form
         The format, with what the content says filled in.
     delimiter
@@ -95,7 +103,7 @@ class Content(NamedTuple):
     notes: list[str]
 
 
-def look_into(path: Path, form: LogFormat) -> Content:
+def look_into(path: LogFile, form: LogFormat) -> Content:
     """Find out how a log is to be read.
 
     Raises
@@ -104,16 +112,15 @@ def look_into(path: Path, form: LogFormat) -> Content:
         It is not a log; the message says what it is.
 
     """
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder: name one log file in it")
     suffix = name_ending(path)
     named = KINDS.get(suffix)
     head, compression, damage = _read_head(path)
     notes = _compression_notes(path, compression)
-    if head.startswith(b"PAR1"):
-        if compression is not None:
-            raise SourceError(f"{path} is Parquet inside {compression}: unpack it first")
-        return Content("parquet", form, "", notes + _kind_notes(path, named, "parquet"))
+    for magic, table in TABLES.items():
+        if head.startswith(magic):
+            if compression is not None:
+                raise SourceError(f"{path} is {KIND_NAMES[table]} inside {compression}: unpack it")
+            return Content(table, form, "", notes + _kind_notes(path, named, table))
     # Of a damaged file the readers themselves say what is wrong.
     if not head.strip() and named is None and not damage:
         raise SourceError(f"{path} is empty: there is no click in it")
@@ -125,29 +132,68 @@ def look_into(path: Path, form: LogFormat) -> Content:
         return Content(kind, form, "", notes + _kind_notes(path, named, kind))
     line = _first_line(head)
     form, told = _as_recbole(path, line, suffix, form)
-    delimiter = _delimiter(line, form, suffix)
+    delimiter, form, more = look_at_columns(str(path), line, form, suffix)
     if suffix in KINDS and named == "text" and delimiter != _usual(suffix, form):
         told.append(f"{path}: its columns are separated by {NAMES[delimiter]}")
-    form, more = _header(path, _split(line, delimiter), form)
     notes += _kind_notes(path, named, kind)
     return Content("text", form, delimiter, notes + told + more)
 
 
-def name_ending(path: Path) -> str:
+def look_at_columns(
+    path: str, line: bytes, form: LogFormat, suffix: str = ""
+) -> tuple[str, LogFormat, list[str]]:
+    """Return the delimiter of delimited text by its first line, the format, and notes.
+
+    Raises
+    ------
+    SourceError
+        A column is given by a number that the line does not have.
+
+    """
+    delimiter = _delimiter(line, form, suffix)
+    form, notes = _header(path, _split(line, delimiter), form)
+    return delimiter, form, notes
+
+
+def has_columns(line: bytes) -> bool:
+    """Whether a first line may be the header of delimited text: it has three columns."""
+    return any(len(_split(line, mark)) >= 3 for mark in LOOKED_AT)
+
+
+def check_pipe(head: bytes) -> None:
+    """Refuse what is not text on standard input.
+
+    Raises
+    ------
+    SourceError
+        It is compressed, or another kind of file.
+
+    """
+    packed = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+    for magic, how in packed.items():
+        if head.startswith(magic):
+            raise SourceError(f"<stdin> is compressed with {how}: unpack it, {how} -dc FILE | …")
+    tables = {magic: f"{KIND_NAMES[kind]}: name the file" for magic, kind in TABLES.items()}
+    for magic, what in {**FOREIGN, **tables}.items():
+        if head.startswith(magic):
+            raise SourceError(f"<stdin> is not text but {what}")
+
+
+def name_ending(path: LogFile) -> str:
     """Return the ending that shows a log's kind, without that of its compression."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffixes = path.suffixes
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
-def _read_head(path: Path) -> tuple[bytes, str | None, str | None]:
+def _read_head(path: LogFile) -> tuple[bytes, str | None, str | None]:
     """Return the start of a file's text, how it is compressed, and where it is damaged."""
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+    if path.is_pipe:
         # What is read of a pipe is gone: its name alone says what it holds.
         if name_ending(path) not in KINDS:
             raise SourceError(f"{path} is a pipe: give - and JSON Lines on standard input")
-        return b"", COMPRESSIONS.get(path.suffix.lower()), None
+        return b"", COMPRESSIONS.get(path.suffix), None
     stream = Decompressed(path)
     try:
         head = stream.head(HEAD)
@@ -156,8 +202,8 @@ def _read_head(path: Path) -> tuple[bytes, str | None, str | None]:
         stream.close()
 
 
-def _compression_notes(path: Path, compression: str | None) -> list[str]:
-    suffix = path.suffix.lower()
+def _compression_notes(path: LogFile, compression: str | None) -> list[str]:
+    suffix = path.suffix
     named = COMPRESSIONS.get(suffix)
     if compression == named or (named is None and suffix not in KINDS):
         return []
@@ -166,14 +212,13 @@ def _compression_notes(path: Path, compression: str | None) -> list[str]:
     return [f"{path} is compressed with {compression}, despite its name, and is read that way"]
 
 
-def _kind_notes(path: Path, named: Kind | None, kind: Kind) -> list[str]:
+def _kind_notes(path: LogFile, named: Kind | None, kind: Kind) -> list[str]:
     if named in (None, kind):
         return []
-    what = {"text": "delimited text", "json": "JSON Lines", "parquet": "Parquet"}[kind]
-    return [f"{path} holds {what}, despite its name, and is read that way"]
+    return [f"{path} holds {KIND_NAMES[kind]}, despite its name, and is read that way"]
 
 
-def _check_text(path: Path, head: bytes, named: Kind | None) -> None:
+def _check_text(path: LogFile, head: bytes, named: Kind | None) -> None:
     """Refuse what is not text in UTF-8 or the like."""
     for magic, what in FOREIGN.items():
         if head.startswith(magic):
@@ -181,16 +226,17 @@ def _check_text(path: Path, head: bytes, named: Kind | None) -> None:
     if head[257:262] == b"ustar":
         raise SourceError(f"{path} is not a log but a tar archive: unpack it")
     line = head if named is None else _first_line(head)
-    if b"\0" not in line or named in ("json", "parquet"):
+    if b"\0" not in line or named in ("json", *TABLES.values()):
         return
     if line[:200].count(b"\0") >= len(line[:200]) // 3:
         raise SourceError(f"{path} is text in UTF-16 or UTF-32: convert it with iconv -t UTF-8")
     raise SourceError(
-        f"{path} is a binary file of an unknown format: give delimited text, JSON Lines or Parquet"
+        f"{path} is a binary file of an unknown format: give delimited text, JSON Lines, "
+        "Parquet or Arrow"
     )
 
 
-def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFormat) -> Kind:
+def _kind(path: LogFile, head: bytes, named: Kind | None, suffix: str, form: LogFormat) -> Kind:
     """Return the kind that the content shows: delimited text, JSON Lines or Parquet."""
     if re.match(rb"\s*\[\s*\{", head):
         raise SourceError(
@@ -201,7 +247,7 @@ def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFor
     if line.startswith(b"{"):
         if named == "json" or _is_object(line) or len(line) >= HEAD // 2:
             return "json"
-        if named is None or named == "parquet":
+        if named is None or named in TABLES.values():
             raise SourceError(
                 f"{path} is JSON, but not one object a line: write it so, "
                 f"jq -c . {path.name} > {path.stem.partition('.')[0]}.jsonl"
@@ -230,6 +276,8 @@ def _first_line(head: bytes) -> bytes:
 def _split(line: bytes, delimiter: str) -> list[str]:
     """Return the fields of a file's first line."""
     text = line.decode("utf-8", "replace").replace("\r", " ").replace("\0", " ")
+    if len(delimiter) > 1:
+        return [field.strip() for field in text.split(delimiter)]
     try:
         fields = next(csv.reader([text], delimiter=delimiter), [""]) or [""]
     except csv.Error:
@@ -255,7 +303,8 @@ def _delimiter(line: bytes, form: LogFormat, suffix: str) -> str:
 
 def _has_click(columns: list[str], form: LogFormat) -> bool:
     if not form.header:
-        columns = [str(number + 1) for number in range(len(columns))]
+        names = list(form.columns or map(str, range(1, len(columns) + 1)))
+        columns = names[: len(columns)]
     try:
         if is_plain(form):
             find_click(columns, form, "")
@@ -267,7 +316,7 @@ def _has_click(columns: list[str], form: LogFormat) -> bool:
 
 
 def _as_recbole(
-    path: Path, line: bytes, suffix: str, form: LogFormat
+    path: LogFile, line: bytes, suffix: str, form: LogFormat
 ) -> tuple[LogFormat, list[str]]:
     """Fill in the format of RecBole's atomic files, recognised by their name or their header."""
     marks = LOOKED_AT if form.delimiter is None else (form.delimiter,)
@@ -289,7 +338,7 @@ def _as_recbole(
     return msgspec.structs.replace(form, user=user, gap=gap, sort=sort), told
 
 
-def _header(path: Path, row: list[str], form: LogFormat) -> tuple[LogFormat, list[str]]:
+def _header(path: str, row: list[str], form: LogFormat) -> tuple[LogFormat, list[str]]:
     """Decide whether the first line is a header, where columns are given by their places."""
     key = form.session if form.session is not None else form.user
     wanted = [str(key), form.item, form.time]

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..source import REMEDIES, SourceError, check_kind
+from .arrow_reader import ArrowReader
+from .chained_reader import ChainedReader, Together
 from .content import Content, look_into
 from .parquet_reader import ParquetReader
 from .reader import Reader
 from .sorted_reader import SortedReader
+from .storage.log_file import LogFile, as_log_file
+from .storage.zip_archive import zip_members
 from .text_reader import TextReader
 from .time_order import TimeOrder
+from .translation import translated
+
+AnyPath = str | os.PathLike[str] | LogFile
 
 OUT_OF_ORDER = "read it with --sort"
 """What helps where a log is not in the order of time."""
@@ -53,6 +60,7 @@ class LogSource:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "clicks.csv"
     >>> _ = path.write_text("session_id,item_id,timestamp\nanna,shoes,1.5\nanna,,2.5\n")
     >>> source = LogSource(path)
@@ -62,11 +70,17 @@ class LogSource:
 
     """
 
-    def __init__(self, path: str | os.PathLike[str], form: LogFormat | None = None) -> None:
-        self.path = Path(path)
-        content = look_into(self.path, form if form is not None else LogFormat())
-        self._reader = _open(self.path, content)
-        self._notes = content.notes
+    def __init__(self, path: AnyPath | list[LogFile], form: LogFormat | None = None) -> None:
+        files = path if isinstance(path, list) else [_only_file(as_log_file(path))]
+        self.path = files[0] if len(files) == 1 else Together(files)
+        form = form if form is not None else LogFormat()
+        files = [translated(file, form.published) for file in files]
+        content = look_into(files[0], form)
+        self._notes = list(content.notes)
+        if len(files) == 1:
+            self._reader = _open(files[0], content)
+        else:
+            self._reader = self._open_sorted(files, msgspec.structs.replace(form, sort=True))
         self._order = None if content.form.sort else TimeOrder(str(path), OUT_OF_ORDER)
         self._block = Decoded([], [], np.zeros(0))
         self._before_block: float | None = 0.0
@@ -139,12 +153,37 @@ class LogSource:
         """Close the file."""
         self._reader.close()
 
+    def _open_sorted(self, files: list[LogFile], form: LogFormat) -> Reader:
+        def read(file: LogFile) -> Reader:
+            content = look_into(file, form)
+            return _open_unsorted(file, content)
 
-def _open(path: Path, content: Content) -> Reader:
+        return SortedReader(ChainedReader(files, read), self.path)
+
+
+def _only_file(file: LogFile) -> LogFile:
+    """Return the log in an archive, if it holds one; other files as they are."""
+    members = zip_members(file)
+    if members is None:
+        return file
+    if len(members) > 1:
+        names = ", ".join(each.name for each in members[:5])
+        raise SourceError(f"{file} holds {len(members)} files: {names}: read it with open_source")
+    return members[0]
+
+
+def _open(path: LogFile, content: Content) -> Reader:
+    reader = _open_unsorted(path, content)
+    return SortedReader(reader, path) if content.form.sort else reader
+
+
+def _open_unsorted(path: LogFile, content: Content) -> Reader:
     reader: Reader
     if content.kind == "parquet":
         reader = ParquetReader(path, content.form)
+    elif content.kind == "arrow":
+        reader = ArrowReader(path, content.form)
     else:
         delimiter = content.delimiter if content.kind == "text" else None
         reader = TextReader(path, content.form, delimiter)
-    return SortedReader(reader, path) if content.form.sort else reader
+    return reader

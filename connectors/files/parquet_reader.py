@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -29,9 +31,10 @@ from ..decoding.values import (
     usable_times,
 )
 from ..source import SourceError
-from .decompression import CHUNK
 from .parquet_records import RowDecoder
 from .reader import changed
+from .storage.decompression import CHUNK
+from .storage.log_file import LogFile
 
 ROWS = 1 << 16
 """Rows decoded at a time, at most."""
@@ -39,13 +42,17 @@ ROWS = 1 << 16
 ROWS_BYTES = 32 << 20
 """Bytes of the rows decoded at a time, about."""
 
+TAIL = 1 << 20
+"""Bytes at the end of a remote file that stand for all of it: the places of its data are there."""
+
 
 class ParquetReader:
     """Reads a log in Parquet.
 
     Ids are columns of strings or integers; times are timestamps, dates, numbers or ISO 8601
     strings. A position is ``{"row": rows before, "size": the file's bytes, "crc": their
-    CRC-32}``: a Parquet file does not grow, so the whole file must be as it was.
+    CRC-32}``: a Parquet file does not grow, so the whole file must be as it was. Of a remote file
+    the CRC-32 is that of its last bytes.
 
     Parameters
     ----------
@@ -61,39 +68,27 @@ class ParquetReader:
 
     """
 
-    def __init__(self, path: Path, form: LogFormat) -> None:
+    KIND = "Parquet"
+
+    def __init__(self, path: LogFile, form: LogFormat) -> None:
         self._path = path
         self.warnings: list[str] = []
         if form.date is not None or form.only is not None or not form.header:
-            raise SourceError(f"{path}: this --format is for delimited text, not for Parquet")
+            raise SourceError(f"{path}: this --format is for delimited text, not for {self.KIND}")
         self._keep_raw = form.keep_raw
         self._scale = TimeScale(form.unit)
         self._part = 0
+        self._input = path.open_anywhere()
         try:
-            self._size, self._crc = _sum(path)
-            self._file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
-        except FileNotFoundError as error:
-            raise SourceError(f"{path}: there is no such file") from error
+            self._schema, self._total = self._open(self._input)
         except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{path} cannot be read as Parquet: {error}") from error
-        columns: list[str] = self._file.schema_arrow.names
-        self._records: RowDecoder | None = None
-        as_records = not (is_plain(form) or is_by_columns(form, columns))
-        if not as_records:
-            found, self.by_user = find_click(columns, form, str(path))
-            self._session, self._item, self._time = (columns[index] for index in found)
-            self._read_columns = [self._session, self._item, self._time]
-            for name in (self._session, self._item):
-                self._check_id_type(name)
-                as_records = as_records or self._is_number(name)
-            self._check_time_type()
-        if as_records:
-            self.by_user, places = find_fields(columns, form, str(path))
-            fields = {field: columns[index] for field, index in places.items()}
-            session = form.user if self.by_user else form.session
-            reader = RecordReader(with_session(form, session), self._scale)
-            self._records = RowDecoder(path, form.keep_raw, reader, fields)
-            self._read_columns = sorted(set(fields.values()))
+            self._input.close()
+            raise SourceError(f"{path} cannot be read as {self.KIND}: {error}") from error
+        try:
+            self._find_columns(form)
+        except SourceError:
+            self._input.close()
+            raise
         self._row = self._rows = self._skip = 0
         self._batches: Iterator[Any] = iter(())
         self._begin(0)
@@ -115,7 +110,7 @@ class ParquetReader:
             self._batches = iter(())
             self.warnings.append(
                 f"{self._path} ends at row {self._row + self._rows:,} of "
-                f"{self._file.metadata.num_rows:,}: its data are damaged ({error})"
+                f"{self._total:,}: its data are damaged ({error})"
             )
         return None
 
@@ -127,12 +122,11 @@ class ParquetReader:
     @property
     def share(self) -> float | None:
         """How much of the file has been read, from 0 to 1."""
-        rows = self._file.metadata.num_rows
-        return (self._row + self._rows) / rows if rows else None
+        return (self._row + self._rows) / self._total if self._total else None
 
     def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` rows of the block read last."""
-        place = {"row": self._row + given, "size": self._size, "crc": self._crc}
+        place = {"row": self._row + given, "size": self._sum[0], "crc": self._sum[1]}
         return place | ({"part": part} if part else {}) | self._scale.state
 
     def seek(self, position: Position) -> None:
@@ -141,7 +135,7 @@ class ParquetReader:
             raise changed(
                 self._path, "it was then read with other options, or as another kind of file"
             )
-        if (position["size"], position["crc"]) != (self._size, self._crc):
+        if (position["size"], position["crc"]) != self._sum:
             raise changed(self._path, "its bytes are not the same")
         self._begin(int(position["row"]))
         self._scale.restore(position.get("unit", "s") if self._row else None)
@@ -154,34 +148,78 @@ class ParquetReader:
 
     def digest(self) -> int:
         """Return the CRC-32 of the whole file."""
-        return self._crc
+        return self._sum[1]
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._batches = iter(())
+        self._input.close()
+
+    @cached_property
+    def _sum(self) -> tuple[int, int]:
+        """The file's size and CRC-32."""
+        crc, at = 0, 0
+        with closing(self._path.open_anywhere()) as file:
+            if not self._path.rereads_cheaply:
+                file.seek(0, os.SEEK_END)
+                at = max(0, file.tell() - TAIL)
+                file.seek(at)
+            while chunk := file.read(CHUNK):
+                at, crc = at + len(chunk), zlib.crc32(chunk, crc)
+        return at, crc
+
+    def _open(self, file: Any) -> tuple[Any, int]:
+        """Open a file; return its Arrow schema and its number of rows."""
+        self._file = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+        return self._file.schema_arrow, self._file.metadata.num_rows
+
+    def _find_columns(self, form: LogFormat) -> None:
+        columns: list[str] = self._schema.names
+        self._records: RowDecoder | None = None
+        as_records = not (is_plain(form) or is_by_columns(form, columns))
+        if not as_records:
+            found, self.by_user = find_click(columns, form, str(self._path))
+            self._session, self._item, self._time = (columns[index] for index in found)
+            self._wanted = [self._session, self._item, self._time]
+            for name in (self._session, self._item):
+                self._check_id_type(name)
+                as_records = as_records or self._is_number(name)
+            self._check_time_type()
+        if as_records:
+            self.by_user, places = find_fields(columns, form, str(self._path))
+            fields = {field: columns[index] for field, index in places.items()}
+            session = form.user if self.by_user else form.session
+            reader = RecordReader(with_session(form, session), self._scale)
+            self._records = RowDecoder(self._path, form.keep_raw, reader, fields)
+            self._wanted = sorted(set(fields.values()))
 
     def _begin(self, row: int) -> None:
         """Go to a row."""
+        self._row, self._rows = row, 0
+        self._batches = iter(())
+        self.warnings.clear()
+        self._skip, self._batches = self._from(row)
+
+    def _from(self, row: int) -> tuple[int, Iterator[Any]]:
+        """Return the batches from the one with a row on, and the rows to skip in it."""
         metadata = self._file.metadata
         groups = range(metadata.num_row_groups)
         ends = np.cumsum([metadata.row_group(group).num_rows for group in groups], dtype=np.int64)
         first = int(np.searchsorted(ends, row, side="right"))
-        self._row, self._rows = row, 0
-        self._skip = row - int(ends[first - 1] if first else 0)
-        self._batches = iter(())
-        self.warnings.clear()
-        if first < len(groups):
-            self._batches = self._file.iter_batches(
-                batch_size=self._rows_at_once(),
-                row_groups=list(groups[first:]),
-                columns=self._read_columns,
-                use_threads=False,
-            )
+        if first == len(groups):
+            return 0, iter(())
+        batches = self._file.iter_batches(
+            batch_size=self._rows_at_once(),
+            row_groups=list(groups[first:]),
+            columns=self._wanted,
+            use_threads=False,
+        )
+        return row - int(ends[first - 1] if first else 0), batches
 
     def _rows_at_once(self) -> int:
         """Return the number of rows to decode at a time, fewer where they are wide."""
         metadata = self._file.metadata
-        wanted = set(self._read_columns)
+        wanted = set(self._wanted)
         widest = 1
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
@@ -241,11 +279,11 @@ class ParquetReader:
     @property
     def _moments(self) -> bool:
         """Whether the times are moments, which have a unit of their own."""
-        kind = _value_type(self._file.schema_arrow.field(self._time).type)
+        kind = _value_type(self._schema.field(self._time).type)
         return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
     def _check_id_type(self, name: str) -> None:
-        kind = _value_type(self._file.schema_arrow.field(name).type)
+        kind = _value_type(self._schema.field(name).type)
         if not (_is_text(kind) or pa.types.is_integer(kind) or self._is_number(name)):
             raise SourceError(
                 f"{self._path}: column '{name}' holds {kind}; an id is a string or an integer: "
@@ -254,11 +292,11 @@ class ParquetReader:
 
     def _is_number(self, name: str) -> bool:
         """Whether a column holds numbers that may not be whole."""
-        kind = _value_type(self._file.schema_arrow.field(name).type)
+        kind = _value_type(self._schema.field(name).type)
         return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
     def _check_time_type(self) -> None:
-        kind = _value_type(self._file.schema_arrow.field(self._time).type)
+        kind = _value_type(self._schema.field(self._time).type)
         fits = (
             _is_text(kind)
             or pa.types.is_integer(kind)
@@ -286,15 +324,6 @@ def _numbers(column: Any) -> Any:
     if pa.types.is_timestamp(column.type):
         column = pc.cast(column, pa.int64())
     return pc.divide(pc.cast(column, pa.float64(), safe=False), per_second)
-
-
-def _sum(path: Path) -> tuple[int, int]:
-    """Return a file's size and CRC-32."""
-    size = crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
-    return size, crc
 
 
 def _value_type(kind: Any) -> Any:

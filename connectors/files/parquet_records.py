@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from ..clicks import Position
 from ..decoding.blocks import Decoded, Decoding, Entry
 from ..decoding.record_reader import RecordReader
 from ..decoding.values import UnusableError
+from .storage.log_file import LogFile
 
 
 class RowDecoder:
@@ -33,7 +33,7 @@ class RowDecoder:
     """
 
     def __init__(
-        self, path: Path, keep_raw: bool, reader: RecordReader, columns: dict[str, str]
+        self, path: LogFile, keep_raw: bool, reader: RecordReader, columns: dict[str, str]
     ) -> None:
         self._path = str(path)
         self._keep_raw = keep_raw

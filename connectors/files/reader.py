@@ -8,6 +8,7 @@ from typing import Protocol
 from ..clicks import Position
 from ..decoding.blocks import Decoded
 from ..source import REMEDIES, SourceError
+from .storage.log_file import LogFile
 
 
 class Reader(Protocol):
@@ -68,7 +69,7 @@ class Reader(Protocol):
         ...
 
 
-def changed(path: Path, what: str) -> SourceError:
+def changed(path: LogFile | Path, what: str) -> SourceError:
     """Make the error for a log that is not what it was at the snapshot."""
     return SourceError(
         f"{path} has changed since the snapshot: {what}. Restore the log, or {REMEDIES}"

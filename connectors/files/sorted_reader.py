@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ..clicks import Id, Position, Rejected
 from ..decoding.blocks import Decoded
 from .reader import Reader, changed
+from .storage.log_file import LogFile
 
 
 class SortedReader:
@@ -33,7 +33,7 @@ class SortedReader:
 
     BLOCK = 1 << 16
 
-    def __init__(self, reader: Reader, path: Path) -> None:
+    def __init__(self, reader: Reader, path: LogFile) -> None:
         self._reader = reader
         self._path = path
         self.by_user = reader.by_user

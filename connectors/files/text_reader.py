@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 
 from ..clicks import Position
 from ..decoding.blocks import Decoded
-from ..decoding.lines import LineCutter, Lines
+from ..decoding.csv_records import RecordCutter, Split, header_end
+from ..decoding.lines import LONGEST_LINE, LineCutter, Lines
 from ..decoding.log_format import LogFormat
 from ..decoding.record_lines import delimited_decoder, json_decoder
 from ..source import SourceError
-from .decompression import Decompressed
 from .reader import changed
+from .storage.decompression import Decompressed
+from .storage.log_file import LogFile
 
 
 class TextReader:
@@ -38,8 +39,9 @@ class TextReader:
 
     """
 
-    def __init__(self, path: Path, form: LogFormat, delimiter: str | None) -> None:
+    def __init__(self, path: LogFile, form: LogFormat, delimiter: str | None) -> None:
         self._path = path
+        self._split: Split | None = None
         self._header = delimiter is not None and form.header
         self._part = 0
         self.warnings: list[str] = []
@@ -48,8 +50,11 @@ class TextReader:
             if delimiter is None:
                 self._decoder = json_decoder(form, str(path))
             else:
-                header = self._read_header() if self._header else None
-                self._decoder = delimited_decoder(form, delimiter, header, str(path))
+                header, rest = self._read_header() if self._header else (None, b"")
+                bare = None if header is None else header.rstrip(b"\r\n")
+                self._decoder = delimited_decoder(form, delimiter, bare, str(path))
+                self._split = self._decoder.count_columns
+                self._begin(header, rest)
         except SourceError:
             self.close()
             raise
@@ -79,7 +84,7 @@ class TextReader:
     def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` lines of the block read last."""
         offset, crc = self._lines.after(given)
-        place: Position = {"line": self._lines.line + given, "offset": offset, "crc": crc}
+        place: Position = {"line": self._lines.before(given), "offset": offset, "crc": crc}
         if part:
             place["part"] = part
         place.update(self._decoder.scale.state)
@@ -109,7 +114,7 @@ class TextReader:
                 raise changed(self._path, f"line {line}, its last, is longer now")
             rest = rest[len(end) :]
             offset, crc = offset + len(end), zlib.crc32(end, crc)
-        self._cutter = LineCutter(line, offset, crc)
+        self._cutter = self._cut_from(line, offset, crc)
         self._waiting += self._cutter.feed(rest)
 
     def rewind(self) -> None:
@@ -118,7 +123,7 @@ class TextReader:
         self._start()
         self._decoder.scale.restore(None)
         if self._header:
-            self._read_header()
+            self._begin(*self._read_header())
 
     def digest(self) -> int:
         """Return the CRC-32 of the whole text, once all was read."""
@@ -131,10 +136,22 @@ class TextReader:
     def _start(self) -> None:
         self._bytes = Decompressed(self._path)
         self._chunks = self._bytes.chunks()
-        self._cutter = LineCutter()
+        self._cutter = self._cut_from(0, 0, 0)
         self._waiting: list[Lines] = []
         self._finished = False
         self.warnings.clear()
+
+    def _cut_from(self, line: int, offset: int, crc: int) -> LineCutter:
+        """Cut lines, or of delimited text, once it is known, records."""
+        if self._split is None:
+            return LineCutter(line, offset, crc)
+        return RecordCutter(self._split, line, offset, crc)
+
+    def _begin(self, header: bytes | None, rest: bytes) -> None:
+        """Go on with the first line after the header."""
+        before = header or b""
+        self._cutter = self._cut_from(before.count(b"\n"), len(before), zlib.crc32(before))
+        self._waiting += self._cutter.feed(rest)
 
     def _next_lines(self) -> Lines | None:
         while not self._waiting and not self._finished:
@@ -152,15 +169,19 @@ class TextReader:
                 )
         return self._waiting.pop(0) if self._waiting else None
 
-    def _read_header(self) -> bytes:
-        lines = self._next_lines()
+    def _read_header(self) -> tuple[bytes, bytes]:
+        """Return the first record, with its line break, and what was read after it."""
+        data, ended = b"", False
+        while not (end := header_end(data, ended)) and not ended and len(data) <= LONGEST_LINE:
+            chunk = next(self._chunks, None)
+            data, ended = data + (chunk or b""), chunk is None
+        header = data[:end]
         damage = self._bytes.damage
-        if lines is None or lines.fault is not None:
-            why = damage or (lines.fault[1] if lines and lines.fault else "the file is empty")
+        if not header or (damage is not None and not header.endswith(b"\n")):
+            long = f"its first line has more than {LONGEST_LINE:,} bytes"
+            why = damage or (long if data else "the file is empty")
             raise SourceError(f"{self._path} has no header: {why}")
-        if len(lines) > 1:
-            self._waiting.insert(0, lines.rest(1))
-        return lines.split()[0]
+        return header, data[end:]
 
     def _skip(self, offset: int, crc: int, line: int) -> tuple[bytes, bytes]:
         """Go through the first `offset` bytes; return the chunk's rest and the last byte before."""

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from ..decoding.lines import BYTE_ORDER_MARK, LineCutter, Lines
 from ..decoding.values import UnusableError
-from ..files.decompression import CHUNK, Decompressed
+from ..files.storage.decompression import CHUNK, Decompressed
 from ..source import SourceError
 from .records import REMEDY, Collected, ItemChanges, ItemRecord, decode_item
 

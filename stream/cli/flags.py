@@ -25,12 +25,13 @@ VARIABLES: set[str] = set()
 """The environment variables of all commands."""
 
 Source = Annotated[
-    str,
+    list[str],
     typer.Argument(
-        help="A log (delimited text, JSON Lines or Parquet; plain, gzip or zstd), "
-        "kafka://host:port/topic, http:clicks.jsonl for clicks sent over HTTP (with --serve), "
-        "- for JSON Lines on standard input, or "
-        "sim:clicks=60000,seed=1 for the simulated shop."
+        help="A log (delimited text, JSON Lines, Parquet or Arrow; plain or compressed), or "
+        "several, a folder or a pattern such as 'logs/*.csv.gz', read in the order of time; "
+        "s3://, gs:// or https://; kafka://host:port/topic; - for standard input; "
+        "http:clicks.jsonl for clicks sent over HTTP (with --serve); or "
+        "sim:clicks=60000,seed=1 for the simulated shop.",
     ),
 ]
 

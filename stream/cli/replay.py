@@ -26,7 +26,7 @@ from ..config.declaration import option
 from ..config.options import ConfigError
 from ..config.run import RunConfig
 from ..config.source import MOST_PARTITIONS, LogOptions
-from ..endpoints import is_topic, open_configured_source
+from ..endpoints import Spec, is_topic, open_configured_source, specs_of
 from ..monitoring.unusable_records import Unusable
 from ..notes import Info
 from ..signals import on_stop
@@ -83,10 +83,11 @@ class ReplayConfig(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields=
 @command(ReplayConfig, ServiceOptions, shared=RunConfig)
 def replay_command(
     log: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), or "
-            "sim:clicks=60000,seed=1 for the simulated shop."
+            help="A log (.csv, .tsv, .jsonl, .parquet, plain or compressed), or several, a folder "
+            "or a pattern, read in the order of time; or sim:clicks=60000,seed=1 for the simulated "
+            "shop.",
         ),
     ],
     config: ReplayConfig,
@@ -99,7 +100,7 @@ def replay_command(
 
 
 def replay(
-    log: str,
+    log: Spec,
     address: KafkaAddress,
     options: LogOptions,
     speed: float | None = None,
@@ -126,8 +127,9 @@ def replay(
         It cannot be done; the message names the place and the remedy.
 
     """
-    if is_topic(log):
-        raise ConfigError(f"{log} is a topic: name a log to replay")
+    for each in specs_of(log):
+        if is_topic(each):
+            raise ConfigError(f"{each} is a topic: name a log to replay")
     settings = client_settings(options.kafka)
     # What kafka-python logs is told in errors and notes; its own words are of no help.
     with closing(open_configured_source(log, options)) as source, KafkaLog():

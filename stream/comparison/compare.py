@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 from ..config.model_factory import make_models
+from ..endpoints import Spec
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
@@ -35,7 +35,7 @@ OF_THE_RUN = (
 
 
 def compare(
-    spec: str | os.PathLike[str],
+    spec: Spec,
     config: CompareConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
@@ -45,7 +45,7 @@ def compare(
     Parameters
     ----------
     spec
-        The source, see `open_source`.
+        The source, or a list of log files that are one; see `open_source`.
     config
         The models, and what to do.
     notify
@@ -73,7 +73,6 @@ def compare(
 
     """
     check_config(config, CompareConfig)
-    spec = os.fspath(spec)
     models = make_models(config.models, config)
     arena = Arena(models, config.k, config.max_items)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)

@@ -95,7 +95,8 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
     format: Annotated[
         str | None,
         option(
-            "Preset for a published data set: yoochoose, diginetica, retailrocket or recbole.",
+            "Preset for a published data set, such as yoochoose, rees46, otto, mind or movielens; "
+            "docs/guide/sources.md lists all.",
             SOURCE,
             fixed=True,
         ),
@@ -167,6 +168,32 @@ class LogOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True)
             fixed=True,
             value="CONDITION",
             parse=parse_where,
+        ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        option(
+            "Delimiter of the columns, such as ';', '::' or tab.",
+            SOURCE,
+            fixed=True,
+            default="as in the first line",
+            value="TEXT",
+        ),
+    ] = None
+    no_header: Annotated[
+        bool,
+        option(
+            "The first line is a click; name columns by number or --columns.", SOURCE, fixed=True
+        ),
+    ] = False
+    columns: Annotated[
+        list[str] | None,
+        option(
+            "Names of the columns of delimited text without a header, in their order, such as "
+            "user_id,item_id,timestamp.",
+            SOURCE,
+            fixed=True,
+            value="NAMES",
         ),
     ] = None
     sort: Annotated[

@@ -23,8 +23,8 @@ def test_an_unknown_format_names_the_nearest() -> None:
         log_format("yoochose")
 
 
-@pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "é"])
-def test_a_delimiter_is_one_character(delimiter: str) -> None:
+@pytest.mark.parametrize("delimiter", ["", ",\r", '"', "\n", "é"])
+def test_a_delimiter_is_of_ascii_characters(delimiter: str) -> None:
     with pytest.raises(SourceError, match="--delimiter"):
         log_format(delimiter=delimiter)
 

@@ -149,7 +149,11 @@ def orders(count: int) -> list[list[dict[str, Any]]]:
     return records
 
 
-LISTS = {"session_column": "s", "item_column": "items[].id", "time_column": "items[].at"}
+LISTS: dict[str, Any] = {
+    "session_column": "s",
+    "item_column": "items[].id",
+    "time_column": "items[].at",
+}
 
 
 def test_a_topic_is_resumed_inside_a_record(broker: Broker, topic: str) -> None:

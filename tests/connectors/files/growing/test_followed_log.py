@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.clicks import Position
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.files.followed_log import FollowedLog
+from nextclick.connectors.files.growing.followed_log import FollowedLog
 from nextclick.connectors.files.log import LogSource
 from nextclick.connectors.source import SourceError
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from nextclick.connectors.decoding.log_format import LogFormat
-from nextclick.connectors.files.durable_log import DurableLog
+from nextclick.connectors.files.growing.durable_log import DurableLog
+from nextclick.connectors.files.growing.recorded_log import RecordedLog
 from nextclick.connectors.files.log import LogSource
-from nextclick.connectors.files.recorded_log import RecordedLog
 from nextclick.connectors.open import open_source
 from nextclick.connectors.recorder import FullError, Recorded, RecordError
 from nextclick.connectors.source import SourceError
@@ -268,8 +268,9 @@ def test_the_fields_have_the_names_and_the_unit_of_the_source(path: Path) -> Non
 
 def test_killed_while_it_writes_all_that_was_confirmed_is_there(path: Path) -> None:
     program = (
-        "import sys; from nextclick.connectors.files.durable_log import DurableLog; from pathlib "
-        "import Path\n"
+        "import sys\n"
+        "from nextclick.connectors.files.growing.durable_log import DurableLog\n"
+        "from pathlib import Path\n"
         "log = DurableLog(Path(sys.argv[1]))\n"
         "for number in range(10**9):\n"
         "    log.append([b'{\"item_id\":%d}' % number]).result(); print(number, flush=True)"

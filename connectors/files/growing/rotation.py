@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ..source import SourceError
-from .decompression import Decompressed
+from ...source import SourceError
+from ..storage.decompression import Decompressed
 
 MARK = re.compile(r"[.-]\d[\dTZ._-]*")
 """What rotation adds to a name: ``.1``, ``-20261130``, ``.2026-11-30``."""

@@ -1,21 +1,28 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import random
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from nextclick.connectors.files.decompression import Decompressed
+from nextclick.connectors.files.storage.decompression import Decompressed
 from nextclick.connectors.source import SourceError
 
 TEXT = b"".join(b"%d,%d\n" % (n, n * n % 977) for n in range(60_000))
+SUFFIXES = [".gz", ".zst", ".bz2", ".xz"]
 
 
 def pack(text: bytes, suffix: str) -> bytes:
     if suffix == ".gz":
         return gzip.compress(text, mtime=0)
+    if suffix == ".bz2":
+        return bz2.compress(text, 1)
+    if suffix == ".xz":
+        return lzma.compress(text, check=lzma.CHECK_CRC64, preset=0)
     return zstandard.ZstdCompressor(write_checksum=True).compress(text)
 
 
@@ -26,7 +33,7 @@ def unpack(path: Path) -> tuple[bytes, str | None]:
     return text, stream.damage
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("padding", [b"", b"\0" * 100])
 def test_several_members_are_one_stream(tmp_path: Path, suffix: str, padding: bytes) -> None:
     path = tmp_path / f"log.csv{suffix}"
@@ -34,14 +41,14 @@ def test_several_members_are_one_stream(tmp_path: Path, suffix: str, padding: by
     assert unpack(path) == (TEXT + b"end\n", None)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_empty_file_is_an_empty_stream(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"log.csv{suffix}"
     path.write_bytes(b"")
     assert unpack(path) == (b"", None)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.9999])
 def test_what_stands_before_a_cut_is_read(tmp_path: Path, suffix: str, share: float) -> None:
     path = tmp_path / f"log.csv{suffix}"
@@ -93,7 +100,7 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     assert damage is not None
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_first_bytes_tell_the_compression_and_not_the_name(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"log.csv{suffix}"
     path.write_bytes(TEXT)
@@ -104,7 +111,7 @@ def test_the_first_bytes_tell_the_compression_and_not_the_name(tmp_path: Path, s
         assert unpack(path) == (TEXT, None)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_neither_compressed_nor_text_is_damage_from_the_start(
     tmp_path: Path, suffix: str
 ) -> None:

@@ -7,12 +7,13 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from ..decoding.log_format import LogFormat
-from ..source import SourceError
-from .content import Content, look_into
-from .decompression import Decompressed
+from ...decoding.log_format import LogFormat
+from ...source import SourceError
+from ..content import Content, look_into
+from ..storage.decompression import Decompressed
+from ..storage.log_file import LocalFile
+from ..text_reader import TextReader
 from .growing_reader import GrowingReader
-from .text_reader import TextReader
 
 
 def open_growing(
@@ -68,10 +69,11 @@ def open_rotated(path: Path, form: LogFormat) -> TextReader:
         It is no log of lines.
 
     """
-    content = look_into(path, form)
-    if content.kind == "parquet":
-        raise SourceError(f"{path} is Parquet, and was no log that grew")
-    return TextReader(path, content.form, content.delimiter if content.kind == "text" else None)
+    file = LocalFile(path)
+    content = look_into(file, form)
+    if content.kind in ("parquet", "arrow"):
+        raise SourceError(f"{path} is {content.kind.title()}, and was no log that grew")
+    return TextReader(file, content.form, content.delimiter if content.kind == "text" else None)
 
 
 def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
@@ -82,7 +84,8 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
             f"--follow: {path} is a pipe or a device: pipe JSON Lines into standard input "
             "instead, and name the source -"
         )
-    stream = Decompressed(path)
+    file = LocalFile(path)
+    stream = Decompressed(file)
     compression = stream.compression
     stream.close()
     if compression is not None:
@@ -92,11 +95,16 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
         )
     if not has_line(descriptor):
         return None
-    content = look_into(path, form)
-    if content.kind == "parquet":
+    if form.published is not None:
         raise SourceError(
-            f"--follow: {path} is Parquet, which does not grow: follow delimited text or JSON "
-            "Lines, or read it without --follow"
+            f"--follow: {path} is read as a published data set, which does not grow: leave out "
+            "--follow, or --format"
+        )
+    content = look_into(file, form)
+    if content.kind in ("parquet", "arrow"):
+        raise SourceError(
+            f"--follow: {path} is {content.kind.title()}, which does not grow: follow delimited "
+            "text or JSON Lines, or read it without --follow"
         )
     if content.form.sort:
         raise SourceError(

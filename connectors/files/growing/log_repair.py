@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..clicks import Id
-from ..submitted_clicks import EventOnly
+from ...clicks import Id
+from ...submitted_clicks import EventOnly
 
 CHUNK = 1 << 16
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ..clicks import Clicks, Position
-from ..decoding.blocks import Decoded, PollBuffer
-from ..decoding.log_format import LogFormat
-from ..source import SourceError, check_kind
+from ...clicks import Clicks, Position
+from ...decoding.blocks import Decoded, PollBuffer
+from ...decoding.log_format import LogFormat
+from ...source import SourceError, check_kind
+from ..reader import changed
+from ..text_reader import TextReader
+from ..time_order import TimeOrder
 from .growing_reader import GrowingReader, TruncatedError
 from .opening import open_growing, open_rotated
-from .reader import changed
 from .rotation import Rotated, begins_alike, find_again, first_bytes, rotated_files
-from .text_reader import TextReader
-from .time_order import TimeOrder
 
 GROWN_SECONDS = 0.01
 """How often to look whether the log has grown."""
@@ -109,7 +109,8 @@ class FollowedLog:
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the log was rotated."""
-        return self._notes + ([self._order.warning] if self._order.warning else [])
+        told = self._live.notes if self._live is not None else []
+        return [*self._notes, *told, *([self._order.warning] if self._order.warning else [])]
 
     def poll(self, limit: int, wait: float = 0.0) -> Clicks | None:
         """Return the clicks that have come, waiting up to `wait` seconds for the first.
@@ -158,7 +159,7 @@ class FollowedLog:
 
         """
         check_kind(position, "log", f"the log {self.path}")
-        if position.get("offset") == 0:
+        if position.get("offset") == 0 and "part" not in position:
             return
         self._block = Decoded([], [], np.zeros(0))
         try:
@@ -188,9 +189,9 @@ class FollowedLog:
 
     def _position_now(self) -> Position:
         if self._rotated is not None:
-            return self._named(self._rotated.position(self._block.given), self._earlier[0].path)
+            return self._named(self._rotated.position(*self._block.place), self._earlier[0].path)
         assert self._live is not None
-        return self._named(self._live.position(self._block.given), self.path)
+        return self._named(self._live.position(*self._block.place), self.path)
 
     def _next_block(self) -> Decoded | None:
         """Return the next block of whole lines; None where there is none yet."""

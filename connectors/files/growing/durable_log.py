@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from ..clicks import Id
-from ..group_commit import GroupCommit
-from ..recorder import FullError, Recorded, RecordError
-from ..source import SourceError
+from ...clicks import Id
+from ...group_commit import GroupCommit
+from ...recorder import FullError, Recorded, RecordError
+from ...source import SourceError
 from .log_repair import recent_event_ids, repair
 
 REMEMBERED = 100_000

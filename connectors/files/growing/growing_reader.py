@@ -7,14 +7,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ..clicks import Position
-from ..decoding.blocks import Decoded
-from ..decoding.delimited import DelimitedDecoder
-from ..decoding.json_lines import JsonLinesDecoder
-from ..decoding.lines import LineCutter, Lines
-from ..source import SourceError
-from .content import Content
-from .reader import changed
+from ...clicks import Position
+from ...decoding.blocks import Decoded
+from ...decoding.csv_records import RecordCutter, Split, header_end
+from ...decoding.lines import LONGEST_LINE, LineCutter, Lines
+from ...decoding.record_lines import delimited_decoder, json_decoder
+from ...source import SourceError
+from ..content import Content
+from ..reader import changed
 from .rotation import START_BYTES
 
 CHUNK = 1 << 20
@@ -64,14 +64,19 @@ class GrowingReader:
         self._at = 0
         self._before = b""
         self._after_unended_line = False
+        self._part = 0
+        self._split: Split | None = None
         self._cutter = LineCutter()
         self._waiting: list[Lines] = []
-        self._decoder: DelimitedDecoder | JsonLinesDecoder
         if content.kind == "json":
-            self._decoder = JsonLinesDecoder(content.form, str(path))
+            self._decoder = json_decoder(content.form, str(path))
         else:
-            header = self._read_header() if content.form.header else None
-            self._decoder = DelimitedDecoder(content.form, content.delimiter, header, str(path))
+            header, rest = self._read_header() if content.form.header else (b"", b"")
+            bare = header.rstrip(b"\r\n") if content.form.header else None
+            self._decoder = delimited_decoder(content.form, content.delimiter, bare, str(path))
+            self._split = self._decoder.count_columns
+            self._cutter = self._cut_from(header.count(b"\n"), len(header), zlib.crc32(header))
+            self._waiting += self._cutter.feed(rest)
         self.by_user = self._decoder.by_user
 
     def read(self) -> Decoded | None:
@@ -95,10 +100,19 @@ class GrowingReader:
         last = self._cutter.finish()
         return self._decode(last[0]) if last else None
 
-    def position(self, given: int) -> Position:
+    @property
+    def notes(self) -> list[str]:
+        """What was told by the content, such as the unit of the times."""
+        return self._decoder.scale.note(str(self.path))
+
+    def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` lines of the block read last."""
         offset, crc = self._lines.after(given)
-        return {"line": self._lines.line + given, "offset": offset, "crc": crc}
+        place: Position = {"line": self._lines.before(given), "offset": offset, "crc": crc}
+        if part:
+            place["part"] = part
+        place.update(self._decoder.scale.state)
+        return place
 
     @property
     def place(self) -> str:
@@ -146,8 +160,10 @@ class GrowingReader:
         start = max(0, offset - COMPARED)
         self._at, self._before = offset, os.pread(self.descriptor, offset - start, start)
         # The last line may have had no line break when it was read: one that comes is no line.
-        self._after_unended_line = not self._before.endswith(b"\n")
-        self._waiting, self._cutter = [], LineCutter(line, offset, crc)
+        self._after_unended_line = offset > 0 and not self._before.endswith(b"\n")
+        self._waiting, self._cutter = [], self._cut_from(line, offset, crc)
+        self._part = int(position.get("part", 0))
+        self._decoder.scale.restore(position.get("unit", "s") if offset else None)
 
     def close(self) -> None:
         """Close the file."""
@@ -157,7 +173,16 @@ class GrowingReader:
 
     def _decode(self, lines: Lines) -> Decoded:
         self._lines = lines
-        return self._decoder.decode(lines)
+        decoded = self._decoder.decode(lines)
+        decoded.skip(self._part)
+        self._part = 0
+        return decoded
+
+    def _cut_from(self, line: int, offset: int, crc: int) -> LineCutter:
+        """Cut lines, or of delimited text records, which may have several."""
+        if self._split is None:
+            return LineCutter(line, offset, crc)
+        return RecordCutter(self._split, line, offset, crc)
 
     def _next_bytes(self) -> bytes:
         size, most = CHUNK, self._most()
@@ -186,19 +211,20 @@ class GrowingReader:
             raise changed(self.path, f"line {self._cutter.line:,}, its last, is longer now")
         crc = zlib.crc32(end, self._cutter.crc)
         self._advance(self._before + end, len(end))
-        self._cutter = LineCutter(self._cutter.line, self._at, crc)
+        self._cutter = self._cut_from(self._cutter.line, self._at, crc)
         self._after_unended_line = False
         return self._next_bytes()
 
-    def _read_header(self) -> bytes:
-        while not self._waiting:
+    def _read_header(self) -> tuple[bytes, bytes]:
+        """Return the first record, with its line break, and what was read after it."""
+        data = b""
+        while not (end := header_end(data, False)):
             chunk = self._next_bytes()
             if not chunk:
                 raise SourceError(f"{self.path} has no header: its first line is not whole")
-            self._waiting += self._cutter.feed(chunk)
-        lines = self._waiting.pop(0)
-        if lines.fault is not None:
-            raise SourceError(f"{self.path} has no header: {lines.fault[1]}")
-        if len(lines) > 1:
-            self._waiting.insert(0, lines.rest(1))
-        return lines.split()[0]
+            data += chunk
+        if end > LONGEST_LINE:
+            raise SourceError(
+                f"{self.path} has no header: its first line has more than {LONGEST_LINE:,} bytes"
+            )
+        return data[:end], data[end:]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from ..decoding.log_format import LogFormat
-from ..recorder import Recorded
-from ..source import SourceError
-from ..submitted_clicks import ClickForm, SubmittedClick
-from .content import KINDS, name_ending
-from .decompression import COMPRESSIONS
+from ...decoding.log_format import LogFormat
+from ...recorder import Recorded
+from ...source import SourceError
+from ...submitted_clicks import ClickForm, SubmittedClick
+from ..content import KINDS, name_ending
+from ..storage.decompression import COMPRESSIONS
+from ..storage.log_file import LocalFile
 from .durable_log import DurableLog
 from .followed_log import FollowedLog
 
@@ -116,7 +117,7 @@ def _check_name(path: Path) -> None:
         inside = path / "clicks.jsonl"
         raise SourceError(f"http:{path} is a folder: name a log in it, http:{inside}")
     packed = path.suffix.lower() in COMPRESSIONS
-    if packed or KINDS.get(name_ending(path), "json") != "json":
+    if packed or KINDS.get(name_ending(LocalFile(path)), "json") != "json":
         raise SourceError(f"http:{path}: the log holds plain JSON Lines: name it {path.stem}.jsonl")
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import lzma
 import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 import zstandard
 
-from ..source import SourceError
+from .log_file import LogFile, as_log_file
 
 CHUNK = 1 << 20
 """Bytes given at a time, about."""
@@ -19,12 +20,15 @@ CHUNK = 1 << 20
 SNIFFED = 512
 """Bytes from which the compression is detected."""
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 """File name endings of compressed text."""
+
+XZ_MEMORY = 1 << 30
+"""Bytes that an xz file may ask for to be decompressed."""
 
 
 class Decompressed:
-    """A file's bytes, decompressed where they are of gzip or zstd, whatever the file's name.
+    """A file's bytes, decompressed where they are compressed, whatever the file's name.
 
     A damaged file gives every byte that can be decompressed before the damage; `damage` then
     says what is wrong. Several compressed members, one after the other, are one stream.
@@ -37,7 +41,7 @@ class Decompressed:
     Attributes
     ----------
     compression
-        ``gzip``, ``zstd`` or None.
+        One of the values of `COMPRESSIONS`, or None.
     damage
         What is wrong, once it was met.
 
@@ -48,18 +52,11 @@ class Decompressed:
 
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str] | LogFile) -> None:
+        self.path = as_log_file(path)
         self.damage: str | None = None
         self.compression: str | None = None
-        try:
-            self._file = path.open("rb")
-        except IsADirectoryError as error:
-            raise SourceError(f"{path} is a folder: name one log file in it") from error
-        except FileNotFoundError as error:
-            raise SourceError(f"{path}: there is no such file") from error
-        except OSError as error:
-            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+        self._file = self.path.open()
         self.compression = self._find_compression()
 
     def chunks(self) -> Iterator[bytes]:
@@ -90,7 +87,7 @@ class Decompressed:
         if self._file.closed:
             return 1.0
         try:
-            size = os.fstat(self._file.fileno()).st_size
+            size = self.path.size()
             return self._file.tell() / size if size else None
         except OSError:  # No regular file: it has no place.
             return None
@@ -103,14 +100,13 @@ class Decompressed:
         if self.compression is None:
             yield from self._read(CHUNK)
             return
-        # Small pieces bound what one call can inflate to: 1,000-fold in gzip, 32,000-fold in zstd.
-        make, size = (_gzip, 1 << 14) if self.compression == "gzip" else (_zstd, 1 << 10)
+        make, size = _DECOMPRESSORS[self.compression]
         members = _Members(make)
         taken = 0
         for raw in self._read(size):
             try:
                 piece = members.decompress(raw)
-            except (zlib.error, zstandard.ZstdError) as error:
+            except _DAMAGED as error:
                 self.damage = f"its compressed data are damaged ({error})"
                 yield from self._salvage(make, taken, size)
                 return
@@ -122,7 +118,7 @@ class Decompressed:
 
     def _find_compression(self) -> str | None:
         """Return the compression that the first bytes show, or else the name."""
-        named = COMPRESSIONS.get(self.path.suffix.lower())
+        named = COMPRESSIONS.get(self.path.suffix)
         if not self._file.seekable():
             return named
         try:
@@ -135,6 +131,10 @@ class Decompressed:
         # An ordinary frame, or one to be skipped.
         if start.startswith(b"\x28\xb5\x2f\xfd") or start[1:4] == b"\x2a\x4d\x18":
             return "zstd"
+        if start.startswith(b"BZh") and start[4:7] in (b"1AY", b"\x17rE"):
+            return "bzip2"
+        if start.startswith(b"\xfd7zXZ\0"):
+            return "xz"
         return None if named is None or _is_text(start) else named
 
     def _read(self, size: int) -> Iterator[bytes]:
@@ -142,7 +142,7 @@ class Decompressed:
             while data := self._file.read(size):
                 yield data
         except OSError as error:
-            self.damage = f"it cannot be read further ({error.strerror})"
+            self.damage = f"it cannot be read further ({error.strerror or error})"
 
     def _salvage(self, make: _Make, taken: int, size: int) -> Iterator[bytes]:
         """Return what can still be read of the damaged piece.
@@ -150,7 +150,8 @@ class Decompressed:
         A decompressor that fails keeps what it had decompressed in that call to itself. So go
         through the file once more, and through the piece with the damage byte by byte.
         """
-        self._file.seek(0)
+        self._file.close()
+        self._file = self.path.open()
         members = _Members(make)
         while taken > 0:
             raw = self._file.read(min(size, taken))
@@ -159,7 +160,7 @@ class Decompressed:
         for byte in self._file.read(size):
             try:
                 piece = members.decompress(bytes((byte,)))
-            except (zlib.error, zstandard.ZstdError):
+            except _DAMAGED:
                 return
             if piece:
                 yield piece
@@ -167,7 +168,7 @@ class Decompressed:
 
 def _is_text(start: bytes) -> bool:
     """Whether a file starts as text or Parquet, and not as compressed data that are damaged."""
-    if start.startswith(b"PAR1"):
+    if start.startswith((b"PAR1", b"ARROW1")):
         return True
     if not start or b"\0" in start:
         return False
@@ -198,6 +199,23 @@ def _gzip() -> _Decompressor:
 
 def _zstd() -> _Decompressor:
     return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+
+
+def _xz() -> _Decompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+
+
+_DECOMPRESSORS: dict[str, tuple[_Make, int]] = {
+    "gzip": (_gzip, 1 << 14),
+    "zstd": (_zstd, 1 << 10),
+    "bzip2": (bz2.BZ2Decompressor, 1 << 10),
+    "xz": (_xz, 1 << 10),
+}
+"""What decompresses, and the bytes that it takes at a time: small pieces bound what one call can
+inflate to, 1,000-fold in gzip, 7,000-fold in xz and 32,000-fold in zstd and bzip2."""
+
+_DAMAGED = (zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, ValueError)
+"""What decompressors raise: that of bzip2 an OSError or a ValueError."""
 
 
 class _Members:

@@ -1,0 +1,1 @@
+"""Logs that grow while they are read, and those that clicks are appended to."""

@@ -1,0 +1,1 @@
+"""The bytes of log files, wherever and however they are kept."""
