@@ -27,7 +27,7 @@ ADDRESS = KafkaAddress(["localhost:1"], "clicks")
         (lambda: LogFormat(sort="yes"), "LogFormat: sort: expected bool"),  # type: ignore[arg-type]
         (lambda: LogFormat(gap=-1), "LogFormat: gap must be at least 0"),
         (lambda: LogFormat(gap=float("nan")), "LogFormat: gap must be at least 0"),
-        (lambda: LogFormat(delimiter=";;"), "one ASCII character"),
+        (lambda: LogFormat(delimiter=";\n"), "one ASCII character or several"),
         (lambda: LogFormat(session=None), "a session column or a user column"),
         (lambda: log_format("yoochose"), "did you mean 'yoochoose'"),
         (lambda: log_format(item_column=b"x"), "--item-column b'x': a column is a name or"),  # type: ignore[arg-type]

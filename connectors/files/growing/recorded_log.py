@@ -108,11 +108,6 @@ def _check_name(path: Path) -> None:
     named = str(path)
     if not named.strip() or named == ".":
         raise SourceError("http: names no log: write http:clicks.jsonl")
-    if named.startswith("//") or (named.startswith("/") and not path.name):
-        raise SourceError(
-            f"http:{named} is an address: http: is for clicks that are sent to this machine, and "
-            "takes the log that keeps them, http:clicks.jsonl"
-        )
     if path.is_dir():
         inside = path / "clicks.jsonl"
         raise SourceError(f"http:{path} is a folder: name a log in it, http:{inside}")

@@ -201,6 +201,17 @@ def test_an_engine_that_reads_something_else_names_the_source_that_takes_clicks(
         assert "/v1/clicks" not in shop.client.json("/openapi.json")["paths"]
 
 
+@pytest.mark.parametrize("topics", ["clicks,views", "^clicks-"])
+def test_an_engine_that_reads_several_topics_takes_no_clicks_and_says_so(topics: str) -> None:
+    def begin(engine: Engine, config: RunConfig) -> None:
+        engine.about["source"] = f"kafka://localhost:9092/{topics}"
+
+    with served(begin=begin) as shop:
+        error = shop.client.json("/v1/clicks", click("anna", 1), 409)["error"]
+        assert "reads several topics" in error
+        assert not any("are recorded in" in told for told in shop.told)
+
+
 def test_without_a_place_to_serve_at_such_a_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nextclick run http:.*clicks.jsonl --serve 8080"):
         run(f"http:{tmp_path}/clicks.jsonl", RunConfig())

@@ -236,7 +236,6 @@ def test_too_much_at_once_is_turned_away(path: Path, monkeypatch: pytest.MonkeyP
     ("spec", "message"),
     [
         ("http:", "names no log"),
-        ("http://shop.example/clicks", "is an address"),
         ("http:clicks.csv", "name it clicks.jsonl"),
         ("http:clicks.jsonl.gz", "name it clicks.jsonl"),
         ("http:folder", "is a folder"),
