@@ -18,6 +18,9 @@ from .trials_table import add_trials
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0
 SEPARATOR = " · "
+
+LEAST_SHARE = 1e-9
+"""Of what is to be read; less tells no pace."""
 LEFT_OUT = {"filtered": "left out by --where", "duplicate": "duplicate, not learned"}
 
 
@@ -95,7 +98,7 @@ class LiveLine:
     def _time_left(self, done: float, now: float) -> list[str]:
         """Return how long it takes until the end at the pace so far, once there is a pace."""
         gained = done - (self._first_share or 0.0)
-        if gained <= 0 or done >= 1:
+        if gained < LEAST_SHARE or done >= 1:
             return []
         return [f"{duration((1 - done) / gained * (now - self._began))} left"]
 
