@@ -21,6 +21,7 @@ SEPARATOR = " · "
 
 LEAST_SHARE = 1e-9
 """Of what is to be read; less tells no pace."""
+
 LEFT_OUT = {"filtered": "left out by --where", "duplicate": "duplicate, not learned"}
 
 

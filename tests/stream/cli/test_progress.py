@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nextclick.stream.cli.progress import LiveLine, Progress, duration, fitting
@@ -55,6 +55,7 @@ def test_the_live_line_fits_80_columns_and_shows_share_and_time_left(
     assert max(map(len, lines(file))) <= 80
 
 
+@example(0, 31_235, 2.2250738585072014e-308, 20)
 @given(
     st.integers(0, 10**15),
     st.integers(1, 10**7),
