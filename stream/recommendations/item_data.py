@@ -212,10 +212,12 @@ class ItemData:
         with self._lock:
             places = self._places(catalogue)
             places.follow(catalogue, self._place_of, self._moves)
-            key = places, places.version, self._version
-            if selection.rows_mask is None or selection.rows_mask[0] != key:
-                selection.rows_mask = key, self._mask(selection)[places.places]
-            return selection.rows_mask[1]
+            version = places.version, self._version
+            known = selection.rows_masks.get(places)
+            if known is None or known[0] != version:
+                known = version, self._mask(selection)[places.places]
+                selection.rows_masks[places] = known
+            return known[1]
 
     def prepare(self, catalogue: Catalogue) -> None:
         """Find the places of a catalogue's items, so that no request has to wait for it."""
@@ -325,8 +327,9 @@ class Selection:
 
     Attributes
     ----------
-    mask, rows_mask
-        What was found last, with the versions that it is of.
+    mask, rows_masks
+        What was found last, with the versions that it is of: by place, and for each catalogue by
+        row.
 
     """
 
@@ -334,7 +337,9 @@ class Selection:
         self._data = data
         self.forms = forms
         self.mask: tuple[int, NDArray[np.bool_]] | None = None
-        self.rows_mask: tuple[Any, NDArray[np.bool_]] | None = None
+        self.rows_masks: WeakKeyDictionary[
+            CataloguePlaces, tuple[tuple[int, int], NDArray[np.bool_]]
+        ] = WeakKeyDictionary()
 
     def __contains__(self, item: Id) -> bool:
         """Whether an item is among them."""

@@ -76,10 +76,12 @@
 
     const whose = () => document.querySelector("input[name=whose]:checked").value;
 
-    function choose(item) {
-      if (clicked.length >= MOST_CLICKED) clicked.shift();
-      clicked.push(item.item);
-      names.set(item.item, name(item));
+    function choose(...items) {
+      for (const item of items) {
+        if (clicked.length >= MOST_CLICKED) clicked.shift();
+        clicked.push(item.item);
+        names.set(item.item, name(item));
+      }
       document.querySelector("input[name=whose][value=items]").checked = true;
       fill();
       ask();
@@ -166,11 +168,17 @@
       again = setTimeout(suggest, AGAIN);
     }
 
+    // Commas separate ids, as in an address; an id with a comma stands in double quotes.
+    function ids(text) {
+      if (/^".+"$/.test(text)) return [text.slice(1, -1)];
+      return text.split(",").map(id => id.trim()).filter(Boolean);
+    }
+
     function add() {
       const given = byId("item").value.trim();
       byId("item").value = "";
       byId("item").focus();
-      if (given) choose({ item: given });
+      if (given) choose(...ids(given).map(item => ({ item })));
     }
 
     byId("add").addEventListener("click", add);

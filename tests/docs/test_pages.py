@@ -15,6 +15,8 @@ PAGES = [
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+ANCHOR = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 NEW_FILE = re.compile(r"New file `([^`]+)`")
 SOURCE = re.compile(r"`((?:benchmarks|connectors|models|stream|tests|docs)/[\w./]+\.\w+)`")
 
@@ -29,6 +31,21 @@ def test_links_and_named_files_lead_somewhere(page: Path) -> None:
         name for name in SOURCE.findall(text) if not (name in new or (ROOT / name).exists())
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_a_heading_lead_to_one(page: Path) -> None:
+    for link, anchor in ANCHOR.findall(page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            target = page.parent / link if link else page
+            headings = HEADING.findall(target.read_text(encoding="utf-8"))
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{link}#{anchor}"
+
+
+def anchor_of(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", shown.strip().lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -21,6 +21,11 @@ from ..tables.lru_table import ROW, LRUTable
 from ..tables.recent_clicks import RecentClicks
 from ..tables.undo_log import UndoLog
 
+FORM = 2
+"""The form of a state: 1, which is not written, is without the latest clicks."""
+
+LATEST = "recent.stamps"
+
 SLACK = 1e-9
 """Scores that differ by no more than this part of them count as equal: sums are rounded."""
 
@@ -97,8 +102,6 @@ class CountingModel(CheckedModel):
     """How many clicks of a session are kept."""
     distinct: bool = False
     """Whether a session's earlier click on an item makes room for the later one."""
-    # Snapshots from before these were kept lack them.
-    OPTIONAL = ("recent.",)
 
     def __init__(
         self, *, max_sessions: int = 100_000, max_items: int = 1_000_000, seed: int = 0
@@ -294,7 +297,15 @@ class CountingModel(CheckedModel):
             **prefixed("evidence.", self.parts()),
             **prefixed("recent.", self.recent.state()),
         }
-        return State(arrays, {"items": items, "sessions": sessions, "clicks": self.clicks})
+        values = {"items": items, "sessions": sessions, "clicks": self.clicks, "form": FORM}
+        return State(arrays, values)
+
+    def _upgraded(self, state: State) -> State:
+        """Add the latest clicks where they were not kept yet, one on each item."""
+        if "form" in state.values or LATEST in state.arrays or "items.stamps" not in state.arrays:
+            return state
+        latest = {LATEST: state.arrays["items.stamps"][-POPULAR_CLICKS:]}
+        return State({**state.arrays, **latest}, {**state.values, "form": FORM})
 
     def _restore(self, state: State) -> None:
         sessions = within("sessions.", state.arrays)
@@ -315,6 +326,4 @@ class CountingModel(CheckedModel):
         ):
             self._windows[row] = tuple(islice(clicks, length))
         self.take(within("evidence.", state.arrays))
-        # Without the latest clicks, each item counts as clicked once.
-        newest = {"stamps": self.items.stamps[state.arrays["items.rows"]][-POPULAR_CLICKS:]}
-        self.recent.restore(within("recent.", state.arrays) or newest)
+        self.recent.restore(within("recent.", state.arrays))

@@ -235,6 +235,14 @@ def test_nobody_known_gets_what_is_popular_of_late(name: str) -> None:
         assert all(0 <= score <= 1 for score in scores)
 
 
+@pytest.mark.parametrize("name", ["markov", "vstan"])
+def test_a_state_from_before_the_latest_clicks_were_kept_counts_each_item_once(name: str) -> None:
+    model, state = make(name), taught(name).state()
+    del state.arrays["recent.stamps"], state.values["form"]
+    model.restore(state)
+    assert sorted(score for _, score in ask(model, k=5)) == pytest.approx([1 / model.n_items] * 5)
+
+
 @every_model
 def test_a_model_that_knows_nothing_answers_with_nothing(name: str) -> None:
     model = make(name)

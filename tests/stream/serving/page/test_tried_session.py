@@ -58,10 +58,25 @@ def test_a_session_of_the_stream_is_asked_for_by_its_id(browser: Browser, shop: 
         assert page.locator("#basis").inner_text().startswith("By the session’s clicks")
 
 
+def test_commas_separate_typed_ids_and_quotes_keep_one_whole(
+    browser: Browser, shop: Served
+) -> None:
+    with watched(browser, shop, DESKTOP) as found:
+        page = found.page
+        for typed, items in (
+            (f" {CATALOGUE[0]} ,, {CATALOGUE[1]},", CATALOGUE[:2]),
+            ('"a, b"', [*CATALOGUE[:2], "a, b"]),
+        ):
+            page.get_by_label("Ids of clicked items").fill(typed)
+            page.keyboard.press("Enter")
+            eventually(page, lambda items=items: chosen(page) == items)  # type: ignore[misc]
+        eventually(page, lambda: listed(page) == shop.client.best(items=chosen(page), k=10))
+
+
 def test_the_keyboard_alone_tries_a_session(browser: Browser, shop: Served) -> None:
     with watched(browser, shop, DESKTOP) as found:
         page = found.page
-        page.get_by_label("Id of a clicked item").focus()
+        page.get_by_label("Ids of clicked items").focus()
         for item in CATALOGUE[:2]:
             page.keyboard.type(item)
             page.keyboard.press("Enter")
@@ -100,7 +115,7 @@ def test_ids_of_the_stream_are_shown_as_text(browser: Browser, odd_shop: Served)
         page = found.page
         page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
         page.wait_for_selector(".suggestions button")
-        page.get_by_label("Id of a clicked item").fill(WICKED)
+        page.get_by_label("Ids of clicked items").fill(WICKED)
         page.keyboard.press("Enter")
         eventually(page, lambda: chosen(page) == [WICKED])
         page.select_option("#exclude", "none")
