@@ -35,7 +35,7 @@ from .recorder import FullError, Recorded, Recorder, RecordError
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
-from .submitted_clicks import ClickError, ClickForm, SubmittedClick
+from .submitted_clicks import ClickError, ClickForm, SubmittedClick, path_in
 from .topic_recorder import TopicRecorder
 
 __all__ = [
@@ -92,6 +92,7 @@ __all__ = [
     "open_source",
     "parse_address",
     "parse_subscription",
+    "path_in",
     "public_settings",
     "without_secrets",
     "would_read",

@@ -10,7 +10,9 @@ import msgspec
 from .clicks import Id
 from .decoding.json_lines import JsonLinesDecoder
 from .decoding.log_format import UNITS_PER_SECOND, LogFormat, TimeUnit
+from .decoding.paths import is_path
 from .decoding.values import UnusableError, too_long
+from .source import SourceError
 
 MOST_CLICKS = 10_000
 """Clicks that may be submitted at once."""
@@ -62,6 +64,14 @@ _LISTED = msgspec.json.Decoder(list[msgspec.Raw])
 _NAMED = msgspec.json.Decoder(_List)
 
 
+def path_in(form: LogFormat) -> str | None:
+    """Return a field of a click that is named by a path, which no submitted click has."""
+    session = form.session if form.session is not None else form.user
+    fields = (str(session), form.item, form.time)
+    # A field may be called key.
+    return next((field for field in fields if is_path(field) and field != "key"), None)
+
+
 class ClickForm:
     """The form of a submitted click: what the source needs, and any further fields.
 
@@ -75,6 +85,11 @@ class ClickForm:
     session, item, time
         The fields' names.
 
+    Raises
+    ------
+    SourceError
+        One of the fields is named by a path.
+
     Examples
     --------
     >>> form = ClickForm(LogFormat())
@@ -85,6 +100,11 @@ class ClickForm:
     """
 
     def __init__(self, form: LogFormat) -> None:
+        if (path := path_in(form)) is not None:
+            raise SourceError(
+                f"{path}: clicks that are sent over HTTP have plain fields: name these, without "
+                "paths"
+            )
         self._unit: TimeUnit = form.unit or "s"
         # Fixed: no submitted click decides the unit of the others.
         form = msgspec.structs.replace(form, unit=self._unit)

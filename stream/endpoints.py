@@ -24,6 +24,7 @@ from nextclick.connectors import (
     open_source,
     parse_address,
     parse_subscription,
+    path_in,
     without_secrets,
     would_read,
 )
@@ -159,14 +160,18 @@ def _open_logs(specs: list[str], form: LogFormat, options: LogOptions) -> Source
 
 
 def open_recorder(spec: str, config: RunConfig) -> TopicRecorder | None:
-    """Open what writes clicks to the topic that a run reads; None where that is not one topic."""
-    if parse_subscription(spec).one is None:
+    """Open what writes clicks to the topic that a run reads.
+
+    None where that is not one topic, or where the fields are named by paths.
+    """
+    form = _format_of(config)
+    if parse_subscription(spec).one is None or path_in(form) is not None:
         return None
     address = parse_address(spec)
     return TopicRecorder(
         address,
         client_settings(config.kafka),
-        _format_of(config),
+        form,
         time_from=config.time_from,
         transactional_id=f"{config.group}-{address.topic}-{_partitions_of(config)}-posted",
     )

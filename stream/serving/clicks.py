@@ -31,9 +31,9 @@ NO_LOG = (
     "this engine takes no clicks over HTTP: run nextclick run http:clicks.jsonl --serve 8080, or "
     "a source that is one topic, kafka://host:port/topic"
 )
-SEVERAL_TOPICS = (
-    "this engine reads several topics, or those of a pattern, and takes no clicks over HTTP: write "
-    "them to one of the topics"
+NOT_THESE_TOPICS = (
+    "this engine takes no clicks over HTTP, as it reads several topics, a pattern of topics, or "
+    "fields by path: write them to a topic that it reads"
 )
 REPLICA = (
     "a replica takes no clicks: send them to the engine, nextclick run http:clicks.jsonl --serve "

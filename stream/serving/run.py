@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
-from .clicks import NO_LOG, SEVERAL_TOPICS, clicks_endpoint
+from .clicks import NO_LOG, NOT_THESE_TOPICS, clicks_endpoint
 from .engine_service import EngineService
 from .page.live_page import LivePage
 from .server import serve
@@ -58,7 +58,7 @@ def serve_engine(
         options = config.shadows[config.interleave]
         (other,) = make_models({config.interleave: options}, config).values()
         _compile_loops_of(other)
-    refusal = SEVERAL_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
+    refusal = NOT_THESE_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
     page = LivePage(service)
     with (
         recording(engine, config) as recorder,

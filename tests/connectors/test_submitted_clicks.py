@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 
 from nextclick.connectors.decoding.json_lines import JsonLinesDecoder
 from nextclick.connectors.decoding.log_format import LogFormat
+from nextclick.connectors.source import SourceError
 from nextclick.connectors.submitted_clicks import MOST_CLICKS, ClickError, ClickForm
 
 FORM = ClickForm(LogFormat())
+
+
+@pytest.mark.parametrize("path", ["payload.id", "items[].id", "header:item", "a+b"])
+def test_fields_by_path_are_refused(path: str) -> None:
+    with pytest.raises(SourceError, match="have plain fields"):
+        ClickForm(LogFormat(item=path))
+    assert ClickForm(LogFormat(session="key")).session == "key"
+
+
 CLICK = {"session_id": "anna", "item_id": 17, "timestamp": 3}
 
 
