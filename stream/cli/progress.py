@@ -17,9 +17,6 @@ from .trials_table import add_trials
 
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0
-LONGEST_LEFT = 1e9
-"""Seconds from which on what is left says nothing: there is no pace yet."""
-
 SEPARATOR = " · "
 
 LEAST_SHARE = 1e-9
@@ -104,8 +101,7 @@ class LiveLine:
         gained = done - (self._first_share or 0.0)
         if gained < LEAST_SHARE or done >= 1:
             return []
-        left = (1 - done) / gained * (now - self._began)
-        return [f"{duration(left)} left"] if left < LONGEST_LEFT else []
+        return [f"{duration((1 - done) / gained * (now - self._began))} left"]
 
     def _show(self, parts: list[str]) -> None:
         if self._live:
