@@ -5,12 +5,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from nextclick.connectors import Lag
 from nextclick.stream import RunConfig, run
-from nextclick.stream.config.options import ConfigError
+from nextclick.stream.config.options import ConfigError, build
 from nextclick.stream.serving.engine_service import EngineService
 from tests.stream.serving.asking import (
     CATALOGUE,
@@ -169,8 +168,9 @@ def test_the_figures_tell_how_far_the_model_and_the_source_are_behind() -> None:
     service = EngineService(small_engine(source))
     assert service.stats()["learned_seconds_ago"] >= 0
     assert "lag" not in service.stats()
-    source.lag = lambda: [Lag(partition=3, records=7, seconds=1.5)]  # type: ignore[attr-defined]
-    assert service.stats()["lag"] == [{"partition": 3, "records": 7, "seconds": 1.5}]
+    source.lag = lambda: [Lag(partition=3, records=7, seconds=1.5, topic="clicks")]  # type: ignore[attr-defined]
+    lag = {"topic": "clicks", "partition": 3, "records": 7, "seconds": 1.5}
+    assert service.stats()["lag"] == [lag]
 
 
 def test_the_description_fits_the_answers(shop: Served) -> None:
@@ -288,4 +288,4 @@ def test_without_the_libraries_one_line_says_how_to_get_them(
 def test_the_options_stay_in_the_figures_without_the_key() -> None:
     public = RunConfig(serve="8080", api_key="env:KEY").public()
     assert (public["serve"], public["api_key"]) == ("8080", "env:KEY")
-    assert msgspec.convert(public, RunConfig).serve == "8080"
+    assert build(RunConfig, public).serve == "8080"
