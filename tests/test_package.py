@@ -19,6 +19,7 @@ import pytest
 
 import nextclick
 from nextclick.stream.cli.app import main as app_main
+from tests.archives import unpack
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
@@ -58,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (source / "stream" / "report" / name).write_text("data")
     sdist = build("sdist", source, folder)
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        unpack(archive, folder)
     return build("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
 
 

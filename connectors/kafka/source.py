@@ -122,6 +122,7 @@ class KafkaSource:
         )
         self._ahead = self._reader.ahead
         self._begun, self._generation = False, 0
+        self._placed = False
         self._next: dict[int, int] = {}
         self._parts: dict[int, tuple[int, int]] = {}
         self._identities = self._ahead.identities
@@ -182,8 +183,10 @@ class KafkaSource:
             if merged is None:
                 break
             self._block = Block(merged, None if self._wanted.one else self._reader.numbering)
-        if gathering.empty and ended:
+        if gathering.empty and ended and self._placed:
             return None
+        # Also of a topic without anything to read: a later run is to go on from its end.
+        self._placed = True
         clicks = gathering.clicks(self._position())
         clicks.places = places
         return clicks
@@ -207,6 +210,7 @@ class KafkaSource:
         if not all(map(self._wanted.matches, topics)):
             raise other_source(position, here)
         self._begin(topics)
+        self._placed = True
 
     def commit(self, position: Position) -> None:
         """Commit a position's offsets to the group, where tools that show the lag look."""

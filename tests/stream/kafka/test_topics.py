@@ -84,7 +84,9 @@ def test_the_command_line_reads_a_pattern_and_names_topics_in_letters_and_metric
     with engine_process(*arguments) as process:
         assert process.stderr is not None
         while not (page := re.search(r"http://\S+/metrics", said)):
-            said += process.stderr.readline().decode()
+            line = process.stderr.readline().decode()
+            assert line, said
+            said += line
 
         def metrics() -> dict[Any, float]:
             with urlopen(page[0], timeout=30) as answer:

@@ -26,6 +26,7 @@ from nextclick.stream.runner import run
 from nextclick.stream.snapshots.files import read_files
 from nextclick.stream.snapshots.store import Snapshots
 from nextclick.stream.snapshots.upgrade import FORMAT, STEPS, upgraded
+from tests.archives import unpack
 
 DATA = Path(__file__).parent / "data"
 KEPT = sorted(DATA.glob("*.tar.xz"))
@@ -39,7 +40,7 @@ def kept(kind: str) -> pytest.MarkDecorator:
 
 def unpacked(path: Path, folder: Path) -> Path:
     with tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
+        unpack(archive, folder)
     return folder
 
 

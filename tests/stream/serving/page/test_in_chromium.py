@@ -83,8 +83,9 @@ def test_the_page_opens_without_complaint_or_foreign_request(
             page.locator(".suggestions button").first.click()
             eventually(page, lambda: len(listed(page)) > 1)
         assert inside(page)
-        assert page.locator("#shadows tbody tr").count() == len(more.get("shadows", []))
-        assert page.locator("#interleaved").is_visible() == bool(more)
+        shown = len(more.get("shadows", []))
+        eventually(page, lambda: page.locator("#shadows tbody tr").count() == shown)
+        eventually(page, lambda: page.locator("#interleaved").is_visible() == bool(more))
         if more:
             rows = page.locator("#shadows tbody th").all_text_contents()
             assert "12,345 scored clicks, 0.42 ms/click" in rows[0]
@@ -116,8 +117,8 @@ def test_a_preference_is_called_so_only_where_its_interval_tells_one(
     monkeypatch.setattr(shop.service, "stats", lambda: stats() | {"interleaved": counts | found})
     with watched(browser, shop, DESKTOP) as opened:
         cell = opened.page.locator("#interleaved tbody td").first
-        assert cell.get_attribute("class") == kind
-        assert shown in cell.inner_text()
+        eventually(opened.page, lambda: cell.get_attribute("class") == kind)
+        eventually(opened.page, lambda: shown in cell.inner_text())
 
 
 def test_numbers_and_curves_move_as_clicks_come(browser: Browser) -> None:
@@ -156,7 +157,9 @@ def test_alarms_of_drift_are_listed_and_those_of_the_warm_up_are_named(
     fall = {"clicks": 150, "time": 1.4e9, "since": 120, "before": 0.4, "after": 0.2}
     monkeypatch.setattr(shop.engine.figures.drift, "alarms", [rise, fall])
     with watched(browser, shop, DESKTOP) as found:
-        rows = found.page.locator("#alarms tbody tr").all_text_contents()
+        told = found.page.locator("#alarms tbody tr")
+        eventually(found.page, lambda: told.count() == 2)
+        rows = told.all_text_contents()
         assert ["fall" in row for row in rows] == [True, False]
         assert "warm-up" in rows[1]
         assert head(found.page, "drift alarms") == "1"
