@@ -19,7 +19,7 @@ import pytest
 
 import nextclick
 from nextclick.stream.cli.app import main as app_main
-from tests.archives import unpack
+from tests.stream.snapshots.archives import unpack
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {

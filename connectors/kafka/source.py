@@ -121,8 +121,7 @@ class KafkaSource:
             group=group,
         )
         self._ahead = self._reader.ahead
-        self._begun, self._generation = False, 0
-        self._placed = False
+        self._begun, self._placed, self._generation = False, False, 0
         self._next: dict[int, int] = {}
         self._parts: dict[int, tuple[int, int]] = {}
         self._identities = self._ahead.identities

@@ -26,7 +26,7 @@ from nextclick.stream.runner import run
 from nextclick.stream.snapshots.files import read_files
 from nextclick.stream.snapshots.store import Snapshots
 from nextclick.stream.snapshots.upgrade import FORMAT, STEPS, upgraded
-from tests.archives import unpack
+from tests.stream.snapshots.archives import unpack
 
 DATA = Path(__file__).parent / "data"
 KEPT = sorted(DATA.glob("*.tar.xz"))
