@@ -36,6 +36,15 @@ class LineDecoder(ABC):
         self._keep_raw = keep_raw
         self.scale = scale
 
+    def position(self, lines: Lines, given: int, part: int) -> Position:
+        """Return the position after the first `given` lines of a block, and `part` entries more."""
+        offset, crc = lines.after(given)
+        place: Position = {"line": lines.before(given), "offset": offset, "crc": crc}
+        if part:
+            place["part"] = part
+        place.update(self.scale.state)
+        return place
+
     def decode(self, lines: Lines) -> Decoded:
         """Decode a block: each of its lines becomes a click or is rejected."""
         if lines.fault is None:

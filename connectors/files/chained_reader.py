@@ -11,6 +11,8 @@ from ..source import SourceError
 from .reader import Reader
 from .storage.log_file import Bytes, LogFile
 
+UNPLACED = "the files are read to be sorted: a position is one in what was sorted"
+
 
 class Together(LogFile):
     """Several files under one name, for messages.
@@ -86,11 +88,11 @@ class ChainedReader:
 
     def position(self, given: int, part: int = 0) -> Position:
         """Raise an error: a position is one in what was sorted."""
-        raise NotImplementedError
+        raise RuntimeError(UNPLACED)
 
     def seek(self, position: Position) -> None:
         """Raise an error: a position is one in what was sorted."""
-        raise NotImplementedError
+        raise RuntimeError(UNPLACED)
 
     def rewind(self) -> None:
         """Go back to the start."""

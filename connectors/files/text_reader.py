@@ -83,12 +83,7 @@ class TextReader:
 
     def position(self, given: int, part: int = 0) -> Position:
         """Return the position after the first `given` lines of the block read last."""
-        offset, crc = self._lines.after(given)
-        place: Position = {"line": self._lines.before(given), "offset": offset, "crc": crc}
-        if part:
-            place["part"] = part
-        place.update(self._decoder.scale.state)
-        return place
+        return self._decoder.position(self._lines, given, part)
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the text before it is the same."""

@@ -168,20 +168,13 @@ class StoredFile(LogFile):
         return self._size
 
 
-class _Ranges(io.RawIOBase):
-    """A file of Arrow as one of Python, whose faults are sentences."""
+class _Remote(io.RawIOBase):
+    """A file of a library as one of Python, read at any place."""
 
     def __init__(self, file: Any, shown: str) -> None:
         super().__init__()
         self._file = file
         self._shown = shown
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            return cast("int", self._file.readinto(buffer))
-        except (OSError, pa.ArrowException) as error:
-            # No damage of the file: what follows is there, and must not be left out.
-            raise _unreachable(self._shown, error, "cannot be read further") from error
 
     def readable(self) -> bool:
         return True
@@ -199,6 +192,17 @@ class _Ranges(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+class _Ranges(_Remote):
+    """A file of Arrow as one of Python, whose faults are sentences."""
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return cast("int", self._file.readinto(buffer))
+        except (OSError, pa.ArrowException) as error:
+            # No damage of the file: what follows is there, and must not be left out.
+            raise _unreachable(self._shown, error, "cannot be read further") from error
 
 
 def _unreachable(shown: str, error: Exception, what: str = "cannot be reached") -> SourceError:
@@ -332,36 +336,14 @@ class _Download(io.RawIOBase):
         self._stream = None
 
 
-class _Web(io.RawIOBase):
+class _Web(_Remote):
     """A file of fsspec whose faults are sentences."""
-
-    def __init__(self, file: Any, shown: str) -> None:
-        super().__init__()
-        self._file = file
-        self._shown = shown
 
     def read(self, size: int = -1) -> bytes:
         try:
             return cast("bytes", self._file.read(size))
         except Exception as error:
             raise SourceError(f"{self._shown} cannot be read: {_sentence(error)}") from error
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return cast("int", self._file.seek(offset, whence))
-
-    def tell(self) -> int:
-        return cast("int", self._file.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
 
 
 def _sentence(error: BaseException) -> str:

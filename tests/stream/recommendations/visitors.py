@@ -41,7 +41,7 @@ class Guess(CheckedModel):
         pass
 
     def _run(self, request: Request) -> BatchResult:
-        raise NotImplementedError
+        raise AssertionError("only lists are asked for")
 
     def state(self) -> State:
         return State({}, {})
@@ -65,7 +65,7 @@ class Beside:
 def visit(
     service: Guess, other: Guess, seed: int, sessions: int = 80, clicks: int = 4
 ) -> Interleaving:
-    """Let visitors ask for lists, and click what they want where it is in the list."""
+    """Ask for lists as visitors do, and click what they want where it is in the list."""
     interleaving = Interleaving(service.name, Beside(other), seed)
     draw = np.random.default_rng(seed)
     for session in range(sessions):

@@ -45,7 +45,7 @@ class Visitors:
         return Clicks([visitor], [item], np.array([float(self._given)]), {"at": self._given})
 
     def seek(self, position: Position) -> None:
-        raise NotImplementedError
+        raise AssertionError("nothing resumes")
 
     def commit(self, position: Position) -> None:
         pass

@@ -151,7 +151,7 @@ def test_a_click_with_a_known_event_is_not_written_again_also_after_a_restart(pa
 
 @contextmanager
 def file_limit(size: int) -> Iterator[None]:
-    """Let no file grow past a size, as a full disk does."""
+    """Limit the size of files, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

@@ -44,7 +44,7 @@ class FileServer(ThreadingHTTPServer):
         self.asked: list[str] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Ignore clients that hang up."""
 
 
 class Files(BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ class Files(BaseHTTPRequestHandler):
             self.connection.close()
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Bucket(Files):
