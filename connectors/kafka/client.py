@@ -76,7 +76,7 @@ CAUSES: dict[str, str] = {
     "socket disconnected": (
         "the broker closes the connection: check security.protocol in [kafka], it may require "
         "TLS (SSL) or a user (SASL_SSL); for a user, check sasl.username and sasl.password in "
-        "[kafka]"
+        "[kafka], or its sasl.oauth.token"
     ),
     "timed out|Timeout|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH": (
         "it does not answer: check host and port in the address, and firewalls between"

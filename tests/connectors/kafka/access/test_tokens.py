@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -72,8 +73,11 @@ def test_what_is_wrong_with_a_token_is_told_and_the_token_is_not(
     found = failure(secure_broker, **{"": old})
     assert "the token from sasl.oauth.token expired at 20" in found
     assert old not in found
-    # The broker finds no user in it.
-    assert "the broker refuses the token" in failure(secure_broker, **{"": odd})
+    # The broker finds no user in it. It may close the connection before its answer is read.
+    found = failure(secure_broker, **{"": odd})
+    assert re.search("the broker (refuses the token|closes the connection): check", found)
+    assert "sasl.oauth.token" in found
+    assert odd not in found
     file.write_text("\n")
     assert f"the token from {file} is no token" in failure(secure_broker, **{".file": str(file)})
 
