@@ -22,6 +22,8 @@ from .kafka.source import KafkaSource
 from .kafka.topics import make_topic
 from .open import open_source
 from .recorder import FullError, Recorded, Recorder, RecordError
+from .schemas.registry import SchemaRegistry
+from .schemas.settings import public_registry_settings, registry_settings
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
@@ -59,6 +61,7 @@ __all__ = [
     "Rejected",
     "RemoteSink",
     "Replay",
+    "SchemaRegistry",
     "SimulatedShop",
     "Sink",
     "SinkError",
@@ -76,5 +79,7 @@ __all__ = [
     "open_items",
     "open_source",
     "parse_address",
+    "public_registry_settings",
     "public_settings",
+    "registry_settings",
 ]

@@ -12,6 +12,7 @@ from .files.pipe import PipeSource
 from .files.recorded_log import RecordedLog
 from .kafka.settings import parse_address
 from .kafka.source import KafkaSource
+from .schemas.registry import SchemaRegistry
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
@@ -21,6 +22,7 @@ def open_source(
     form: LogFormat | None = None,
     *,
     follow: bool = False,
+    registry: SchemaRegistry | None = None,
     **topic: Any,
 ) -> Source:
     """Open a source by its name.
@@ -35,6 +37,9 @@ def open_source(
         The format of a log, of the lines or of the records; see `log_format`.
     follow
         Read on at the end of a log as it grows.
+    registry
+        Where the schemas are that a topic's records were written with; see
+        `KafkaSource.use_schemas`.
     **topic
         What else a topic is to be read with; see `KafkaSource`.
 
@@ -63,7 +68,10 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        return KafkaSource(parse_address(spec), form, **topic)
+        source = KafkaSource(parse_address(spec), form, **topic)
+        if registry is not None:
+            source.use_schemas(registry)
+        return source
     if spec.startswith("http:"):
         return RecordedLog(spec.removeprefix("http:"), form)
     return FollowedLog(spec, form) if follow else LogSource(spec, form)

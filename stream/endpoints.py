@@ -9,6 +9,7 @@ from nextclick.connectors import (
     JsonLinesSink,
     KafkaSink,
     LogFormat,
+    SchemaRegistry,
     Sink,
     SinkError,
     Source,
@@ -17,6 +18,7 @@ from nextclick.connectors import (
     log_format,
     open_source,
     parse_address,
+    registry_settings,
 )
 
 from .config.declaration import declared, flag
@@ -79,7 +81,21 @@ def open_configured_source(spec: str, options: LogOptions) -> Source:
         idle=options.idle_seconds,
         on_missing_offsets=options.on_missing_offsets,
         group=options.group,
+        registry=_open_registry(options),
     )
+
+
+def _open_registry(options: SourceOptions) -> SchemaRegistry | None:
+    """Return the schema registry of a topic, having asked it once; None where none is named."""
+    if options.schema_registry is None:
+        if options.key_type == "schema":
+            raise ConfigError("--key-type schema needs --schema-registry")
+        if options.registry:
+            raise ConfigError("[registry] is for a schema registry: name it with --schema-registry")
+        return None
+    registry = SchemaRegistry(options.schema_registry, registry_settings(options.registry))
+    registry.check()
+    return registry
 
 
 def _format_of(options: LogOptions) -> LogFormat:

@@ -19,8 +19,9 @@ KNOWS: dict[str, set[str]] = {
 }
 FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
-    "connectors/files": {"connectors", "connectors/decoding"},
-    "connectors/kafka": {"connectors", "connectors/decoding"},
+    "connectors/schemas": {"connectors", "connectors/decoding"},
+    "connectors/files": {"connectors", "connectors/decoding", "connectors/schemas"},
+    "connectors/kafka": {"connectors", "connectors/decoding", "connectors/schemas"},
     "connectors/items": {
         "connectors",
         "connectors/decoding",

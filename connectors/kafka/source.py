@@ -12,6 +12,7 @@ from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
+from ..schemas.registry import SchemaRegistry
 from ..source import SourceError, check_kind, other_source
 from .lag import Lag
 from .merge import Merged
@@ -117,10 +118,27 @@ class KafkaSource:
         self._generation = 0
         self._block: _Block | None = None
 
+    def use_schemas(self, registry: SchemaRegistry) -> None:
+        """Read records in Avro, Protobuf or JSON that were written with a registry's schemas.
+
+        Before anything was read. While the registry is away the source waits, as for brokers.
+
+        Raises
+        ------
+        SourceError
+            Reading has begun.
+
+        """
+        if not isinstance(registry, SchemaRegistry):
+            raise SourceError(f"KafkaSource: registry is {registry!r:.80}: give a SchemaRegistry")
+        if self._begun:
+            raise SourceError("the schemas of a topic can be named only before it is polled")
+        self._decoder.use_schemas(registry)
+
     @property
     def away(self) -> str | None:
-        """Why the brokers do not answer, None where they do."""
-        return self._reader.away
+        """Why the brokers, or the schema registry, do not answer; None where they do."""
+        return self._reader.away or self._decoder.away
 
     @property
     def warnings(self) -> list[str]:
@@ -204,6 +222,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the brokers."""
+        self._decoder.close()
         self._reader.close()
 
     def lag(self) -> list[Lag]:
@@ -225,6 +244,7 @@ class KafkaSource:
             return {number: ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, offsets: dict[int, int], identity: str | None = None) -> None:
+        self._decoder.check()
         self._reader.begin(offsets, identity)
         self._begun = True
 

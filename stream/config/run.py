@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nextclick.connectors import public_settings
+from nextclick.connectors import public_registry_settings, public_settings
 
 from .declaration import MODEL, OUTPUT, SERVING, SNAPSHOTS, SOURCE, AnyTable, documented, option
 from .learners import DEFAULT, OWN, check_name, names, read_options
@@ -202,6 +202,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         options: dict[str, Any] = msgspec.to_builtins(self)
         options["kafka"] = public_settings(self.kafka)
+        options["registry"] = public_registry_settings(self.registry)
         return options
 
 

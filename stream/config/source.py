@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nextclick.connectors import LogFormat, SourceError
+from nextclick.connectors import LogFormat, SchemaRegistry, SourceError
 
 from .declaration import SOURCE, TOPIC, option
 from .options import ConfigError, Options, parse_duration, parse_name
@@ -41,6 +41,27 @@ def parse_where(text: str, typed: str = "--where") -> str:
         LogFormat(where=text)
     except SourceError as error:
         raise ConfigError(str(error).replace("--where", typed, 1)) from error
+    return text
+
+
+def parse_registry(text: str, typed: str = "--schema-registry") -> str:
+    """Check the address of a schema registry.
+
+    Raises
+    ------
+    ConfigError
+        It is none; the message names the place.
+
+    Examples
+    --------
+    >>> parse_registry("http://localhost:8081")
+    'http://localhost:8081'
+
+    """
+    try:
+        SchemaRegistry(text).close()
+    except SourceError as error:
+        raise ConfigError(str(error).replace("--schema-registry", typed, 1)) from None
     return text
 
 
@@ -182,15 +203,36 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = "field"
     key_type: Annotated[
-        Literal["text", "int"],
+        Literal["text", "int", "schema"],
         option(
-            "What the records' keys are: text, or integers of 4 or 8 bytes as Kafka's "
-            "IntegerSerializer and LongSerializer write them.",
+            "What the records' keys are: text, integers of 4 or 8 bytes as Kafka's "
+            "IntegerSerializer and LongSerializer write them, or written with a schema of the "
+            "registry.",
             TOPIC,
             fixed=True,
             topic=True,
         ),
     ] = "text"
+    schema_registry: Annotated[
+        str | None,
+        option(
+            "Schema registry of records in Avro, Protobuf or JSON with a schema, such as "
+            "http://host:8081.",
+            TOPIC,
+            topic=True,
+            value="URL",
+            parse=parse_registry,
+        ),
+    ] = None
+    registry: Annotated[
+        dict[str, Any],
+        option(
+            "User and TLS settings of the schema registry, such as username; there is no flag.",
+            TOPIC,
+            flag=False,
+            topic=True,
+        ),
+    ] = msgspec.field(default_factory=dict)
     event_id: Annotated[
         str | None,
         option(
