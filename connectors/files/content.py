@@ -18,7 +18,13 @@ from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError
 from .decompression import COMPRESSIONS, Decompressed
 
-Kind = Literal["text", "json", "parquet"]
+Kind = Literal["text", "json", "parquet", "avro"]
+
+BINARY: dict[Kind, str] = {"parquet": "Parquet", "avro": "Avro"}
+"""Kinds that are no lines of text, and what they are called."""
+
+MAGIC: dict[bytes, Kind] = {b"PAR1": "parquet", b"Obj\x01": "avro"}
+"""How they begin."""
 
 KINDS: dict[str, Kind] = {
     ".csv": "text",
@@ -28,6 +34,7 @@ KINDS: dict[str, Kind] = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
+    ".avro": "avro",
 }
 """The kind of log that the ending of a file's name stands for."""
 
@@ -50,7 +57,6 @@ FOREIGN: dict[bytes, str] = {
     b"\x04\x22\x4d\x18": "compressed with lz4: unpack it, or compress it with gzip or zstd",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
-    b"Obj\x01": "an Avro file: write it as Parquet or CSV",
     b"ORC\x0a": "an ORC file: write it as Parquet or CSV",
     b"ORC\x08": "an ORC file: write it as Parquet or CSV",
     b"ARROW1\x00\x00": "an Arrow or Feather file: write it as Parquet or CSV",
@@ -79,7 +85,7 @@ class Content(NamedTuple):
     Parameters
     ----------
     kind
-        Delimited text, JSON Lines or Parquet.
+        Delimited text, JSON Lines, Parquet or Avro.
     form
         The format, with what the content says filled in.
     delimiter
@@ -110,10 +116,12 @@ def look_into(path: Path, form: LogFormat) -> Content:
     named = KINDS.get(suffix)
     head, compression, damage = _read_head(path)
     notes = _compression_notes(path, compression)
-    if head.startswith(b"PAR1"):
+    for magic, binary in MAGIC.items():
+        if not head.startswith(magic):
+            continue
         if compression is not None:
-            raise SourceError(f"{path} is Parquet inside {compression}: unpack it first")
-        return Content("parquet", form, "", notes + _kind_notes(path, named, "parquet"))
+            raise SourceError(f"{path} is {BINARY[binary]} inside {compression}: unpack it first")
+        return Content(binary, form, "", notes + _kind_notes(path, named, binary))
     # Of a damaged file the readers themselves say what is wrong.
     if not head.strip() and named is None and not damage:
         raise SourceError(f"{path} is empty: there is no click in it")
@@ -169,7 +177,7 @@ def _compression_notes(path: Path, compression: str | None) -> list[str]:
 def _kind_notes(path: Path, named: Kind | None, kind: Kind) -> list[str]:
     if named in (None, kind):
         return []
-    what = {"text": "delimited text", "json": "JSON Lines", "parquet": "Parquet"}[kind]
+    what = {"text": "delimited text", "json": "JSON Lines", **BINARY}[kind]
     return [f"{path} holds {what}, despite its name, and is read that way"]
 
 
@@ -181,17 +189,18 @@ def _check_text(path: Path, head: bytes, named: Kind | None) -> None:
     if head[257:262] == b"ustar":
         raise SourceError(f"{path} is not a log but a tar archive: unpack it")
     line = head if named is None else _first_line(head)
-    if b"\0" not in line or named in ("json", "parquet"):
+    if b"\0" not in line or named in ("json", *BINARY):
         return
     if line[:200].count(b"\0") >= len(line[:200]) // 3:
         raise SourceError(f"{path} is text in UTF-16 or UTF-32: convert it with iconv -t UTF-8")
     raise SourceError(
-        f"{path} is a binary file of an unknown format: give delimited text, JSON Lines or Parquet"
+        f"{path} is a binary file of an unknown format: give delimited text, JSON Lines, "
+        "Parquet or Avro"
     )
 
 
 def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFormat) -> Kind:
-    """Return the kind that the content shows: delimited text, JSON Lines or Parquet."""
+    """Return the kind that the content shows."""
     if re.match(rb"\s*\[\s*\{", head):
         raise SourceError(
             f"{path} is one JSON array: write one object a line, "
@@ -201,7 +210,7 @@ def _kind(path: Path, head: bytes, named: Kind | None, suffix: str, form: LogFor
     if line.startswith(b"{"):
         if named == "json" or _is_object(line) or len(line) >= HEAD // 2:
             return "json"
-        if named is None or named == "parquet":
+        if named is None or named in BINARY:
             raise SourceError(
                 f"{path} is JSON, but not one object a line: write it so, "
                 f"jq -c . {path.name} > {path.stem.partition('.')[0]}.jsonl"

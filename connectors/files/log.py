@@ -11,6 +11,7 @@ from ..clicks import Clicks, Position
 from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..source import REMEDIES, SourceError, check_kind
+from .avro_reader import AvroReader
 from .content import Content, look_into
 from .parquet_reader import ParquetReader
 from .reader import Reader
@@ -23,7 +24,7 @@ OUT_OF_ORDER = "read it with --sort"
 
 
 class LogSource:
-    r"""A click log: delimited text, JSON Lines or Parquet, detected from the file's content.
+    r"""A click log: delimited text, JSON Lines, Parquet or Avro, detected from the file's content.
 
     Every line but the header becomes a click or a rejected record. `poll` gives exactly as many
     clicks as asked for until the log ends or 1,000 records in a row had to be rejected.
@@ -31,7 +32,7 @@ class LogSource:
     Parameters
     ----------
     path
-        Delimited text or JSON Lines, plain or compressed with gzip or zstd; or Parquet. The
+        Delimited text or JSON Lines, plain or compressed with gzip or zstd; or Parquet or Avro. The
         name's ending decides where the content says nothing.
     form
         Where the log keeps what a click is made of; by default columns ``session_id``,
@@ -144,6 +145,8 @@ def _open(path: Path, content: Content) -> Reader:
     reader: Reader
     if content.kind == "parquet":
         reader = ParquetReader(path, content.form)
+    elif content.kind == "avro":
+        reader = AvroReader(path, content.form)
     else:
         delimiter = content.delimiter if content.kind == "text" else None
         reader = TextReader(path, content.form, delimiter)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..decoding.log_format import LogFormat
 from ..source import SourceError
-from .content import Content, look_into
+from .content import BINARY, MAGIC, Content, look_into
 from .decompression import Decompressed
 from .growing_reader import GrowingReader
 from .text_reader import TextReader
@@ -69,8 +69,8 @@ def open_rotated(path: Path, form: LogFormat) -> TextReader:
 
     """
     content = look_into(path, form)
-    if content.kind == "parquet":
-        raise SourceError(f"{path} is Parquet, and was no log that grew")
+    if content.kind in BINARY:
+        raise SourceError(f"{path} is {BINARY[content.kind]}, and was no log that grew")
     return TextReader(path, content.form, content.delimiter if content.kind == "text" else None)
 
 
@@ -90,14 +90,15 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
             f"--follow: {path} is compressed with {compression}: follow the plain text, or read "
             "this file without --follow"
         )
+    binary = MAGIC.get(os.pread(descriptor, 4, 0))
+    if binary is not None:
+        raise SourceError(
+            f"--follow: {path} is {BINARY[binary]}, which does not grow: follow delimited text or "
+            "JSON Lines, or read it without --follow"
+        )
     if not has_line(descriptor):
         return None
     content = look_into(path, form)
-    if content.kind == "parquet":
-        raise SourceError(
-            f"--follow: {path} is Parquet, which does not grow: follow delimited text or JSON "
-            "Lines, or read it without --follow"
-        )
     if content.form.sort:
         raise SourceError(
             f"--follow: {path} is to be sorted by time, and a log that grows has no end: leave "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from ..decoding.values import (
     usable_times,
 )
 from ..source import SourceError
-from .decompression import CHUNK
+from .file_digest import digest_of
 from .parquet_records import RowDecoder
 from .reader import changed
 
@@ -70,7 +69,7 @@ class ParquetReader:
         self._scale = TimeScale(form.unit)
         self._part = 0
         try:
-            self._size, self._crc = _sum(path)
+            self._size, self._crc = digest_of(path)
             self._file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
         except FileNotFoundError as error:
             raise SourceError(f"{path}: there is no such file") from error
@@ -286,15 +285,6 @@ def _numbers(column: Any) -> Any:
     if pa.types.is_timestamp(column.type):
         column = pc.cast(column, pa.int64())
     return pc.divide(pc.cast(column, pa.float64(), safe=False), per_second)
-
-
-def _sum(path: Path) -> tuple[int, int]:
-    """Return a file's size and CRC-32."""
-    size = crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
-    return size, crc
 
 
 def _value_type(kind: Any) -> Any:

@@ -16,7 +16,7 @@ from .avro_check import needs_check, skip
 from .registry import Reference, Schema, SchemaRegistry
 
 try:
-    import fastavro
+    import fastavro as fastavro
 except ImportError as missing:
     raise SourceError(
         "records of Avro need the package fastavro: pip install 'nextclick[avro]'"
@@ -43,11 +43,12 @@ def avro_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[bytes], 
     simple = plain_values(schema.text + "".join(map(str, named.values())))
 
     def decode(data: bytes) -> Any:
+        record: Any
         stream = io.BytesIO(data)
         try:
             if checked:
                 skip(content, named, data)
-            value = fastavro.schemaless_reader(stream, parsed, None)["value"]
+            record = fastavro.schemaless_reader(stream, parsed, None)
         except UnusableError:
             raise
         except Exception as error:  # It raises whatever the bytes lead to.
@@ -56,7 +57,7 @@ def avro_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[bytes], 
             raise UnusableError(
                 "bad_avro", f"it does not fit: {len(data) - stream.tell():,} bytes are left over"
             )
-        return value if simple is None else simple(value)
+        return record["value"] if simple is None else simple(record["value"])
 
     return decode
 

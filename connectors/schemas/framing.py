@@ -81,7 +81,7 @@ class SchemaDecoder:
             raise UnusableError(reason, detail)
         try:
             schema = self.registry.schema(number)
-            return self._make(number, schema)
+            return self._make(schema)
         except UnusableError as fault:
             fault.detail = f"schema {number}: {fault.detail}"
             if len(self._faults) >= MOST_UNKNOWN:
@@ -89,7 +89,7 @@ class SchemaDecoder:
             self._faults[number] = time.monotonic(), fault.reason, fault.detail
             raise
 
-    def _make(self, number: int, schema: Schema) -> Decode:
+    def _make(self, schema: Schema) -> Decode:
         if schema.kind == "JSON":
             return _read_json
         if schema.kind == "AVRO":
@@ -97,6 +97,10 @@ class SchemaDecoder:
             from .avro import avro_decoder
 
             return avro_decoder(schema, self.registry)
+        if schema.kind == "PROTOBUF":
+            from .protobuf import protobuf_decoder
+
+            return protobuf_decoder(schema, self.registry)
         raise UnusableError("bad_schema", f"its type is {schema.kind:.40}, which is not known")
 
 

@@ -120,16 +120,8 @@ class SchemaRegistry:
         except UnusableError:
             pass
 
-    def schema(self, number: int, *, serialized: bool = False) -> Schema:
+    def schema(self, number: int) -> Schema:
         """Return the schema with an id; wait where the registry is away.
-
-        Parameters
-        ----------
-        number
-            The id.
-        serialized
-            Ask for a schema of Protobuf as a descriptor, in Base64; some registries return the
-            text all the same.
 
         Raises
         ------
@@ -139,14 +131,12 @@ class SchemaRegistry:
             The registry refuses to answer.
 
         """
-        query = "?format=serialized" if serialized else ""
-        return self._schema(f"/schemas/ids/{number}{query}")
+        return self._schema(f"/schemas/ids/{number}")
 
-    def referenced(self, reference: Reference, *, serialized: bool = False) -> Schema:
+    def referenced(self, reference: Reference) -> Schema:
         """Return the schema that a reference means; see `schema`."""
         subject = urllib.parse.quote(reference.subject, safe="")
-        query = "?format=serialized" if serialized else ""
-        return self._schema(f"/subjects/{subject}/versions/{reference.version}{query}")
+        return self._schema(f"/subjects/{subject}/versions/{reference.version}")
 
     @property
     def notes(self) -> list[str]:

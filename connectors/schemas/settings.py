@@ -187,9 +187,11 @@ def _value(name: str, field: str, value: Any) -> str:
             raise SourceError(
                 f"[registry] {name}: the environment variable {variable} is not set: export it"
             )
-        value = os.environ[variable]
-    if "\n" in value or "\r" in value:
+        text = os.environ[variable]
+    else:
+        text = value
+    if "\n" in text or "\r" in text:
         raise SourceError(f"[registry] {name}: it has a line break")
-    if field in FILES and not os.access(value, os.R_OK):
-        raise SourceError(f"[registry] {name}: {value} is no file that can be read")
-    return value
+    if field in FILES and not os.access(text, os.R_OK):
+        raise SourceError(f"[registry] {name}: {text} is no file that can be read")
+    return text

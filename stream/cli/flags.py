@@ -27,7 +27,7 @@ VARIABLES: set[str] = set()
 Source = Annotated[
     str,
     typer.Argument(
-        help="A log (delimited text, JSON Lines or Parquet; plain, gzip or zstd), "
+        help="A log (delimited text, JSON Lines, Parquet or Avro; plain, gzip or zstd), "
         "kafka://host:port/topic, http:clicks.jsonl for clicks sent over HTTP (with --serve), "
         "- for JSON Lines on standard input, or "
         "sim:clicks=60000,seed=1 for the simulated shop."

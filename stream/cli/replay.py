@@ -85,7 +85,7 @@ def replay_command(
     log: Annotated[
         str,
         typer.Argument(
-            help="A log (.csv, .tsv, .jsonl, .parquet, plain, .gz or .zst), or "
+            help="A log (.csv, .tsv, .jsonl, .parquet, .avro, plain, .gz or .zst), or "
             "sim:clicks=60000,seed=1 for the simulated shop."
         ),
     ],

@@ -42,7 +42,6 @@ class RegistryServer:
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self.schemas: dict[int, dict[str, Any]] = {}
-        self.serialized: dict[int, str] = {}
         self.subjects: dict[str, list[int]] = {}
         self.requests: list[str] = []
         self.status: int | None = None
@@ -94,28 +93,25 @@ class RegistryServer:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def answer(self, path: str, query: str) -> tuple[int, Any]:
+    def answer(self, path: str) -> tuple[int, Any]:
         if path == "/schemas/types":
             return 200, ["JSON", "PROTOBUF", "AVRO"]
-        serialized = "format=serialized" in query
         if match := re.fullmatch(r"/schemas/ids/(\d+)", path):
-            return self._schema(int(match[1]), serialized)
+            return self._schema(int(match[1]))
         if match := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path):
             versions = self.subjects.get(unquote(match[1]), [])
             if int(match[2]) > len(versions):
                 return 404, {"error_code": 40402, "message": "Version not found."}
             number = versions[int(match[2]) - 1]
-            status, found = self._schema(number, serialized)
+            status, found = self._schema(number)
             about = {"subject": unquote(match[1]), "version": int(match[2]), "id": number}
             return status, {**about, **found}
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
 
-    def _schema(self, number: int, serialized: bool) -> tuple[int, Any]:
+    def _schema(self, number: int) -> tuple[int, Any]:
         if number not in self.schemas:
             return 404, {"error_code": 40403, "message": f"Schema {number} not found"}
         found = self.schemas[number]
-        if serialized and number in self.serialized:
-            found = {**found, "schema": self.serialized[number]}
         return 200, found
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -124,7 +120,7 @@ class RegistryServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
-                self._reply(lambda: server.answer(parts.path, parts.query))
+                self._reply(lambda: server.answer(parts.path))
 
             def do_POST(self) -> None:
                 found = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -136,8 +132,9 @@ class RegistryServer:
 
             def _reply(self, answer: Callable[[], tuple[int, Any]]) -> None:
                 server.requests.append(self.path)
+                found: Any
                 if server.status is not None:
-                    status, found = server.status, {"error_code": server.status * 100 + 1}
+                    status, found = server.status, {"error_code": server.status}
                 elif server._wanted not in (None, self.headers["Authorization"]):
                     status, found = 401, {"error_code": 401, "message": "Unauthorized"}
                 else:
