@@ -35,7 +35,6 @@ def test_records_of_avro_become_clicks_and_dead_letters_and_no_secret_is_kept(
             view: dict[str, Any] = {
                 "user": {"id": at % 3, "name": None},
                 "kind": "view",
-                "more": {},
             }
             view |= {"more": {}, "items": [f"i{at % 5}", f"i{at % 4}"], "at": moment}
             values.append(framed(number, written(VIEW, view)))
