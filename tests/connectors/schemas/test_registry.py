@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -172,3 +174,38 @@ def test_bytes_without_the_header_are_not_framed(data: bytes) -> None:
     with RegistryServer() as server, pytest.raises(UnusableError) as caught:
         SchemaDecoder(server.registry()).decode(data)
     assert caught.value.reason == "not_framed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "package", "extra"),
+    [("AVRO", "fastavro", "avro"), ("PROTOBUF", "grpc_tools", "protobuf")],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(
+    kind: str, package: str, extra: str
+) -> None:
+    program = (
+        "import sys\n"
+        f"sys.modules[{package!r}] = None\n"
+        "from nextclick.connectors import SourceError\n"
+        "from nextclick.connectors.schemas.framing import SchemaDecoder\n"
+        "from tests.connectors.schemas.registry_server import RegistryServer, framed\n"
+        "with RegistryServer() as server:\n"
+        f"    number = server.add('string', {kind!r})\n"
+        "    try:\n"
+        "        SchemaDecoder(server.registry()).decode(framed(number, b''))\n"
+        "    except SourceError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert f"pip install 'nextclick[{extra}]'" in done.stdout, done.stderr
+
+
+def test_nothing_is_imported_for_schemas_unless_they_are_read() -> None:
+    program = (
+        "import sys, nextclick.stream.runner\n"
+        "print({'fastavro', 'grpc_tools', 'grpc'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "fastavro" not in done.stdout
+    assert "grpc" not in done.stdout
+    assert done.returncode == 0, done.stderr
