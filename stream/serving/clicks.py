@@ -31,6 +31,10 @@ NO_LOG = (
     "this engine takes no clicks over HTTP: run nextclick run http:clicks.jsonl --serve 8080, or "
     "a kafka:// source"
 )
+WITH_SCHEMA = (
+    "this engine takes no clicks over HTTP: the records of its topic have a schema "
+    "(--schema-registry), so write them by a producer that knows it"
+)
 REPLICA = (
     "a replica takes no clicks: send them to the engine, nextclick run http:clicks.jsonl --serve "
     "8080"

@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
-from .clicks import clicks_endpoint
+from .clicks import NO_LOG, WITH_SCHEMA, clicks_endpoint
 from .engine_service import EngineService
 from .page.live_page import LivePage
 from .server import serve
@@ -59,6 +59,7 @@ def serve_engine(
         (other,) = make_models({config.interleave: options}, config).values()
         _compile_loops_of(other)
     page = LivePage(service)
+    refusal = NO_LOG if config.schema_registry is None else WITH_SCHEMA
     with (
         recording(engine, config) as recorder,
         serve(
@@ -66,7 +67,7 @@ def serve_engine(
             host,
             port,
             access,
-            [clicks_endpoint(recorder, service.posts), *page.endpoints],
+            [clicks_endpoint(recorder, service.posts, refusal), *page.endpoints],
         ) as address,
         closing(page),
     ):
@@ -85,7 +86,7 @@ def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
     source, spec = engine.source, str(engine.about.get("source", ""))
     if isinstance(source, RecordedLog):
         yield source
-    elif is_topic(spec):
+    elif is_topic(spec) and config.schema_registry is None:
         with closing(open_recorder(spec, config)) as recorder:
             yield recorder
     else:

@@ -10,8 +10,9 @@ from typing import Any
 
 from tests.brokers import Broker, make_topic, send
 from tests.connectors.schemas.registry_server import RegistryServer, framed
-from tests.connectors.schemas.test_avro_records import VIEW, written
-from tests.stream.kafka.test_run import COMMAND, FLAGS, spec
+from tests.connectors.schemas.test_avro_records import RECORD, VIEW, written
+from tests.stream.kafka.test_run import COMMAND, FLAGS, engine_process, spec, until
+from tests.stream.serving.asking import Client
 
 FIELDS = ["--session-column", "user.id", "--item-column", "items[]", "--time-column", "at"]
 
@@ -77,3 +78,31 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         assert words in " ".join(told.split()), told
         assert "secret-word" not in told
         assert "Traceback" not in told
+
+
+def test_a_registry_that_is_away_makes_the_engine_unready_and_no_click_is_lost(
+    broker: Broker, topic: str
+) -> None:
+    make_topic(broker.address, topic)
+    with RegistryServer() as server:
+        number = server.add(VIEW)
+        server_url = server.url
+        arguments = [spec(broker, topic), *FLAGS, *FIELDS, "--serve", "0", "--batch", "2"]
+        with engine_process(*arguments, "--schema-registry", server_url) as process:
+            assert process.stderr is not None
+            told = next(line for line in process.stderr if b"/v1/recommend" in line).decode()
+            (address,) = re.findall(r"(http://[^/ ]+)/v1/recommend", told)
+            client = Client(address)
+            status, answer, _ = client.ask("POST", "/v1/clicks", b"{}")
+            assert status >= 400
+            assert b"--schema-registry" in answer
+            until(lambda: client.ask("GET", "/readyz")[0] == 200, process)
+            server.stop()
+            value = framed(number, written(VIEW, RECORD))
+            send(broker.address, topic, [{"value": value}] * 20)
+            until(lambda: b"schema registry" in client.ask("GET", "/readyz")[1], process)
+            assert client.ask("GET", "/readyz")[0] == 503
+            server.start()
+            until(lambda: client.json("/v1/stats")["clicks"] == 40, process)
+            assert client.ask("GET", "/readyz")[0] == 200
+            client.close()
