@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from nextclick.connectors import SchemaRegistry, SourceError, registry_settings
 from nextclick.connectors.decoding.values import UnusableError
 from nextclick.connectors.schemas.framing import SchemaDecoder
 from nextclick.connectors.schemas.settings import public_registry_settings
+from tests.certificates import make_certificates
 from tests.connectors.schemas.registry_server import RegistryServer, framed
 
 
@@ -209,3 +211,17 @@ def test_nothing_is_imported_for_schemas_unless_they_are_read() -> None:
     assert "fastavro" not in done.stdout
     assert "grpc" not in done.stdout
     assert done.returncode == 0, done.stderr
+
+
+def test_over_tls_the_authority_must_be_trusted(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "certificates")
+    with RegistryServer(certificate=made.broker) as server:
+        number = server.add("string")
+        asked(server, **{"ssl.cafile": str(made.authority)}).schema(number)
+        for wrong in (asked(server), asked(server, ssl={"cafile": str(made.stranger)})):
+            with pytest.raises(SourceError, match=r"not trusted here .*ssl\.cafile"):
+                wrong.check()
+        with pytest.raises(SourceError, match="the schema registry at"):
+            SchemaRegistry(server.url.replace("https", "http")).check()
+        with pytest.raises(SourceError, match=r"ssl\.cafile, ssl\.certfile"):
+            asked(server, **{"ssl.cafile": str(tmp_path / "certificates" / "authority.key")})
