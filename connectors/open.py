@@ -18,6 +18,7 @@ from .files.storage.remote import is_remote
 from .files.storage.spooled_input import SpooledInput
 from .kafka.access.subscription import parse_subscription
 from .kafka.source import KafkaSource
+from .schemas.registry import SchemaRegistry
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
@@ -29,6 +30,7 @@ def open_source(
     form: LogFormat | None = None,
     *,
     follow: bool = False,
+    registry: SchemaRegistry | None = None,
     **topic: Any,
 ) -> Source:
     """Open a source by its name.
@@ -45,6 +47,9 @@ def open_source(
         The format of a log, of the lines or of the records; see `log_format`.
     follow
         Read on at the end of one log as it grows.
+    registry
+        Where the schemas are that the records of topics were written with; see
+        `KafkaSource.use_schemas`.
     **topic
         What else a topic is to be read with; see `KafkaSource`.
 
@@ -81,7 +86,10 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        return KafkaSource(parse_subscription(spec), form, **topic)
+        source = KafkaSource(parse_subscription(spec), form, **topic)
+        if registry is not None:
+            source.use_schemas(registry)
+        return source
     if _is_recorded(spec):
         return RecordedLog(spec.removeprefix("http:"), form)
     if follow:

@@ -11,6 +11,7 @@ from nextclick.connectors import (
     JsonLinesSink,
     KafkaSink,
     LogFormat,
+    SchemaRegistry,
     Sink,
     SinkError,
     Source,
@@ -25,6 +26,7 @@ from nextclick.connectors import (
     parse_address,
     parse_subscription,
     path_in,
+    registry_settings,
     without_secrets,
     would_read,
 )
@@ -122,7 +124,21 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
         idle=options.idle_seconds,
         on_missing_offsets=options.on_missing_offsets,
         group=options.group,
+        registry=_open_registry(options),
     )
+
+
+def _open_registry(options: SourceOptions) -> SchemaRegistry | None:
+    """Return the schema registry of a topic, having asked it once; None where none is named."""
+    if options.schema_registry is None:
+        if options.key_type == "schema":
+            raise ConfigError("--key-type schema needs --schema-registry")
+        if options.registry:
+            raise ConfigError("[registry] is for a schema registry: name it with --schema-registry")
+        return None
+    registry = SchemaRegistry(options.schema_registry, registry_settings(options.registry))
+    registry.check()
+    return registry
 
 
 def _format_of(options: LogOptions) -> LogFormat:

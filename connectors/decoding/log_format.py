@@ -13,7 +13,7 @@ from ..spelling import nearest
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
-KeyType = Literal["text", "int"]
+KeyType = Literal["text", "int", "schema"]
 
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -53,8 +53,8 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     event
         The field with an event's id, by which doubles are known.
     key_type
-        What the keys of a topic's records are: ``text``, or ``int``, as Kafka's serializers write
-        integers and longs.
+        What the keys of a topic's records are: ``text``; ``int``, as Kafka's serializers write
+        integers and longs; or ``schema``, as a schema registry's serializers write them.
     delimiter
         The delimiter of the columns, one character or several; None: the one of the header.
     header

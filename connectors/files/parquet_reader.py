@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -31,9 +28,9 @@ from ..decoding.values import (
     usable_times,
 )
 from ..source import SourceError
+from .file_digest import digest_of
 from .parquet_records import RowDecoder
 from .reader import changed
-from .storage.decompression import CHUNK
 from .storage.log_file import LogFile
 
 ROWS = 1 << 16
@@ -41,9 +38,6 @@ ROWS = 1 << 16
 
 ROWS_BYTES = 32 << 20
 """Bytes of the rows decoded at a time, about."""
-
-TAIL = 1 << 20
-"""Bytes at the end of a remote file that stand for all of it: the places of its data are there."""
 
 
 class ParquetReader:
@@ -158,15 +152,7 @@ class ParquetReader:
     @cached_property
     def _sum(self) -> tuple[int, int]:
         """The file's size and CRC-32."""
-        crc, at = 0, 0
-        with closing(self._path.open_anywhere()) as file:
-            if not self._path.rereads_cheaply:
-                file.seek(0, os.SEEK_END)
-                at = max(0, file.tell() - TAIL)
-                file.seek(at)
-            while chunk := file.read(CHUNK):
-                at, crc = at + len(chunk), zlib.crc32(chunk, crc)
-        return at, crc
+        return digest_of(self._path)
 
     def _open(self, file: Any) -> tuple[Any, int]:
         """Open a file; return its Arrow schema and its number of rows."""

@@ -10,6 +10,7 @@ from ..clicks import Clicks, Position
 from ..decoding.blocks import PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
+from ..schemas.registry import SchemaRegistry
 from ..source import SourceError, check_kind, other_source
 from .access.settings import KafkaAddress
 from .access.subscription import Subscription
@@ -133,10 +134,27 @@ class KafkaSource:
         read = self._reader.numbering.by_topic(self._ahead.partitions)
         return max(map(len, read.values()))
 
+    def use_schemas(self, registry: SchemaRegistry) -> None:
+        """Read records in Avro, Protobuf or JSON that were written with a registry's schemas.
+
+        Before anything was read. While the registry is away the source waits, as for brokers.
+
+        Raises
+        ------
+        SourceError
+            Reading has begun.
+
+        """
+        if not isinstance(registry, SchemaRegistry):
+            raise SourceError(f"KafkaSource: registry is {registry!r:.80}: give a SchemaRegistry")
+        if self._begun:
+            raise SourceError("the schemas of a topic can be named only before it is polled")
+        self._decoder.use_schemas(registry)
+
     @property
     def away(self) -> str | None:
-        """Why the brokers do not answer, None where they do."""
-        return self._reader.away
+        """Why the brokers, or the schema registry, do not answer; None where they do."""
+        return self._reader.away or self._decoder.away
 
     @property
     def warnings(self) -> list[str]:
@@ -233,6 +251,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the brokers."""
+        self._decoder.close()
         self._reader.close()
 
     def lag(self) -> list[Lag]:
@@ -259,6 +278,7 @@ class KafkaSource:
             return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, positions: dict[str, TopicPosition]) -> None:
+        self._reader.decoders.check()
         self._parts = self._reader.begin(positions)
         self._begun = True
 

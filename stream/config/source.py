@@ -262,15 +262,36 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = "field"
     key_type: Annotated[
-        Literal["text", "int"],
+        Literal["text", "int", "schema"],
         option(
-            "What the records' keys are: text, or integers of 4 or 8 bytes as Kafka's "
-            "IntegerSerializer and LongSerializer write them.",
+            "What the records' keys are: text, integers of 4 or 8 bytes as Kafka's "
+            "IntegerSerializer and LongSerializer write them, or written with a schema of the "
+            "registry.",
             TOPIC,
             fixed=True,
             topic=True,
         ),
     ] = "text"
+    schema_registry: Annotated[
+        str | None,
+        option(
+            "Schema registry of records in Avro, Protobuf or JSON with a schema, such as "
+            "http://host:8081.",
+            TOPIC,
+            topic=True,
+            value="URL",
+            parse=parse_registry,
+        ),
+    ] = None
+    registry: Annotated[
+        dict[str, Any],
+        option(
+            "User and TLS settings of the schema registry, such as username; there is no flag.",
+            TOPIC,
+            flag=False,
+            topic=True,
+        ),
+    ] = msgspec.field(default_factory=dict)
     event_id: Annotated[
         str | None,
         option(

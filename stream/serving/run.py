@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
-from .clicks import NO_LOG, NOT_THESE_TOPICS, clicks_endpoint
+from .clicks import NO_LOG, NOT_THESE_TOPICS, WITH_SCHEMA, clicks_endpoint
 from .engine_service import EngineService
 from .page.live_page import LivePage
 from .server import serve
@@ -60,6 +60,7 @@ def serve_engine(
         _compile_loops_of(other)
     refusal = NOT_THESE_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
     page = LivePage(service)
+    refusal = NO_LOG if config.schema_registry is None else WITH_SCHEMA
     with (
         recording(engine, config) as recorder,
         serve(
@@ -86,7 +87,7 @@ def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
     source, spec = engine.source, str(engine.about.get("source", ""))
     if isinstance(source, RecordedLog):
         yield source
-    elif is_topic(spec):
+    elif is_topic(spec) and config.schema_registry is None:
         recorder = open_recorder(spec, config)
         with closing(recorder) if recorder is not None else nullcontext():
             yield recorder

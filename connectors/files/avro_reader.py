@@ -1,0 +1,158 @@
+"""Reading a log in Avro's object files, and resuming it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from ..clicks import Position
+from ..decoding.blocks import Decoded, Decoding
+from ..decoding.log_format import LogFormat
+from ..decoding.record_lines import check_json
+from ..decoding.record_reader import RecordReader, used_fields
+from ..decoding.time_unit import TimeScale
+from ..source import SourceError
+from .file_digest import digest_of
+from .reader import changed
+
+if TYPE_CHECKING:
+    from ..schemas.avro_file import AvroFile
+
+RECORDS = 4096
+"""Records decoded at a time."""
+
+
+class AvroReader:
+    """Reads a log in an Avro object file, by the schema that it holds.
+
+    A position is ``{"record": records before, "size": the file's bytes, "crc": their CRC-32}``:
+    such a file is read whole or not at all, so all of it must be as it was.
+
+    Parameters
+    ----------
+    path
+        The file.
+    form
+        The format.
+
+    Raises
+    ------
+    SourceError
+        The file is not Avro, lacks a field, or the package that reads it is missing.
+
+    """
+
+    def __init__(self, path: Path, form: LogFormat) -> None:
+        # Imported here: what it needs is installed only with an extra.
+        from ..schemas.avro_file import AvroFile
+
+        self._path = path
+        self.warnings: list[str] = []
+        check_json(form, str(path))
+        self.by_user = form.session is None
+        self._keep_raw = form.keep_raw
+        self._scale = TimeScale(form.unit)
+        self._reader = RecordReader(form, self._scale)
+        try:
+            self._size, self._crc = digest_of(path)
+            self._stream: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+        self._open: type[AvroFile] = AvroFile
+        self._record = self._records = self._part = 0
+        try:
+            self._file = self._open(self._stream, str(path))
+        except BaseException:
+            self._stream.close()
+            raise
+        self._file_records: Iterator[Any] = self._file.records(0)
+        missing = self._file.missing(used_fields(form))
+        if missing is not None:
+            self._stream.close()
+            raise SourceError(
+                f"{path}: there is no field '{missing}'; the fields are: "
+                f"{', '.join(self._file.fields)}. Name the right ones with --session-column, "
+                "--item-column and --time-column"
+            )
+
+    def read(self) -> Decoded | None:
+        """Return the next block; None at the end."""
+        self._record += self._records
+        decoding = Decoding(self._keep_raw)
+        self._records = 0
+        for record in islice(self._file_records, RECORDS):
+            self._records += 1
+            origin = partial(self._origin, record, self._record + self._records)
+            decoding.record(self._reader.read(record), origin)
+        if self._file.damage is not None and not self.warnings:
+            self.warnings.append(
+                f"{self._path} ends after record {self._record + self._records:,}: its data are "
+                f"damaged ({self._file.damage})"
+            )
+        if not self._records:
+            return None
+        decoded = decoding.done()
+        decoded.skip(self._part)
+        self._part = 0
+        return decoded
+
+    @property
+    def notes(self) -> list[str]:
+        """What the records have told, such as the unit of their times."""
+        return self._scale.note(str(self._path))
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read, from 0 to 1."""
+        return min(1.0, self._stream.tell() / self._size) if self._size else None
+
+    def position(self, given: int, part: int = 0) -> Position:
+        """Return the position after the first `given` records of the block read last."""
+        place = {"record": self._record + given, "size": self._size, "crc": self._crc}
+        return place | ({"part": part} if part else {}) | self._scale.state
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position, having made sure that the file is the same."""
+        if position.keys() - {"part", "unit"} != {"record", "size", "crc"}:
+            raise changed(
+                self._path, "it was then read with other options, or as another kind of file"
+            )
+        if (position["size"], position["crc"]) != (self._size, self._crc):
+            raise changed(self._path, "its bytes are not the same")
+        self._begin(int(position["record"]))
+        self._scale.restore(position.get("unit", "s") if self._record else None)
+        self._part = int(position.get("part", 0))
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        self._scale.restore(None)
+        self._begin(0)
+
+    def digest(self) -> int:
+        """Return the CRC-32 of the whole file."""
+        return self._crc
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def _begin(self, record: int) -> None:
+        self._record, self._records, self._part = record, 0, 0
+        self.warnings.clear()
+        self._stream.seek(0)
+        self._file = self._open(self._stream, str(self._path))
+        self._file_records = self._file.records(record)
+
+    def _origin(self, record: Any, line: int) -> tuple[Position, bytes, int, None]:
+        raw = msgspec.json.encode(record, enc_hook=_shown)
+        return {"file": str(self._path), "line": line}, raw, len(raw), None
+
+
+def _shown(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime.date) else str(value)
