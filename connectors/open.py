@@ -86,16 +86,26 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        source = KafkaSource(parse_subscription(spec), form, **topic)
-        if registry is not None:
-            source.use_schemas(registry)
-        return source
+        return _open_topics(spec, form, registry, topic)
     if _is_recorded(spec):
         return RecordedLog(spec.removeprefix("http:"), form)
     if follow:
         _check_followed(spec)
         return FollowedLog(spec, form)
     return _open_logs([spec], form)
+
+
+def _open_topics(
+    spec: str, form: LogFormat | None, registry: SchemaRegistry | None, options: dict[str, Any]
+) -> Source:
+    source = KafkaSource(parse_subscription(spec), form, **options)
+    try:
+        if registry is not None:
+            source.use_schemas(registry)
+    except SourceError:
+        source.close()
+        raise
+    return source
 
 
 def _is_recorded(spec: str) -> bool:

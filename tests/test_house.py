@@ -49,6 +49,7 @@ FOLDERS: dict[str, set[str]] = {
         "connectors/kafka",
         "connectors/kafka/access",
         "connectors/kafka/merging",
+        "connectors/schemas",
     },
     "connectors/kafka/merging": {"connectors", "connectors/decoding", "connectors/kafka/access"},
     "models/compute": set(),

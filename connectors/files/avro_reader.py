@@ -6,33 +6,32 @@ import datetime
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from ..clicks import Position
-from ..decoding.blocks import Decoded, Decoding
+from ..decoding.blocks import Decoded, Decoding, Entry
 from ..decoding.log_format import LogFormat
 from ..decoding.record_lines import check_json
 from ..decoding.record_reader import RecordReader, used_fields
 from ..decoding.time_unit import TimeScale
+from ..decoding.values import UnusableError
 from ..source import SourceError
 from .file_digest import digest_of
 from .reader import changed
-
-if TYPE_CHECKING:
-    from ..schemas.avro_file import AvroFile
+from .storage.log_file import Bytes, LogFile
 
 RECORDS = 4096
-"""Records decoded at a time."""
+"""Records decoded at a time at most, and about how many of their elements."""
 
 
 class AvroReader:
     """Reads a log in an Avro object file, by the schema that it holds.
 
     A position is ``{"record": records before, "size": the file's bytes, "crc": their CRC-32}``:
-    such a file is read whole or not at all, so all of it must be as it was.
+    such a file does not grow, so all of it must be as it was. Of a remote file the CRC-32 is that
+    of its last bytes.
 
     Parameters
     ----------
@@ -48,33 +47,31 @@ class AvroReader:
 
     """
 
-    def __init__(self, path: Path, form: LogFormat) -> None:
+    def __init__(self, path: LogFile, form: LogFormat) -> None:
         # Imported here: what it needs is installed only with an extra.
         from ..schemas.avro_file import AvroFile
 
         self._path = path
         self.warnings: list[str] = []
+        if form.date is not None or form.only is not None or not form.header:
+            raise SourceError(f"{path}: this --format is for delimited text, not for Avro")
+        if path.is_pipe:
+            raise SourceError(f"{path} is a pipe: Avro is read from a file")
         check_json(form, str(path))
         self.by_user = form.session is None
         self._keep_raw = form.keep_raw
         self._scale = TimeScale(form.unit)
         self._reader = RecordReader(form, self._scale)
-        try:
-            self._size, self._crc = digest_of(path)
-            self._stream: BinaryIO = path.open("rb")
-        except OSError as error:
-            raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
-        self._open: type[AvroFile] = AvroFile
+        self._size, self._crc = digest_of(path)
+        self._as_avro = AvroFile
+        self._stream: Bytes | None = None
         self._record = self._records = self._part = 0
-        try:
-            self._file = self._open(self._stream, str(path))
-        except BaseException:
-            self._stream.close()
-            raise
-        self._file_records: Iterator[Any] = self._file.records(0)
+        self._file: AvroFile
+        self._file_records: Iterator[Any]
+        self._begin(0)
         missing = self._file.missing(used_fields(form))
         if missing is not None:
-            self._stream.close()
+            self.close()
             raise SourceError(
                 f"{path}: there is no field '{missing}'; the fields are: "
                 f"{', '.join(self._file.fields)}. Name the right ones with --session-column, "
@@ -85,11 +82,19 @@ class AvroReader:
         """Return the next block; None at the end."""
         self._record += self._records
         decoding = Decoding(self._keep_raw)
-        self._records = 0
+        self._records = elements = 0
         for record in islice(self._file_records, RECORDS):
             self._records += 1
-            origin = partial(self._origin, record, self._record + self._records)
-            decoding.record(self._reader.read(record), origin)
+            line = self._record + self._records
+            entries: list[Entry]
+            if isinstance(record, UnusableError):
+                entries, record = [record], {}
+            else:
+                entries = self._reader.read(record)
+            decoding.record(entries, partial(self._origin, record, line))
+            elements += len(entries)
+            if elements >= RECORDS:
+                break
         if self._file.damage is not None and not self.warnings:
             self.warnings.append(
                 f"{self._path} ends after record {self._record + self._records:,}: its data are "
@@ -110,6 +115,8 @@ class AvroReader:
     @property
     def share(self) -> float | None:
         """How much of the file has been read, from 0 to 1."""
+        if self._stream is None or self._stream.closed:
+            return 1.0
         return min(1.0, self._stream.tell() / self._size) if self._size else None
 
     def position(self, given: int, part: int = 0) -> Position:
@@ -140,13 +147,20 @@ class AvroReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def _begin(self, record: int) -> None:
+        """Go to a record."""
+        self.close()
         self._record, self._records, self._part = record, 0, 0
         self.warnings.clear()
-        self._stream.seek(0)
-        self._file = self._open(self._stream, str(self._path))
+        self._stream = self._path.open()
+        try:
+            self._file = self._as_avro(self._stream, str(self._path))
+        except SourceError:
+            self.close()
+            raise
         self._file_records = self._file.records(record)
 
     def _origin(self, record: Any, line: int) -> tuple[Position, bytes, int, None]:

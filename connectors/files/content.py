@@ -38,10 +38,11 @@ KIND_NAMES: dict[Kind, str] = {
     "json": "JSON Lines",
     "parquet": "Parquet",
     "arrow": "Arrow",
+    "avro": "Avro",
 }
 
-TABLES: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow"}
-"""What files of tables begin with."""
+BINARY: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", b"Obj\x01": "avro"}
+"""What files begin with that are no lines of text."""
 
 DELIMITERS = {".tsv": "\t", ".inter": "\t"}
 """What parts the columns by a name ending; else a comma."""

@@ -22,7 +22,6 @@ from ..decoding.record_reader import RecordReader, read_json, used_fields
 from ..decoding.time_unit import TimeScale
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
 from ..schemas.framing import HEADER_BYTES, SchemaDecoder
-from ..schemas.registry import SchemaRegistry
 from ..source import SourceError
 from .merging.numbering import Numbering
 from .merging.partition_queue import Run
@@ -45,6 +44,8 @@ class RecordDecoder:
         Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
         Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
+    schemas
+        Decodes records that were written with the schemas of a registry; None: they are JSON.
 
     """
 
@@ -54,8 +55,9 @@ class RecordDecoder:
         topic: str,
         session_from: Literal["field", "key"] = "field",
         time_from: Literal["field", "record"] = "field",
+        schemas: SchemaDecoder | None = None,
     ) -> None:
-        self._schemas: SchemaDecoder | None = None
+        self._schemas = schemas
         self._by_key = session_from == "key"
         self._by_record = time_from == "record"
         without = [*(["session"] if self._by_key else []), *(["time"] if self._by_record else [])]
@@ -75,34 +77,12 @@ class RecordDecoder:
                 f"{inside[0]}: keys that are integers, as --key-type int says, have no fields"
             )
         self._values = JsonLinesDecoder(form, topic, without)
-        if not is_plain(form) or form.key_type != "text":
+        if schemas is not None or not is_plain(form) or form.key_type != "text":
             check_json(form, topic, without)
-            self._reader = self._make_reader()
-
-    def use_schemas(self, registry: SchemaRegistry) -> None:
-        """Read records that were written with the schemas of a registry."""
-        self._schemas = SchemaDecoder(registry)
-        self._reader = self._make_reader()
-
-    def _make_reader(self) -> RecordReader:
-        form = self._form
-        if self._by_key:
-            form = msgspec.structs.replace(form, session=KEY)
-        return RecordReader(
-            form, TimeScale(form.unit), self._key, _time_of_scope if self._by_record else None
-        )
-
-    def check(self) -> None:
-        """Check, before records are read, that there is a registry where one is needed.
-
-        Raises
-        ------
-        SourceError
-            There is none.
-
-        """
-        if self._form.key_type == "schema" and self._schemas is None:
-            raise SourceError("--key-type schema needs --schema-registry")
+            if self._by_key:
+                form = msgspec.structs.replace(form, session=KEY)
+            own_time = _time_of_scope if self._by_record else None
+            self._reader = RecordReader(form, TimeScale(form.unit), self._key, own_time)
 
     def units(self, partitions: Iterable[int]) -> dict[str, TimeUnit | None]:
         """Return, by partition, the units of times that are told by their size.
@@ -115,7 +95,7 @@ class RecordDecoder:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know: units of times told by their size, a registry that is away."""
+        """What a person should know: units of times told by their size, keys of another type."""
         scales = self._scales.copy().values()
         units = {note for scale in scales for note in scale.note(f"topic {self._topic}")}
         kinds = {"int": "integers", "schema": "keys that were written with a schema"}
@@ -125,18 +105,7 @@ class RecordDecoder:
             for seen in (self._seen_keys,)
             if seen is not None
         ]
-        waited = [] if self._schemas is None else self._schemas.registry.notes
-        return [*sorted(units), *keys, *waited]
-
-    @property
-    def away(self) -> str | None:
-        """Why the schema registry does not answer, None where it does, or where there is none."""
-        return None if self._schemas is None else self._schemas.registry.away
-
-    def close(self) -> None:
-        """Wait for no schema registry any longer."""
-        if self._schemas is not None:
-            self._schemas.registry.close()
+        return [*sorted(units), *keys]
 
     def resume(self, partition: int, offset: int, part: int, unit: object) -> None:
         """Go on in a partition where a position says.

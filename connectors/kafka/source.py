@@ -10,6 +10,7 @@ from ..clicks import Clicks, Position
 from ..decoding.blocks import PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
+from ..schemas.framing import SchemaDecoder
 from ..schemas.registry import SchemaRegistry
 from ..source import SourceError, check_kind, other_source
 from .access.settings import KafkaAddress
@@ -109,8 +110,11 @@ class KafkaSource:
         self._wanted = address
         self._until_end = until_end
 
+        self._schemas: SchemaDecoder | None = None
+        self._by_schema = form.key_type == "schema"
+
         def decoder(topic: str) -> RecordDecoder:
-            return RecordDecoder(form, topic, session_from, time_from)
+            return RecordDecoder(form, topic, session_from, time_from, self._schemas)
 
         self.gap = form.gap if decoder(address.named).by_user else None
         self._reader = TopicReader(
@@ -137,7 +141,8 @@ class KafkaSource:
     def use_schemas(self, registry: SchemaRegistry) -> None:
         """Read records in Avro, Protobuf or JSON that were written with a registry's schemas.
 
-        Before anything was read. While the registry is away the source waits, as for brokers.
+        Before anything was read. While the registry is away the source waits, as for brokers. The
+        source closes the registry with itself.
 
         Raises
         ------
@@ -149,17 +154,19 @@ class KafkaSource:
             raise SourceError(f"KafkaSource: registry is {registry!r:.80}: give a SchemaRegistry")
         if self._begun:
             raise SourceError("the schemas of a topic can be named only before it is polled")
-        self._decoder.use_schemas(registry)
+        self._schemas = SchemaDecoder(registry)
 
     @property
     def away(self) -> str | None:
         """Why the brokers, or the schema registry, do not answer; None where they do."""
-        return self._reader.away or self._decoder.away
+        waiting = None if self._schemas is None else self._schemas.registry.away
+        return self._reader.away or waiting
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
-        return self._reader.notes
+        waited = [] if self._schemas is None else self._schemas.registry.notes
+        return [*self._reader.notes, *waited]
 
     @property
     def share(self) -> float | None:
@@ -251,7 +258,8 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the brokers."""
-        self._decoder.close()
+        if self._schemas is not None:
+            self._schemas.registry.close()
         self._reader.close()
 
     def lag(self) -> list[Lag]:
@@ -278,7 +286,8 @@ class KafkaSource:
             return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, positions: dict[str, TopicPosition]) -> None:
-        self._reader.decoders.check()
+        if self._by_schema and self._schemas is None:
+            raise SourceError("--key-type schema needs --schema-registry")
         self._parts = self._reader.begin(positions)
         self._begun = True
 

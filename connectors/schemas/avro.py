@@ -2,28 +2,84 @@
 
 from __future__ import annotations
 
-import datetime
 import io
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..decoding.values import UnusableError
-from ..source import SourceError
-from .avro_check import needs_check, skip
+from .avro_check import needs_check, resolved, skip
+from .avro_types import fastavro, readable
 from .registry import Reference, Schema, SchemaRegistry
-
-try:
-    import fastavro as fastavro
-except ImportError as missing:
-    raise SourceError(
-        "records of Avro need the package fastavro: pip install 'nextclick[avro]'"
-    ) from missing
 
 WRAPPER = "nextclick_record"
 """A record with one field, which Avro writes as that field alone: so any schema is a record."""
+
+
+class AvroType:
+    """A type of Avro: reads its records.
+
+    Parameters
+    ----------
+    schema
+        The schema, as JSON has it.
+    named
+        Types that it refers to; its own are added.
+
+    Raises
+    ------
+    UnusableError
+        It is no schema of Avro.
+
+    Attributes
+    ----------
+    checked
+        Whether a record has to be looked through before it is read.
+
+    """
+
+    def __init__(self, schema: Any, named: dict[str, Any]) -> None:
+        fields = [{"name": "value", "type": schema}]
+        self._wrapper = parse({"type": "record", "name": WRAPPER, "fields": fields}, named)
+        self._content = self._wrapper["fields"][0]["type"]
+        self._named = named
+        self.checked = needs_check(self._content, named)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of its records; none where these are no records of Avro."""
+        schema, kind = resolved(self._content, self._named)
+        return [one["name"] for one in schema["fields"]] if kind == "record" else []
+
+    def end(self, data: bytes, start: int) -> int:
+        """Return where the record that begins at a place ends.
+
+        Raises
+        ------
+        UnusableError
+            It ends too early, is nested too deeply, or has too long a list.
+
+        """
+        try:
+            return skip(self._content, self._named, data, start)
+        except IndexError as error:
+            raise UnusableError("bad_avro", "it does not fit: it ends too early") from error
+
+    def read(self, stream: io.BytesIO) -> Any:
+        """Return the next record.
+
+        Raises
+        ------
+        UnusableError
+            It does not fit.
+
+        """
+        try:
+            record: Any = fastavro.schemaless_reader(stream, self._wrapper, None)
+        except Exception as error:  # It raises whatever the bytes lead to.
+            raise UnusableError("bad_avro", f"it does not fit: {_told(error)}") from error
+        return record["value"]
 
 
 def avro_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[bytes], Any]:
@@ -37,43 +93,20 @@ def avro_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[bytes], 
     """
     named: dict[str, Any] = {}
     _add_references(schema, registry, named, set())
-    parsed = _parse({"type": "record", "name": WRAPPER, "fields": [_field(schema.text)]}, named)
-    content = parsed["fields"][0]["type"]
-    checked = needs_check(content, named)
-    simple = plain_values(schema.text + "".join(map(str, named.values())))
+    content = AvroType(_json(schema.text), named)
 
     def decode(data: bytes) -> Any:
-        record: Any
+        if content.checked:
+            content.end(data, 0)
         stream = io.BytesIO(data)
-        try:
-            if checked:
-                skip(content, named, data)
-            record = fastavro.schemaless_reader(stream, parsed, None)
-        except UnusableError:
-            raise
-        except Exception as error:  # It raises whatever the bytes lead to.
-            raise UnusableError("bad_avro", f"it does not fit: {_told(error)}") from error
+        record = content.read(stream)
         if stream.tell() != len(data):
             raise UnusableError(
                 "bad_avro", f"it does not fit: {len(data) - stream.tell():,} bytes are left over"
             )
-        return record["value"] if simple is None else simple(record["value"])
+        return record
 
     return decode
-
-
-def plain_values(text: str) -> Callable[[Any], Any] | None:
-    """Return what makes texts of UUIDs and times of day; None where a schema has none of them."""
-    return _plain if "uuid" in text or "time-m" in text else None
-
-
-def _plain(value: Any) -> Any:
-    kind = type(value)
-    if kind is dict:
-        return {name: _plain(one) for name, one in value.items()}
-    if kind is list:
-        return [_plain(one) for one in value]
-    return str(value) if kind is uuid.UUID or kind is datetime.time else value
 
 
 def _add_references(
@@ -89,11 +122,7 @@ def _add_references(
             detail = f"'{reference.name}', which it refers to, is not there"
             raise UnusableError(fault.reason, detail) from fault
         _add_references(found, registry, named, seen)
-        _parse(_json(found.text), named)
-
-
-def _field(text: str) -> dict[str, Any]:
-    return {"name": "value", "type": _json(text)}
+        parse(_json(found.text), named)
 
 
 def _json(text: str) -> Any:
@@ -106,9 +135,17 @@ def _json(text: str) -> Any:
         raise UnusableError("bad_schema", f"it is no schema of Avro: {error}") from error
 
 
-def _parse(schema: Any, named: dict[str, Any]) -> Any:
+def parse(schema: Any, named: dict[str, Any]) -> Any:
+    """Parse a schema, as JSON has it.
+
+    Raises
+    ------
+    UnusableError
+        It is none.
+
+    """
     try:
-        return fastavro.parse_schema(schema, named)
+        return fastavro.parse_schema(readable(schema), named)
     except Exception as error:  # It raises whatever the schema leads to.
         raise UnusableError("bad_schema", f"it is no schema of Avro: {_told(error)}") from error
 

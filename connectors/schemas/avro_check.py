@@ -34,8 +34,8 @@ def needs_check(schema: Any, named: dict[str, Any]) -> bool:
     return _unbounded(schema, named, (), set())
 
 
-def skip(schema: Any, named: dict[str, Any], data: bytes) -> None:
-    """Go through a record.
+def skip(schema: Any, named: dict[str, Any], data: bytes, start: int = 0) -> int:
+    """Go through the record that begins at a place; return where it ends.
 
     Raises
     ------
@@ -45,14 +45,16 @@ def skip(schema: Any, named: dict[str, Any], data: bytes) -> None:
         It ends too early.
 
     """
-    _Skipping(named, data).skip(schema, 0)
+    skipping = _Skipping(named, data, start)
+    skipping.skip(schema, 0)
+    return skipping.at
 
 
 class _Skipping:
-    def __init__(self, named: dict[str, Any], data: bytes) -> None:
+    def __init__(self, named: dict[str, Any], data: bytes, start: int) -> None:
         self._named = named
         self._data = data
-        self._at = 0
+        self.at = start
 
     def skip(self, schema: Any, depth: int) -> None:
         if depth > 4 * DEEPEST:
@@ -82,26 +84,26 @@ class _Skipping:
                 count = -count
                 self._long()
             for _ in range(count):
-                before = self._at
+                before = self.at
                 if kind == "map":
                     self._pass(self._long())
                 self.skip(schema["items" if kind == "array" else "values"], depth + 1)
-                empty += self._at == before
+                empty += self.at == before
                 if empty > MOST_EMPTY:
                     raise UnusableError(
                         "bad_avro", f"it has a list of more than {MOST_EMPTY:,} elements"
                     )
 
     def _pass(self, count: int) -> None:
-        if count < 0 or self._at + count > len(self._data):
+        if count < 0 or self.at + count > len(self._data):
             raise IndexError(count)
-        self._at += count
+        self.at += count
 
     def _long(self) -> int:
         value = shift = 0
         while True:
-            byte = self._data[self._at]
-            self._at += 1
+            byte = self._data[self.at]
+            self.at += 1
             value |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
+
+import msgspec
 
 from ..decoding.paths import parse_path
+from ..decoding.values import UnusableError
 from ..source import SourceError
-from .avro import fastavro, plain_values
-from .avro_check import needs_check, resolved, skip
+from .avro import AvroType
+from .avro_types import fastavro
+
+CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz", "lz4")
+"""How blocks may be compressed."""
 
 
 class AvroFile:
@@ -36,27 +42,24 @@ class AvroFile:
 
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: Any, name: str) -> None:
         self.damage: str | None = None
+        self._name = name
         try:
-            self._blocks = fastavro.block_reader(stream)
-            self._schema: Any = self._blocks.writer_schema
+            self._blocks: Any = fastavro.block_reader(stream)
+            self._type = AvroType(msgspec.json.decode(self._blocks.metadata["avro.schema"]), {})
+        except SourceError:
+            raise
+        except UnusableError as fault:
+            raise SourceError(f"{name} cannot be read as Avro: {fault.detail}") from fault
         except Exception as error:  # It raises whatever the bytes lead to.
             raise SourceError(f"{name} cannot be read as Avro: {error!r:.200}") from error
-        named: dict[str, Any] = {}
-        wrapper: Any = {
-            "type": "record",
-            "name": "nextclick_record",
-            "fields": [{"name": "value", "type": self._schema}],
-        }
-        wrapped: Any = fastavro.parse_schema(wrapper, named)
-        self._named = named
-        self._content = wrapped["fields"][0]["type"]
-        self._wrapped = wrapped
-        self._checked = needs_check(self._content, named)
-        self._simple = plain_values(str(self._schema))
-        schema, kind = resolved(self._content, named)
-        self.fields = [one["name"] for one in schema["fields"]] if kind == "record" else []
+        if self._blocks.codec not in CODECS:
+            raise SourceError(
+                f"{name}: its codec is {self._blocks.codec!r:.40}, and must be one of these: "
+                f"{', '.join(CODECS)}"
+            )
+        self.fields = self._type.fields
 
     def missing(self, fields: Iterable[str]) -> str | None:
         """Return the first of these fields that records cannot have; None where there is none."""
@@ -68,32 +71,42 @@ class AvroFile:
         return None
 
     def records(self, first: int) -> Iterator[Any]:
-        """Yield the records from one on; those of whole blocks before it are not decoded."""
+        """Yield the records from one on; those of whole blocks before it are not decoded.
+
+        In the place of one that cannot be read stands the fault.
+        """
         try:
             for block in self._blocks:
                 count = block.num_records
                 if first >= count:
                     first -= count
                     continue
-                for record in self._of_block(block):
+                for record in self._of_block(block.bytes_.getvalue(), count):
                     if first:
                         first -= 1
                     else:
                         yield record
+        except SourceError:
+            raise
+        except UnusableError as fault:
+            self.damage = fault.detail
         except Exception as error:  # It raises whatever the bytes lead to.
+            if "need to install" in str(error):
+                raise SourceError(
+                    f"{self._name} is compressed with {self._blocks.codec}, which needs another "
+                    "package: pip install 'nextclick[avro]'"
+                ) from error
             self.damage = str(error) or type(error).__name__
 
-    def _of_block(self, block: Any) -> Iterator[Any]:
-        if self._checked:
-            yield from self._checked_records(block.bytes_.getvalue(), block.num_records)
-            return
-        for record in block:
-            yield record if self._simple is None else self._simple(record)
-
-    def _checked_records(self, data: bytes, count: int) -> Iterator[Any]:
+    def _of_block(self, data: bytes, count: int) -> Iterator[Any]:
         stream = io.BytesIO(data)
         for _ in range(count):
-            skip(self._content, self._named, data[stream.tell() :])
-            record: Any = fastavro.schemaless_reader(stream, self._wrapped, None)
-            value = record["value"]
-            yield value if self._simple is None else self._simple(value)
+            start = stream.tell()
+            if self._type.checked:
+                self._type.end(data, start)
+            try:
+                yield self._type.read(stream)
+            except UnusableError as fault:
+                # Where its bytes show its end, those after it can be read.
+                stream.seek(self._type.end(data, start))
+                yield fault

@@ -14,9 +14,11 @@ from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models.compute.device import cores
 
 from ..config.declaration import option
-from ..config.options import Options
+from ..config.options import ConfigError, Options
+from ..config.registry import Registry, RegistryTable
 from ..config.run import RunConfig
 from ..config.serving import ApiKey, Items, Origins, check_installed, parse_place
+from ..endpoints import is_topic, open_items_registry
 from ..notes import Info
 from ..recommendations.item_follower import followed_items
 from ..runner import threads
@@ -49,6 +51,8 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             flag=False,
         ),
     ] = msgspec.field(default_factory=dict)
+    schema_registry: Registry = None
+    registry: RegistryTable = msgspec.field(default_factory=dict)
 
 
 @command(ServeConfig, FileOptions, shared=RunConfig)
@@ -65,6 +69,8 @@ def serve_command(config: ServeConfig) -> None:
 
     access = make_access(config.api_key, config.allow_origins)
     settings = client_settings(config.kafka)
+    if (config.schema_registry or config.registry) and not is_topic(config.items):
+        raise ConfigError("--schema-registry is for --items kafka://host:port/topic")
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:
@@ -76,9 +82,9 @@ def serve_command(config: ServeConfig) -> None:
         replica = Replica(Path(config.snapshots), notify)
         if config.items is not None:
             most = replica.loaded.config.max_items
-            replica.show_items(
-                stack.enter_context(followed_items(config.items, most, settings, notify))
-            )
+            registry = open_items_registry(config.items, config.schema_registry, config.registry)
+            items = followed_items(config.items, most, settings, notify, registry)
+            replica.show_items(stack.enter_context(items))
         compile_loops(replica.loaded.config)
         page = LivePage(replica)
         more = [clicks_endpoint(None, refusal=REPLICA), *page.endpoints]

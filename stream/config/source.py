@@ -18,6 +18,7 @@ from nextclick.connectors.kafka.span import Start
 
 from .declaration import SOURCE, TOPIC, option
 from .options import ConfigError, Options, parse_duration, parse_name
+from .registry import Registry, RegistryTable
 from .values import shown
 
 MOST_PARTITIONS = (1 << 31) - 1
@@ -272,26 +273,8 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
             topic=True,
         ),
     ] = "text"
-    schema_registry: Annotated[
-        str | None,
-        option(
-            "Schema registry of records in Avro, Protobuf or JSON with a schema, such as "
-            "http://host:8081.",
-            TOPIC,
-            topic=True,
-            value="URL",
-            parse=parse_registry,
-        ),
-    ] = None
-    registry: Annotated[
-        dict[str, Any],
-        option(
-            "User and TLS settings of the schema registry, such as username; there is no flag.",
-            TOPIC,
-            flag=False,
-            topic=True,
-        ),
-    ] = msgspec.field(default_factory=dict)
+    schema_registry: Registry = None
+    registry: RegistryTable = msgspec.field(default_factory=dict)
     event_id: Annotated[
         str | None,
         option(

@@ -58,9 +58,7 @@ def serve_engine(
         options = config.shadows[config.interleave]
         (other,) = make_models({config.interleave: options}, config).values()
         _compile_loops_of(other)
-    refusal = NOT_THESE_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
     page = LivePage(service)
-    refusal = NO_LOG if config.schema_registry is None else WITH_SCHEMA
     with (
         recording(engine, config) as recorder,
         serve(
@@ -68,7 +66,7 @@ def serve_engine(
             host,
             port,
             access,
-            [clicks_endpoint(recorder, service.posts, refusal), *page.endpoints],
+            [clicks_endpoint(recorder, service.posts, _refusal(engine, config)), *page.endpoints],
         ) as address,
         closing(page),
     ):
@@ -93,6 +91,13 @@ def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
             yield recorder
     else:
         yield None
+
+
+def _refusal(engine: Engine, config: RunConfig) -> str:
+    """Return why there is nowhere to record clicks, where that is so."""
+    if not is_topic(str(engine.about.get("source", ""))):
+        return NO_LOG
+    return NOT_THESE_TOPICS if config.schema_registry is None else WITH_SCHEMA
 
 
 def compile_loops(config: RunConfig) -> None:

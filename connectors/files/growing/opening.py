@@ -93,11 +93,12 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
             f"--follow: {path} is compressed with {compression}: follow the plain text, or read "
             "this file without --follow"
         )
-    binary = MAGIC.get(os.pread(descriptor, 4, 0))
+    start = os.pread(descriptor, max(map(len, BINARY)), 0)
+    binary = next((kind for magic, kind in BINARY.items() if start.startswith(magic)), None)
     if binary is not None:
         raise SourceError(
-            f"--follow: {path} is {BINARY[binary]}, which does not grow: follow delimited text or "
-            "JSON Lines, or read it without --follow"
+            f"--follow: {path} is {KIND_NAMES[binary]}, which does not grow: follow delimited "
+            "text or JSON Lines, or read it without --follow"
         )
     if not has_line(descriptor):
         return None
