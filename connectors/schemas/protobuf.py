@@ -13,6 +13,7 @@ from typing import Any
 
 from ..decoding.values import UnusableError
 from ..source import SourceError
+from .proto_texts import BUILT_IN, mark_map_entries, names_map_entries, without_map_entries
 from .protobuf_values import plain
 from .registry import Reference, Schema, SchemaRegistry
 
@@ -58,13 +59,16 @@ def protobuf_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[byte
         types = pool.FindFileByName(NAME)
     except Exception as error:  # It raises whatever the descriptors lead to.
         raise UnusableError("bad_schema", f"it is no schema of Protobuf: {error!s:.200}") from error
+    with_entries = names_map_entries(schema.text) or _described(schema.text) is not None
     chosen: dict[tuple[int, ...], Any] = {}
 
     def decode(data: bytes) -> Any:
         indexes, at = _indexes(data)
         kind = chosen.get(indexes)
         if kind is None:
-            kind = chosen[indexes] = message_factory.GetMessageClass(_find(types, indexes))
+            kind = chosen[indexes] = message_factory.GetMessageClass(
+                _find(types, indexes, with_entries)
+            )
         message = kind()
         try:
             message.ParseFromString(data[at:])
@@ -100,15 +104,20 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise UnusableError("bad_protobuf", "it ends before it says which type it is of")
 
 
-def _find(file: Any, indexes: tuple[int, ...]) -> Any:
-    """Return a type by its place; those in a file are listed in order."""
+def _find(file: Any, indexes: tuple[int, ...], with_entries: bool) -> Any:
+    """Return a type by its place; those in a file are listed in order.
+
+    Types of maps' entries count `with_entries` only: where the schema says them.
+    """
     kinds = list(file.message_types_by_name.values())
     found = None
     for index in indexes:
         if not 0 <= index < len(kinds):
             raise UnusableError("bad_protobuf", f"its schema has no type at {list(indexes)}")
         found = kinds[index]
-        kinds = list(found.nested_types)
+        kinds = [
+            kind for kind in found.nested_types if with_entries or not kind.GetOptions().map_entry
+        ]
     return found
 
 
@@ -119,11 +128,9 @@ def _compiled(schema: Schema, registry: SchemaRegistry, folder: Path) -> list[An
     for name, text in texts.items():
         if ".." in PurePosixPath(name).parts or name.startswith("/"):
             raise UnusableError("bad_schema", f"it imports '{name:.100}', which is no path")
-        path = folder / "in" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        described = _described(text)
-        # Where registries hold descriptors instead of texts, they are brought into the same form.
-        path.write_text(text if described is None else "")
+        _write(folder / "in" / name, without_map_entries(text))
+    for name, text in BUILT_IN.items():
+        _write(folder / "own" / name, text)
     if any(_described(text) is not None for text in texts.values()):
         return _of_descriptors(texts)
     result = folder / "out"
@@ -132,6 +139,7 @@ def _compiled(schema: Schema, registry: SchemaRegistry, folder: Path) -> list[An
         [
             *(sys.executable, "-m", "grpc_tools.protoc"),
             f"--proto_path={folder / 'in'}",
+            f"--proto_path={folder / 'own'}",
             f"--proto_path={Path(protoc.__file__).parent / '_proto'}",
             *("--include_imports", f"--descriptor_set_out={result}", NAME),
         ],
@@ -141,7 +149,16 @@ def _compiled(schema: Schema, registry: SchemaRegistry, folder: Path) -> list[An
     if done.returncode:
         said = " ".join(done.stderr.decode("utf-8", "replace").replace(f"{NAME}:", "").split())
         raise UnusableError("bad_schema", f"it is no schema of Protobuf: {said:.200}")
-    return list(descriptor_pb2.FileDescriptorSet.FromString(result.read_bytes()).file)
+    files = descriptor_pb2.FileDescriptorSet.FromString(result.read_bytes()).file
+    for file in files:
+        if names_map_entries(texts.get(file.name, "")):
+            mark_map_entries(file.message_type)
+    return list(files)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _gather(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,23 @@ def _moment(message: Any) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(microseconds=micros)
 
 
+def _date(message: Any) -> datetime.date | None:
+    """Return a date; one without a year, month or day is none."""
+    if not (message.year and message.month and message.day):
+        return None
+    return datetime.date(message.year, message.month, message.day)
+
+
+def _time_of_day(message: Any) -> str:
+    parts = message.hours, message.minutes, message.seconds, message.nanos // 1000
+    return str(datetime.time(*parts))
+
+
+def _decimal(message: Any) -> decimal.Decimal:
+    unscaled = int.from_bytes(message.value, "big", signed=True)
+    return decimal.Decimal(f"{unscaled}E{-message.scale}")
+
+
 def _seconds(message: Any) -> float:
     return float(message.seconds + message.nanos / 1e9)
 
@@ -71,6 +89,9 @@ def _value(message: Any) -> Any:
 _KNOWN: dict[str, Callable[[Any], Any]] = {
     "google.protobuf.Timestamp": _moment,
     "google.protobuf.Duration": _seconds,
+    "google.type.Date": _date,
+    "google.type.TimeOfDay": _time_of_day,
+    "confluent.type.Decimal": _decimal,
     "google.protobuf.Value": _value,
     "google.protobuf.Struct": lambda message: {
         name: _value(message.fields[name]) for name in message.fields
@@ -83,4 +104,4 @@ _KNOWN: dict[str, Callable[[Any], Any]] = {
         )
     },
 }
-"""Types that Protobuf itself brings, and what is made of them."""
+"""Types that Protobuf itself and registries bring, and what is made of them."""

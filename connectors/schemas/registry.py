@@ -215,7 +215,7 @@ class SchemaRegistry:
             request.add_unredirected_header("Authorization", self._authorization)
         try:
             with self._opener.open(request, timeout=TIMEOUT) as response:
-                body = response.read(LARGEST_ANSWER + 1)
+                body = _read(response)
         except urllib.error.HTTPError as error:
             with error:
                 self._refuse(error.code, error.read(1 << 16), path)
@@ -271,6 +271,17 @@ class SchemaRegistry:
             f"({error.verify_message}): name the authority's file with ssl.cafile in [registry], "
             "or the host as the certificate does"
         )
+
+
+def _read(response: Any) -> bytes:
+    """Return the body of an answer, at most a byte more than it may have."""
+    began, body = time.monotonic(), b""
+    # By pieces: what comes byte by byte would never take too long for each of them.
+    while len(body) <= LARGEST_ANSWER and (piece := response.read1(1 << 16)):
+        body += piece
+        if time.monotonic() - began > TIMEOUT:
+            raise _AwayError(f"its answer takes more than {TIMEOUT:.0f} seconds")
+    return body
 
 
 class _AwayError(Exception):

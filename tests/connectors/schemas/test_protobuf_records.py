@@ -181,3 +181,49 @@ def test_damaged_records_are_read_or_refused_for_a_reason(
         except UnusableError as fault:
             reasons.add(fault.reason)
     assert reasons <= {"bad_protobuf"}
+
+
+AS_JAVA_REGISTERS_IT = """
+syntax = "proto3";
+package shop;
+import "confluent/meta.proto";
+import "confluent/type/decimal.proto";
+import "google/type/date.proto";
+option java_package = "shop";
+message View {
+  repeated .shop.View.ColoursEntry colours = 1;
+  .confluent.type.Decimal price = 2 [(confluent.field_meta) = {
+    params: [ { key: "scale", value: "2" } ]
+  }];
+  .google.type.Date on = 3;
+  message ColoursEntry {
+    option map_entry = true;
+    string key = 1;
+    string value = 2;
+  }
+  message Seen { string id = 1; }
+}
+"""
+
+
+def test_a_schema_that_java_serializers_have_registered_is_read(server: RegistryServer) -> None:
+    """They write out the entries of maps, and leave out references to files that all of them have.
+
+    The indexes of a type count the entries where the schema has them, and else do not.
+    """
+    decoder = SchemaDecoder(server.registry())
+    number = server.add(AS_JAVA_REGISTERS_IT, "PROTOBUF")
+    data = (
+        field(1, field(1, b"a") + field(2, b"red"))
+        + field(2, field(1, b"\x04\xe2") + field(2, 4) + field(3, 2))
+        + field(3, field(1, 2025) + field(2, 6) + field(3, 15))
+    )
+    found = decoder.decode(framed(number, data, b"\0"))
+    assert found["colours"] == {"a": "red"}
+    assert str(found["price"]) == "12.50"
+    assert found["on"] == datetime.date(2025, 6, 15)
+    name = field(1, b"hat")
+    assert decoder.decode(framed(number, name, b"\4\0\2")) == {"id": "hat"}
+    plain = 'syntax = "proto3"; message V { map<string, string> m = 1; message S { string id = 1; } }'
+    other = server.add(plain, "PROTOBUF")
+    assert decoder.decode(framed(other, name, b"\4\0\0")) == {"id": "hat"}
