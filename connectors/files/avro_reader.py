@@ -80,12 +80,12 @@ class AvroReader:
 
     def read(self) -> Decoded | None:
         """Return the next block; None at the end."""
-        self._record += self._records
+        before = self._record + self._records
         decoding = Decoding(self._keep_raw)
-        self._records = elements = 0
+        records = elements = 0
         for record in islice(self._file_records, RECORDS):
-            self._records += 1
-            line = self._record + self._records
+            records += 1
+            line = before + records
             entries: list[Entry]
             if isinstance(record, UnusableError):
                 entries, record = [record], {}
@@ -97,11 +97,13 @@ class AvroReader:
                 break
         if self._file.damage is not None and not self.warnings:
             self.warnings.append(
-                f"{self._path} ends after record {self._record + self._records:,}: its data are "
+                f"{self._path} ends after record {before + records:,}: its data are "
                 f"damaged ({self._file.damage})"
             )
-        if not self._records:
+        if not records:
+            # The position stays behind the block before.
             return None
+        self._record, self._records = before, records
         decoded = decoding.done()
         decoded.skip(self._part)
         self._part = 0

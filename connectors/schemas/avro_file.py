@@ -73,7 +73,8 @@ class AvroFile:
     def records(self, first: int) -> Iterator[Any]:
         """Yield the records from one on; those of whole blocks before it are not decoded.
 
-        In the place of one that cannot be read stands the fault.
+        In the place of one that cannot be read stands the fault. Its block's later ones cannot be
+        read either where its bytes do not show its end.
         """
         try:
             for block in self._blocks:
@@ -99,14 +100,22 @@ class AvroFile:
             self.damage = str(error) or type(error).__name__
 
     def _of_block(self, data: bytes, count: int) -> Iterator[Any]:
+        """Yield the records of a block; each that cannot be read is a fault in its place."""
         stream = io.BytesIO(data)
-        for _ in range(count):
+        for number in range(count):
             start = stream.tell()
-            if self._type.checked:
-                self._type.end(data, start)
             try:
-                yield self._type.read(stream)
-            except UnusableError as fault:
                 # Where its bytes show its end, those after it can be read.
-                stream.seek(self._type.end(data, start))
+                end = self._type.end(data, start) if self._type.checked else None
+                try:
+                    yield self._type.read(stream)
+                except UnusableError as fault:
+                    stream.seek(self._type.end(data, start) if end is None else end)
+                    yield fault
+            except UnusableError as fault:
+                if count - number > max(1, len(data)):
+                    raise
                 yield fault
+                for _ in range(number + 1, count):
+                    yield UnusableError("bad_avro", "it follows one whose end cannot be told")
+                return

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import random
+import subprocess
+import sys
+import zipfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +17,10 @@ from typing import Any
 import avro.datafile
 import avro.io
 import avro.schema
+import fastavro
 import pytest
 
-from nextclick.connectors import LogSource, SourceError, log_format, open_source
+from nextclick.connectors import LogSource, Source, SourceError, log_format, open_source
 
 CLICK: dict[str, Any] = {
     "type": "record",
@@ -150,3 +156,118 @@ def test_a_damaged_file_ends_with_a_warning_or_an_error(tmp_path: Path, seed: in
         while (clicks := source.poll(64)) is not None:
             given += len(clicks)
         assert given == 400 or source.warnings or seed % 2 == 0
+
+
+def test_the_last_position_is_behind_all_records_and_leads_to_the_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "clicks.avro", [click(number) for number in range(10)])
+    with closing(LogSource(path, log_format(**FIELDS))) as source:
+        while (clicks := source.poll(6)) is not None:
+            position = clicks.position
+    assert position["record"] == 10
+    with closing(LogSource(path, log_format(**FIELDS))) as source:
+        source.seek(position)
+        assert source.poll(1) is None
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstandard", "bzip2", "xz", "lz4"])
+def test_all_codecs(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "clicks.avro"
+    with path.open("wb") as file:
+        schema = fastavro.parse_schema(CLICK)
+        records = [click(number) for number in range(500)]
+        fastavro.writer(file, schema, records, codec, sync_interval=1000)
+    assert items_of(LogSource(path, log_format(**FIELDS))) == [
+        f"{part}{number}" for number in range(500) for part in "ab"
+    ]
+
+
+def items_of(source: Source) -> list[Any]:
+    items: list[Any] = []
+    with closing(source):
+        while (clicks := source.poll(64)) is not None:
+            items += clicks.items
+    return items
+
+
+def test_a_codec_that_is_not_known_or_not_installed_is_an_error_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "clicks.avro", [click(1)], "null")
+    path.write_bytes(path.read_bytes().replace(b"\x08null", b"\x08what"))
+    with pytest.raises(SourceError, match=r"codec is 'what', .* one of these: null, deflate"):
+        LogSource(path, log_format(**FIELDS))
+    program = (
+        "import sys\n"
+        "sys.modules['lz4'] = None\n"
+        "from nextclick.connectors import LogSource, SourceError, log_format\n"
+        "try:\n"
+        f"    LogSource({str(path)!r}, log_format(**{FIELDS!r})).poll(1)\n"
+        "except SourceError as error:\n"
+        "    print(error)\n"
+    )
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(CLICK), [click(1)], "lz4")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "pip install 'nextclick[avro]'" in done.stdout, done.stderr
+
+
+def test_a_record_that_cannot_be_read_is_rejected_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "clicks.avro", [click(number) for number in range(100)], "null")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\x06a42", b"\x06a\xff2"))
+    items, wrong = [], []
+    with closing(LogSource(path, log_format(**FIELDS))) as source:
+        while (clicks := source.poll(64)) is not None:
+            items += clicks.items
+            wrong += [(one.reason, one.position["line"]) for one in clicks.rejected]
+        assert source.warnings == []
+    assert items == [f"{part}{n}" for n in range(100) if n != 42 for part in "ab"]
+    assert wrong == [("bad_avro", 43)]
+
+
+def test_several_files_are_one_log_and_a_run_goes_on_in_them(tmp_path: Path) -> None:
+    for day in range(3):
+        write(tmp_path / f"day{day}.avro", [click(100 * day + n) for n in range(90)], block=20)
+    form = log_format(**FIELDS)
+    items: list[Any] = []
+    position = None
+    while True:
+        with closing(open_source(tmp_path, form)) as source:
+            if position is not None:
+                source.seek(json.loads(json.dumps(position)))
+            clicks = source.poll(77)
+            if clicks is None:
+                break
+            items += clicks.items
+            position = clicks.position
+    expected = [f"{part}{100 * day + n}" for day in range(3) for n in range(90) for part in "ab"]
+    assert items == expected
+    assert items_of(open_source(str(tmp_path / "*.avro"), log_format(sort=True, **FIELDS))) == (
+        expected
+    )
+
+
+def test_a_file_in_a_zip_archive(tmp_path: Path) -> None:
+    path = write(tmp_path / "clicks.avro", [click(number) for number in range(30)])
+    with zipfile.ZipFile(tmp_path / "clicks.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, "clicks.avro")
+    assert len(items_of(open_source(tmp_path / "clicks.zip", log_format(**FIELDS)))) == 60
+
+
+def test_what_is_for_text_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "clicks.avro", [click(1)])
+    with pytest.raises(SourceError, match="for delimited text, not for Avro"):
+        LogSource(path, log_format(header=False))
+    (tmp_path / "empty.avro").write_bytes(b"")
+    (tmp_path / "short.avro").write_bytes(b"Obj\1\2")
+    for name in ("empty.avro", "short.avro"):
+        with pytest.raises(SourceError, match="cannot be read as Avro"):
+            LogSource(tmp_path / name, log_format(**FIELDS))
+    packed = tmp_path / "clicks.avro.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(SourceError, match="Avro inside gzip: unpack it"):
+        LogSource(packed, log_format(**FIELDS))
+    pipe = tmp_path / "pipe.avro"
+    os.mkfifo(pipe)
+    with pytest.raises(SourceError, match="is a pipe: Avro is read from a file"):
+        LogSource(pipe, log_format(**FIELDS))

@@ -224,6 +224,8 @@ def test_a_schema_that_java_serializers_have_registered_is_read(server: Registry
     assert found["on"] == datetime.date(2025, 6, 15)
     name = field(1, b"hat")
     assert decoder.decode(framed(number, name, b"\4\0\2")) == {"id": "hat"}
-    plain = 'syntax = "proto3"; message V { map<string, string> m = 1; message S { string id = 1; } }'
+    plain = (
+        'syntax = "proto3"; message V { map<string, string> m = 1; message S { string id = 1; } }'
+    )
     other = server.add(plain, "PROTOBUF")
     assert decoder.decode(framed(other, name, b"\4\0\0")) == {"id": "hat"}
