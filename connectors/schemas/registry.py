@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -114,11 +115,14 @@ class SchemaRegistry:
 
         """
         try:
-            self._ask("/schemas/types")
+            with suppress(UnusableError):
+                try:
+                    self._ask("/schemas/types")
+                except UnusableError:
+                    # An older one: whatever it says of a schema tells that it is a registry.
+                    self._ask("/schemas/ids/1")
         except _AwayError as error:
             raise SourceError(f"the schema registry at {self._urls[0]}: {error}") from error
-        except UnusableError:
-            pass
 
     def schema(self, number: int) -> Schema:
         """Return the schema with an id; wait where the registry is away.

@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import fastavro
 
@@ -52,18 +52,16 @@ message Click {
 """
 
 
-class Form(NamedTuple):
-    """A form of records: how a good one is written, and what may become of damaged ones."""
-
-    make: Callable[[random.Random], bytes]
-    reasons: set[str]
-
+Make = Callable[[random.Random], bytes]
+"""Writes a record."""
 
 CLICK_REASONS = {
     *("no_session", "no_item", "no_time", "bad_time", "wrong_type", "not_utf8", "id_too_long"),
     *("time_out_of_range", "time_not_finite", "mixed_time_units", "filtered", "list_too_long"),
 }
 FRAMING = {"not_framed", "unknown_schema"}
+REASONS = CLICK_REASONS | FRAMING | {"bad_avro", "bad_json", "bad_protobuf"}
+"""Of any form: the id of a damaged record may be that of another schema."""
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
@@ -127,18 +125,19 @@ def protobuf(chance: random.Random) -> bytes:
     return b"\0" + made + field(3, chance.randrange(3)) + field(4, field(1, b"a") + field(2, 0.5))
 
 
-def register(server: RegistryServer) -> dict[str, Form]:
-    """Register the schemas; return the forms, each with records that are framed."""
-    numbers = server.add(CLICK), server.add("{}", "JSON"), server.add(PROTO, "PROTOBUF")
-    writers = avro, json_record, protobuf
-    own = {"bad_avro"}, {"bad_json", "lists_differ"}, {"bad_protobuf"}
+def register(server: RegistryServer) -> dict[str, Make]:
+    """Register the schemas; return what writes records of each form."""
+    numbers = {
+        "avro": server.add(CLICK),
+        "json": server.add("{}", "JSON"),
+        "protobuf": server.add(PROTO, "PROTOBUF"),
+    }
+    writers = {"avro": avro, "json": json_record, "protobuf": protobuf}
 
-    def form(at: int) -> Form:
-        number, write = numbers[at], writers[at]
-        reasons = CLICK_REASONS | FRAMING | own[at]
-        return Form(lambda chance: framed(number, write(chance)), reasons)
+    def make(form: str) -> Make:
+        return lambda chance: framed(numbers[form], writers[form](chance))
 
-    return {"avro": form(0), "json": form(1), "protobuf": form(2)}
+    return {form: make(form) for form in numbers}
 
 
 _PARSED = fastavro.parse_schema(CLICK)

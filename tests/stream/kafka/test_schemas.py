@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+
 from tests.brokers import Broker, make_topic, send
+from tests.connectors.items.test_schema_items import HAT, ITEM
 from tests.connectors.schemas.registry_server import RegistryServer, framed
 from tests.connectors.schemas.test_avro_records import RECORD, VIEW, written
 from tests.stream.kafka.test_run import COMMAND, FLAGS, engine_process, spec, until
@@ -78,6 +83,59 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         assert words in " ".join(told.split()), told
         assert "secret-word" not in told
         assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (500, "it answers with the status 500"),
+        (404, "what answers is no schema registry"),
+        (403, "does not let this user read schemas (status 403)"),
+    ],
+)
+def test_a_registry_that_refuses_at_the_start_is_an_error(
+    broker: Broker, topic: str, status: int, words: str
+) -> None:
+    make_topic(broker.address, topic)
+    with RegistryServer() as server:
+        server.status = status
+        arguments = [spec(broker, topic), *FLAGS, *FIELDS, "--until-end"]
+        code, told = nextclick(*arguments, "--schema-registry", server.url)
+    assert code == 2
+    assert words in " ".join(told.split()), told
+    assert "Traceback" not in told
+
+
+def test_items_come_from_a_topic_of_avro_beside_a_log(broker: Broker, topic: str) -> None:
+    make_topic(broker.address, topic)
+    with RegistryServer() as server, TemporaryDirectory() as folder:
+        number = server.add(ITEM)
+        values = [framed(number, written(ITEM, {**HAT, "item_id": at})) for at in range(5)]
+        send(broker.address, topic, [{"value": value} for value in values])
+        log = f"http:{folder}/clicks.jsonl"
+        arguments = [log, *FLAGS, "--serve", "0", "--batch", "1", "--items", spec(broker, topic)]
+        with engine_process(*arguments, "--schema-registry", server.url) as process:
+            assert process.stderr is not None
+            told = next(line for line in process.stderr if b"/v1/recommend" in line).decode()
+            (address,) = re.findall(r"(http://[^/ ]+)/v1/recommend", told)
+            client = Client(address)
+            clicks = [{"session_id": "a", "item_id": at, "timestamp": at} for at in range(5)]
+            until(lambda: client.ask("POST", "/v1/clicks", json.dumps(clicks).encode())[0] == 200)
+            until(lambda: client.json("/v1/stats")["clicks"] == 5, process)
+            until(lambda: client.ask("GET", "/readyz")[0] == 200, process)
+            shown = client.json("/v1/recommend?k=5&exclude=none")["items"]
+            assert {each["price"] for each in shown} == {12.5}
+            client.close()
+
+
+def test_a_registry_without_a_topic_is_refused(tmp_path: Path) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text("")
+    arguments = ["--snapshots", str(tmp_path), "--port", "0", "--items", str(items)]
+    command = [*COMMAND[:-1], "serve", *arguments, "--schema-registry", "http://localhost:1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "--schema-registry is for --items kafka://host:port/topic" in done.stderr
 
 
 def test_a_registry_that_is_away_makes_the_engine_unready_and_no_click_is_lost(
