@@ -14,7 +14,7 @@ from .avro_types import fastavro, readable
 from .registry import Reference, Schema, SchemaRegistry
 
 WRAPPER = "nextclick_record"
-"""A record with one field, which Avro writes as that field alone: so any schema is a record."""
+"""A record with one field, which Avro writes as that field alone: it makes any type a record."""
 
 
 class AvroType:
@@ -40,9 +40,12 @@ class AvroType:
     """
 
     def __init__(self, schema: Any, named: dict[str, Any]) -> None:
-        fields = [{"name": "value", "type": schema}]
-        self._wrapper = parse({"type": "record", "name": WRAPPER, "fields": fields}, named)
-        self._content = self._wrapper["fields"][0]["type"]
+        self._wrapped = not (isinstance(schema, dict) and schema.get("type") == "record")
+        if self._wrapped:
+            fields = [{"name": "value", "type": schema}]
+            schema = {"type": "record", "name": WRAPPER, "fields": fields}
+        self._parsed = parse(schema, named)
+        self._content = self._parsed["fields"][0]["type"] if self._wrapped else self._parsed
         self._named = named
         self.checked = needs_check(self._content, named)
 
@@ -76,10 +79,10 @@ class AvroType:
 
         """
         try:
-            record: Any = fastavro.schemaless_reader(stream, self._wrapper, None)
+            record: Any = fastavro.schemaless_reader(stream, self._parsed, None)
         except Exception as error:  # It raises whatever the bytes lead to.
             raise UnusableError("bad_avro", f"it does not fit: {_told(error)}") from error
-        return record["value"]
+        return record["value"] if self._wrapped else record
 
 
 def avro_decoder(schema: Schema, registry: SchemaRegistry) -> Callable[[bytes], Any]:
