@@ -111,7 +111,7 @@ def test_no_record_is_lost_while_the_registry_does_not_answer(
         reader.until(lambda: reader.wholes == 1)
         server.status = status
         send(broker.address, topic, rows)
-        away = []
+        away: list[str] = []
 
         def tell() -> None:
             while not away:

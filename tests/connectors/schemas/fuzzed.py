@@ -33,7 +33,7 @@ CLICK: dict[str, Any] = {
 }  # fmt: skip
 """Unions with branches that no writer should mix, so that what is read is of every type."""
 
-FIELDS = {"session_column": "u.id", "item_column": "e[].i", "time_column": "e[].t"}
+FIELDS: dict[str, Any] = {"session_column": "u.id", "item_column": "e[].i", "time_column": "e[].t"}
 WHERE = "k in ('v', 'c') and not (m.a > 5 or e[].t is null)"
 
 PROTO = """

@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +33,10 @@ class RegistryServer:
         The paths asked for.
     status
         Answered to all requests, where it is set.
+    delay
+        Seconds before each answer.
+    old
+        Whether it is of a version that knows nothing but Avro.
 
     """
 
@@ -45,6 +50,8 @@ class RegistryServer:
         self.subjects: dict[str, list[int]] = {}
         self.requests: list[str] = []
         self.status: int | None = None
+        self.delay = 0.0
+        self.old = False
 
     @property
     def url(self) -> str:
@@ -94,7 +101,7 @@ class RegistryServer:
         self.stop()
 
     def answer(self, path: str) -> tuple[int, Any]:
-        if path == "/schemas/types":
+        if path == "/schemas/types" and not self.old:
             return 200, ["JSON", "PROTOBUF", "AVRO"]
         if match := re.fullmatch(r"/schemas/ids/(\d+)", path):
             return self._schema(int(match[1]))
@@ -132,6 +139,7 @@ class RegistryServer:
 
             def _reply(self, answer: Callable[[], tuple[int, Any]]) -> None:
                 server.requests.append(self.path)
+                time.sleep(server.delay)
                 found: Any
                 if server.status is not None:
                     status, found = server.status, {"error_code": server.status}

@@ -66,7 +66,7 @@ def test_values(server: RegistryServer, form: str, where: str | None, count: int
         Record(at, fuzzed.damaged(make(chance), chance) if at else make(chance))
         for at in range(count)
     ]
-    fields = {**fuzzed.FIELDS, "where": where, "time_unit": "s"}
+    fields: dict[str, Any] = {**fuzzed.FIELDS, "where": where, "time_unit": "s"}
     decoder = RecordDecoder(log_format(**fields), "t", schemas=SchemaDecoder(server.registry()))
     clicks, reasons = decoded(decoder, records)
     assert reasons.keys() <= fuzzed.REASONS

@@ -134,6 +134,33 @@ def test_a_registry_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
         assert "unavailable 2 times" in registry.notes[0]
 
 
+def test_a_registry_that_is_too_slow_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nextclick.connectors.schemas.registry.AWAY", 0.0)
+    monkeypatch.setattr("nextclick.connectors.schemas.registry.TIMEOUT", 0.3)
+    with RegistryServer() as server:
+        number = server.add("string")
+        server.delay = 1.0
+        registry = server.registry()
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(registry.schema(number)))
+        thread.start()
+        while registry.away is None:
+            thread.join(0.02)
+        assert "it does not answer" in registry.away
+        server.delay = 0.0
+        monkeypatch.setattr("nextclick.connectors.schemas.registry.TIMEOUT", 10.0)
+        thread.join(30)
+        assert [schema.text for schema in found] == ['"string"']
+
+
+def test_an_older_registry_is_told_from_another_service() -> None:
+    with RegistryServer() as server:
+        server.old = True
+        server.registry().check()
+        with pytest.raises(SourceError, match="no schema registry"):
+            SchemaRegistry(f"{server.url}/other").check()
+
+
 def test_closing_ends_the_waiting() -> None:
     with RegistryServer() as server:
         server.status = 500

@@ -144,6 +144,34 @@ def test_no_record_is_lost_while_the_registry_is_away(
         assert any("unavailable once" in note for note in source.warnings)
 
 
+def test_a_registry_that_refuses_ends_the_run_and_the_next_one_goes_on(
+    broker: Broker, topic: str, server: RegistryServer
+) -> None:
+    old, new = server.add(VIEW), server.add({**VIEW, "doc": "as before"})
+    make_topic(broker.address, topic)
+    data = written(VIEW, RECORD)
+    with closing(opened(broker, topic, server, until_end=False, **FIELDS)) as source:
+        send(broker.address, topic, [{"value": framed(old, data)}] * 3)
+        assert take(source, 5) == ["hat", "shoes", "hat", "shoes", "hat"]
+        clicks = source.poll(1, 0.5)
+        assert clicks is not None
+        server.status = 401
+        send(broker.address, topic, [{"value": framed(new, data)}])
+
+        def refused() -> bool:
+            try:
+                source.poll(1, 0.1)
+            except SourceError as error:
+                return "status 401" in str(error)
+            return False
+
+        until(refused, "the source goes on")
+    server.status = None
+    with closing(opened(broker, topic, server, **FIELDS)) as source:
+        resume(source, clicks.position)
+        assert [item for each in polls(source) for item in each.items] == ["hat", "shoes"]
+
+
 def test_a_source_is_closed_while_the_registry_is_away(
     broker: Broker, topic: str, server: RegistryServer
 ) -> None:
