@@ -111,16 +111,12 @@ class KafkaSource:
         self._until_end = until_end
 
         self._schemas: SchemaDecoder | None = None
-        self._by_schema = form.key_type == "schema"
-
-        def decoder(topic: str) -> RecordDecoder:
-            return RecordDecoder(form, topic, session_from, time_from, self._schemas)
-
-        self.gap = form.gap if decoder(address.named).by_user else None
+        self._form, self._from = form, (session_from, time_from)
+        self.gap = form.gap if self._decoder(address.named).by_user else None
         self._reader = TopicReader(
             address,
             settings or {},
-            decoder,
+            self._decoder,
             Span(partitions, start, until_end, on_missing_offsets),
             idle=idle,
             group=group,
@@ -286,10 +282,13 @@ class KafkaSource:
             return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, positions: dict[str, TopicPosition]) -> None:
-        if self._by_schema and self._schemas is None:
+        if self._form.key_type == "schema" and self._schemas is None:
             raise SourceError("--key-type schema needs --schema-registry")
         self._parts = self._reader.begin(positions)
         self._begun = True
+
+    def _decoder(self, topic: str) -> RecordDecoder:
+        return RecordDecoder(self._form, topic, *self._from, self._schemas)
 
     def _position(self) -> Position:
         with self._ahead.changed:
