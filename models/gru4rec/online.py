@@ -316,7 +316,8 @@ class OnlineGRU4Rec(GradientModel):
                 "forward", inputs, windows.sizes, forward.starts, self._draws
             )
         if len(known) < len(targets):
-            outputs, targets = outputs[self._to_device(known)], targets[self._to_device(known)]
+            places = self._to_device(known)
+            outputs, targets = outputs[places], targets[places]
         gradients = self.trainer.gradients(
             forward.steps, inputs, outputs, targets, self.vocabulary, batch.draws
         )

@@ -161,9 +161,12 @@ def _masked(name: str, args: Any) -> bool:
 
 
 def _line() -> str:
-    """Return the innermost line of `models` that is being run."""
-    frames = [f for f in traceback.extract_stack() if Path(f.filename).resolve().is_relative_to(MODELS)]
-    return f"{frames[-1].filename}:{frames[-1].lineno} {frames[-1].line}" if frames else "a test"
+    """Return the innermost line of `models` that is being run, transfers left out."""
+    for frame in reversed(traceback.extract_stack()):
+        path = Path(frame.filename).resolve()
+        if path.is_relative_to(MODELS) and path.name != "transfer.py":
+            return f"{path.relative_to(MODELS)}:{frame.lineno} {frame.line}"
+    return "a test"
 
 
 @contextmanager
