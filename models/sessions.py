@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .base import fits, within_bounds
 from .compute.snapshot_buffer import SnapshotBuffer
+from .compute.transfer import to_device
 from .items.table import pick
 from .items.vocabulary import NO_ITEM
 from .windows import Id, Places, Whole, Windows, align_windows
@@ -109,7 +110,7 @@ class SessionStore:
 
         A slot of -1 holds none, and a state of zero.
         """
-        held = torch.from_numpy(slots % len(self._kept)).to(self._windows.device)
+        held = to_device(slots % len(self._kept), self._windows.device)
         return pick(self._windows, held), pick(self._states, held)
 
     @property

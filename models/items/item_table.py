@@ -81,7 +81,7 @@ class ItemTable:
         return list(dict.fromkeys([self.embedding, self.inputs]))
 
     def draw_numbers(self, items: int) -> Tensor:
-        """Draw what the embeddings of some new items begin with, on the host: float64 (items, …)."""
+        """Draw what new items' embeddings begin with, on the host: float64 (items, …)."""
         size = sum(table.values.shape[1] for table in self._embeddings)
         # One draw an item, whatever comes after it in the batch.
         return torch.rand((items, size), generator=self._generator, dtype=torch.float64)

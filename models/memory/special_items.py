@@ -12,6 +12,7 @@ from torch import Tensor
 from ..compute.device import on_host
 from ..compute.jit import compiled
 from ..compute.transfer import fetch, send
+from ..items.best_items import places_of
 from ..items.vocabulary import NO_ITEM
 from .evidence import Evidence
 from .layout import Real, Whole
@@ -53,21 +54,6 @@ def probabilities(
     found = np.zeros(len(evidence.rows), values.dtype)
     found[at] = values
     return found, fetched
-
-
-def places_of(spans: Whole) -> tuple[Whole, Whole]:
-    """Return the places within some spans, one span after the other, and how many each has.
-
-    Examples
-    --------
-    >>> places_of(np.array([[4, 6], [0, 1]]))
-    (array([4, 5, 0]), array([2, 1]))
-
-    """
-    begins, counts = spans[:, 0], spans[:, 1] - spans[:, 0]
-    ends = counts.cumsum()
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(begins - ends + counts, counts), counts
 
 
 @compiled

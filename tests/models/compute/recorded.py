@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
+from nextclick.models.compute.device import choose_device
 from nextclick.models.gru4rec import online, size_check
 from nextclick.models.rivals.neural import base as neural
 
@@ -169,11 +170,15 @@ def _line() -> str:
     return "a test"
 
 
+def _choose(device: str) -> torch.device:
+    return ELSEWHERE if device == "auto" else choose_device(device)
+
+
 @contextmanager
 def recorded() -> Iterator[Record]:
-    """Let models be made on a device that records, ``device="auto"``; return its record."""
+    """Let models be made on a device that records, by ``device="auto"``; yield its record."""
     with pytest.MonkeyPatch.context() as patch, Recording() as recording:
         for module in (online, neural):
-            patch.setattr(module, "choose_device", lambda _: ELSEWHERE)
+            patch.setattr(module, "choose_device", _choose)
         patch.setattr(size_check, "memory_of", lambda _: 1 << 40)
         yield recording.record
