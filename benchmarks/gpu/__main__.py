@@ -100,6 +100,8 @@ def shown(cell: Any) -> str:
     """Write a cell: whole numbers with commas, others with three digits, None as a dash."""
     if cell is None:
         return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     if isinstance(cell, float):
         return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
@@ -128,15 +130,16 @@ def run_part(part: Part, given: argparse.Namespace, found: Environment, results:
 
     timer = threading.Timer(part.seconds, end)
     timer.start()
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            results.line(line.rstrip("\n"))
-        code = process.wait()
-    finally:
-        timer.cancel()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                results.line(line.rstrip("\n"))
+            code = process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if late.is_set():
         return f"ended after its {part.seconds:.0f} seconds; its rows so far count"
     return "done" if code == 0 else f"failed with code {code}"
@@ -207,8 +210,8 @@ def main() -> int:
         results = Results(given.json, {"device": given.device, **facts_of(found)})
         if found.missing:
             print(
-                f"\n{found.python} lacks {', '.join(found.missing)}: parts that need them will "
-                "fail. Run `make gpu-pack` where there is a network, and carry gpu-wheels here."
+                f"\n{found.python} lacks {', '.join(found.missing)}: what needs them will fail. "
+                "Run `make gpu-pack` where there is a network, and carry gpu-wheels here."
             )
         for part in PARTS:
             if part.name not in given.parts.split(","):

@@ -62,7 +62,7 @@ def official(given: argparse.Namespace, clock: Clock) -> int:
             "https://github.com/hidasib/GRU4Rec_PyTorch_Official to gpu-official."
         )
         return 0
-    items, sessions = (300, 400) if given.quick else (21_282, 60_000)
+    items, sessions = (300, 1_100) if given.quick else (21_282, 200_000)
     batches = OFFICIAL_BATCHES[:1] if given.quick else OFFICIAL_BATCHES
     seconds = 0.2 if given.quick else 5.0
     with tempfile.TemporaryDirectory() as folder:
