@@ -56,7 +56,12 @@ class Results:
     def begin(self, part: Part) -> None:
         """Begin a part."""
         self._rows: list[dict[str, Any]] = []
-        self._part = {"title": part.title, "rows": self._rows, "notes": [], "outcome": "began"}
+        self._part: dict[str, Any] = {
+            "title": part.title,
+            "rows": self._rows,
+            "notes": [],
+            "outcome": "began",
+        }
         self.found["parts"][part.name] = self._part
         self._columns: list[str] = []
         print(f"\n### {part.title}\n", flush=True)

@@ -33,8 +33,8 @@ PACKED = {
 }
 """What ``make gpu-pack`` packs, by the module's name: small, and seldom on a machine with CUDA."""
 
-PRESENT = ("jinja2", "llvmlite", "numba", "numpy", "pandas", "pyarrow", "pytest", "rich")
-PRESENT += ("safetensors", "scipy", "torch")
+PRESENT = ["jinja2", "llvmlite", "numba", "numpy", "pandas", "pyarrow", "pytest", "rich"]
+PRESENT += ["safetensors", "scipy", "torch"]
 """What the machine must have by itself: too large to be carried, or on any such machine."""
 
 PROBE = """
@@ -113,13 +113,17 @@ def _link(folder: Path) -> None:
     """Make the packages importable as they lie here, without installing them."""
     top = folder / "nextclick"
     top.mkdir(parents=True, exist_ok=True)
-    for path in [*(ROOT / "package").iterdir(), *(ROOT / name for name in _rooms())]:
+    rooms = [ROOT / name for name in ("connectors", "models", "stream")]
+    for path in [*(ROOT / "package").iterdir(), *rooms]:
         if not (top / path.name).exists():
             (top / path.name).symlink_to(path)
-
-
-def _rooms() -> list[str]:
-    return ["connectors", "models", "stream"]
+    # What an installed package would say of itself.
+    said = (ROOT / "package" / "__init__.py").read_text()
+    version = said.split('__version__ = "')[1].split('"')[0]
+    about = folder / f"nextclick-{version}.dist-info"
+    about.mkdir(exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: nextclick\nVersion: {version}\n"
+    (about / "METADATA").write_text(text)
 
 
 def _unpack(python: str, lacks: Sequence[str], folder: Path, version: str) -> list[str]:

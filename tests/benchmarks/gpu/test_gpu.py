@@ -117,6 +117,19 @@ def test_a_missing_package_comes_from_the_wheels_that_were_carried(
     assert (tmp_path / "there" / "lark" / "__init__.py").exists()
 
 
+def test_the_sources_are_found_without_being_installed(tmp_path: Path) -> None:
+    found = environment.find(tmp_path, "cpu")
+    script = (
+        "import nextclick.models, nextclick.stream; from importlib import metadata;"
+        "print(nextclick.__file__, metadata.version('nextclick') == nextclick.__version__)"
+    )
+    command = [found.python, "-c", script]
+    done = subprocess.run(command, env=found.variables, capture_output=True, text=True, cwd="/")
+    file, same = done.stdout.split()
+    assert Path(file).is_relative_to(tmp_path)
+    assert same == "True"
+
+
 def test_the_traffic_has_as_many_clicks_as_asked_and_sessions_that_go_on() -> None:
     batches = traffic(items=50, batch=64)
     seen: set[int] = set()
