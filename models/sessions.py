@@ -158,7 +158,7 @@ class SessionStore:
         slots = self._keep(windows)
         self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
         columns = torch.arange(self.window, device=histories.device)
-        last = histories.gather(1, there.count[:, None] + columns)
+        last = histories.gather(1, there.counts[:, None] + columns)
         self._windows.index_copy_(0, there.slots_after, last)
         self._states.index_copy_(0, there.slots_after, states)
         return slots

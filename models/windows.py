@@ -48,7 +48,7 @@ class SentWindows(NamedTuple):
 
     slots: Tensor
     slots_after: Tensor
-    count: Tensor
+    counts: Tensor
     group: Tensor
     turn: Tensor
     scored: Tensor
@@ -143,10 +143,22 @@ class Windows:
 
     def send(self, device: torch.device, *others: NDArray[Any]) -> list[Tensor]:
         """Send to a device what it needs, and other arrays, in one transfer; return the others."""
-        count = len(SentWindows._fields)
-        sent = send([*(getattr(self, name) for name in SentWindows._fields), *others], device)
-        self._sent = SentWindows(*sent[:count])
-        return sent[count:]
+        own = [
+            self.slots,
+            self.slots_after,
+            self.count,
+            self.group,
+            self.turn,
+            self.scored,
+            self.starts,
+            self.steps,
+            self.moved_sessions,
+            self.moved_clicks,
+            self.next_start,
+        ]
+        sent = send([*own, *others], device)
+        self._sent = SentWindows(*sent[: len(own)])
+        return sent[len(own) :]
 
     def on(self, device: torch.device) -> SentWindows:
         """Return what was sent to a device, or send it now."""

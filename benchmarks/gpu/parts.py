@@ -79,7 +79,7 @@ def official(given: argparse.Namespace, clock: Clock) -> int:
                     "batch": batch,
                     "official training, pairs/s": theirs.get("training"),
                     "nextclick test and training, pairs/s": pairs,
-                    "times": pairs / theirs["training"] if theirs else None,
+                    "times": pairs / theirs["training"] if pairs and theirs else None,
                 }
             )
     timing.note("Target: 10 times the official training, while every click is also ranked.")

@@ -48,8 +48,8 @@ def filled(items: int, memory: bool, device: str, dtype: str, clock: Clock) -> A
     """Return a model that knows a number of items, each clicked once."""
     from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 
-    bound = {} if memory else {"memory": 0}
-    config = GRU4RecConfig(hidden=HIDDEN, n_negatives=NEGATIVES, **bound)
+    bound = GRU4RecConfig().memory if memory else 0
+    config = GRU4RecConfig(hidden=HIDDEN, n_negatives=NEGATIVES, memory=bound)
     model = OnlineGRU4Rec(config, max_items=items, device=device, dtype=dtype)
     began = time.monotonic()
     for start in range(0, items, 16_384):

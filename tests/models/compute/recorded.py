@@ -44,13 +44,13 @@ WAITING = {
 
 
 class Remote(Tensor):
-    """A tensor that says it is elsewhere; its numbers are in `inner`, on the host."""
+    """A tensor that says it is elsewhere; its numbers are in `host_tensor`."""
 
-    inner: Tensor
+    host_tensor: Tensor
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> Remote:
-        made: Remote = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: Remote = Tensor._make_wrapper_subclass(
             cls,
             inner.size(),
             strides=inner.stride(),
@@ -59,7 +59,7 @@ class Remote(Tensor):
             device=ELSEWHERE,
             requires_grad=inner.requires_grad,
         )
-        made.inner = inner
+        made.host_tensor = inner
         return made
 
     @classmethod
@@ -93,7 +93,7 @@ class Recording(TorchDispatchMode):
     """Computes on the host what is asked of the device, and keeps a record."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.record = Record()
 
     def __torch_dispatch__(
@@ -117,7 +117,7 @@ class Recording(TorchDispatchMode):
         if name == "copy_":
             goes = isinstance(args[0], Remote)
         # What an operation changes in place is the same tensor afterwards.
-        same = {id(of.inner): of for of in remote}
+        same = {id(of.host_tensor): of for of in remote}
 
         def outer(of: Any) -> Any:
             if not goes or not isinstance(of, Tensor):
@@ -152,7 +152,7 @@ class Recording(TorchDispatchMode):
 
 
 def _inner(of: Any) -> Any:
-    return of.inner if isinstance(of, Remote) else of
+    return of.host_tensor if isinstance(of, Remote) else of
 
 
 def _masked(name: str, args: Any) -> bool:
