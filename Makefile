@@ -2,6 +2,8 @@
 # make test    the quick tests              make slow    the slow ones
 # make test-noida    those that use a Kafka broker, on the small one from PyPI
 # make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
+# make gpu     all that a machine with a GPU is to show, in ten minutes; tables, and gpu/gpu.json
+# make gpu-pack      the packages that such a machine lacks, to be carried there in gpu-wheels
 # make soak    an hour of live clicks through a broker
 # make golden  results of the commands beside those kept in tests/golden, to the last bit
 # make lint    ruff and mypy                make format  put the sources in their format
@@ -17,7 +19,7 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models package stream -type f ! -name '*.pyc'))
 
-.PHONY: setup test test-noida slow soak golden bench lint format demo clean
+.PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -60,6 +62,13 @@ golden: setup
 bench: setup
 	$(BIN)/python -m benchmarks.speed.bench --json bench/speed.json $(BENCH)
 
+# GPU='--json FILE', '--official DIR', '--parts speed,serving'; needs no setup and no network.
+gpu:
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(GPU)
+
+gpu-pack:
+	@$(PYTHON) -m benchmarks.gpu --pack $(or $(GPU_PYTHON),3.12)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,6 +84,6 @@ demo: setup
 
 # The installed package links into build/: .venv/sources goes with it, so that setup makes both anew.
 clean:
-	rm -rf build demo bench nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build demo bench gpu nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f .venv/sources
 	find connectors models package stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..compute.device import on_host
 from ..compute.jit import compiled
 from ..compute.snapshot_buffer import SnapshotBuffer
+from ..compute.transfer import to_device
 from .item_table import ItemTable
 from .table import pick
 from .vocabulary import NO_ITEM
@@ -117,7 +118,7 @@ class Popularity:
         passed = torch.arange(clicks - 1, -1, -1, dtype=torch.float64) / self.half_life
         weights = torch.exp2(-passed)
         self.mass = self.mass * math.exp2(-clicks / self.half_life) + float(weights.sum())
-        return (weights * math.exp2(self._age)).to(self._counts.device)
+        return to_device((weights * math.exp2(self._age)).numpy(), self._counts.device)
 
     def forget(self, rows: Tensor) -> None:
         """Forget the clicks of items that have left the catalogue."""
@@ -129,16 +130,23 @@ class Popularity:
         counted = rows.masked_fill(rows >= len(self._counts), NO_ITEM)
         return pick(self._counts, counted) * math.exp2(-self._age)
 
-    def sample(self, count: int) -> Tensor:
+    def draw(self, count: int) -> NDArray[np.float64]:
+        """Draw what `sample` takes, on the host: none before the first batch is learned."""
+        count = count if len(self._table) else 0
+        return torch.rand(count, dtype=torch.float64, generator=self._generator).numpy()
+
+    def sample(self, count: int, draws: Tensor | None = None) -> Tensor:
         """Draw rows, with replacement: int64 (count,).
 
+        `draws` is what `draw` returned, on the device; if not given, it is drawn.
         `NO_ITEM` stands for an item that has left the catalogue since the table was made. There
         are none before the first batch is learned.
         """
         if not len(self._table):
             return self._stamps
-        draws = torch.rand(count, dtype=torch.float64, generator=self._generator)
-        places = self._places(draws.to(self._table.device))
+        if draws is None:
+            draws = to_device(self.draw(count), self._table.device)
+        places = self._places(draws)
         if self._items.ended == self._ended:
             return places.add_(1)
         return self._items.rows_of(pick(self._stamps, places))

@@ -94,7 +94,7 @@ class Table:
         -------
         tuple of Tensor
             The u distinct rows, and their gradients, (u, …). `NO_ITEM` is left out, or, on a GPU,
-            has zero.
+            has zero, as often as other rows come again.
 
         Examples
         --------
@@ -168,14 +168,23 @@ def pick(column: Tensor, rows: Tensor) -> Tensor:
 def sum_sorted(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Do what `Table.sum` does, by torch alone: the rows rise.
 
+    As many rows as were given: the host need not wait to hear how many are distinct. After these
+    comes `NO_ITEM`, with zero.
+
     Examples
     --------
     >>> sum_sorted(torch.tensor([5, 0, 5]), torch.tensor([1.0, 10.0, 2.0]))
-    (tensor([0, 5]), tensor([0., 3.]))
+    (tensor([0, 5, 0]), tensor([0., 3., 0.]))
 
     """
-    distinct, place = torch.unique(rows, return_inverse=True)
-    sums = gradient.new_zeros((len(distinct), *gradient.shape[1:])).index_add_(0, place, gradient)
+    rising, order = rows.sort()
+    # Where another row begins.
+    begins = torch.ones_like(rising)
+    begins[1:] = rising[1:] != rising[:-1]
+    place = begins.cumsum(0) - 1
+    distinct = torch.full_like(rows, NO_ITEM).scatter_(0, place, rising)
+    place = torch.empty_like(order).scatter_(0, order, place)
+    sums = torch.zeros_like(gradient).index_add_(0, place, gradient)
     # No item comes first.
     sums[:1].masked_fill_((distinct[:1] == NO_ITEM).view(-1, *[1] * (sums.ndim - 1)), 0)
     return distinct, sums
