@@ -80,7 +80,8 @@ class GradientModel(CheckedModel):
         allowed = None if request.allowed is None else request.allowed.rows(self.vocabulary)
         placed, new = self.vocabulary.admit(request.items)
         rows = self._to_device(placed)
-        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
+        added = new.nonzero()[0]
+        new_items = NewItems(self._to_device(placed[added]), self._to_device(added))
         result = BatchResult.empty(len(request.items), request.k)
         batch = Batch(request, windows, placed, new, rows, new_items, before, result)
         if allowed is not None:

@@ -20,7 +20,7 @@ from ..gradient_model import GradientModel, record
 from ..items.item_table import SHIFT, ItemTable
 from ..items.popularity import Popularity
 from ..items.table import pick
-from ..items.vocabulary import Vocabulary
+from ..items.vocabulary import NO_ITEM, Vocabulary
 from ..memory.history import Clicks
 from ..memory.layout import SPECIAL, microseconds
 from ..memory.memory import Memory
@@ -334,7 +334,7 @@ class OnlineGRU4Rec(GradientModel):
             known = int((batch.result.ranks > 0).sum())
             if known:
                 self.memory.step(batch.memory_gradient / known)
-        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
+        clicked = self._to_device(batch.placed[batch.placed != NO_ITEM])
         self.popularity.learn(clicked, vocabulary.used)
         vocabulary.touch(request.items, request.time)
         max_idle = self.config.max_idle

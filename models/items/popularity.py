@@ -91,16 +91,17 @@ class Popularity:
             Rows in use after the batch.
 
         """
-        if used > len(self._counts):
-            grown = self._counts.new_zeros(max(1024, 2 * len(self._counts), used))
-            grown[: len(self._counts)] = self._counts
+        room = self._counts.shape[0]
+        if used > room:
+            grown = self._counts.new_zeros(max(1024, 2 * room, used))
+            grown[:room] = self._counts
             self._counts = grown
         # Without an item there is no table.
         if used > 1:
             self._table.reserve(used)
         self._count(rows)
         self._table.note(rows)
-        self.clicks += len(rows)
+        self.clicks += rows.shape[0]
         if self.clicks - self._refreshed >= min(REFRESH, self._refreshed) and len(self._table):
             self._refreshed = self.clicks
             self._table.refresh()
@@ -109,7 +110,7 @@ class Popularity:
     def _count(self, rows: Tensor) -> None:
         """Add a batch of clicks to the counts, and set the table's weights accordingly."""
         counts, weights = self._counts, self._table.weights
-        increments = self._increments(len(rows))
+        increments = self._increments(rows.shape[0])
         if on_host(rows):
             of = (rows.numpy(), increments, counts.numpy(), weights.numpy())
             _count(*of, self.alpha)

@@ -65,7 +65,7 @@ class SamplingTable:
 
     def __len__(self) -> int:
         """Return how many rows there is room for."""
-        return len(self.weights)
+        return self.weights.shape[0]
 
     @property
     def total(self) -> Tensor:

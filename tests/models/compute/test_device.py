@@ -19,13 +19,16 @@ from nextclick.models import (
 from nextclick.models import (
     score_blocks as products,
 )
+from nextclick.models import (
+    sessions as session_store,
+)
 from nextclick.models.compute import background
 from nextclick.models.compute import snapshot_buffer as copies
 from nextclick.models.gru4rec import online as learner
 from nextclick.models.gru4rec import packed_gru as packed
 from nextclick.models.items import item_table as items
 from nextclick.models.items import popularity as sampling
-from nextclick.models.items import table
+from nextclick.models.items import sampling_table, table
 from nextclick.models.memory import special_items
 
 FORMS: list[dict[str, Any]] = [
@@ -100,6 +103,8 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
         products,
         ranking,
         sampling,
+        sampling_table,
+        session_store,
         loss_gradient,
         special_items,
         table,

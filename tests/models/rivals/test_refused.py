@@ -264,7 +264,9 @@ def test_sums_of_too_few_rows_are_refused_when_restored(length: int) -> None:
     for counts in (before.arrays["popularity.counts"], before.arrays["popularity.counts"][:1]):
         cut = {name: before.arrays[name][:length] for name in SIZED}
         with pytest.raises(ValueError, match="do not fit together"):
-            model.restore(State({**before.arrays, **cut, "popularity.counts": counts}, before.values))
+            model.restore(
+                State({**before.arrays, **cut, "popularity.counts": counts}, before.values)
+            )
     same(model.state(), before)
 
 
