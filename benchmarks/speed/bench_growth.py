@@ -201,9 +201,9 @@ def measure_catalogue(report: Report, seconds: float, largest: int) -> None:
         report.row(size, spent["all"], *parts, rest, learning["all"], memory)
     report.note(
         "The default model, with its memory; 'learning alone' is the network without memory or "
-        "ranking. Expected: only ranking is linear in the catalogue. The others read and write "
-        "rows of ever larger tables, which no longer fit the processor's caches, so they are up to "
-        "three times as slow at a million items, and no slower beyond. RAM is linear."
+        "ranking. Expected: only ranking is linear in the catalogue. The others rise a little, as "
+        "they read and write single rows of tables that no longer fit the processor's caches. RAM "
+        "is linear."
     )
 
 
