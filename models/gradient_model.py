@@ -22,8 +22,9 @@ from .items.scored import POPULAR_CLICKS, popular_scores
 from .items.table import pick
 from .items.vocabulary import Vocabulary
 from .ranking import NewItems, Ranking
-from .recommender import BatchResult, Id
+from .recommender import BatchResult, Id, State
 from .sessions import SessionStore
+from .state import with_sampling_sums
 from .windows import Whole
 
 
@@ -65,6 +66,9 @@ class GradientModel(CheckedModel):
     def n_items(self) -> int:
         """How many items are known."""
         return len(self.vocabulary)
+
+    def _upgraded(self, state: State) -> State:
+        return with_sampling_sums(state)
 
     def _admit(self, request: Request) -> Batch:
         """Find the windows of a batch, and add its new items to the catalogue."""

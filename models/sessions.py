@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .base import fits, within_bounds
+from .compute.device import on_host
+from .compute.jit import compiled
 from .compute.snapshot_buffer import SnapshotBuffer
 from .compute.transfer import to_device
 from .items.table import pick
@@ -137,7 +141,12 @@ class SessionStore:
             (u, width): hidden states before the stored clicks; zero for a new session.
 
         """
-        there = windows.on(keys.device)
+        device = keys.device
+        if on_host(device):
+            of = windows.slots, windows.group, windows.turn, keys.numpy(), windows.width
+            histories, states = _gather(self._windows.numpy(), self._states.numpy(), *of)
+            return torch.from_numpy(histories), torch.from_numpy(states)
+        there = windows.on(device)
         held = there.slots.remainder(len(self._kept))
         clicks = keys.new_full((len(held), windows.width - self.window), NO_ITEM)
         clicks[there.group, there.turn] = keys
@@ -154,9 +163,13 @@ class SessionStore:
             (u, width): hidden states before the last K clicks of each history.
 
         """
-        there = windows.on(histories.device)
         slots = self._keep(windows)
         self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
+        if on_host(histories):
+            arrays = histories.numpy(), states.numpy(), self._windows.numpy(), self._states.numpy()
+            _keep(slots, windows.count, *arrays)
+            return slots
+        there = windows.on(histories.device)
         columns = torch.arange(self.window, device=histories.device)
         last = histories.gather(1, there.counts[:, None] + columns)
         self._windows.index_copy_(0, there.slots_after, last)
@@ -271,3 +284,42 @@ class SessionStore:
         windows, states = arrays["windows"].to(self._windows), arrays["states"].to(self._states)
         self._windows = torch.cat([windows, self._windows.new_full((1, self.window), NO_ITEM)])
         self._states = torch.cat([states, self._states.new_zeros((1, states.shape[1]))])
+
+
+@compiled
+def _gather(
+    kept: NDArray[np.int64],
+    states: NDArray[Any],
+    slots: NDArray[np.int64],
+    group: NDArray[np.int64],
+    turn: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    width: int,
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Do what `SessionStore.histories` says; the last row of the kept ones is that of no slot."""
+    window = kept.shape[1]
+    histories = np.full((len(slots), width), NO_ITEM, np.int64)
+    before = np.empty((len(slots), states.shape[1]), states.dtype)
+    for session in range(len(slots)):
+        slot = slots[session] if slots[session] >= 0 else len(kept) - 1
+        histories[session, :window] = kept[slot]
+        before[session] = states[slot]
+    for click in range(len(keys)):
+        histories[group[click], window + turn[click]] = keys[click]
+    return histories, before
+
+
+@compiled
+def _keep(
+    slots: NDArray[np.int64],
+    count: NDArray[np.int64],
+    histories: NDArray[np.int64],
+    ends: NDArray[Any],
+    kept: NDArray[np.int64],
+    states: NDArray[Any],
+) -> None:
+    """Keep the last clicks of histories, and the states before these, in their sessions' slots."""
+    window = kept.shape[1]
+    for session in range(len(slots)):
+        kept[slots[session]] = histories[session, count[session] : count[session] + window]
+        states[slots[session]] = ends[session]

@@ -164,7 +164,8 @@ def main(
             if process.returncode:
                 raise SystemExit(f"the official code failed with {process.returncode}, see above")
             result = json.loads(said)
-            theirs = [*result["losses"], 100 * result["recall"], 100 * result["mrr"]]
+            ((recall, mrr, _),) = result["tests"]
+            theirs = [*result["losses"], 100 * recall, 100 * mrr]
             figures["official"].append(theirs)
             figures["nextclick"].append(own)
             print(row(f"official, seed {seed}", theirs))

@@ -380,6 +380,7 @@ class OnlineGRU4Rec(GradientModel):
         return state
 
     def _upgraded(self, state: State) -> State:
+        state = super()._upgraded(state)
         if not self.memory:
             return state
         return State(state.arrays | self.memory.upgraded(state.arrays, "recall."), state.values)

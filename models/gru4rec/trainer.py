@@ -100,9 +100,10 @@ class Trainer:
         else:
             negatives = self.popularity.sample(self.config.n_negatives, draws)
             candidates = torch.cat([targets, negatives])
-            expected = self.popularity.expected(candidates, len(negatives), len(targets))
+            drawn, own = negatives.shape[0], targets.shape[0]
+            expected = self.popularity.expected(candidates, drawn, own)
             # A rare item counts as expected no less often than the average one: see the loss.
-            given = (candidates, expected, len(candidates) / len(vocabulary))
+            given = (candidates, expected, (drawn + own) / len(vocabulary))
         by_score = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
         *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], by_score.outputs)
         read, scored = (steps, embedded), (candidates, by_score.embedding)

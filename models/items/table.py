@@ -112,8 +112,8 @@ class Table:
             sums = np.empty((len(distinct), math.prod(shape)), self.values.numpy().dtype)
             begin = seen = 0
             for part, gradient in found:
-                end = begin + len(part)
-                if isinstance(gradient, Product) and len(gradient.left) <= FEW_TERMS:
+                end = begin + part.shape[0]
+                if isinstance(gradient, Product) and gradient.left.shape[0] <= FEW_TERMS:
                     left, right = (of.numpy() for of in gradient)
                     seen = _add_products(left, right, slots[begin:end], sums, seen)
                 else:
@@ -162,6 +162,8 @@ def pick(column: Tensor, rows: Tensor) -> Tensor:
     tensor([[30, 10]])
 
     """
+    if rows.ndim == 1:
+        return column.index_select(0, rows)
     return column.index_select(0, rows.reshape(-1)).view(*rows.shape, *column.shape[1:])
 
 
