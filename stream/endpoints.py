@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nextclick.connectors import (
     DeadLetterTopic,
@@ -34,8 +35,10 @@ from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
-from .engine import Engine
 from .notes import Info
+
+if TYPE_CHECKING:  # It needs torch, which takes seconds to import.
+    from .engine import Engine
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
