@@ -14,12 +14,12 @@ class _Rivals(UserDict[str, Any]):
 
     def __getitem__(self, name: str) -> type[Recommender]:
         """Return the class of a rival."""
-        kind = self.data[name]
-        if isinstance(kind, str):
-            file, _, class_name = kind.rpartition(".")
-            kind = getattr(importlib.import_module(f".{file}", __name__), class_name)
-            self.data[name] = kind
-        return kind
+        found: str | type[Recommender] = self.data[name]
+        if isinstance(found, str):
+            file, _, class_name = found.rpartition(".")
+            found = getattr(importlib.import_module(f".{file}", __name__), class_name)
+            self.data[name] = found
+        return found
 
 
 RIVALS = _Rivals(
