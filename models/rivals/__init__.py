@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import UserDict
-from typing import Any
+from typing import Any, cast
 
 from ..recommender import Recommender
 
@@ -14,12 +14,12 @@ class _Rivals(UserDict[str, Any]):
 
     def __getitem__(self, name: str) -> type[Recommender]:
         """Return the class of a rival."""
-        found: str | type[Recommender] = self.data[name]
+        found = self.data[name]
         if isinstance(found, str):
             file, _, class_name = found.rpartition(".")
             found = getattr(importlib.import_module(f".{file}", __name__), class_name)
             self.data[name] = found
-        return found
+        return cast(type[Recommender], found)
 
 
 RIVALS = _Rivals(

@@ -7,9 +7,10 @@ is exact, in any order and in batches of any size.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +19,7 @@ from river.metrics.base import Metric, Metrics
 from nextclick.models.argument_checks import at_least, check_sequence, id_list, is_number, one_id
 from nextclick.models.recommender import Id
 
-from .gains import Gain, bins_of, discounted_gain, mean_gain, recall, reciprocal_rank
+from .gains import bins_of, discounted_gain, mean_gain, recall, reciprocal_rank
 
 Recommended = Iterable[Id] | Iterable[tuple[Id, float]]
 """Recommended items, best first: by ids, or by pairs of id and score."""
@@ -63,8 +64,6 @@ class RankingMetric(Metric):
         How many recommendations count, from the first.
 
     """
-
-    gain: ClassVar[Gain]
 
     def __init__(self, k: int = 20) -> None:
         self.k = at_least(k, "k", 1)
@@ -162,6 +161,11 @@ class RankingMetric(Metric):
         clicked = one_id(y_true, "y_true")
         recommended = first_ids(y_pred, self.k)
         return recommended.index(clicked) + 1 if clicked in recommended else self.k + 1
+
+    @staticmethod
+    @abstractmethod
+    def gain(count: float, rank: int) -> float:
+        """Return what a number of clicks whose items came at this rank, 1 to k, add to the sum."""
 
 
 class Recall(RankingMetric):
