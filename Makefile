@@ -19,6 +19,9 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models package stream -type f ! -name '*.pyc'))
 
+COMPILE := from nextclick.stream.config.run import RunConfig; \
+	from nextclick.stream.serving.run import compile_loops; compile_loops(RunConfig())
+
 .PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean
 
 setup: .venv/dependencies
@@ -40,9 +43,10 @@ setup: .venv/dependencies
 	@echo "$(SOURCES)" > .venv/sources
 	@touch $@
 
-# Two workers: one has all the tests that use a Kafka broker, and mostly waits.
+# Three workers for two cores: the tests that use a Kafka broker mostly wait. The loops are compiled
+# beside the first tests, once for all workers.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -c '$(COMPILE)' & $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-noida: setup
 	NEXTCLICK_TEST_KAFKA=noida $(BIN)/python -m pytest -m 'broker and not slow'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nextclick.connectors import (
     DeadLetterTopic,
@@ -37,8 +37,10 @@ from .config.registry import open_registry
 from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
-from .engine import Engine
 from .notes import Info
+
+if TYPE_CHECKING:  # It needs torch, which takes seconds to import.
+    from .engine import Engine
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 
 from nextclick.connectors import KafkaLog, client_settings
-from nextclick.models.compute.device import cores
 
 from ..config.declaration import option
 from ..config.options import ConfigError, Options
@@ -20,9 +19,8 @@ from ..config.run import RunConfig
 from ..config.serving import ApiKey, Items, Origins, check_installed, parse_place
 from ..endpoints import is_topic, open_items_registry
 from ..notes import Info
-from ..recommendations.item_follower import followed_items
-from ..runner import threads
 from ..signals import on_stop
+from . import log
 from .flags import FileOptions, command
 from .terminal import notify
 
@@ -60,12 +58,16 @@ def serve_command(config: ServeConfig) -> None:
     """Serve recommendations over HTTP from the newest snapshot of a run."""
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
-    # Imported here: what it needs is installed only with an extra.
-    from ..serving.clicks import REPLICA, clicks_endpoint
-    from ..serving.page.live_page import LivePage
-    from ..serving.replica import Replica
-    from ..serving.run import compile_loops, make_access, warn_if_open
-    from ..serving.server import serve
+    with log.loading():
+        from nextclick.models.compute.device import cores
+
+        from ..recommendations.item_follower import followed_items
+        from ..runner import threads
+        from ..serving.clicks import REPLICA, clicks_endpoint
+        from ..serving.page.live_page import LivePage
+        from ..serving.replica import Replica
+        from ..serving.run import compile_loops, make_access, warn_if_open
+        from ..serving.server import serve
 
     access = make_access(config.api_key, config.allow_origins)
     settings = client_settings(config.kafka)

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
+from nextclick.models import GRU4RecConfig, Recommender
 from nextclick.models.option_checks import plain
 from nextclick.models.rivals import RIVALS
 
@@ -156,6 +156,9 @@ def shared_by(kind: type[Recommender]) -> list[str]:
 
 def _keywords(kind: type[Recommender]) -> tuple[dict[str, tuple[Any, Any]], bool]:
     """Return what a class takes by keyword, with types and defaults, and if it passes on others."""
+    # Imported here: torch takes seconds, and help needs only the models' names.
+    from nextclick.models import OnlineGRU4Rec
+
     found: dict[str, tuple[Any, Any]] = {}
     passes_on = False
     for above in kind.__mro__:
