@@ -30,6 +30,8 @@ RECORD = 256
 LEFT_OUT = UnusableError(FILTERED, "the condition of --where leaves it out")
 """Stands for a record, or an element of its list, that a condition leaves out."""
 
+_NONE = np.zeros(0)
+
 _FILTERED = Rejected(FILTERED, LEFT_OUT.detail, {})
 
 Entry = tuple[Id, Id, float, Id | None] | UnusableError
@@ -176,9 +178,10 @@ class PollBuffer:
                     if self._bytes <= 0:
                         break
                 continue
-            # Clicks with as many rejected records before them stand side by side.
-            run = int(np.searchsorted(block.before, block.before[start], side="right"))
-            end = min(run, start + self._room)
+            end = min(clicks, start + self._room)
+            if block.rejected:
+                # Clicks with as many rejected records before them stand side by side.
+                end = min(end, int(block.before.searchsorted(block.before[start], side="right")))
             if block.events is not None:
                 self._events = [None] * len(self._items) if self._events is None else self._events
                 self._events += block.events[start:end]
@@ -193,7 +196,7 @@ class PollBuffer:
 
     def clicks(self, position: Position) -> Clicks:
         """Return what was gathered, with the position after it."""
-        times = np.concatenate(self._times) if self._times else np.zeros(0)
+        times = self._times[0] if len(self._times) == 1 else np.concatenate([_NONE, *self._times])
         return Clicks(
             self._sessions, self._items, times, position, self._rejected, events=self._events
         )

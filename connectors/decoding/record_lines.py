@@ -10,7 +10,8 @@ import msgspec
 from ..clicks import Id
 from ..source import SourceError
 from .blocks import Decoded, Entry
-from .delimited import Columns, DelimitedDecoder
+from .columns import Columns
+from .delimited import DelimitedDecoder
 from .json_lines import JsonLinesDecoder
 from .line_decoder import LineDecoder
 from .lines import Lines

@@ -27,7 +27,6 @@ from ..decoding.values import (
     UnusableError,
     check_id,
     check_time,
-    dates_to_times,
     usable_times,
 )
 from ..source import SourceError
@@ -247,10 +246,7 @@ class ParquetReader:
     def _seconds(self, times: Any) -> NDArray[np.float64] | None:
         """Return a column of times in epoch seconds; None where one may be unusable."""
         if pa.types.is_string(times.type):
-            dates = dates_to_times(times)
-            if dates is not None:
-                self._scale.note_date()
-            return dates
+            return self._scale.texts(times)
         numbers = times.to_numpy(zero_copy_only=False)
         return numbers if self._moments else self._scale.column(numbers)
 
