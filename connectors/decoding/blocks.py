@@ -32,7 +32,7 @@ LEFT_OUT = UnusableError(FILTERED, "the condition of --where leaves it out")
 
 _NONE = np.zeros(0)
 
-_FILTERED = Rejected(FILTERED, LEFT_OUT.detail, {})
+FILTERED_RECORD = Rejected(FILTERED, LEFT_OUT.detail, {})
 
 Entry = tuple[Id, Id, float, Id | None] | UnusableError
 """What becomes of a record, or of an element of its list: session, item, time and event, or why it
@@ -234,6 +234,21 @@ class Decoding:
         self._parts.append(part)
         self._before.append(len(self._rejected))
 
+    def block(self, decoded: Decoded) -> None:
+        """Add records that were decoded at once."""
+        count = len(self._rejected)
+        self._sessions += decoded.sessions
+        self._items += decoded.items
+        self._times += decoded.times.tolist()
+        self._before += (decoded.before + count).tolist()
+        self._events += decoded.events or [None] * len(decoded.items)
+        self._rejected += decoded.rejected
+        if decoded.parts is None:
+            self._parts += [0] * (len(decoded.items) + len(decoded.rejected))
+        else:
+            self._parts += decoded.parts.tolist()
+            self._many = True
+
     def reject(
         self,
         fault: UnusableError,
@@ -270,7 +285,7 @@ class Decoding:
                 continue
             self._parts.append(part)
             if entry is LEFT_OUT:
-                self._rejected.append(_FILTERED)
+                self._rejected.append(FILTERED_RECORD)
                 continue
             assert isinstance(entry, UnusableError)
             position, raw, size, key = origin()

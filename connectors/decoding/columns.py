@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..source import SourceError
+from ..spelling import nearest
 from .csv_records import OPEN, UNFIT
 from .lines import BYTE_ORDER_MARK
 from .log_format import LogFormat
@@ -155,3 +156,63 @@ def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
     other = rb"[^" + stop + rb"]*+" if len(delimiter) == 1 else rb"(?:(?!" + stop + rb").)*"
     quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")' + other + rb")"
     return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)", re.DOTALL)
+
+
+def find_column(columns: list[str], name: str, option: str, where: str) -> int:
+    """Return the index of a column, given by its name or by its place, counted from 1.
+
+    A header such as ``item_id:token`` is known as ``item_id``. A name goes before a place.
+
+    Raises
+    ------
+    SourceError
+        The log has no such column, or two; the message lists those that it has.
+
+    """
+    found = [at for at, column in enumerate(columns) if column == name]
+    found = found or [at for at, column in enumerate(columns) if column.partition(":")[0] == name]
+    if len(found) > 1:
+        places = " and ".join(str(at + 1) for at in found[:3])
+        raise SourceError(
+            f"{where}: there are {len(found)} columns '{name}', at {places}: give the number of "
+            f"the right one with {option}, or rename the other"
+        )
+    if found:
+        return found[0]
+    if name.isdecimal() and 0 < int(name) <= len(columns):
+        return int(name) - 1
+    listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
+    more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"
+    raise SourceError(
+        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. Name the right "
+        f"one with {option}, or give its number (from 1; for all three columns if the file has "
+        "no header), or choose a --format"
+    )
+
+
+def find_click(
+    columns: list[str], form: LogFormat, where: str
+) -> tuple[tuple[int, int, int], bool]:
+    """Return the indices of session, item and time, and whether the session is the user.
+
+    Raises
+    ------
+    SourceError
+        The log lacks one of them, one column is used for two of them, or two have its name.
+
+    """
+    by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
+    if by_user:
+        key = find_column(columns, str(form.user), "--user-column", where)
+    else:
+        key = find_column(columns, str(form.session), "--session-column", where)
+    item = find_column(columns, form.item, "--item-column", where)
+    time = find_column(columns, form.time, "--time-column", where)
+    if len({key, item, time}) < 3:
+        raise SourceError(f"{where}: session, item and time must be three different columns")
+    return (key, item, time), by_user
+
+
+def _has(columns: list[str], name: str) -> bool:
+    return any(name in (column, column.partition(":")[0]) for column in columns)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..clicks import Id
 from .blocks import Decoded, Decoding
-from .columns import MOST_COLUMNS, Columns
+from .columns import MOST_COLUMNS, Columns, find_click, find_column
 from .line_decoder import LineDecoder
 from .lines import BYTE_ORDER_MARK, Lines
-from .log_format import LogFormat, find_click, find_column
+from .log_format import LogFormat
 from .time_unit import TimeScale
 from .values import (
     LONGEST_ID,

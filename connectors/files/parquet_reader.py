@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ..clicks import Id, Position
 from ..decoding.blocks import Decoded, Decoding
-from ..decoding.log_format import UNITS_PER_SECOND, LogFormat, find_click
+from ..decoding.columns import find_click
+from ..decoding.log_format import UNITS_PER_SECOND, LogFormat
 from ..decoding.record_lines import find_fields, is_by_columns, is_plain, with_session
 from ..decoding.record_reader import RecordReader
 from ..decoding.time_unit import TimeScale

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nextclick.connectors.decoding.log_format import PRESETS, find_column, log_format
+from nextclick.connectors.decoding.columns import find_column
+from nextclick.connectors.decoding.log_format import PRESETS, log_format
 from nextclick.connectors.source import SourceError
 from nextclick.connectors.spelling import nearest
 
