@@ -181,6 +181,11 @@ def find_column(columns: list[str], name: str, option: str, where: str) -> int:
         return found[0]
     if name.isdecimal() and 0 < int(name) <= len(columns):
         return int(name) - 1
+    if len(columns) == 1 and any(columns):
+        raise SourceError(
+            f"{where}: its first line is one column: {columns[0][:80]!r}. Give the delimiter with "
+            f"--delimiter, or leave that out; or name the right column with {option}"
+        )
     listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
     more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
     known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"

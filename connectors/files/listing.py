@@ -63,9 +63,11 @@ def list_files(specs: Sequence[Spec], wanted: Sequence[str] = ()) -> tuple[list[
     once = list({_place(file): file for file in found}.values())
     archives = [(file, zip_members(file)) for file in once]
     unpacked = [choose(held, str(file), wanted) if held else [file] for file, held in archives]
-    return [file for files in unpacked for file in files], (
-        several or any(len(files) > 1 for files in unpacked)
-    )
+    several = several or any(len(files) > 1 for files in unpacked)
+    listed = [file for files in unpacked for file in files]
+    # Programs that write in parts leave empty ones.
+    filled = [file for file in listed if not (isinstance(file, LocalFile) and file.size() == 0)]
+    return filled or listed, several
 
 
 def is_pattern(spec: str) -> bool:
