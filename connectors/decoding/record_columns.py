@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, compress, repeat
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,7 @@ class RecordColumns:
         """Return what reads a field of a condition from a row of their values."""
         if text not in self._conditions:
             self._conditions.append(text)
-        return operator.itemgetter(self._conditions.index(text))
+        return cast("Getter", operator.itemgetter(self._conditions.index(text)))
 
     def read(self, records: Values, scale: TimeScale) -> Decoded | None:
         """Return what records become; None where anything is odd.
@@ -87,11 +87,8 @@ class RecordColumns:
         """Return the clicks of records whose lists are known."""
         kept = None
         if self._where is not None:
-            where = self._where
-            rows = zip(*[table.column(name) for name in self._conditions], strict=True)
-            if not self._conditions:
-                rows = repeat((), table.count)
-            kept = np.fromiter((where(row) is True for row in rows), np.bool_, table.count)
+            columns = [table.column(name) for name in self._conditions]
+            kept = np.fromiter(_decide(self._where, columns, table.count), np.bool_, table.count)
         table.keep(kept)
         times = self._times(table.column(self._time), scale)
         sessions, items = self._ids(table, self._session), self._ids(table, self._item)
@@ -164,7 +161,7 @@ class _Records:
         if self._counts is not None and self.count > len(records):
             ends = np.cumsum(self._counts)
             starts = np.repeat(ends - self._counts, self._counts)
-            self.parts = np.arange(self.count, dtype=np.int64) - starts
+            self.parts = (np.arange(self.count) - starts).astype(np.int64)
 
     def decoded(self, columns: RecordColumns, scale: TimeScale) -> Decoded:
         """Return the clicks."""
@@ -206,6 +203,20 @@ def _walked(values: Values, steps: tuple[Step, ...]) -> Values:
     for step in steps:
         values = [one.get(step) if type(one) is dict else walk(one, (step,)) for one in values]
     return values
+
+
+def _decide(
+    where: Callable[[Any], bool | None], columns: Sequence[Values], count: int
+) -> Iterable[bool]:
+    """Return for each row of some columns whether it fulfils a condition."""
+    if not columns:
+        return repeat(where(()) is True, count)
+    rows = list(zip(*columns, strict=True))
+    if all(set(map(type, column)) <= {str, type(None)} for column in columns):
+        # Alike texts are decided once. Numbers and truth values may be equal, and yet read apart.
+        decided = {row: where(row) is True for row in set(rows)}
+        return map(decided.__getitem__, rows)
+    return (where(row) is True for row in rows)
 
 
 def _checked(column: Values) -> list[Id]:
