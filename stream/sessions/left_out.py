@@ -38,6 +38,7 @@ class LeftOut:
 
     Examples
     --------
+    >>> import numpy as np
     >>> left_out = LeftOut()
     >>> times = np.array([1.0, 1.0, 2.0])
     >>> clicks = Clicks(["anna"] * 3, ["hat", "hat", "bag"], times, events=["e1", "e1", None])
