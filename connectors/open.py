@@ -131,7 +131,7 @@ def _open_logs(specs: Sequence[Any], form: LogFormat | None) -> Source:
         if len(specs) > 1 and _is_alone(os.fspath(spec)):
             raise SourceError(f"{spec} is read alone: several sources are log files")
     form = form if form is not None else LogFormat()
-    files, several = list_files(specs)
+    files, several = list_files(specs, form.files)
     if not several:
         return LogSource(files[0], form)
     if form.sort or look_into(files[0], form).form.sort:

@@ -119,6 +119,11 @@ def as_id(value: Any, field_name: str, missing: str) -> Id:
     )
 
 
+def escaped(part: str) -> str:
+    """Return a part of a joined id, so that different parts never make the same id."""
+    return part.replace("\\", "\\\\").replace("+", "\\+")
+
+
 def described(value: Any) -> str:
     """Return what a value of a record is, for a message.
 

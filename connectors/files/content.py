@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ..decoding.columns import find_click
 from ..decoding.lines import BYTE_ORDER_MARK
-from ..decoding.log_format import PRESETS, LogFormat, find_click
+from ..decoding.log_format import PRESETS, LogFormat
 from ..decoding.record_lines import find_fields, is_plain
 from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError

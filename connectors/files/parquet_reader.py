@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..clicks import Id, Position
 from ..decoding.blocks import Decoded, Decoding
-from ..decoding.log_format import UNITS_PER_SECOND, LogFormat, find_click
+from ..decoding.columns import find_click
+from ..decoding.log_format import UNITS_PER_SECOND, LogFormat
 from ..decoding.record_lines import find_fields, is_by_columns, is_plain, with_session
 from ..decoding.record_reader import RecordReader
 from ..decoding.time_unit import TimeScale
@@ -24,7 +25,6 @@ from ..decoding.values import (
     UnusableError,
     check_id,
     check_time,
-    dates_to_times,
     usable_times,
 )
 from ..source import SourceError
@@ -233,10 +233,7 @@ class ParquetReader:
     def _seconds(self, times: Any) -> NDArray[np.float64] | None:
         """Return a column of times in epoch seconds; None where one may be unusable."""
         if pa.types.is_string(times.type):
-            dates = dates_to_times(times)
-            if dates is not None:
-                self._scale.note_date()
-            return dates
+            return self._scale.texts(times)
         numbers = times.to_numpy(zero_copy_only=False)
         return numbers if self._moments else self._scale.column(numbers)
 

@@ -17,15 +17,13 @@ from nextclick.connectors.kafka.offsets import Missing
 from nextclick.connectors.kafka.span import Start
 
 from .declaration import SOURCE, TOPIC, option
+from .event_memory import EventSpan, parse_event_memory
 from .options import ConfigError, Options, parse_duration, parse_name
 from .registry import Registry, RegistryTable
 from .values import shown
 
 MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
-
-MOST_EVENTS = 100_000_000
-"""Events that may be remembered: each takes some 80 bytes of RAM."""
 
 
 def sorted_once(values: list[int], typed: str = "") -> list[int]:
@@ -286,14 +284,15 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = None
     event_memory: Annotated[
-        int,
+        str | int,
         option(
-            "Events whose ids are remembered, the latest ones.",
+            "Number of the latest events whose ids are remembered, or for how long they are, "
+            'such as "10m".',
             SOURCE,
-            ge=1,
-            le=MOST_EVENTS,
             fixed=True,
             changeable=True,
+            value="COUNT|DURATION",
+            parse=parse_event_memory,
         ),
     ] = 100_000
     idle: Annotated[
@@ -319,6 +318,11 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     group: Annotated[
         str, option("Consumer group that offsets are committed to.", TOPIC, parse=parse_name)
     ] = "nextclick"
+
+    @property
+    def event_span(self) -> EventSpan:
+        """How many events are remembered, or for how long."""
+        return parse_event_memory(self.event_memory, "--event-memory")
 
     @property
     def start(self) -> Start | None:
