@@ -230,7 +230,7 @@ class Popularity:
         self._refreshed = int(values["refreshed"])
         self.mass = values["mass"]
         self._age = values["age"]
-        self._total = self._counts.new_tensor(values["total"])
+        self._total = self._counts.new_full((), values["total"])
         self._weigh_all()
 
 
