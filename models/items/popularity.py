@@ -116,7 +116,10 @@ class Popularity:
             of = (rows.numpy(), increments, counts.numpy(), weights.numpy())
             _count(*of, self.alpha)
         else:
-            counts.index_add_(0, rows, to_device(increments, counts.device))
+            # Of ones nothing is sent.
+            alike = counts.new_ones(len(rows))
+            added = to_device(increments, counts.device) if self.half_life else alike
+            counts.index_add_(0, rows, added)
             weights[rows] = self._weights(pick(counts, rows))
 
     def _increments(self, clicks: int) -> NDArray[np.float64]:
