@@ -15,13 +15,12 @@ from torch import Tensor
 
 from .compute.background import Task, Worker
 from .compute.device import on_host
-from .compute.jit import contracting
+from .compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
+from .compute.torch_scan import TorchScan
 from .items.best_items import best_listed
-from .items.table import pick
+from .items.own_scores import own_scores
 from .items.vocabulary import NO_ITEM
 from .memory.evidence import Evidence, speaks_for_target
-from .score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
-from .torch_scan import TorchScan
 
 MOST_CLICKS = 512
 """Clicks whose scores are scanned together, at most: a block of them stays in the cache."""
@@ -377,34 +376,3 @@ def rank(
     ranker = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
     ranker.k, ranker.barred = k, barred
     return ranker.finish([ranker.rank(part) for part in ranker.parts])
-
-
-def own_scores(
-    outputs: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return each target's score, and the largest that it could be: (m,) each."""
-    if on_host(outputs):
-        own, sizes = _own_scores(outputs.numpy(), embedding.numpy(), bias.numpy(), targets.numpy())
-        return torch.from_numpy(own), torch.from_numpy(sizes)
-    embedded, biases = pick(embedding, targets), pick(bias, targets)
-    norms = outputs.norm(dim=1) * embedded.norm(dim=1)
-    return (outputs * embedded).sum(dim=1) + biases, norms + biases.abs()
-
-
-@contracting
-def _own_scores(
-    outputs: NDArray[Any], embedding: NDArray[Any], bias: NDArray[Any], targets: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    own, sizes = np.empty(len(outputs), outputs.dtype), np.empty(len(outputs), outputs.dtype)
-    zero = outputs.dtype.type(0)
-    for row in range(len(outputs)):
-        output, embedded = outputs[row], embedding[targets[row]]
-        one, other, score = zero, zero, zero
-        for place in range(len(output)):
-            one += output[place] * output[place]
-            other += embedded[place] * embedded[place]
-            # Term after term, as a product of matrices adds them up.
-            score += output[place] * embedded[place]
-        own[row] = score + bias[targets[row]]
-        sizes[row] = np.sqrt(one) * np.sqrt(other) + np.abs(bias[targets[row]])
-    return own, sizes

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..compute.score_blocks import Scanned
 from ..ranking import SLACK, CatalogueRanker, Ranking
-from ..score_blocks import Scanned
 from .boost import Boost
 from .evidence import Evidence
 from .layout import Real

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import ranking, score_blocks, torch_scan
+from nextclick.models import ranking
+from nextclick.models.compute import score_blocks, torch_scan
 from nextclick.models.ranking import (
     MOST_CLICKS,
     WORTH_HALVING,

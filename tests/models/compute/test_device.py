@@ -12,18 +12,17 @@ from nextclick.models import (
     State,
     optim,
     ranking,
-    torch_scan,
 )
 from nextclick.models import (
     gradients as loss_gradient,
 )
-from nextclick.models.compute import background
+from nextclick.models.compute import background, torch_scan
 from nextclick.models.compute import snapshot_buffer as copies
 from nextclick.models.gru4rec import online as learner
 from nextclick.models.gru4rec import packed_gru as packed
 from nextclick.models.items import item_table as items
+from nextclick.models.items import own_scores, table
 from nextclick.models.items import popularity as sampling
-from nextclick.models.items import table
 
 FORMS: list[dict[str, Any]] = [
     {},
@@ -92,6 +91,7 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
         copies,
         items,
         optim,
+        own_scores,
         packed,
         ranking,
         sampling,

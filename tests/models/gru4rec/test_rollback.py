@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, ranking, score_blocks, torch_scan
-from nextclick.models.compute import background
-from nextclick.models.score_blocks import Scanned
-from nextclick.models.torch_scan import TorchScan
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, ranking
+from nextclick.models.compute import background, score_blocks, torch_scan
+from nextclick.models.compute.score_blocks import Scanned
+from nextclick.models.compute.torch_scan import TorchScan
 from tests.models.gru4rec.learners import drive, model, stream
 
 

@@ -33,7 +33,6 @@ from nextclick.models.memory.layout import (
 )
 from nextclick.models.memory.memory import Memory
 from nextclick.models.memory.mixture import mix
-from nextclick.models.memory.special_items import share_scores
 from nextclick.models.memory.weights import WEIGHTS, Weights
 from nextclick.models.ranking import CatalogueRanker, NewItems, Ranking
 
@@ -395,23 +394,3 @@ def test_where_the_listed_scores_do_not_reach_the_bar_all_are_counted_again(
 def test_without_lists_a_ranking_keeps_no_probabilities() -> None:
     found, _ = mixed(*draws(3), [True] * 3)
     assert found.scores.untyped_storage().nbytes() == found.best.untyped_storage().nbytes() == 0
-
-
-@pytest.mark.parametrize("scale", [0.01, 1.0, 60.0])
-def test_the_networks_probabilities_are_the_softmax_of_the_scores(scale: float) -> None:
-    draw = np.random.default_rng(1)
-    scores = draw.standard_normal((6, 50)) * scale
-    scores[:, 0] = scores[4, 5:] = scores[5] = -np.inf
-    spans, rows = np.array([[0, 5]] * 6) + 5 * np.arange(6)[:, None], np.arange(5)
-    others = scores[:, 5:]
-    highest = others.max(axis=1)
-    total = np.exp(others - np.where(np.isfinite(highest), highest, 0)[:, None]).sum(axis=1)
-    broken = np.array([False, True, False, False, False, False])
-    probs, top, norm = share_scores(spans, scores[:, rows].reshape(-1), highest, total, broken)
-    expected = torch.from_numpy(scores).softmax(1).numpy()
-    for click in (0, 2, 3, 4):
-        np.testing.assert_allclose(probs[5 * click : 5 * click + 5], expected[click, rows])
-        assert top[click] == pytest.approx(expected[click].max())
-        assert norm[click] == pytest.approx(float(torch.from_numpy(scores[click]).logsumexp(0)))
-    assert np.isnan(top[1])
-    assert (top[5], norm[5]) == (1, -np.inf)

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import score_blocks, torch_scan
-from nextclick.models.score_blocks import BlockScan, Scanned, Wanted, join_sums
-from nextclick.models.torch_scan import TorchScan
+from nextclick.models.compute import score_blocks, torch_scan
+from nextclick.models.compute.score_blocks import BlockScan, Scanned, Wanted, join_sums
+from nextclick.models.compute.torch_scan import TorchScan
 
 
 @dataclass

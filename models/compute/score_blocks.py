@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compute.block_pass import Apart, Found, Lists, Work, list_block, pass_block, take_apart
-from .compute.jit import compiled
+from .block_pass import Apart, Found, Lists, Work, list_block, pass_block, take_apart
+from .jit import compiled
 
 Whole = NDArray[np.int64]
 Small = NDArray[np.int32]
@@ -156,6 +156,8 @@ class BlockScan:
         self._scanned: Scanned | None = None
         self._lock = threading.Lock()
         self._done = threading.Event()
+        if not len(blocks):
+            self._done.set()
 
     def compute(self) -> None:
         """Go through blocks until none is left that no thread works on."""
@@ -205,7 +207,7 @@ class BlockScan:
 
         """
         self.compute()
-        self._done.wait() if self._left else None
+        self._done.wait()
         with self._lock:
             if self._failure:
                 raise RuntimeError("another thread could not find the scores") from self._failure
