@@ -87,6 +87,6 @@ class Batch:
     parallel: bool = False
     evidence: Task[Evidence] | None = None
     memory_gradient: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    barred: Tensor | None = None
+    barred: NDArray[np.bool_] | None = None
     drawn: Tensor | None = None
     draws: Tensor | None = None

@@ -15,7 +15,7 @@ from .argument_checks import at_least, seed_of
 from .base import CheckedModel, Request
 from .batch import Batch, Checkpoint
 from .compute.snapshot_buffer import SnapshotBuffer
-from .compute.transfer import fetch, to_device
+from .compute.transfer import to_device
 from .items.item_table import ItemTable
 from .items.popularity import LARGEST_BATCH, Popularity
 from .items.scored import POPULAR_CLICKS, popular_scores
@@ -101,13 +101,13 @@ class GradientModel(CheckedModel):
 
     def _barred(
         self, request: Request, allowed: NDArray[np.bool_], placed: NDArray[np.int64]
-    ) -> Tensor:
+    ) -> NDArray[np.bool_]:
         """Return which rows must not be recommended, the batch's new items included."""
         assert request.allowed is not None
         barred = np.zeros(self.vocabulary.used, np.bool_)
         barred[: len(allowed)] = ~allowed
         barred[placed] = [item not in request.allowed for item in request.items]
-        return self._to_device(barred)
+        return barred
 
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         return self._run(request).recommended
@@ -219,7 +219,7 @@ def record(
         A score is not a number: the learning has diverged.
 
     """
-    ranks, best, values = fetch([ranking.ranks, ranking.best, ranking.scores])
+    ranks, best, values = (of.numpy() for of in (ranking.ranks, ranking.best, ranking.scores))
     if (ranks < 0).any():
         raise diverged()
     result.scored[scored] = True

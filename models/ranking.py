@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,28 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compute.background import Worker
+from .compute.background import Task, Worker, cut
 from .compute.device import on_host
-from .compute.jit import summing
-from .items.table import pick
+from .compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
+from .compute.torch_scan import Asked, TorchScan, flat
+from .compute.transfer import send
+from .items.best_items import best_listed
+from .items.own_scores import own_scores
 from .items.vocabulary import NO_ITEM
-from .score_blocks import ScoreBlocks
+from .memory.evidence import Evidence, speaks_for_target
 
-BLOCK_SCORES = 1 << 24
-"""Scores that each thread holds at a time, at most about (64 MiB in float32)."""
-
-GPU_SCORES = 1 << 29
-"""Scores that a GPU holds at a time (2 GiB in float32): each part of a batch costs a wait."""
-
-LEAST_CLICKS, MOST_CHUNKS = 96, 6
-"""Where two threads share the work, the clicks are cut into at most `MOST_CHUNKS` chunks of
-`LEAST_CLICKS` or more, if the scores fit."""
+MOST_CLICKS = 512
+"""Clicks whose scores are scanned together, at most: a block of them stays in the cache."""
 
 WORTH_HALVING = 32
-"""A chunk of at least this many clicks is ranked in two parts there, with scores in common."""
+"""At least so many clicks are ranked in two parts, with one scan in common."""
 
-COUNTED = 1 << 20
-"""Largest count kept in float32, which is exact up to 2 to the power of 24."""
+MARGIN = 5.0
+"""Where evidence speaks for a target, the network's scores are listed from this far below the
+target's own on: most bars of the mixture lie above."""
 
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
@@ -59,7 +57,7 @@ class NewItems:
 
 @dataclass(slots=True)
 class Ranking:
-    """Ranks of the targets and, where asked for, the best items.
+    """Ranks of the targets and, where asked for, the best items: on the host.
 
     Parameters
     ----------
@@ -81,7 +79,9 @@ class Ranking:
 class CatalogueRanker:
     """The targets of a batch, each to be ranked among all the items known before its click.
 
-    Scores that differ by no more than rounding count as equal, so equal rows always tie.
+    Scores that differ by no more than rounding count as equal, so equal rows always tie. It works
+    in phases: the targets' own scores, and so the bars that others must reach; one scan of all
+    scores, block by block, shared by two threads; and ranks and lists from what that has found.
 
     Parameters
     ----------
@@ -96,22 +96,23 @@ class CatalogueRanker:
         int64 (m,): place of the click in its batch.
     new_items
         The items first seen within the batch.
-    width
-        Other numbers that a click needs while it is ranked, where these are more than its scores.
     shared
         Whether two threads share the work.
 
     Attributes
     ----------
-    size
-        (m,): the largest that a target's score could be.
-    unseen
-        bool (m,): the target was not yet known.
+    k
+        How many best items are wanted.
     barred
         bool (rows,): what is not to be among the best items; None for nothing.
+    evidence
+        The memory's, where there is one: its items are special.
+    own, size
+        (m,): the targets' scores, and the largest that these could be.
+    unseen
+        bool (m,): the target was not yet known.
     parts
-        Slices of the clicks, in order, so that RAM stays bounded however large the catalogue, and
-        two threads can share the work.
+        Slices of the clicks, in order, so that two threads can share the work.
 
     """
 
@@ -123,105 +124,379 @@ class CatalogueRanker:
         targets: Tensor,
         clicks: Tensor,
         new_items: NewItems,
-        width: int = 0,
         shared: bool = False,
     ) -> None:
+        self._outputs = outputs
+        self._embedding = embedding
         self._bias = bias
         self._new_items = new_items
-        self.targets = targets
-        self.size = sizes(outputs, embedding, bias, targets)
         self._clicks = clicks
-        self.barred: Tensor | None = None
+        self.k = 0
+        self.barred: NDArray[np.bool_] | None = None
+        self.evidence: Task[Evidence] | None = None
+        self.own, self.size = own_scores(outputs, embedding, bias, targets)
         self.unseen = targets == NO_ITEM
-        held = BLOCK_SCORES if on_host(outputs) else GPU_SCORES
-        most = max(1, held // max(len(bias), width))
-        shared = shared and on_host(outputs)
-        chunks = MOST_CHUNKS if shared else 1
         self.parts: list[slice] = []
-        # Of each part, by its start: the scores of its chunk, and where in these its own begin.
-        self._blocks: dict[int, tuple[ScoreBlocks, int]] = {}
-        for chunk in cut(slice(0, max(1, len(outputs))), chunks, LEAST_CLICKS, most):
-            parts = cut(chunk, 2 if shared else 1, WORTH_HALVING // 2, most)
-            blocks = ScoreBlocks(outputs[chunk], embedding, bias, len(parts))
-            self._blocks |= {part.start: (blocks, part.start - chunk.start) for part in parts}
+        # Of each part, by its start: the chunk of clicks that are scored together.
+        self._chunks: dict[int, Chunk] = {}
+        whole = slice(0, max(1, len(outputs)))
+        host = on_host(outputs)
+        # On a GPU each chunk would cost a wait.
+        for chunk in cut(whole, -(-whole.stop // MOST_CLICKS) if host else 1, 1):
+            parts = cut(chunk, 2 if shared and host else 1, WORTH_HALVING // 2)
+            self._chunks |= dict.fromkeys((part.start for part in parts), Chunk(chunk))
             self.parts += parts
-        for part in self.parts if len(new_items.rows) else ():
-            itself = targets[part, None] == new_items.rows
-            self.unseen[part] |= (self._unknown(part) & itself).any(dim=1)
+        if len(new_items.rows):
+            itself = targets[:, None] == new_items.rows
+            self.unseen |= (self._unknown & itself).any(dim=1)
 
     @cached_property
     def items(self) -> Tensor:
         """int64 (m,): how many items were known."""
-        least = self._bias.new_full((1, 1), torch.finfo(self._bias.dtype).min)
-        unknown = torch.cat([self._unknown(part).sum(dim=1) for part in self.parts])
-        return ranks_above(self._bias[None], least) - unknown
+        known = (self._bias > torch.finfo(self._bias.dtype).min).sum()
+        return known - self._unknown.sum(dim=1)
 
-    def _unknown(self, part: slice) -> Tensor:
-        """Bool (c, b): which of the batch's new items a part of the clicks comes before."""
-        return self._clicks[part, None] <= self._new_items.clicks
+    @property
+    def _unknown(self) -> Tensor:
+        """Bool (m, b): which of the batch's new items a click comes before."""
+        return self._clicks[:, None] <= self._new_items.clicks
 
     def begin(self, worker: Worker) -> None:
-        """Begin to compute the scores on another thread; whoever asks for them helps."""
-        for part in self.parts:
-            worker.submit(self._blocks[part.start][0].compute)
+        """Begin to scan the scores on another thread; whoever asks for what is found helps."""
+        # A GPU queues its work by itself, and the evidence may come later.
+        for part in self.parts if on_host(self._outputs) else ():
+            worker.submit(self._scan(part).compute)
 
-    def scores(self, part: slice) -> Tensor:
-        """Return the scores of all rows for a part of the clicks, once: (c, rows).
+    def found(self, part: slice) -> Scanned:
+        """Return what the scan of all scores found for a part of the clicks."""
+        within = self._within(part)
+        return self._scan(part).scanned().of(within)
 
-        Minus infinity where a row holds no item that is known before the click.
-        """
-        blocks, first = self._blocks[part.start]
-        scores = blocks.read(slice(first, first + part.stop - part.start))
-        rows = self._new_items.rows
-        if len(rows):
-            scores[:, rows] = scores[:, rows].masked_fill_(self._unknown(part), -torch.inf)
-        return scores
+    def _within(self, part: slice) -> slice:
+        first = self._chunks[part.start].clicks.start
+        return slice(part.start - first, part.stop - first)
 
-    def rank(self, part: slice, k: int) -> Ranking:
-        """Rank some of the targets by score, and return the k best items."""
-        scores = self.scores(part)
-        own = scores.gather(1, self.targets[part, None])
-        # Products of other shapes round differently: what rounding cannot tell apart is equal.
-        slack = SLACK * torch.finfo(own.dtype).eps * self.size[part, None]
-        ranks = ranks_above(scores, own - slack).masked_fill_(self.unseen[part], 0)
-        if k and self.barred is not None:
-            scores.masked_fill_(self.barred, -torch.inf)
-        if k:
-            values, best = torch.topk(scores, min(k, scores.shape[1]), dim=1)
+    def _scan(self, part: slice) -> BlockScan | TorchScan:
+        chunk = self._chunks[part.start]
+        with chunk.lock:
+            if chunk.scan is None:
+                scores = self._outputs[chunk.clicks], self._embedding, self._bias
+                if on_host(self._outputs):
+                    chunk.scan = scan(*scores, self._wanted(chunk.clicks))
+                else:
+                    chunk.scan = TorchScan(*scores, self._asked(), self._about_targets)
+        return chunk.scan
+
+    def _bars(self, clicks: slice) -> Tensor:
+        """Return the scores that other items must reach to tie with the targets: (c,)."""
+        own = self.own[clicks]
+        # Products of other shapes round differently: what rounding cannot tell apart is equal. The
+        # softmax adds rounding of its own.
+        more = 1 if self.evidence else 0
+        return own - SLACK * torch.finfo(own.dtype).eps * (self.size[clicks] + more)
+
+    def _wanted(self, clicks: slice) -> Wanted:
+        """Return what is wanted of the scores of some clicks, on the host."""
+        evidence = self.evidence.result().of(clicks) if self.evidence else None
+        bars = self._bars(clicks).numpy()
+        if self.k:
+            floors = np.full_like(bars, -np.inf)
         else:
-            # New ones: a view would keep all the scores.
-            values = scores.new_empty((len(scores), 0))
-            best = self.targets.new_empty((len(scores), 0))
-        return Ranking(ranks, best, values)
+            floors = np.full_like(bars, np.inf)
+            if evidence:
+                near = speaks_for_target(evidence) & ~self.unseen[clicks].numpy()
+                floors[near] = bars[near] - MARGIN
+        return Wanted(
+            bars,
+            floors,
+            evidence is not None,
+            self._room,
+            *_special(evidence, len(bars)),
+            self._new_items.rows.numpy(),
+            self._new_items.clicks.numpy(),
+            self._clicks[clicks].numpy(),
+            self._unlisted,
+        )
+
+    def _asked(self) -> Asked:
+        """Return what is wanted of all scores, on a device that is not the host."""
+        evidence = self.evidence.result() if self.evidence else None
+        spans, rows = _special(evidence, self.own.shape[0])
+        special, unlisted = [self._clicks[:0]] * 3, self.unseen[:0]
+        if evidence or self.barred is not None:
+            arrays = self._unlisted, *flat(spans, rows)
+            unlisted, *special = send(arrays, self._outputs.device)
+        wanted = self._bars(slice(None)), evidence is not None, self._room if self.k else 0
+        new = self._new_items.rows, self._unknown
+        return Asked(*wanted, spans, rows, special, *new, unlisted)
+
+    @property
+    def _room(self) -> int:
+        return min(max(ROOM, 2 * self.k), self._bias.shape[0] + 1)
+
+    @property
+    def _unlisted(self) -> NDArray[np.bool_]:
+        return np.zeros((0, 0), np.bool_) if self.barred is None else self.barred[None]
+
+    @property
+    def _about_targets(self) -> list[Tensor]:
+        return [self.unseen, self.size, self.items] if self.evidence else [self.unseen]
+
+    def about_targets(self, part: slice) -> list[NDArray[Any]]:
+        """Return `unseen` of some targets, on the host; with evidence, also `size` and `items`."""
+        scan = self._scan(part)
+        if isinstance(scan, TorchScan) and not on_host(self._outputs):
+            scan.scanned()
+            return scan.others
+        return [of[part].numpy() for of in self._about_targets]
+
+    def count(self, part: slice, bars: NDArray[Any], clicks: NDArray[np.bool_]) -> Whole:
+        """Count the scores of items that are not special, from other bars on.
+
+        Parameters
+        ----------
+        part
+            Which c clicks.
+        bars
+            (c,): how many scores are at least as high is counted.
+        clicks
+            bool (c,): for which of them; the others have 0.
+
+        """
+        found, counts = self.found(part), np.zeros(len(bars), np.int64)
+        if self.barred is None:
+            listed = clicks & (bars > found.floor)
+            counts[listed] = (found.listed[listed] >= bars[listed, None]).sum(axis=1)
+            clicks = clicks & ~listed
+        again = np.flatnonzero(clicks)
+        if len(again):
+            first = self._within(part).start
+            counts[again] = self._scan(part).count(first + again, bars[again])
+        return counts
+
+    def rank(self, part: slice) -> Ranking:
+        """Rank some of the targets by score, and return the k best items."""
+        found = self.found(part)
+        ranks = np.where(found.broken, -1, found.above)
+        (unseen,) = self.about_targets(part)[:1]
+        return self.ranking(unseen, ranks, found.listed, found.listed_rows)
+
+    def ranking(
+        self,
+        unseen: NDArray[np.bool_],
+        ranks: Whole,
+        values: NDArray[Any],
+        rows: NDArray[np.int32],
+        special: tuple[Whole, NDArray[np.int32], NDArray[np.float64]] | None = None,
+    ) -> Ranking:
+        """Return the ranks of some targets, and the k best items of those that are listed.
+
+        Parameters
+        ----------
+        unseen, ranks
+            Bool and int64 (c,).
+        values, rows
+            (c, l): what the listed items are ordered by, and their rows.
+        special
+            The special items': spans, rows and values, see `best_listed`.
+
+        """
+        k = min(self.k, self._bias.shape[0])
+        best, scores = best_listed(values, rows, k, special)
+        return Ranking(
+            torch.from_numpy(np.where(unseen, 0, ranks)),
+            torch.from_numpy(best),
+            torch.from_numpy(scores).to(self._outputs.dtype),
+        )
 
     def finish(self, rankings: Sequence[Ranking]) -> Ranking:
         """Join the rankings of all parts."""
-        together = rankings[0]
-        if len(rankings) > 1:
-            together = Ranking(
-                *(
-                    torch.cat([getattr(ranking, name) for ranking in rankings])
-                    for name in ("ranks", "best", "scores")
-                )
-            )
-        together.ranks.masked_fill_(self.unseen, 0)
-        return together
+        if len(rankings) == 1:
+            return rankings[0]
+        names = ("ranks", "best", "scores")
+        return Ranking(*(torch.cat([getattr(of, name) for of in rankings]) for name in names))
 
 
-def cut(whole: slice, parts: int, least: int, most: int) -> list[slice]:
-    """Cut a slice into at most `parts` equal parts of at least `least`, and never more than `most`.
+class Chunk:
+    """Clicks whose scores are scanned together.
+
+    Attributes
+    ----------
+    clicks
+        Which they are.
+    scan, lock
+        Made by whichever thread comes first.
+
+    """
+
+    def __init__(self, clicks: slice) -> None:
+        self.clicks = clicks
+        self.scan: BlockScan | TorchScan | None = None
+        self.lock = threading.Lock()
+
+
+def scan(outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> BlockScan | TorchScan:
+    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch."""
+    compiled_one = on_host(outputs) and outputs.dtype == torch.float32
+    return (BlockScan if compiled_one else TorchScan)(outputs, embedding, bias, wanted)
+
+
+def wanted_for_lists(
+    clicks: int, k: int, barred: NDArray[np.bool_], evidence: Evidence | None
+) -> Wanted:
+    """Return what a scan has to find for lists of k items, and nothing else.
+
+    Parameters
+    ----------
+    clicks
+        Number of clicks.
+    k
+        How many items each list has.
+    barred
+        bool (clicks, rows): what is not to be listed.
+    evidence
+        The memory's, where there is one.
+
+    """
+    none = np.zeros(0, np.int64)
+    return Wanted(
+        np.full(clicks, np.inf, np.float32),
+        np.full(clicks, -np.inf, np.float32),
+        evidence is not None,
+        min(max(ROOM, 2 * k), barred.shape[1] + 1),
+        *_special(evidence, clicks),
+        none,
+        none,
+        np.zeros(clicks, np.int64),
+        barred,
+    )
+
+
+def _special(evidence: Evidence | None, clicks: int) -> tuple[Whole, NDArray[np.int32]]:
+    """Return the spans and rows of the special items of some clicks."""
+    if evidence:
+        return evidence.spans, evidence.rows
+    return np.zeros((clicks, 2), np.int64), np.zeros(0, np.int32)
+
+
+def rank(self, part: slice) -> Ranking:
+        """Rank some of the targets by score, and return the k best items."""
+        found = self.found(part)
+        ranks = np.where(found.broken, -1, found.above)
+        (unseen,) = self.about_targets(part)[:1]
+        return self.ranking(unseen, ranks, found.listed, found.listed_rows)
+
+    def ranking(
+        self,
+        unseen: NDArray[np.bool_],
+        ranks: Whole,
+        values: NDArray[Any],
+        rows: NDArray[np.int32],
+        special: tuple[Whole, NDArray[np.int32], NDArray[np.float64]] | None = None,
+    ) -> Ranking:
+        """Return the ranks of some targets, and the k best items of those that are listed.
+
+        Parameters
+        ----------
+        unseen, ranks
+            Bool and int64 (c,).
+        values, rows
+            (c, l): what the listed items are ordered by, and their rows.
+        special
+            The special items': spans, rows and values, see `best_listed`.
+
+        """
+        k = min(self.k, self._bias.shape[0])
+        best, scores = best_listed(values, rows, k, special)
+        return Ranking(
+            torch.from_numpy(np.where(unseen, 0, ranks)),
+            torch.from_numpy(best),
+            torch.from_numpy(scores).to(self._outputs.dtype),
+        )
+
+    def finish(self, rankings: Sequence[Ranking]) -> Ranking:
+        """Join the rankings of all parts."""
+        if len(rankings) == 1:
+            return rankings[0]
+        names = ("ranks", "best", "scores")
+        return Ranking(*(torch.cat([getattr(of, name) for of in rankings]) for name in names))
+
+
+class Chunk:
+    """Clicks whose scores are scanned together.
+
+    Attributes
+    ----------
+    clicks
+        Which they are.
+    scan, lock
+        Made by whichever thread comes first.
+
+    """
+
+    def __init__(self, clicks: slice) -> None:
+        self.clicks = clicks
+        self.scan: BlockScan | TorchScan | None = None
+        self.lock = threading.Lock()
+
+
+def scan(outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> BlockScan | TorchScan:
+    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch."""
+    compiled_one = on_host(outputs) and outputs.dtype == torch.float32
+    return (BlockScan if compiled_one else TorchScan)(outputs, embedding, bias, wanted)
+
+
+def wanted_for_lists(
+    clicks: int, k: int, barred: NDArray[np.bool_], evidence: Evidence | None
+) -> Wanted:
+    """Return what a scan has to find for lists of k items, and nothing else.
+
+    Parameters
+    ----------
+    clicks
+        Number of clicks.
+    k
+        How many items each list has.
+    barred
+        bool (clicks, rows): what is not to be listed.
+    evidence
+        The memory's, where there is one.
+
+    """
+    none = np.zeros(0, np.int64)
+    return Wanted(
+        np.full(clicks, np.inf, np.float32),
+        np.full(clicks, -np.inf, np.float32),
+        evidence is not None,
+        min(max(ROOM, 2 * k), barred.shape[1] + 1),
+        *_special(evidence, clicks),
+        none,
+        none,
+        np.zeros(clicks, np.int64),
+        barred,
+    )
+
+
+def _special(evidence: Evidence | None, clicks: int) -> tuple[Whole, NDArray[np.int32]]:
+    """Return the spans and rows of the special items of some clicks."""
+    if evidence:
+        return evidence.spans, evidence.rows
+    return np.zeros((clicks, 2), np.int64), np.zeros(0, np.int32)
+
+
+def cut(whole: slice, parts: int, least: int) -> list[slice]:
+    """Cut a slice into at most `parts` equal parts of at least `least`.
 
     Examples
     --------
-    >>> cut(slice(10, 20), 3, least=3, most=10)
+    >>> cut(slice(10, 20), 3, least=3)
     [slice(10, 14, None), slice(14, 18, None), slice(18, 20, None)]
-    >>> cut(slice(10, 20), 3, least=6, most=8)
-    [slice(10, 18, None), slice(18, 20, None)]
+    >>> cut(slice(10, 20), 3, least=6)
+    [slice(10, 20, None)]
 
     """
     count = whole.stop - whole.start
-    share = -(-count // max(1, min(parts, count // least)))
-    size = min(share, most)
+    size = -(-count // max(1, min(parts, count // least)))
     return [slice(at, min(at + size, whole.stop)) for at in range(whole.start, whole.stop, size)]
 
 
@@ -233,80 +508,9 @@ def rank(
     clicks: Tensor,
     new_items: NewItems,
     k: int = 0,
-    barred: Tensor | None = None,
+    barred: NDArray[np.bool_] | None = None,
 ) -> Ranking:
     """Rank each target among all items known before its click, with a `CatalogueRanker`."""
     ranker = CatalogueRanker(outputs, embedding, bias, targets, clicks, new_items)
-    ranker.barred = barred
-    return ranker.finish([ranker.rank(part, k) for part in ranker.parts])
-
-
-def sizes(outputs: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Return the largest that each target's score could be: (m,)."""
-    if on_host(outputs):
-        of = (outputs.numpy(), embedding.numpy(), bias.numpy(), targets.numpy())
-        return torch.from_numpy(_sizes(*of))
-    norms = outputs.norm(dim=1) * pick(embedding, targets).norm(dim=1)
-    largest: Tensor = norms + pick(bias, targets).abs()
-    return largest
-
-
-@summing
-def _sizes(
-    outputs: NDArray[Any], embedding: NDArray[Any], bias: NDArray[Any], targets: NDArray[np.int64]
-) -> NDArray[Any]:
-    sizes = np.empty(len(outputs), outputs.dtype)
-    for row in range(len(outputs)):
-        output, embedded = outputs[row], embedding[targets[row]]
-        one, other = sizes.dtype.type(0), sizes.dtype.type(0)
-        for place in range(len(output)):
-            one += output[place] * output[place]
-            other += embedded[place] * embedded[place]
-        sizes[row] = np.sqrt(one) * np.sqrt(other) + np.abs(bias[targets[row]])
-    return sizes
-
-
-def ranks_above(values: Tensor, least: Tensor) -> Tensor:
-    """Count each row's values that are at least as large as its threshold.
-
-    Parameters
-    ----------
-    values
-        (m, n); minus infinity where there is no value.
-    least
-        (m, 1); infinity where none is large enough.
-
-    Returns
-    -------
-    Tensor
-        int64 (m,); -1 for a row that has no rank: a value, or its threshold, is not a number, or a
-        value is infinite.
-
-    Examples
-    --------
-    >>> ranks_above(torch.tensor([[1.0, 2.0, 3.0, 2.0]]), torch.tensor([[2.0]]))
-    tensor([3])
-
-    """
-    if on_host(values):
-        return torch.from_numpy(_ranks_above(values.numpy(), least[:, 0].numpy()))
-    broken = ~((values < torch.inf).all(dim=1) & (least[:, 0] <= torch.inf))
-    return (values >= least).sum(dim=1).masked_fill_(broken, -1)
-
-
-@summing
-def _ranks_above(values: NDArray[Any], least: NDArray[Any]) -> NDArray[np.int64]:
-    ranks, columns = np.empty(len(values), np.int64), values.shape[1]
-    # Counted in the values' own type, many at a time, and no further than it counts exactly.
-    zero, one = values.dtype.type(0), values.dtype.type(1)
-    for row in range(len(values)):
-        threshold, rank = least[row], 0
-        odd = zero if threshold <= np.inf else one
-        for start in range(0, columns, COUNTED):
-            above, part = zero, values[row, start : start + COUNTED]
-            for at in range(len(part)):
-                above += one if part[at] >= threshold else zero
-                odd += zero if part[at] < np.inf else one
-            rank += int(above)
-        ranks[row] = rank if odd == zero else -1
-    return ranks
+    ranker.k, ranker.barred = k, barred
+    return ranker.finish([ranker.rank(part) for part in ranker.parts])
