@@ -26,6 +26,7 @@ from ..ranking import Ranking
 from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
+from .answering import ShardedAnswering
 from .group import Group
 from .messages import Message
 from .plan import Plan
@@ -111,6 +112,8 @@ class ShardedGRU4Rec(GradientModel):
         self.vocabulary = Vocabulary(config.min_count, self.max_items)
         self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
         self.sessions = SessionStore(config.window, 0, self.max_sessions, HOST, self.dtype)
+        self.precision = self._worker.precision
+        self._answering = ShardedAnswering(self, self._worker)
         self._neighbours = np.zeros(0, np.int64)
         self._evicted: list[int] = []
         self._diverged = False
@@ -208,7 +211,10 @@ class ShardedGRU4Rec(GradientModel):
             self._worker.evict(rows)
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
-        raise NotImplementedError
+        if self._diverged:
+            raise diverged()
+        self._send_evicted()
+        return self._answering.answer(queries)
 
     def state(self) -> State:
         """Copy all that the next click depends on, from all ranks."""
