@@ -97,7 +97,8 @@ class Ranks(ABC):
             np.where(step.unseen, np.inf, bars).astype(self.kind),
             floors.astype(self.kind),
             special is not None,
-            min(max(ROOM, 2 * step.k), len(self._bias) + 1),
+            # All ranks together list as many as one process does.
+            min(max(ROOM // self.group.size, 2 * step.k), len(self._bias) + 1),
             *(special or (np.zeros((step.m, 2), np.int64), np.zeros(0, np.int32))),
             step.new_places,
             step.plan.new_clicks[step.new],

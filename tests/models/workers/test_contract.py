@@ -63,7 +63,7 @@ def mix(both: Both, draw: np.random.Generator) -> None:
     assert_same_states(both[0].state(), both[1].state())
 
 
-def tested(model: Any, sessions: Any, items: Any) -> list[Any]:
+def scored(model: Any, sessions: Any, items: Any) -> list[Any]:
     result = model.test(sessions, items, 3)
     assert len(result.recommended) == len(items)
     return [*result.ranks.tolist(), *result.scored.tolist()]
@@ -87,7 +87,7 @@ def forgotten(model: Any, sessions: Any, items: Any) -> None:
 
 
 CALLS: list[Callable[[Any, Any, Any], Any]] = [
-    tested,
+    scored,
     answers,
     kinds,
     learned,
@@ -104,7 +104,7 @@ def test_being_asked_changes_nothing(pool: Pool) -> None:
         model = sharded(group, memory=300)
         drive(model, part(CLICKS, 0, 200))
         before = model.state()
-        for call in (tested, answers):
+        for call in (scored, answers):
             call(model, *part(CLICKS, 200, 230))
         model.recommend([1, 2], 5)
         model.recommend_after(*part(CLICKS, 200, 230), 4)
