@@ -29,7 +29,7 @@ MOST_CLICKS = 512
 WORTH_HALVING = 32
 """At least so many clicks are ranked in two parts, with one scan in common."""
 
-MARGIN = 6.0
+MARGIN = 5.0
 """Where evidence speaks for a target, the network's scores are listed from this far below the
 target's own on: most bars of the mixture lie above."""
 
@@ -309,12 +309,42 @@ class Chunk:
         self.lock = threading.Lock()
 
 
-def scan(
-    outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted
-) -> BlockScan | TorchScan:
+def scan(outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> BlockScan | TorchScan:
     """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch."""
     compiled_one = on_host(outputs) and outputs.dtype == torch.float32
     return (BlockScan if compiled_one else TorchScan)(outputs, embedding, bias, wanted)
+
+
+def wanted_for_lists(
+    clicks: int, k: int, barred: NDArray[np.bool_], evidence: Evidence | None
+) -> Wanted:
+    """Return what a scan has to find for lists of k items, and nothing else.
+
+    Parameters
+    ----------
+    clicks
+        Number of clicks.
+    k
+        How many items each list has.
+    barred
+        bool (clicks, rows): what is not to be listed.
+    evidence
+        The memory's, where there is one.
+
+    """
+    none, nowhere = np.zeros(0, np.int64), np.zeros((clicks, 2), np.int64)
+    return Wanted(
+        np.full(clicks, np.inf, np.float32),
+        np.full(clicks, -np.inf, np.float32),
+        evidence is not None,
+        min(max(ROOM, 2 * k), barred.shape[1] + 1),
+        evidence.spans if evidence else nowhere,
+        evidence.rows if evidence else np.zeros(0, np.int32),
+        none,
+        none,
+        np.zeros(clicks, np.int64),
+        barred,
+    )
 
 
 def cut(whole: slice, parts: int, least: int) -> list[slice]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .compute.block_pass import Apart, Found, Lists, Work, list_block, pass_block, take_apart
-from .compute.device import on_host
 from .compute.jit import compiled
 
 Whole = NDArray[np.int64]
@@ -22,7 +21,7 @@ BLOCK_ROWS, MANY_ROWS, FEW_OUTPUTS = 1024, 1 << 17, 16
 """Rows of a block; of one for at most `FEW_OUTPUTS` outputs, which takes as long as its rows take
 to be read."""
 
-ROOM = 1024
+ROOM = 512
 """Scores that are listed for a click by each thread at most, the better half of them at least."""
 
 

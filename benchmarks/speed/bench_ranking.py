@@ -76,7 +76,7 @@ class Learner:
         self._model: Any = OnlineGRU4Rec(max_items=items, device="cpu")
         self._batch = batch
         self._stream = clicks(items)
-        learn = getattr(self._model, "learn_many", None) or self._model.learn
+        learn = getattr(self._model, "learn_many", None) or getattr(self._model, "learn")  # noqa: B009
         for start in range(0, items, 4096):
             part = list(range(start, min(start + 4096, items)))
             alone = [f"first {item}" for item in part]
@@ -126,6 +126,7 @@ class Checkout:
     """
 
     def __init__(self, folder: Path, python: Path, items: int, batch: int) -> None:
+        self._folder = folder
         command = [str(python), str(Path(__file__).resolve()), "--serve", f"{items},{batch}"]
         self._process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -143,7 +144,7 @@ class Checkout:
         output: IO[str] | None = self._process.stdout
         line = output.readline() if output else ""
         if not line:
-            raise typer.Exit(f"{self._process.args} ended before it answered")
+            raise RuntimeError(f"{self._folder} ended before it answered")
         return json.loads(line)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ Whole = NDArray[np.int64]
 Small = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
-AT_ONCE = 32
+AT_ONCE = 64
 """Scores of which the highest is compared with a floor before each of them is."""
 
 SIGN = np.int32(0x7FFFFFFF)
@@ -68,7 +68,8 @@ class Found(NamedTuple):
     Parameters
     ----------
     highest, total
-        float32 (blocks, m): the highest score in each block, and the sum of ``exp(score - highest)``.
+        float32 (blocks, m): the highest score in each block, and the sum of its
+        ``exp(score - highest)``.
     special
         float32 (n,): the scores taken out.
     broken
@@ -206,7 +207,8 @@ def _highest(row: Single, work: Work) -> np.float32:
         key = keys[at]
         most = max(most, key ^ ((key >> 31) & SIGN))
     work.bits[0] = most ^ ((most >> 31) & SIGN)
-    return work.powers[0]
+    highest: np.float32 = work.powers[0]
+    return highest
 
 
 @summing
@@ -214,7 +216,7 @@ def _total(row: Single, highest: np.float32, work: Work) -> np.float32:
     bits, factors = work.bits, work.factors
     for at in range(len(row)):
         power = (row[at] - highest) * LOG2_E
-        power = power if power > LEAST_POWER else LEAST_POWER
+        power = max(LEAST_POWER, power)
         whole = np.rint(power)
         part = power - whole
         bits[at] = (np.int32(whole) + 127) << 23
@@ -246,18 +248,28 @@ def list_block(scores: Single, first: int, barred: Flags, lists: Lists) -> None:
     """
     columns = scores.shape[1]
     for click in range(len(scores)):
-        row = scores[click]
+        row, floor = scores[click], lists.floor[click]
+        if floor == np.inf:
+            continue
         for begin in range(0, columns, AT_ONCE):
-            end, over = min(begin + AT_ONCE, columns), ZERO
-            for at in range(begin, end):
-                over += ONE if row[at] > lists.floor[click] else ZERO
-            if over == ZERO:
+            some = row[begin : begin + AT_ONCE]
+            if not _any_above(some, floor):
                 continue
-            for at in range(begin, end):
-                if row[at] > lists.floor[click]:
-                    if len(barred) and barred[min(click, len(barred) - 1), first + at]:
+            for at in range(len(some)):
+                if some[at] > floor:
+                    place = first + begin + at
+                    if len(barred) and barred[min(click, len(barred) - 1), place]:
                         continue
-                    _list(click, row[at], first + at, lists)
+                    _list(click, some[at], place, lists)
+                    floor = lists.floor[click]
+
+
+@summing
+def _any_above(scores: Single, floor: np.float32) -> bool:
+    over = ZERO
+    for at in range(len(scores)):
+        over += ONE if scores[at] > floor else ZERO
+    return bool(over > ZERO)
 
 
 @compiled

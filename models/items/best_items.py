@@ -91,6 +91,14 @@ def best_listed(
     return best, values
 
 
+def limited(
+    rows: Whole, scores: NDArray[np.float64], counts: Whole
+) -> tuple[Whole, NDArray[np.float64]]:
+    """Return what `best_listed` found as `best_items` does: row -1 where there is no item."""
+    there = (scores > -np.inf) & (np.arange(rows.shape[1]) < counts[:, None])
+    return np.where(there, rows, -1), np.where(there, scores, 0.0)
+
+
 @compiled
 def _select_listed(
     scores: NDArray[Any],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,7 +57,8 @@ def mix(
     if not ranker.k:
         return ranker.ranking(part, ranks, found.listed[:, :0], found.listed_rows), mixture.gradient
     listed = mixture.probabilities(found.listed)
-    special = mixture.special(None if ranker.barred is None else ranker.barred.cpu().numpy())
+    barred = None if ranker.barred is None else ranker.barred[None].cpu().numpy()
+    special = mixture.special(barred)
     return ranker.ranking(part, ranks, listed, found.listed_rows, special), mixture.gradient
 
 
@@ -120,13 +123,16 @@ class Mixture:
 
     @property
     def alone(self) -> NDArray[np.bool_]:
-        """bool (c,): nothing but the network speaks for the target."""
+        """Bool (c,): nothing but the network speaks for the target."""
         return self._evaluation.alone
 
-    def bars(self, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    def bars(self, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the network's scores that other items need to reach the targets: (c,)."""
+        # Below zero where the target is not known, and all that is counted is not used.
+        threshold = np.maximum(self._evaluation.threshold, 0)
         with np.errstate(divide="ignore"):
-            return (np.log(self._evaluation.threshold) + self._norm).astype(dtype)
+            bars: NDArray[Any] = (np.log(threshold) + self._norm).astype(dtype)
+        return bars
 
     def ranks(self, above: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the targets' ranks; -1 where a score is not a number.
@@ -145,21 +151,30 @@ class Mixture:
         ranks = np.where(evaluation.target_prob == 0, items, ranks)
         return np.where(np.isnan(evaluation.target_prob), -1, ranks)
 
-    def probabilities(self, scores: NDArray[np.floating]) -> Real:
+    def probabilities(self, scores: NDArray[Any]) -> Real:
         """Return the probabilities of other items from their scores, (c, l); -inf where none."""
         probs = np.exp(scores - self._norm[:, None]) * self._evaluation.network_scale[:, None]
         return np.where(scores == -np.inf, -np.inf, probs)
 
     def special(
-        self, barred: NDArray[np.bool_] | None
+        self, barred: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], Real]:
-        """Return the special items' spans, rows and probabilities; -inf for what is not listed."""
+        """Return the special items' spans, rows and probabilities; -inf for what is not listed.
+
+        Parameters
+        ----------
+        barred
+            bool (c or 1, rows): what is not to be listed; None for nothing.
+
+        """
         spans, rows = self._evidence.spans, self._evidence.rows
         # What is not known yet is nothing to recommend.
-        hidden = self._scores == -np.inf
+        final = np.where(self._scores == -np.inf, -np.inf, self._evaluation.final)
         if barred is not None:
-            hidden |= barred[rows]
-        return spans, rows, np.where(hidden, -np.inf, self._evaluation.final)
+            for click, (begin, end) in enumerate(spans):
+                hidden = barred[min(click, len(barred) - 1), rows[begin:end]]
+                final[begin:end][hidden] = -np.inf
+        return spans, rows, final
 
 
 def _no_evaluation(evidence: Evidence) -> Evaluation:
