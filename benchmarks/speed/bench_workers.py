@@ -86,7 +86,8 @@ def _fitted(tensor: Tensor, form: Form) -> Tensor:
 
 def grown(items: int, group: Group | None, memory: bool, **options: Any) -> ShardedGRU4Rec:
     """Return a model that knows items which have been clicked once."""
-    config = GRU4RecConfig(**({} if memory else {"memory": 0}), **options)
+    given: dict[str, Any] = options if memory else {**options, "memory": 0}
+    config = GRU4RecConfig(**given)
     model = ShardedGRU4Rec(config, group, max_items=10_000_000, device="cpu")
     for begin in range(0, items, GROWTH):
         rows = list(range(begin, min(begin + GROWTH, items)))
@@ -123,18 +124,18 @@ def share(
         for _ in range(40):
             trained.test_then_learn(*learn())
         state = trained.state()
-        models = {P: grown(0, FakeGroup(P), memory, **slow) for P in (1, workers)}
+        models = {of: grown(0, FakeGroup(of), memory, **slow) for of in (1, workers)}
         for model in models.values():
             model.restore(state)
         for batch in map(int, of_batches.split(",")):
             following = batches(size, batch)
-            took: dict[int, list[float]] = {P: [] for P in models}
+            took: dict[int, list[float]] = {of: [] for of in models}
             for _ in range(turns + 2):
                 sessions, rows = following()
-                for P, model in models.items():
+                for of, model in models.items():
                     began = model.group.busy[0]
                     model.test_then_learn(sessions, rows)
-                    took[P].append(model.group.busy[0] - began)
+                    took[of].append(model.group.busy[0] - began)
             one, other = (1e3 * statistics.median(of[2:]) for of in took.values())
             print(
                 f"{size:>9,} items, batch {batch:5d}: {one:8.2f} ms alone, {other:7.2f} ms as one "

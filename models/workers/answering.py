@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..gradient_model import diverged
 from ..gru4rec.answering import Answering, Visitors
-from ..items.best_items import Blocked, Whole, best_listed
+from ..items.best_items import Blocked, Whole, best_listed, limited
 from ..items.item_table import SHIFT
 from ..items.table import pick
 from ..memory.evidence import Evidence
@@ -102,9 +102,7 @@ class ShardedAnswering(Answering):
         joined = _joined(received, special_order, len(queries))
         if joined.broken.any():
             raise diverged()
-        best, scores = self._merge(evidence, blocked, joined, k)
-        none = (scores == -np.inf) | (np.arange(k) >= counts[:, None])
-        return np.where(none, -1, best), np.where(none, 0.0, scores)
+        return limited(*self._merge(evidence, blocked, joined, k), counts)
 
     def _evidence(self, visitors: Visitors) -> tuple[Evidence | None, Whole | None]:
         memory, admissions = self._model.memory, self._model.vocabulary.admissions
@@ -140,11 +138,8 @@ class ShardedAnswering(Answering):
             return best_listed(joined.listed, joined.listed_rows, k)
         none = np.zeros(len(blocked), np.bool_)
         mixture = Mixture(memory, evidence, joined, none, np.zeros(len(blocked)))
-        spans, rows, probs = mixture.special(None)
-        clicks, at = _pieces(spans)
-        probs[at[blocked[clicks, rows[at]]]] = -np.inf
         listed = mixture.probabilities(joined.listed)
-        return best_listed(listed, joined.listed_rows, k, (spans, rows, probs))
+        return best_listed(listed, joined.listed_rows, k, mixture.special(blocked))
 
 
 def _pieces(spans: Whole) -> tuple[Whole, Whole]:
@@ -250,7 +245,9 @@ def scan_together(
             ]
             for count in asked.special
         ]
-    return group.exchange("answer", [there if not rank else [] for rank in range(group.size)], incoming)
+    return group.exchange(
+        "answer", [there if not rank else [] for rank in range(group.size)], incoming
+    )
 
 
 def _scan(
@@ -289,7 +286,7 @@ def _joined(received: list[list[Tensor]], order: Whole, queries: int) -> Scanned
         most,
         sums,
         answers,
-        np.stack(broken).any(axis=0),
+        np.asarray(np.stack(broken).any(axis=0)),
         np.concatenate(scores, axis=1),
         np.concatenate(rows, axis=1).astype(np.int32),
         most,

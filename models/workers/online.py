@@ -83,7 +83,6 @@ class ShardedGRU4Rec(GradientModel):
 
     name = OnlineGRU4Rec.name
     FIXED = OnlineGRU4Rec.FIXED
-    items: PlannedItems
 
     def __init__(
         self,
@@ -108,22 +107,19 @@ class ShardedGRU4Rec(GradientModel):
         self._worker = Worker(config, self.group, network, self.seed, computes_on, dtype)
         self.network, self.dtype = network, self._worker.dtype
         sizes = [config.output_size, *filter(None, [input_size(config)])]
-        self.items = PlannedItems(sizes, self._initial)
+        self.items = self._planned = PlannedItems(sizes, self._initial)
         self.vocabulary = Vocabulary(config.min_count, self.max_items)
         self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
         self.sessions = SessionStore(config.window, 0, self.max_sessions, HOST, self.dtype)
         self.precision = self._worker.precision
+        recall = self._worker.recall
+        self.memory: Memory | None = recall.memory if recall else None
         self._answering = ShardedAnswering(self, self._worker)
         self._neighbours = np.zeros(0, np.int64)
         self._evicted: list[int] = []
         self._diverged = False
         begin = bytearray(msgspec.json.encode(Beginning(config, self.seed, dtype)))
         self.group.tell(Message.BEGIN, [np.frombuffer(begin, np.uint8)])
-
-    @property
-    def memory(self) -> Memory | None:
-        """Rank 0's replica of the memory."""
-        return self._worker.recall.memory if self._worker.recall else None
 
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
@@ -160,7 +156,7 @@ class ShardedGRU4Rec(GradientModel):
         batch.ends = self._gather_histories(batch)
         neighbours, self._neighbours = self._neighbours, np.zeros(0, np.int64)
         remember = bool(self.config.memory)
-        plan = draft_plan(batch, neighbours, self.items, self.vocabulary, remember)
+        plan = draft_plan(batch, neighbours, self._planned, self.vocabulary, remember)
         if batch.request.learn:
             known = int((plan.targets > 0).sum())
             if known:

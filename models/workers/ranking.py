@@ -320,7 +320,7 @@ class MixtureRanks(Ranks):
     ) -> tuple[Whole, NDArray[np.float64]]:
         """Return the most probable of what all ranks list for the own clicks, and of evidence."""
         barred = self.step.plan.barred
-        special = self._mixture.special(barred if len(barred) else None)
+        special = self._mixture.special(barred[None] if len(barred) else None)
         return best_listed(self._mixture.probabilities(scores), rows, k, special)
 
 

@@ -21,6 +21,7 @@ from ..optim import make_rule
 from .buckets import Buckets
 from .group import Group
 from .learning import CandidateLoss, clip_together
+from .packing import Form
 from .plan import Plan
 from .ranking import Ranks, make_ranks
 from .recall import Recall
@@ -243,7 +244,7 @@ class Worker:
         """Exchange what each rank's scores add to the softmax of the loss, and to the ranking."""
         size = self.group.size
         outgoing: list[list[Tensor]] = [[] for _ in range(size)]
-        incoming: list[list[object]] = [[] for _ in range(size)]
+        incoming: list[list[Form]] = [[] for _ in range(size)]
         for part in (loss, ranks):
             if part:
                 part.offer(outgoing, incoming)

@@ -21,7 +21,7 @@ LIMIT = timedelta(minutes=30)
 
 
 def _join(folder: str, rank: int) -> dict[int, dist.ProcessGroup]:
-    store = dist.FileStore(str(Path(folder) / "store"), MOST)
+    store = dist.FileStore(str(Path(folder) / "store"), MOST)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=rank, world_size=MOST, timeout=LIMIT)
     return {size: dist.new_group(list(range(size)), timeout=LIMIT) for size in SIZES}
 

@@ -50,7 +50,9 @@ def drive(model: Any, clicks: Stream, batch: int = 16, k: int = 3, start: float 
     for begin in range(0, len(clicks[0]), batch):
         sessions, items = part(clicks, begin, begin + batch)
         time = start + begin
-        tested = model.test_then_learn(sessions, items, k, time, [time + n for n in range(len(items))])
+        tested = model.test_then_learn(
+            sessions, items, k, time, [time + n for n in range(len(items))]
+        )
         ranks += np.where(tested.scored, tested.ranks, -1).tolist()
         lists += tested.recommended
     return ranks, lists

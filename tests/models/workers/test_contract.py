@@ -30,14 +30,15 @@ def of_queries(model: Any, exclude: Exclude) -> list[Any]:
     known = [item for item in range(20) if model.knows(item)]
     queries = [
         Query(session=1, k=4, exclude=exclude),
-        Query(session="s3", items=known[:2], times=[700.0, None], k=5, exclude=exclude),
+        Query(session="s3", items=known[:2], times=[700.0, 710.0], k=5, exclude=exclude),
         Query(items=[*known[:6], "never seen"], k=3, exclude=exclude),
         Query(session="nobody", k=5, exclude=exclude),
         Query(session=2, k=6, among=known[:4], exclude=exclude),
         Query(session=2, k=6, without=known[2:9], exclude=exclude),
         Query(items=known[3:4], k=50, exclude=exclude),
     ]
-    return model.recommend_each(queries)
+    found: list[Any] = model.recommend_each(queries)
+    return found
 
 
 def test_a_random_mix_of_calls_gives_what_one_process_gives(pool: Pool) -> None:
@@ -70,7 +71,11 @@ def scored(model: Any, sessions: Any, items: Any) -> list[Any]:
 
 
 def answers(model: Any, sessions: Any, items: Any) -> list[Any]:
-    found = [answer for exclude in ("none", "current", "session") for answer in of_queries(model, exclude)]
+    found = [
+        answer
+        for exclude in ("none", "current", "session")
+        for answer in of_queries(model, exclude)
+    ]
     return [answer.best for answer in found]
 
 
@@ -133,7 +138,7 @@ def test_a_wrong_argument_is_refused_before_any_worker_hears_of_it(pool: Pool) -
         with pytest.raises(ValueError, match="does not fit a bound of 40 live sessions"):
             model.test_then_learn(many, many)
         with pytest.raises((TypeError, ValueError)):
-            model.learn_many([1.5], [2])
+            model.learn_many([1.5], [2])  # type: ignore[list-item]
         assert_same_states(before, model.state(), tolerance=0)
 
 

@@ -67,4 +67,3 @@ def test_batches_of_any_size_are_shared(batch: int, memory: int, pool: Pool) -> 
         assert found_ranks == ranks
         assert_same_lists(found_lists, lists)
         assert_same_states(model.state(), shared.state())
-
