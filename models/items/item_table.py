@@ -42,7 +42,7 @@ class ItemKeys:
         self.generation = torch.zeros(1, dtype=torch.int64, device=device)
 
     def give(self, rows: Tensor, used: int) -> None:
-        """Give distinct rows below `used` to new items."""
+        """Put new items into distinct rows below `used`."""
         if used > len(self.generation):
             generation = self.generation.new_zeros(max(1024, 2 * len(self.generation), used))
             generation[: len(self.generation)] = self.generation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..gradient_model import diverged
-from ..gru4rec.answering import Answering, Visitors
+from ..gru4rec.answering import Answering, Learner, Visitors
 from ..items.best_items import Blocked, Whole, best_listed, limited
 from ..items.item_table import SHIFT
 from ..items.table import pick
@@ -26,9 +26,6 @@ from .messages import Arrays, Message
 from .packing import Form
 from .shard import in_order_of
 from .worker import Worker
-
-if TYPE_CHECKING:
-    from .online import ShardedGRU4Rec
 
 
 class Asked(NamedTuple):
@@ -66,7 +63,7 @@ class ShardedAnswering(Answering):
 
     """
 
-    def __init__(self, model: ShardedGRU4Rec, worker: Worker) -> None:
+    def __init__(self, model: Learner, worker: Worker) -> None:
         super().__init__(model)
         self._worker = worker
 

@@ -87,7 +87,7 @@ def buckets_of(sessions: Sequence[object]) -> Whole:
     Examples
     --------
     >>> buckets_of([1, 65, "a"])
-    array([ 1,  1, 3])
+    array([1, 1, 3])
 
     """
     return np.array([bucket_of(session) for session in sessions], np.int64)

@@ -124,8 +124,8 @@ class Group:
         with self._exchanging(phase, len(sent)):
             there = sent.to(self._device)
             dist.all_to_all_single(received, there, room, sizes, group=self._group)
-        parts: Sequence[Tensor] = received.to(device).split(room)
-        return parts
+        found: Sequence[Tensor] = received.to(device).split(room)
+        return found
 
     def gather(self, phase: str, tensor: Tensor, counts: Sequence[int]) -> Tensor:
         """Return the rows of all ranks, in the order of the ranks, at every rank.
@@ -198,7 +198,7 @@ class Group:
         return flat.split(size) if size else [flat] * self.size
 
     def tell(self, kind: Message, arrays: Arrays = ()) -> None:
-        """Tell the other ranks what to do, at rank 0."""
+        """Send the other ranks a message, at rank 0."""
         if self.size == 1:
             return
         run = encode(kind, arrays)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..gru4rec.config import GRU4RecConfig
 from ..items.table import Product, Table, pick
 from ..optim import EPSILON
 from .group import Group
 from .losses import Candidates, SharedSoftmax, corrected, gradient_by_rows
 from .packing import Form
+from .replica import Shard
 from .shard import in_order_of
 from .step import Step
-
-if TYPE_CHECKING:
-    from .worker import Worker
 
 Whole = NDArray[np.int64]
 
@@ -49,7 +45,7 @@ class CandidateLoss:
     by_score: Tensor
     by_candidate: tuple[Tensor, Product]
 
-    def __init__(self, worker: Worker, step: Step, outputs: Tensor) -> None:
+    def __init__(self, worker: Shard, step: Step, outputs: Tensor) -> None:
         self._group, self._step = worker.group, step
         self._known = worker.to_device(step.known)
         config, vectors, buckets = worker.config, worker.items, worker.buckets
@@ -110,7 +106,7 @@ class CandidateLoss:
         return own
 
 
-def _candidates(worker: Worker, step: Step) -> Candidates:
+def _candidates(worker: Shard, step: Step) -> Candidates:
     plan, group = step.plan, worker.group
     rows = np.concatenate([step.targets[step.known], plan.negatives])
     of_targets, of_negatives = np.split(plan.expected, [step.m])
@@ -150,8 +146,3 @@ def clip_together(
     scale = (most / (squares.sqrt() + EPSILON)).clamp(max=1.0)
     for gradient in (*dense, *(gradient for _, _, gradient in touched)):
         gradient.mul_(scale)
-
-
-def needs_candidates(config: GRU4RecConfig) -> bool:
-    """Whether a loss is over sampled candidates."""
-    return config.loss != "full-cross-entropy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,8 @@ from ..ranking import MARGIN, SLACK, own_scores, scan
 from ..score_blocks import ROOM, Scanned, Wanted, join_sums
 from .packing import Form
 from .recall import Recall
+from .replica import Shard
 from .step import Outcome, Step
-
-if TYPE_CHECKING:
-    from .worker import Worker
 
 Whole = NDArray[np.int64]
 Small = NDArray[np.int32]
@@ -52,7 +50,7 @@ class Ranks(ABC):
     more = 0
     """How much more rounding there is than that of the scores."""
 
-    def __init__(self, worker: Worker, step: Step, outputs: Tensor) -> None:
+    def __init__(self, worker: Shard, step: Step, outputs: Tensor) -> None:
         self.group, self.step, self.buckets = worker.group, step, worker.buckets
         self._outputs = outputs
         self._embedding, self._bias = worker.items.scoring(worker.buckets.used(step.used))
@@ -207,7 +205,7 @@ class MixtureRanks(Ranks):
 
     more = 1
 
-    def __init__(self, worker: Worker, step: Step, outputs: Tensor, recall: Recall) -> None:
+    def __init__(self, worker: Shard, step: Step, outputs: Tensor, recall: Recall) -> None:
         super().__init__(worker, step, outputs)
         self._recall = recall
         bars, floors, special = self._share_evidence()
@@ -215,7 +213,7 @@ class MixtureRanks(Ranks):
         self._found = self.scan(self._wanted)
 
     def _share_evidence(self) -> tuple[NDArray[Any], NDArray[Any], tuple[Whole, Small]]:
-        """Tell the other ranks whose scores are wanted; return bars, floors and special items."""
+        """Ask the other ranks for scores; return bars, floors and special items."""
         group, step, recall = self.group, self.step, self._recall
         ranks, own = group.size, step.own
         clicks, rows, self._order, self._asked = recall.requests()
@@ -324,7 +322,7 @@ class MixtureRanks(Ranks):
         return best_listed(self._mixture.probabilities(scores), rows, k, special)
 
 
-def make_ranks(worker: Worker, step: Step, outputs: Tensor) -> Ranks:
+def make_ranks(worker: Shard, step: Step, outputs: Tensor) -> Ranks:
     """Return how the worker's model ranks."""
     if worker.recall:
         return MixtureRanks(worker, step, outputs, worker.recall)

@@ -10,82 +10,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..gru4rec.config import GRU4RecConfig
-from ..gru4rec.mixed_precision import Precision
-from ..gru4rec.network import GRU4Rec
-from ..gru4rec.parts import input_size
-from ..gru4rec.trainer import Gradients, Updater
-from ..items.item_table import ItemVectors
+from ..gru4rec.trainer import Gradients
 from ..items.table import pick
-from ..optim import make_rule
-from .buckets import Buckets
-from .group import Group
 from .learning import CandidateLoss, clip_together
 from .packing import Form
 from .plan import Plan
 from .ranking import Ranks, make_ranks
-from .recall import Recall
-from .shard import SessionStates, part_of
+from .replica import Shard
+from .shard import part_of
 from .step import Fetched, Forward, Outcome, Step, fetch_order
 
 Whole = NDArray[np.int64]
 
 
-class Worker:
-    """A rank's shard of the items and of the sessions, with the whole network and the memory.
-
-    Parameters
-    ----------
-    config
-        Of the model.
-    group
-        The ranks.
-    network
-        With its first weights, which are the same at every rank.
-    seed
-        Of the memory.
-    device, dtype
-        Where and in which arithmetic the rank computes, see `OnlineGRU4Rec`.
-
-    """
-
-    def __init__(
-        self,
-        config: GRU4RecConfig,
-        group: Group,
-        network: GRU4Rec,
-        seed: int,
-        device: torch.device,
-        dtype: str,
-    ) -> None:
-        self.config = config
-        self.group = group
-        self.device = device
-        self.buckets = Buckets(group.size, group.rank)
-        self.network = network
-        self.precision = Precision(network, dtype)
-        self.dtype = self.precision.kept
-        network.to(device, self.dtype)
-        self.items = ItemVectors(
-            config.output_size,
-            input_size(config),
-            config.item_spread,
-            make_rule(config.optimizer, config.item_learning_rate, config.momentum),
-            device,
-            self.dtype,
-        )
-        self.updater = Updater(config, network, self.items)
-        self.states = SessionStates(network.width, device, self.dtype)
-        self.recall = Recall(config, seed, self.buckets, group.rank) if config.memory else None
-
-    def to_device(self, array: NDArray[np.generic]) -> Tensor:
-        """Return an array where the rank computes."""
-        return torch.from_numpy(array).to(self.device)
+class Worker(Shard):
+    """A rank that does its part of every batch."""
 
     @torch.no_grad()
     def step(self, plan: Plan) -> Outcome:
         """Do the rank's part of a batch; every rank does it with the same plan."""
-        began = process_time()
+        self._began = process_time()
         self.evict(plan.evicted)
         step = Step(plan, self.buckets, self.group.rank)
         if self.recall:
@@ -105,8 +49,14 @@ class Worker:
             self._clear(plan.new_rows)
         if self.recall:
             self.recall.close(step)
-        self.group.busy[self.group.rank] += process_time() - began
+        self._work()
         return outcome
+
+    def _work(self) -> None:
+        """Add to what this rank has worked."""
+        now = process_time()
+        self.group.busy[self.group.rank] += now - self._began
+        self._began = now
 
     def _begin_items(self, step: Step) -> None:
         """Begin the rank's new items."""
@@ -248,10 +198,15 @@ class Worker:
         for part in (loss, ranks):
             if part:
                 part.offer(outgoing, incoming)
+        self._work()
+        for there, back in zip(outgoing, incoming, strict=True):
+            there.append(self.to_device(np.array([self.group.busy[self.group.rank]])))
+            back.append(Form((1,), torch.float64))
         received = self.group.exchange("scores", outgoing, incoming)
         for part in (loss, ranks):
             if part:
                 part.take(received)
+        self.group.busy[:] = [float(part.pop(0)) for part in received]
 
     def _backward(
         self, step: Step, outputs: Tensor, inputs: Tensor, by_output: Tensor
