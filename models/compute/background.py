@@ -110,3 +110,19 @@ def gather(tasks: Sequence[Task[T]]) -> list[T]:
         if not task.run():
             break
     return [task.result() for task in tasks]
+
+
+def cut(whole: slice, parts: int, least: int) -> list[slice]:
+    """Cut a slice into at most `parts` equal parts of at least `least`.
+
+    Examples
+    --------
+    >>> cut(slice(10, 20), 3, least=3)
+    [slice(10, 14, None), slice(14, 18, None), slice(18, 20, None)]
+    >>> cut(slice(10, 20), 3, least=6)
+    [slice(10, 20, None)]
+
+    """
+    count = whole.stop - whole.start
+    size = -(-count // max(1, min(parts, count // least)))
+    return [slice(at, min(at + size, whole.stop)) for at in range(whole.start, whole.stop, size)]

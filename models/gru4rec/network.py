@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ ACTIVATIONS = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
 }
+
+Draw = Callable[[torch.Size], Tensor]
+"""Returns uniform random numbers in [0, 1), of a shape."""
 
 
 class GRU4Rec(nn.Module):
@@ -103,7 +106,7 @@ class GRU4Rec(nn.Module):
         inputs: Tensor,
         sizes: list[int],
         start: Tensor,
-        dropping: torch.Generator | None = None,
+        dropping: Draw | None = None,
     ) -> Tensor:
         """Run over packed windows.
 
@@ -116,7 +119,7 @@ class GRU4Rec(nn.Module):
         start
             (n, width): the states before the windows; n is ``sizes[0]``.
         dropping
-            Source of the dropout's random numbers, on the CPU; None: nothing is dropped.
+            Draws the dropout's random numbers, on the CPU; None: nothing is dropped.
 
         Returns
         -------
@@ -157,11 +160,11 @@ class GRU4Rec(nn.Module):
         return outputs
 
 
-def drop(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+def drop(values: Tensor, share: float, draw: Draw | None) -> Tensor:
     """Leave out a share of values, and scale the others up so that their mean stays."""
-    if not share or generator is None:
+    if not share or draw is None:
         return values
-    kept = torch.rand(values.shape, generator=generator) >= share
+    kept = draw(values.shape) >= share
     return values * to_device(kept.numpy(), values.device).to(values.dtype) / (1 - share)
 
 

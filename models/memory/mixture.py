@@ -109,16 +109,17 @@ class Mixture:
         self.gradient = np.zeros(len(memory.vector))
         weights, boost = cut(memory.vector.numpy())
         gradient, boost_gradient = cut(self.gradient)
-        single = boost_gradient.astype(np.float32)
+        # Added up with as many digits as the scores have.
+        sums = boost_gradient.astype(found.special.dtype)
         evaluate_mixture(
             Parameters(weights, Boost.of(boost.astype(np.float32))),
             memory.boosted,
             evidence,
             Predictions(special, self.top, known, slack),
             evaluation,
-            Parameters(gradient, Boost.of(single)),
+            Parameters(gradient, Boost.of(sums)),
         )
-        boost_gradient[:] = single
+        boost_gradient[:] = sums
 
     @property
     def alone(self) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -154,7 +155,10 @@ def test_width_is_that_of_all_layers_and_the_output_that_of_the_last(
 def test_nothing_to_run_is_no_trouble(cell: str, feed_forward: list[int]) -> None:
     model = network([5, 3], cell, feed_forward=feed_forward, dropout=0.5)
     nothing, state = torch.zeros(0, 4).double(), torch.zeros(0, model.width).double()
-    assert model(nothing, [], state, torch.Generator()).shape == (0, model.size)
+    assert model(nothing, [], state, partial(torch.rand, generator=torch.Generator())).shape == (
+        0,
+        model.size,
+    )
     assert model.step(nothing, state).shape == (0, model.width)
 
 
@@ -255,7 +259,8 @@ def test_torch_finds_every_weight_once() -> None:
 @settings(max_examples=20)
 def test_dropping_leaves_out_a_share_and_keeps_the_mean(share: float, seed: int) -> None:
     values = torch.full((300, 200), 3.0, dtype=torch.float64)
-    dropped = drop(values, share, torch.Generator().manual_seed(seed))
+    draw = partial(torch.rand, generator=torch.Generator().manual_seed(seed))
+    dropped = drop(values, share, draw)
     gone = dropped == 0
     error = (share * (1 - share) / values.numel()) ** 0.5
     assert abs(gone.double().mean().item() - share) < 5 * error
@@ -270,7 +275,7 @@ def test_nothing_is_dropped_where_nothing_is_asked_for() -> None:
     values, generator = randn(5, 4), torch.Generator().manual_seed(0)
     random = generator.get_state()
     assert torch.equal(drop(values, 0.5, None), values)
-    assert torch.equal(drop(values, 0.0, generator), values)
+    assert torch.equal(drop(values, 0.0, partial(torch.rand, generator=generator)), values)
     assert torch.equal(generator.get_state(), random)
 
 
@@ -286,13 +291,13 @@ def test_dropout_is_on_the_way_up_and_not_on_the_way_through_time(
     assert not clean.random
     inputs, sizes = pack([randn(length, 4, seed=length) for length in (4, 2, 2, 1)])
     start = randn(4, model.width)
-    found = model(inputs, sizes, start, torch.Generator().manual_seed(5))
+    draws = [partial(torch.rand, generator=torch.Generator().manual_seed(5)) for _ in range(2)]
+    found = model(inputs, sizes, start, draws[0])
 
-    generator = torch.Generator().manual_seed(5)
-    outputs = drop(inputs, below, generator)
+    outputs = drop(inputs, below, draws[1])
     for layer, state in zip(model.cells, start.split(model.widths, dim=1), strict=True):
         states = run(layer, outputs, sizes, state)
-        outputs = drop(states[:, : layer.hidden], between, generator)
+        outputs = drop(states[:, : layer.hidden], between, draws[1])
     expected = model.top(outputs[last_steps(sizes)])
     assert torch.equal(found, expected)
 
@@ -310,7 +315,9 @@ def test_dropout_reaches_every_depth(cell: str) -> None:
 
     def differs(model: GRU4Rec) -> bool:
         start = torch.zeros(200, model.width, dtype=torch.float64)
-        dropped = model(inputs, sizes, start, torch.Generator().manual_seed(0))
+        dropped = model(
+            inputs, sizes, start, partial(torch.rand, generator=torch.Generator().manual_seed(0))
+        )
         return not torch.equal(dropped, model(inputs, sizes, start))
 
     assert differs(network([6, 5], cell, input_dropout=0.5))
@@ -319,14 +326,18 @@ def test_dropout_reaches_every_depth(cell: str) -> None:
     model = network([5], cell, dropout=0.5)
     start = torch.zeros(200, model.width, dtype=torch.float64)
     clean = model(inputs, sizes, start)
-    last = model(inputs, sizes, start, torch.Generator().manual_seed(0))
+    last = model(
+        inputs, sizes, start, partial(torch.rand, generator=torch.Generator().manual_seed(0))
+    )
     assert 0.4 < (last == 0).double().mean() < 0.6
     torch.testing.assert_close(last[last != 0], 2 * clean[last != 0])
     # Between the layers: the outputs are more than zeros and scaled up.
     model = network([6, 5], cell, dropout=0.5)
     start = torch.zeros(200, model.width, dtype=torch.float64)
     clean = model(inputs, sizes, start)
-    deep = model(inputs, sizes, start, torch.Generator().manual_seed(0))
+    deep = model(
+        inputs, sizes, start, partial(torch.rand, generator=torch.Generator().manual_seed(0))
+    )
     assert not torch.isclose(deep, 2 * clean)[deep != 0].all()
 
 
