@@ -189,12 +189,13 @@ class TorchScan:
                 total += (block - finite[:, None]).exp_().sum(dim=1).double()
                 highest = most
             best.add(block[:, :-1], start)
-        parts = above, highest, total, special.scores, broken, best.scores, best.rows.int()
-        fetched = fetch([*parts, *self._others])
-        self.others = fetched[len(parts) :]
-        # Ranks are counted in a pass of their own: every score above infinity is listed.
-        floor = np.full(count, np.inf, fetched[1].dtype)
-        return Scanned(*fetched[: len(parts)], floor)
+        counts, peaks, sums, apart, odd, listed, rows, *self.others = fetch(
+            [above, highest, total, special.scores, broken]
+            + [best.scores, best.rows.int(), *self._others]
+        )
+        # The best are listed, not all from a floor on: no score lies above this one.
+        floor = np.full(count, np.inf, peaks.dtype)
+        return Scanned(counts, peaks, sums, apart, odd, listed, rows, floor)
 
 
 class Special:
