@@ -257,7 +257,6 @@ def main(
         "/tmp/official_env/bin/python"
     ),
     log: Log = YOOCHOOSE,
-    column: Annotated[str, typer.Option(help="The log's column of days.")] = "period",
     last: Annotated[
         list[int] | None, typer.Option(help="Also train on the last days only, so many.")
     ] = None,
@@ -268,7 +267,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the official code.")] = 42,
 ) -> None:
     """Run what has not been run yet, and print the tables."""
-    days = read_days(log, column)
+    days = read_days(log, "period")
     options = {"paramfile": paramfile, "n_epochs": epochs, "seed": seed}
     nights = Nights(days, json_file, options)
     nights.pass_once(log)

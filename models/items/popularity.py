@@ -201,7 +201,7 @@ class Popularity:
         if on_host(rows):
             arrays = rows.numpy(), self._counts.numpy(), self._table.weights.numpy()
             sampled = math.exp2(-self._age * self.alpha), samples, self._total.item()
-            return torch.from_numpy(_expected(*arrays, *sampled, today, batch, self.mass))
+            return torch.from_numpy(_expected(*arrays, sampled, today, batch, self.mass))
         known = rows.masked_fill(rows >= len(self._counts), NO_ITEM)
         power = pick(self._table.weights, known) * math.exp2(-self._age * self.alpha)
         return samples * (power / self._total) + batch * self.counts(rows) / self.mass
@@ -271,18 +271,17 @@ def _expected(
     rows: NDArray[np.int64],
     counts: NDArray[np.float64],
     weights: NDArray[np.float64],
-    scale: float,
-    samples: int,
-    total: float,
+    sampled: tuple[float, int, float],
     today: float,
     batch: int,
     mass: float,
 ) -> NDArray[np.float64]:
     """Do what `Popularity.expected` says."""
+    scale, samples, total = sampled
     expected = np.zeros(len(rows), np.float64)
     for at in range(len(rows)):
         row = rows[at]
         if row < len(counts) and counts[row] > 0:
-            sampled = weights[row] * scale / total
-            expected[at] = samples * sampled + batch * (counts[row] * today) / mass
+            drawn = weights[row] * scale / total
+            expected[at] = samples * drawn + batch * (counts[row] * today) / mass
     return expected
