@@ -42,7 +42,7 @@ from nextclick.stream.config.model_factory import make_model
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.learned import make_engine
 
-K = 20
+K, SEED = 20, 42
 
 Figures = tuple[float, float]
 """Recall@20 and MRR@20."""
@@ -265,11 +265,10 @@ def main(
         str, typer.Option(help="The official file of settings.")
     ] = "rsc15_xe_shared_100_best",
     epochs: Annotated[int, typer.Option(min=1)] = 3,
-    seed: Annotated[int, typer.Option(help="Of the official code.")] = 42,
 ) -> None:
     """Run what has not been run yet, and print the tables."""
     days = read_days(log, column)
-    options = {"paramfile": paramfile, "n_epochs": epochs, "seed": seed}
+    options = {"paramfile": paramfile, "n_epochs": epochs, "seed": SEED}
     nights = Nights(days, json_file, options)
     nights.pass_once(log)
     spans = {"all days so far": [(0, day) for day in range(days.count - 1)]}
