@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nextclick.models.compute.snapshot_buffer import SnapshotBuffer
 from nextclick.models.items import sampling_table
@@ -49,9 +52,11 @@ def table_of(changes: dict[int, float]) -> SamplingTable:
 def test_a_number_draws_what_one_cumulative_sum_over_all_rows_draws(
     steps: list[tuple[str, dict[int, int]]], seed: int
 ) -> None:
-    table, kept = SamplingTable(CPU), np.zeros(1)
-    gone = np.zeros(1, np.bool_)
-    present = kept.copy()
+    table = SamplingTable(CPU)
+    # As of the last refresh; whether a row was dropped since; and now.
+    kept: NDArray[Any] = np.zeros(1)
+    gone: NDArray[Any] = np.zeros(1, np.bool_)
+    present: NDArray[Any] = np.zeros(1)
     for kind, changes in steps:
         if kind == "refresh":
             if len(table):
