@@ -42,7 +42,7 @@ from nextclick.stream.config.model_factory import make_model
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.learned import make_engine
 
-K = 20
+K, SEED = 20, 42
 
 Figures = tuple[float, float]
 """Recall@20 and MRR@20."""
@@ -56,7 +56,7 @@ class Days(NamedTuple):
     days: NDArray[np.int64]
 
     @property
-    def count(self) -> int:
+    def n_days(self) -> int:
         """How many days there are."""
         return int(self.days[-1]) + 1
 
@@ -157,10 +157,10 @@ class Nights:
         if "nextclick" in self.found:
             return
         days = self.days
-        ends = [int(days.between(day, day)[-1]) + 1 for day in range(days.count)]
+        ends = [int(days.between(day, day)[-1]) + 1 for day in range(days.n_days)]
         ranks, seconds = alone(one_pass, log, ends)
         tests: dict[str, Any] = {}
-        for day in range(1, days.count):
+        for day in range(1, days.n_days):
             of_day = days.between(day, day)
             scored = of_day[ranks[of_day] >= 0]
             tests[f"all {day}"] = [*figures_of(ranks[scored]), len(scored)]
@@ -177,7 +177,7 @@ class Nights:
         nights, name = self.found["nights"], f"{first}-{last}"
         if name in nights:
             return
-        tests = list(range(1, self.days.count)) if last == 0 else [last + 1]
+        tests = list(range(1, self.days.n_days)) if last == 0 else [last + 1]
         with tempfile.TemporaryDirectory() as folder:
             write(self.days, self.days.between(first, last), Path(folder, "train.tsv"))
             for day in tests:
@@ -265,18 +265,17 @@ def main(
         str, typer.Option(help="The official file of settings.")
     ] = "rsc15_xe_shared_100_best",
     epochs: Annotated[int, typer.Option(min=1)] = 3,
-    seed: Annotated[int, typer.Option(help="Of the official code.")] = 42,
 ) -> None:
     """Run what has not been run yet, and print the tables."""
     days = read_days(log, column)
-    options = {"paramfile": paramfile, "n_epochs": epochs, "seed": seed}
+    options = {"paramfile": paramfile, "n_epochs": epochs, "seed": SEED}
     nights = Nights(days, json_file, options)
     nights.pass_once(log)
-    spans = {"all days so far": [(0, day) for day in range(days.count - 1)]}
+    spans = {"all days so far": [(0, day) for day in range(days.n_days - 1)]}
     for count in last or []:
         name = "the last day" if count == 1 else f"the last {count} days"
-        spans[name] = [(max(0, day + 1 - count), day) for day in range(days.count - 1)]
-    spans["the first day, frozen"] = [(0, 0)] * (days.count - 1)
+        spans[name] = [(max(0, day + 1 - count), day) for day in range(days.n_days - 1)]
+    spans["the first day, frozen"] = [(0, 0)] * (days.n_days - 1)
     for span in dict.fromkeys(span for week in spans.values() for span in week):
         nights.train(*span, official, python)
     nights.found["weeks"] = {name: nights.week(week) for name, week in spans.items()}

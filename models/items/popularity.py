@@ -197,14 +197,16 @@ class Popularity:
         """
         if not len(self._table):
             return self._counts.new_zeros(len(rows))
-        today = math.exp2(-self._age)
+        # By the scale that the weights are kept in.
+        total = self._total / math.exp2(-self._age * self.alpha)
         if on_host(rows):
             arrays = rows.numpy(), self._counts.numpy(), self._table.weights.numpy()
-            sampled = math.exp2(-self._age * self.alpha), samples, self._total.item()
-            return torch.from_numpy(_expected(*arrays, *sampled, today, batch, self.mass))
+            today = math.exp2(-self._age)
+            of = _expected(*arrays, samples, total.item(), batch, today, self.mass)
+            return torch.from_numpy(of)
         known = rows.masked_fill(rows >= len(self._counts), NO_ITEM)
-        power = pick(self._table.weights, known) * math.exp2(-self._age * self.alpha)
-        return samples * (power / self._total) + batch * self.counts(rows) / self.mass
+        sampled = pick(self._table.weights, known) / total
+        return samples * sampled + batch * self.counts(rows) / self.mass
 
     def _weights(self, counts: Tensor) -> Tensor:
         if on_host(counts):
@@ -271,11 +273,10 @@ def _expected(
     rows: NDArray[np.int64],
     counts: NDArray[np.float64],
     weights: NDArray[np.float64],
-    scale: float,
     samples: int,
     total: float,
-    today: float,
     batch: int,
+    today: float,
     mass: float,
 ) -> NDArray[np.float64]:
     """Do what `Popularity.expected` says."""
@@ -283,6 +284,6 @@ def _expected(
     for at in range(len(rows)):
         row = rows[at]
         if row < len(counts) and counts[row] > 0:
-            sampled = weights[row] * scale / total
-            expected[at] = samples * sampled + batch * (counts[row] * today) / mass
+            count = counts[row] * today
+            expected[at] = samples * (weights[row] / total) + batch * count / mass
     return expected

@@ -171,7 +171,8 @@ class SamplingTable:
 
 def _in_blocks(part: Tensor) -> Tensor:
     """Return a view of one row a block."""
-    return part.unflatten(0, (len(part) // BLOCK, BLOCK))
+    blocks: Tensor = part.unflatten(0, (part.shape[0] // BLOCK, BLOCK))
+    return blocks
 
 
 def _grown(part: Tensor, size: int) -> Tensor:

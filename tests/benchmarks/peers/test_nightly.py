@@ -36,7 +36,7 @@ def test_what_is_judged_is_what_the_official_evaluation_is_asked(
     clicks: list[tuple[int, int, int]],
 ) -> None:
     days = days_of(sorted(clicks, key=lambda click: click[0]))
-    for day in range(1, days.count):
+    for day in range(1, days.n_days):
         known = set(days.items[days.days < day].tolist())
         # It drops clicks on unknown items, then asks for all but the first of each session.
         seen: set[int] = set()
