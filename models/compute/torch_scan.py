@@ -189,9 +189,9 @@ class TorchScan:
                 total += (block - finite[:, None]).exp_().sum(dim=1).double()
                 highest = most
             best.add(block[:, :-1], start)
+        lists = best.scores, best.rows.int()
         counts, peaks, sums, apart, odd, listed, rows, *self.others = fetch(
-            [above, highest, total, special.scores, broken]
-            + [best.scores, best.rows.int(), *self._others]
+            [above, highest, total, special.scores, broken, *lists, *self._others]
         )
         # The best are listed, not all from a floor on: no score lies above this one.
         floor = np.full(count, np.inf, peaks.dtype)

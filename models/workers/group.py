@@ -223,7 +223,7 @@ class Group:
         return there.to(run.device)
 
     def send_nothing(self) -> None:
-        """Let the other ranks know that rank 0 still leads; only between batches, at rank 0."""
+        """Send word that rank 0 still leads; only between batches, at rank 0."""
         self.tell(Message.NOTHING)
 
     def stop(self) -> None:
