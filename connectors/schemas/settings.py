@@ -164,7 +164,7 @@ def registry_urls(text: str) -> list[str]:
             )
         if not good or parts.query or parts.fragment:
             raise SourceError(
-                f"--schema-registry {url!r:.200}: it looks like http://host:8081 or https://host"
+                f"--schema-registry {url!r:.200}: write http://host:8081 or https://host"
             )
     return urls
 

@@ -32,8 +32,7 @@ REMEDIES = {
     "no_time": "name the column or field of the time with --time-column",
     "wrong_type": COLUMNS,
     "bad_time": "name another column or field of the time with --time-column",
-    "mixed_time_units": "name the unit of the times with --time-unit: s, ms, us or ns; then times "
-    "in other units are not told by their size",
+    "mixed_time_units": "name the unit of all times with --time-unit: s, ms, us or ns",
     "time_out_of_range": "name the unit of the times with --time-unit: s, ms, us or ns",
     "bad_json": "write one JSON object a line, or name the right file",
     "bad_csv": FORMAT,

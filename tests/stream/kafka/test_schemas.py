@@ -74,7 +74,7 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         ([str(log), "--schema-registry", "http://localhost:1"], "--schema-registry is for a topic"),
         ([topic, "--key-type", "schema"], "--key-type schema needs --schema-registry"),
         ([topic, "--config", str(config)], "name it with --schema-registry"),
-        ([topic, "--schema-registry", "localhost:8081"], "it looks like http://host:8081"),
+        ([topic, "--schema-registry", "localhost:8081"], "write http://host:8081"),
         ([topic, "--schema-registry", "http://u:secret-word@h"], "no user and no password"),
         ([topic, "--schema-registry", "http://localhost:1"], "nothing listens there"),
     ):
