@@ -19,7 +19,7 @@ from nextclick.models.compute.device import cores
 
 from .comparison.trials import make_trials
 from .config.declaration import flag
-from .config.model_factory import fitting, make_model
+from .config.model_factory import fitting
 from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
@@ -38,6 +38,9 @@ from .signals import on_stop
 from .snapshots.resume import load_state
 from .snapshots.store import Snapshots
 from .snapshots.warm_start import WarmStart, prepare, put_into
+from .workers.joining import joined, torch_threads
+from .workers.run import refuse, shared_model
+from .workers.work import serve_first
 
 
 @contextmanager
@@ -78,7 +81,7 @@ def run(
     -------
     dict
         The figures, in JSON's types. They are written to `config.json` and `config.report` too,
-        where these are given.
+        where these are given. Empty in a process that is not the first of several.
 
     Raises
     ------
@@ -88,15 +91,19 @@ def run(
     """
     check_config(config, RunConfig)
     warm = None
-    if config.begin_from is not None:
-        config, warm = prepare(config, named, notify)
-    model = make_model(config)
-    if warm is not None:
-        learned = learned_model(warm.parts, warm.about, config.device)
-        put_into(model, learned, config, warm)
-    result = run_model(spec, config, model, config.public(), notify, progress, warm)
-    write_results(config, result, report_page)
-    return result
+    with joined("run", config, {"device": config.device}, lambda: refuse(config)) as member:
+        if member is not None and not member.place.is_first:
+            serve_first(member)
+            return {}
+        if config.begin_from is not None:
+            config, warm = prepare(config, named, notify)
+        with shared_model(config, member, notify) as model:
+            if warm is not None:
+                learned = learned_model(warm.parts, warm.about, config.device)
+                put_into(model, learned, config, warm)
+            result = run_model(spec, config, model, config.public(), notify, progress, warm)
+        write_results(config, result, report_page)
+        return result
 
 
 class UnwrittenError(ConfigError):
@@ -203,7 +210,7 @@ def run_model(
                 sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
                 engine.sinks[kind] = sink
-        stack.enter_context(threads(max(1, cores() // 2)))
+        stack.enter_context(threads(getattr(model, "torch_threads", torch_threads(cores()))))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
         with _stopping(engine), fitting("the model"):

@@ -60,22 +60,28 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         The environment.
 
     """
-    command = arguments[0] if arguments else ""
-    if command not in SERVICES or any(each.startswith("--help") for each in arguments):
-        return
+    if prepare(arguments, environ):
+        info(f"nextclick {arguments[0]}: loading libraries")
+    elif _is_service(arguments):
+        print("loading libraries ...", end="\r", file=sys.stderr, flush=True)
+
+
+def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Set up the log that a command line asks for; whether it asks for one."""
     style = chosen_format(arguments, environ)
-    if style not in FORMATS:
-        if not sys.stderr.isatty():
-            style = "text"
-        else:
-            print("loading libraries ...", end="\r", file=sys.stderr, flush=True)
-            return
+    if not _is_service(arguments) or (style not in FORMATS and sys.stderr.isatty()):
+        return False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(style))
+    handler.setFormatter(Formatter(style if style in FORMATS else "text"))
     LOGGER.handlers = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    info(f"nextclick {command}: loading libraries")
+    return True
+
+
+def _is_service(arguments: Sequence[str]) -> bool:
+    command = arguments[0] if arguments else ""
+    return command in SERVICES and not any(each.startswith("--help") for each in arguments)
 
 
 def loaded() -> None:
@@ -121,3 +127,11 @@ def warning(message: str) -> None:
 def error(message: str) -> None:
     """Write a line about why a command ends."""
     LOGGER.error("%s", message)
+
+
+def complain(message: str) -> None:
+    """Write why a command ends to the log, or plainly where there is none."""
+    if active():
+        error(message)
+    else:
+        print(f"nextclick: {printable(message)}", file=sys.stderr, flush=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
 
 from nextclick.models import BatchResult, Recommender
 from nextclick.models.recommender import Id, Times
+
+Begin = Callable[[Sequence[Id], Sequence[Id], Mapping[str, int], float, Times, bool], None]
+"""Takes a batch: sessions, items, for each model how many items to recommend, how far event time
+has come, when each click was, and whether the seconds of scoring count."""
 
 
 class TimedModel:
@@ -57,3 +61,8 @@ class TimedModel:
         began = perf_counter()
         self.model.forget(sessions)
         self.seconds[1] += perf_counter() - began
+
+
+def timed(model: Recommender) -> TimedModel:
+    """Return a model that is timed: itself, if it is one that times its own work elsewhere."""
+    return model if isinstance(model, TimedModel) else TimedModel(model)

@@ -14,6 +14,7 @@ from .declaration import (
     SERVING,
     SNAPSHOTS,
     SOURCE,
+    WORKERS,
     AnyTable,
     documented,
     option,
@@ -127,6 +128,15 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         option("Device for the models; auto uses a GPU if there is one.", MODEL),
     ] = "auto"
     seed: Annotated[int, option("Random seed.", MODEL, ge=0, le=LARGEST_SEED, fixed=True)] = 0
+    worker_timeout: Annotated[
+        str | float,
+        option(
+            "Silence after which one of several workers is taken for dead, and the run ends.",
+            WORKERS,
+            value="DURATION",
+            parse=parse_positive,
+        ),
+    ] = "60s"
     snapshots: Annotated[
         str | None,
         option(
@@ -198,6 +208,11 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def max_ahead_seconds(self) -> float:
         """How far a click may be ahead of the stream, in seconds."""
         return parse_duration(self.max_ahead, "--max-ahead")
+
+    @property
+    def worker_timeout_seconds(self) -> float:
+        """The silence after which a worker is taken for dead, in seconds."""
+        return parse_duration(self.worker_timeout, "--worker-timeout")
 
     @property
     def every(self) -> Interval:
