@@ -8,7 +8,7 @@ from nextclick import __version__
 
 from . import signals
 from .cli import log
-from .workers import entry
+from .workers import entry, saying
 from .workers.place import launched_place
 
 
@@ -18,11 +18,13 @@ def main() -> None:
     place = launched_place()
     if place is None:
         start()
-    elif place.is_first:
+        return
+    saying.choose(log.complain)
+    if place.is_first:
         entry.lead(place, sys.argv[1:], start)
     else:
         log.prepare(sys.argv[1:])
-        entry.follow(place, sys.argv[1:], log.complain)
+        entry.follow(place, sys.argv[1:])
 
 
 def start() -> None:

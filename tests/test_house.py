@@ -76,7 +76,9 @@ FOLDERS: dict[str, set[str]] = {
         "stream/evaluation",
         "stream/recommendations",
         "stream/report",
+        "stream/workers",
     },
+    "stream/workers": {"stream", "stream/comparison", "stream/config"},
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",
@@ -98,6 +100,7 @@ FOLDERS: dict[str, set[str]] = {
         "stream/recommendations",
         "stream/report",
         "stream/snapshots",
+        "stream/workers",
     },
 }
 """The folders inside the rooms, each with the others of its room that it may import from."""

@@ -14,7 +14,6 @@ from .declaration import (
     SERVING,
     SNAPSHOTS,
     SOURCE,
-    WORKERS,
     AnyTable,
     documented,
     option,
@@ -33,6 +32,7 @@ from .options import (
 from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
+from .workers import WorkerTimeout
 
 LARGEST_BATCH = 1 << 16
 """Clicks in a batch at most: the model takes no more at once."""
@@ -128,15 +128,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         option("Device for the models; auto uses a GPU if there is one.", MODEL),
     ] = "auto"
     seed: Annotated[int, option("Random seed.", MODEL, ge=0, le=LARGEST_SEED, fixed=True)] = 0
-    worker_timeout: Annotated[
-        str | float,
-        option(
-            "Silence after which one of several workers is taken for dead, and the run ends.",
-            WORKERS,
-            value="DURATION",
-            parse=parse_positive,
-        ),
-    ] = "60s"
+    worker_timeout: WorkerTimeout = "60s"
     snapshots: Annotated[
         str | None,
         option(
@@ -208,11 +200,6 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     def max_ahead_seconds(self) -> float:
         """How far a click may be ahead of the stream, in seconds."""
         return parse_duration(self.max_ahead, "--max-ahead")
-
-    @property
-    def worker_timeout_seconds(self) -> float:
-        """The silence after which a worker is taken for dead, in seconds."""
-        return parse_duration(self.worker_timeout, "--worker-timeout")
 
     @property
     def every(self) -> Interval:

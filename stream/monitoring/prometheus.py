@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from ..engine import Engine
 from .phase_timer import BOUNDS
 from .trials import trial_metrics
+from .workers import worker_metrics
 
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
@@ -76,6 +77,7 @@ class EngineCollector(Collector):
             yield from item_metrics(engine.items.stats())
         yield self._phases()
         yield from trial_metrics(engine.trials.stats())
+        yield from worker_metrics(engine.model)
 
     def _counts(self) -> list[int]:
         engine = self._engine

@@ -8,9 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
+from . import saying
 from .place import COMMANDS, Place
+from .saying import complain
 
 END_SECONDS = 30.0
 """How long a first process that ends before it has begun waits for the others, to tell them."""
@@ -32,6 +35,8 @@ def prepare_libraries(arguments: Sequence[str]) -> None:
 def lead(place: Place, arguments: Sequence[str], run: Callable[[], None]) -> None:
     """Carry out a command as the first process; tell the others if it ends before it begins."""
     prepare_libraries(arguments)
+    if place.agent:
+        saying.ask(partial(_is_news, place))
     code: object = 1
     try:
         run()
@@ -42,6 +47,12 @@ def lead(place: Place, arguments: Sequence[str], run: Callable[[], None]) -> Non
     finally:
         if arguments and arguments[0] in COMMANDS:
             _end_the_others(place, code != 0)
+
+
+def _is_news(place: Place, sentence: str) -> bool:
+    from .meeting import is_news
+
+    return is_news(place, sentence)
 
 
 def _end_the_others(place: Place, failed: bool) -> None:
@@ -55,7 +66,7 @@ def _end_the_others(place: Place, failed: bool) -> None:
         meeting.call_together(place, store, {"ended": failed}, END_SECONDS)
 
 
-def follow(place: Place, arguments: Sequence[str], say: Callable[[str], None]) -> NoReturn:
+def follow(place: Place, arguments: Sequence[str]) -> NoReturn:
     """Do the part of another process: only `COMMANDS` need one. Ends the process.
 
     Parameters
@@ -64,31 +75,29 @@ def follow(place: Place, arguments: Sequence[str], say: Callable[[str], None]) -
         Its place.
     arguments
         What follows the program's name.
-    say
-        Takes the sentence with which it ends.
 
     """
     prepare_libraries(arguments)
     if not arguments or arguments[0] not in COMMANDS:
         os._exit(0)
+    # Before it joins: then the others wait for it, and watch it.
     from .meeting import MeetingError
     from .member import LOST_CODE, first_line, join_as_other
+    from .work import serve_first
 
     try:
-        member = join_as_other(place, say)
+        member = join_as_other(place)
     except MeetingError as error:
-        say(f"{place.name}: {error}")
+        complain(f"{place.name}: {error}")
         os._exit(LOST_CODE)
     if "ended" in member.task:
         _end_after_first(member.task["ended"])
     try:
-        from .work import serve_first
-
         member.connect()
         serve_first(member)
         failed = member.first_failed()
     except Exception as error:
-        say(f"{place.name}: {type(error).__name__}: {first_line(error)}")
+        complain(f"{place.name}: {type(error).__name__}: {first_line(error)}")
         failed = True
         member.leave()
         os._exit(LOST_CODE)

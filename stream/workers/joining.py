@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..config.options import ConfigError
+from ..config.options import ConfigError, parse_positive
 from ..config.run import StreamConfig
 from . import member as members
 from .meeting import MeetingError
@@ -63,16 +63,17 @@ def joined(
         return
     refuse()
     remedy = "" if config.snapshots is None else "; the last snapshot holds what was learned before"
-    task = {"work": work, "timeout": config.worker_timeout_seconds, "remedy": remedy, **details}
+    limit = parse_positive(config.worker_timeout, "--worker-timeout")
+    task = {"work": work, "timeout": limit, "remedy": remedy, **details}
     try:
         if _is_connected():
-            member = members.take_group(task if place.is_first else None, members.complain)
+            member = members.take_group(task if place.is_first else None)
         elif place.is_first:
             task["backend"] = backend(config.device)
-            member = members.join_as_first(place, task, members.complain)
+            member = members.join_as_first(place, task)
             member.connect()
         else:
-            member = members.join_as_other(place, members.complain)
+            member = members.join_as_other(place)
             member.connect()
     except MeetingError as error:
         raise ConfigError(f"{place.name}: {error}") from error

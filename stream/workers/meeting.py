@@ -28,6 +28,9 @@ FIRST = "nextclick/first"
 MEETING_SECONDS = 300.0
 """How long the processes look for each other: they load their libraries at different speeds."""
 
+TOLD = "nextclick/told"
+"""Where the first process of any life writes the last mistake that it has told."""
+
 LOOK_SECONDS = 0.05
 STORE_SECONDS = 10.0
 """How long an answer of the store may take while the processes meet."""
@@ -158,6 +161,16 @@ def _joined(place: Place, store: dist.Store, token: str, said: set[str]) -> Life
         return None
     own.set(f"read/{place.rank}", "")
     return Life(own, go["task"])
+
+
+def is_news(place: Place, sentence: str) -> bool:
+    """Whether no earlier life has ended with a sentence; from now on one has."""
+    with suppress(RuntimeError):
+        store = connect(place)
+        if store.check([TOLD]) and store.get(TOLD).decode() == sentence:
+            return False
+        store.set(TOLD, sentence)
+    return True
 
 
 def life_store(token: str, store: dist.Store) -> dist.Store:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -14,10 +13,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from .. import signals
 from . import meeting
 from .liveness import LOST, Liveness
 from .meeting import Life
 from .place import Place
+from .saying import complain
 
 GROUP_TIME = timedelta(days=20)
 """How long an exchange may wait: a topic may be quiet for long, and `Liveness` finds losses."""
@@ -39,11 +40,6 @@ HAS_JOINED = False
 """Whether this process has met others: it tells them then itself how it ends."""
 
 
-def complain(sentence: str) -> None:
-    """Print why a process ends."""
-    print(f"nextclick: {sentence}", file=sys.stderr, flush=True)
-
-
 class Member:
     """A process that has joined the others.
 
@@ -53,8 +49,6 @@ class Member:
         Its place among them.
     life
         What they have in common.
-    say
-        Takes the sentence with which the process ends where another is lost.
 
     Attributes
     ----------
@@ -69,13 +63,13 @@ class Member:
 
     """
 
-    def __init__(self, place: Place, life: Life, say: Callable[[str], None] = complain) -> None:
+    def __init__(self, place: Place, life: Life) -> None:
         global HAS_JOINED
         HAS_JOINED = True
         self.place, self.task = place, life.task
         self.backends = ""
         self.failed = False
-        self._life, self._say = life, say
+        self._life = life
         self._own_group = False
         self._group: dist.ProcessGroup | None = None
         self._signals, self._wakes = socket.socketpair()
@@ -128,6 +122,8 @@ class Member:
 
     def lose(self, error: BaseException) -> None:
         """End this process: an exchange has failed."""
+        # torchrun ends all processes where one has died; this one ends by itself, and says why.
+        signals.pass_over()
         sentence = self.lost(error)
         self._liveness.stop()
         self._lose(sentence)
@@ -172,7 +168,7 @@ class Member:
     def _lose(self, sentence: str) -> None:
         """Say that another is lost, and end: nothing can be done with the group any more."""
         self._liveness.say_lost(sentence)
-        self._say(f"{self.place.name}: {sentence}{self.task.get('remedy', '')}")
+        complain(f"{self.place.name}: {sentence}{self.task.get('remedy', '')}")
         if sys.stderr.isatty():
             sys.stderr.write("\x1b[?25h")  # A live line hides the cursor.
         for stream in (sys.stdout, sys.stderr):
@@ -206,7 +202,7 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def join_as_first(place: Place, task: dict[str, Any], say: Callable[[str], None]) -> Member:
+def join_as_first(place: Place, task: dict[str, Any]) -> Member:
     """Begin a life as its first process.
 
     Raises
@@ -217,25 +213,23 @@ def join_as_first(place: Place, task: dict[str, Any], say: Callable[[str], None]
     """
     try:
         store = meeting.connect(place)
-        return Member(place, meeting.call_together(place, store, task), say)
+        return Member(place, meeting.call_together(place, store, task))
     except RuntimeError as error:
         raise meeting.MeetingError(first_line(error)) from error
 
 
-def join_as_other(place: Place, say: Callable[[str], None]) -> Member:
+def join_as_other(place: Place) -> Member:
     """Join the life that the first process begins."""
-    return Member(place, meeting.answer(place), say)
+    return Member(place, meeting.answer(place))
 
 
-def take_group(task: dict[str, Any] | None, say: Callable[[str], None]) -> Member:
+def take_group(task: dict[str, Any] | None) -> Member:
     """Become a member of the group that this process has joined already.
 
     Parameters
     ----------
     task
         What the others are to know, at the first process.
-    say
-        Takes the sentence with which the process ends where another is lost.
 
     """
     rank, size = dist.get_rank(), dist.get_world_size()
@@ -254,6 +248,6 @@ def take_group(task: dict[str, Any] | None, say: Callable[[str], None]) -> Membe
         life = meeting.call_together(place, server, {**task, "backend": dist.get_backend()})
     else:
         life = meeting.answer(place)
-    member = Member(place, life, say)
+    member = Member(place, life)
     member.connect(dist.new_group(timeout=GROUP_TIME))
     return member

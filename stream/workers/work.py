@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-
 import torch
 
 from nextclick.models.compute.device import cores
 from nextclick.models.workers import Group, LostWorker, serve
 
-from ..signals import STOPS
+from .. import signals
 from .joining import torch_threads
 from .member import Member
 from .models_apart import serve_models
@@ -21,7 +19,7 @@ def serve_first(member: Member) -> None:
     A process that loses the others meanwhile ends. Signals are the first one's to act on: it takes
     a last snapshot, for which it needs all others, and then tells them that there is no more.
     """
-    _leave_signals_to_the_first()
+    signals.pass_over()
     try:
         if member.task["work"] == "compare":
             serve_models(member)
@@ -35,13 +33,3 @@ def serve_first(member: Member) -> None:
         if not member.first_failed():
             raise
     member.part()
-
-
-def _leave_signals_to_the_first() -> None:
-    try:
-        for number in STOPS:
-            # Not ignored altogether: `Member` is to hear of them.
-            signal.signal(number, lambda number, frame: None)
-            signal.siginterrupt(number, False)
-    except ValueError:
-        return  # Not in the main thread.
