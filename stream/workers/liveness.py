@@ -8,11 +8,13 @@ the first at all of them, the others at the first's. What has stood still for to
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import torch.distributed as dist
 
@@ -74,6 +76,7 @@ class Liveness:
         self._parent = os.getppid()
         self._others_said = ""
         store.set_timeout(timedelta(seconds=max(1.0, limit)))
+        store.set(_process(place.rank), f"{place.node} {os.getpid()}")
         store.set(_beat(place.rank), "0")
         self._threads = [
             threading.Thread(target=work, name=f"worker {name}", daemon=True)
@@ -190,13 +193,40 @@ class Liveness:
             what = "is gone" if self._failed else f"has not answered {limit}"
             return f"the store at {self._place.address}:{self._place.port} {what}"
         silent = self._silent(self._limit)
+        for rank in silent:
+            self._kill(rank)
         return self._names(silent, f"has not answered {limit}") if silent else ""
+
+    def _kill(self, rank: int) -> None:
+        """Kill a process that is silent, if it is one of this machine: torchrun waits for it."""
+        with suppress(RuntimeError, OSError, ValueError):
+            node, process = map(int, self._store.get(_process(rank)).split())
+            here = self._place.agent and node == self._place.node
+            if here and parent_of(process) == self._parent:
+                os.kill(process, signal.SIGKILL)
 
     def _silent(self, seconds: float) -> list[int]:
         """Return the processes that are silent while the store answers."""
         if self._unanswered >= SILENT_SECONDS:
             return []
         return [rank for rank in self._watched if self._silence[rank] >= seconds]
+
+
+def parent_of(process: int) -> int:
+    """Return the process that has started another.
+
+    Raises
+    ------
+    OSError
+        There is no such process.
+
+    """
+    stat = Path(f"/proc/{process}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _process(rank: int) -> str:
+    return f"process/{rank}"
 
 
 def _beat(rank: int) -> str:

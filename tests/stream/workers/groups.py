@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +34,8 @@ class Group:
         A command that runs torchrun, such as one that enters a network of its own.
     output
         Where to write what all of them print.
+    environ
+        Variables besides those of this process.
 
     """
 
@@ -46,6 +48,7 @@ class Group:
         restarts: int = 0,
         launcher: Sequence[str] = ("--standalone",),
         before: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.output = output
         self._seen: set[int] = set()
@@ -60,7 +63,7 @@ class Group:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(environ or {}),
             )
 
     def __enter__(self) -> Self:
