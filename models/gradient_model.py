@@ -130,6 +130,23 @@ class GradientModel(CheckedModel):
     def _neighbour_init(self) -> float:
         """What part of the previous item's embedding is added to a new item's."""
 
+    def _count(self, batch: Batch, max_idle: float) -> None:
+        """Count a learned batch's clicks, and evict items.
+
+        Parameters
+        ----------
+        batch
+            The batch.
+        max_idle
+            Seconds after which an item without a click leaves the catalogue; 0: never.
+
+        """
+        request, vocabulary = batch.request, self.vocabulary
+        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
+        self.popularity.learn(clicked, vocabulary.used)
+        vocabulary.touch(request.items, request.time)
+        self._evict(vocabulary.evict(request.time - max_idle if max_idle else -math.inf))
+
     def _evict(self, rows: list[int]) -> None:
         """Remove items from the tables: nothing of them is left for those that get their rows."""
         if rows:

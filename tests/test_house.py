@@ -48,6 +48,13 @@ FOLDERS: dict[str, set[str]] = {
     "models/items": {"models", "models/compute"},
     "models/memory": {"models", "models/compute", "models/items"},
     "models/gru4rec": {"models", "models/compute", "models/items", "models/memory"},
+    "models/workers": {
+        "models",
+        "models/compute",
+        "models/gru4rec",
+        "models/items",
+        "models/memory",
+    },
     "models/rivals": {
         "models",
         "models/rivals/counting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ ACTIVATIONS = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
 }
+
+Draw = Callable[[torch.Size], Tensor]
+"""Returns uniform random numbers in [0, 1), of a shape."""
 
 
 class GRU4Rec(nn.Module):
@@ -102,7 +105,7 @@ class GRU4Rec(nn.Module):
         inputs: Tensor,
         sizes: list[int],
         start: Tensor,
-        dropping: torch.Generator | None = None,
+        dropping: Draw | None = None,
     ) -> Tensor:
         """Run over packed windows.
 
@@ -115,7 +118,7 @@ class GRU4Rec(nn.Module):
         start
             (n, width): the states before the windows; n is ``sizes[0]``.
         dropping
-            Source of the dropout's random numbers, on the CPU; None: nothing is dropped.
+            Draws the dropout's random numbers, on the CPU; None: nothing is dropped.
 
         Returns
         -------
@@ -156,11 +159,11 @@ class GRU4Rec(nn.Module):
         return outputs
 
 
-def drop(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+def drop(values: Tensor, share: float, draw: Draw | None) -> Tensor:
     """Leave out a share of values, and scale the others up so that their mean stays."""
-    if not share or generator is None:
+    if not share or draw is None:
         return values
-    kept = torch.rand(values.shape, generator=generator) >= share
+    kept = draw(values.shape) >= share
     return values * kept.to(values.device, values.dtype) / (1 - share)
 
 

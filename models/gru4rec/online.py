@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -32,10 +32,9 @@ from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
 from .answering import Answering
-from .cells import GATES
 from .config import GRU4RecConfig
 from .mixed_precision import Precision
-from .network import GRU4Rec
+from .parts import input_size, make_network
 from .size_check import check_room, needs_of
 from .trainer import Gradients, Trainer
 
@@ -122,11 +121,19 @@ class OnlineGRU4Rec(GradientModel):
         host_or_gpu = choose_device(device)
         check_room(needs_of(config, 8 if dtype == "float64" else 4), host_or_gpu)
         super().__init__(max_sessions, max_items, seed, host_or_gpu)
-        self.network = self._make_network()
+        self.network = make_network(config, self._initial)
         self.precision = Precision(self.network, dtype)
         self.dtype = self.precision.kept
         self.network.to(self.device, self.dtype)
-        self.items = self._make_items()
+        self.items = ItemTable(
+            config.output_size,
+            input_size(config),
+            config.item_spread,
+            make_rule(config.optimizer, config.item_learning_rate, config.momentum),
+            self.device,
+            self.dtype,
+            self._initial,
+        )
         self.vocabulary = Vocabulary(config.min_count, self.max_items)
         self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
         self.trainer = Trainer(config, self.network, self.items, self.popularity)
@@ -138,38 +145,6 @@ class OnlineGRU4Rec(GradientModel):
             self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, self.seed)
         self._worker = Worker(self.device)
         self._answering = Answering(self)
-
-    def _make_network(self) -> GRU4Rec:
-        config = self.config
-        reads = {"tied": config.output_size, "separate": config.layers[0], "one-hot": None}
-        network = GRU4Rec(
-            reads[config.embedding],
-            config.layers,
-            cell=config.cell,
-            reset=config.reset,
-            feed_forward=config.feed_forward,
-            activation=config.activation,
-            input_dropout=config.input_dropout,
-            dropout=config.dropout,
-        )
-        network.initialise(
-            config.init_range, config.identity, config.update_gate_bias, self._initial
-        )
-        return network
-
-    def _make_items(self) -> ItemTable:
-        config = self.config
-        first = config.layers[0]
-        inputs = {"tied": None, "separate": first, "one-hot": GATES[config.cell] * first}
-        return ItemTable(
-            config.output_size,
-            inputs[config.embedding],
-            config.item_spread,
-            make_rule(config.optimizer, config.item_learning_rate, config.momentum),
-            self.device,
-            self.dtype,
-            self._initial,
-        )
 
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
@@ -313,9 +288,8 @@ class OnlineGRU4Rec(GradientModel):
         inputs, outputs = forward.inputs, forward.outputs
         if self.network.random:
             inputs.requires_grad_()
-            outputs = self.precision.run(
-                "forward", inputs, windows.sizes, forward.starts, self._draws
-            )
+            draw = partial(torch.rand, generator=self._draws)
+            outputs = self.precision.run("forward", inputs, windows.sizes, forward.starts, draw)
         if len(known) < len(targets):
             outputs, targets = outputs[self._to_device(known)], targets[self._to_device(known)]
         gradients = self.trainer.gradients(forward.steps, inputs, outputs, targets, self.vocabulary)
@@ -325,7 +299,6 @@ class OnlineGRU4Rec(GradientModel):
     def _learn(self, batch: Batch, gradients: Gradients | None) -> None:
         """Learn a batch, and keep its sessions as they stand after it."""
         began = perf_counter()
-        request, vocabulary = batch.request, self.vocabulary
         if gradients:
             self.trainer.update(gradients)
         slots = self.sessions.advance(batch.windows, batch.histories, batch.ends)
@@ -334,13 +307,10 @@ class OnlineGRU4Rec(GradientModel):
             known = int((batch.result.ranks > 0).sum())
             if known:
                 self.memory.step(batch.memory_gradient / known)
-        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
-        self.popularity.learn(clicked, vocabulary.used)
-        vocabulary.touch(request.items, request.time)
-        max_idle = self.config.max_idle
-        self._evict(vocabulary.evict(request.time - max_idle if max_idle else -math.inf))
+        self._count(batch, self.config.max_idle)
         memory_size = self.memory.size if self.memory else 0
-        self.copies.prepare(self.items.size(vocabulary.used) + self.sessions.size + memory_size)
+        tables_size = self.items.size(self.vocabulary.used)
+        self.copies.prepare(tables_size + self.sessions.size + memory_size)
         batch.result.learning += perf_counter() - began
 
     def _rollback(self, batch: Batch) -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..gradients import LossGradient, gradient_of, make_gradient, score_candidates
-from ..items.item_table import ItemTable
+from ..items.item_table import ItemTable, ItemVectors
 from ..items.popularity import Popularity
-from ..items.table import Table
+from ..items.table import Product, Table
 from ..items.vocabulary import Vocabulary
 from ..losses import cross_entropy
 from ..optim import clip, make_rule
@@ -36,7 +36,70 @@ class Gradients(NamedTuple):
     items: list[tuple[Table, Tensor, Tensor]]
 
 
-class Trainer:
+class Updater:
+    """Takes the steps of the network and of item tables, once their gradients are known.
+
+    Parameters
+    ----------
+    config
+        Loss, optimizers and step sizes.
+    network, items
+        What is trained.
+
+    """
+
+    def __init__(self, config: GRU4RecConfig, network: GRU4Rec, items: ItemVectors) -> None:
+        self.config = config
+        self.vectors = items
+        self.loss_gradient = loss_gradient_of(config)
+        self.rule = make_rule(config.optimizer, config.learning_rate, config.momentum)
+        self.weights = list(network.parameters())
+        self._state = [self.rule.state(weight.detach()) for weight in self.weights]
+
+    @property
+    def optimizer_state(self) -> list[Tensor]:
+        """The optimizer's state of the network's weights."""
+        return [part for state in self._state for part in state]
+
+    def sum_by_row(
+        self,
+        read: tuple[Tensor, Tensor],
+        scored: tuple[Tensor, Tensor | Product],
+        by_score: Tensor,
+    ) -> list[tuple[Table, Tensor, Tensor]]:
+        """Sum the items' gradients by table and row.
+
+        Parameters
+        ----------
+        read, scored
+            The rows that the network has read and those of the candidates, with the gradients by
+            their embeddings.
+        by_score
+            (m, c): the gradient by the candidates' scores.
+
+        """
+        items, candidates = self.vectors, scored[0]
+        if items.tied:
+            touched = [(items.embedding, *items.embedding.sum(read, scored))]
+        else:
+            touched = [(items.inputs, *items.inputs.sum(read))]
+            touched += [(items.embedding, *items.embedding.sum(scored))]
+        if self.config.bias:
+            touched += [(items.bias, *items.bias.sum((candidates, by_score.sum(dim=0))))]
+        return touched
+
+    @torch.no_grad()
+    def update(self, gradients: Gradients) -> None:
+        """Take one step: the whole network, the item tables on the touched rows only."""
+        for weight, state, gradient in zip(
+            self.weights, self._state, gradients.network, strict=True
+        ):
+            self.rule.step(weight, state, gradient)
+        for table, rows, gradient in gradients.items:
+            table.step(rows, gradient)
+
+
+class Trainer(Updater):
     """Trains the network and the item tables on one batch at a time.
 
     Parameters
@@ -53,18 +116,9 @@ class Trainer:
     def __init__(
         self, config: GRU4RecConfig, network: GRU4Rec, items: ItemTable, popularity: Popularity
     ) -> None:
-        self.config = config
+        super().__init__(config, network, items)
         self.items = items
         self.popularity = popularity
-        self.loss_gradient = loss_gradient_of(config)
-        self.rule = make_rule(config.optimizer, config.learning_rate, config.momentum)
-        self._weights = list(network.parameters())
-        self._state = [self.rule.state(weight.detach()) for weight in self._weights]
-
-    @property
-    def optimizer_state(self) -> list[Tensor]:
-        """The optimizer's state of the network's weights."""
-        return [part for state in self._state for part in state]
 
     def gradients(
         self,
@@ -101,28 +155,13 @@ class Trainer:
             # A rare item counts as expected no less often than the average one: see the loss.
             given = (candidates, expected, len(candidates) / len(vocabulary))
         by_score = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
-        *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], by_score.outputs)
-        read, scored = (steps, embedded), (candidates, by_score.embedding)
-        if items.tied:
-            touched = [(items.embedding, *items.embedding.sum(read, scored))]
-        else:
-            touched = [(items.inputs, *items.inputs.sum(read))]
-            touched += [(items.embedding, *items.embedding.sum(scored))]
-        if self.config.bias:
-            touched += [(items.bias, *items.bias.sum((candidates, by_score.scores.sum(dim=0))))]
+        *dense, embedded = torch.autograd.grad(outputs, [*self.weights, inputs], by_score.outputs)
+        touched = self.sum_by_row(
+            (steps, embedded), (candidates, by_score.embedding), by_score.scores
+        )
         if self.config.clip:
             clip([*dense, *(gradient for _, _, gradient in touched)], self.config.clip)
         return Gradients(tuple(dense), touched)
-
-    @torch.no_grad()
-    def update(self, gradients: Gradients) -> None:
-        """Take one step: the whole network, the item tables on the touched rows only."""
-        for weight, state, gradient in zip(
-            self._weights, self._state, gradients.network, strict=True
-        ):
-            self.rule.step(weight, state, gradient)
-        for table, rows, gradient in gradients.items:
-            table.step(rows, gradient)
 
 
 def loss_gradient_of(config: GRU4RecConfig) -> LossGradient:

@@ -118,20 +118,8 @@ class Mixture:
         self._evidence = evidence
         special = probabilities(network, evidence)
         highest = _real(network.amax(dim=1))
-        self._evaluation = evaluation = _no_evaluation(evidence, special.dtype)
-        self.gradient = np.zeros(len(memory.vector))
-        weights, boost = cut(memory.vector.numpy())
-        gradient, boost_gradient = cut(self.gradient)
-        single = boost_gradient.astype(np.float32)
-        evaluate_mixture(
-            Parameters(weights, Boost.of(boost.astype(np.float32))),
-            memory.boosted,
-            evidence,
-            Predictions(special, highest, known, _real(slack)),
-            evaluation,
-            Parameters(gradient, Boost.of(single)),
-        )
-        boost_gradient[:] = single
+        predictions = Predictions(special, highest, known, _real(slack))
+        self._evaluation, self.gradient = evaluate(memory, evidence, predictions)
 
     def ranking(self, items: Tensor, absent: Tensor | None, k: int) -> Ranking:
         """Rank the targets, and return the k best items and their probabilities.
@@ -182,6 +170,35 @@ class Mixture:
         evaluation, evidence = self._evaluation, self._evidence
         special = evidence.spans, evidence.rows, evaluation.final
         return best_items(self._network, blocked, counts, evaluation.network_scale, *special)
+
+
+def evaluate(memory: Memory, evidence: Evidence, network: Predictions) -> tuple[Evaluation, Real]:
+    """Return the prediction for some clicks, and the gradient of −Σ log p(target) over the known.
+
+    Parameters
+    ----------
+    memory
+        What weighs the evidence.
+    evidence, network
+        The evidence for the clicks, and the network's predictions.
+
+    """
+    evaluation = _no_evaluation(evidence, network.special.dtype)
+    vector = np.zeros(len(memory.vector))
+    weights, boost = cut(memory.vector.numpy())
+    gradient, boost_gradient = cut(vector)
+    # Added up with as many digits as the network's.
+    sums = boost_gradient.astype(network.special.dtype)
+    evaluate_mixture(
+        Parameters(weights, Boost.of(boost.astype(np.float32))),
+        memory.boosted,
+        evidence,
+        network,
+        evaluation,
+        Parameters(gradient, Boost.of(sums)),
+    )
+    boost_gradient[:] = sums
+    return evaluation, vector
 
 
 def _real(values: Tensor) -> Real:
