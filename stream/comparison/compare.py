@@ -103,12 +103,12 @@ def shared_arena(
     if member is None:
         yield Arena(make_models(config.models, config), config.k, config.max_items)
         return
-    notify(Info(f"{member.place.size} workers, {member.backends}"))
+    notify(Info(f"{member.place.size} workers, gloo"))
     try:
         apart = ModelsApart(member, config, config.models)
         try:
             arena = Arena(apart.models, config.k, config.max_items, apart.begin)
-            arena.worker_stats = apart.stats
+            vars(arena).update(worker_stats=apart.stats)
             yield arena
         finally:
             apart.stop()

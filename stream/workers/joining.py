@@ -64,17 +64,16 @@ def joined(
     refuse()
     remedy = "" if config.snapshots is None else "; the last snapshot holds what was learned before"
     limit = parse_positive(config.worker_timeout, "--worker-timeout")
-    task = {"work": work, "timeout": limit, "remedy": remedy, **details}
+    gpu = config.device != "cpu" and torch.cuda.is_available()
+    task = {"work": work, "timeout": limit, "remedy": remedy, "gpu": gpu, **details}
     try:
         if _is_connected():
             member = members.take_group(task if place.is_first else None)
         elif place.is_first:
-            task["backend"] = backend(config.device)
             member = members.join_as_first(place, task)
-            member.connect()
         else:
             member = members.join_as_other(place)
-            member.connect()
+        member.connect()
     except MeetingError as error:
         raise ConfigError(f"{place.name}: {error}") from error
     try:
@@ -84,19 +83,6 @@ def joined(
         raise
     finally:
         member.leave()
-
-
-def backend(device: str) -> str:
-    """Return what the exchanges of processes with a device go through.
-
-    Examples
-    --------
-    >>> backend("cpu")
-    'gloo'
-
-    """
-    gpu = device != "cpu" and torch.cuda.is_available()
-    return "cpu:gloo,cuda:nccl" if gpu else "gloo"
 
 
 def torch_threads(cores: int, processes: int = 1) -> int:

@@ -67,11 +67,12 @@ class Member:
         global HAS_JOINED
         HAS_JOINED = True
         self.place, self.task = place, life.task
-        self.backends = ""
+        self.backends = "gloo"
         self.failed = False
         self._life = life
         self._own_group = False
         self._group: dist.ProcessGroup | None = None
+        self._host_group: dist.ProcessGroup | None = None
         self._signals, self._wakes = socket.socketpair()
         self._signalled = False
         self._before: int | None = None
@@ -86,35 +87,37 @@ class Member:
 
     @property
     def group(self) -> dist.ProcessGroup:
-        """What the exchanges go through."""
+        """What the exchanges of a model go through."""
         assert self._group is not None
         return self._group
 
-    def connect(self, group: dist.ProcessGroup | None = None) -> None:
-        """Watch the others, and connect to them unless that has been done.
+    @property
+    def host_group(self) -> dist.ProcessGroup:
+        """What other messages go through, which never lie on a GPU."""
+        assert self._host_group is not None
+        return self._host_group
 
-        Parameters
-        ----------
-        group
-            A group that is there already.
-
-        """
+    def connect(self) -> None:
+        """Watch the others, and connect to them."""
         self._listen()
         self._liveness.start()
-        backend = self.task.get("backend", "gloo")
-        if group is None:
-            if "nccl" in backend:
-                torch.cuda.set_device(self.place.local_rank)
+        if not dist.is_initialized():
             dist.init_process_group(
-                backend,
+                "gloo",
                 store=dist.PrefixStore("group", self._life.store),
                 rank=self.place.rank,
                 world_size=self.place.size,
                 timeout=GROUP_TIME,
             )
-            self._own_group, group = True, dist.group.WORLD
-        self._group = group
-        self.backends = "nccl" if "nccl" in backend else "gloo"
+            self._own_group = True
+            self._host_group = dist.group.WORLD
+        else:
+            self._host_group = dist.new_group(backend="gloo", timeout=GROUP_TIME)
+        self._group = self._host_group
+        if self.task.get("gpu"):
+            torch.cuda.set_device(self.place.local_rank)
+            self._group = dist.new_group(backend="nccl", timeout=GROUP_TIME)
+            self.backends = "nccl"
 
     def lost(self, error: BaseException) -> str:
         """Return what is lost, after an exchange has failed."""
@@ -245,9 +248,7 @@ def take_group(task: dict[str, Any] | None) -> Member:
     place = Place(rank, size, int(os.environ.get("LOCAL_RANK", "0")), 1, address, int(port))
     if rank == 0:
         assert task is not None
-        life = meeting.call_together(place, server, {**task, "backend": dist.get_backend()})
+        life = meeting.call_together(place, server, task)
     else:
         life = meeting.answer(place)
-    member = Member(place, life)
-    member.connect(dist.new_group(timeout=GROUP_TIME))
-    return member
+    return Member(place, life)

@@ -166,7 +166,7 @@ class ModelsApart:
     def __init__(
         self, member: Member, config: StreamConfig, tables: Mapping[str, dict[str, Any]]
     ) -> None:
-        self._member, self._wire = member, Wire(member.group)
+        self._member, self._wire = member, Wire(member.host_group)
         self._ranks = deal(list(tables), member.place.size)
         self._unanswered: list[int] = []
         self._holders = sorted(set(self._ranks.values()) - {0})
@@ -239,7 +239,7 @@ class ModelsApart:
                 busy[self._ranks[name]] += float(model.seconds.sum())
         return {
             "workers": self._member.place.size,
-            "backend": self._member.backends,
+            "backend": "gloo",
             "bytes": {"batches": self._wire.bytes},
             "seconds": {},
             "busy": busy,
@@ -261,7 +261,7 @@ def serve_models(member: Member) -> None:
     """Have the models of another process, and do with them what the first process asks for."""
     # As many as in one process: the figures are the same to the last digit.
     torch.set_num_threads(torch_threads(cores()))
-    wire = Wire(member.group)
+    wire = Wire(member.host_group)
     config, tables = shared_config(member.task), member.task["tables"]
     chosen = wire.receive(0)["models"]
     models: dict[str, TimedModel] = {}

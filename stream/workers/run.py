@@ -59,8 +59,8 @@ def shared_model(
         try:
             model = _sharded(config, group)
             # What the run and its metrics ask a model for that several processes share.
-            model.worker_stats = group.stats
-            model.torch_threads = torch_threads(cores(), member.place.local_size)
+            threads = torch_threads(cores(), member.place.local_size)
+            vars(model).update(worker_stats=group.stats, torch_threads=threads)
             yield model
         finally:
             group.stop()
