@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-SMALL = ["--model", "hidden=8", "--model", "n_negatives=16", "--device", "cpu"]
+SMALL = ["--model", "hidden=8", "--model", "n_negatives=16", "--memory", "off", "--device", "cpu"]
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds that anything here may take: starting is slow on a machine that does other things."""
 
 
