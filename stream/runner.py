@@ -40,6 +40,7 @@ from .snapshots.store import Snapshots
 from .snapshots.warm_start import WarmStart, prepare, put_into
 from .workers.joining import joined, torch_threads
 from .workers.run import refuse, shared_model
+from .workers.sharing import sharing_of
 from .workers.work import serve_first
 
 
@@ -102,6 +103,8 @@ def run(
                 learned = learned_model(warm.parts, warm.about, config.device)
                 put_into(model, learned, config, warm)
             result = run_model(spec, config, model, config.public(), notify, progress, warm)
+        if member is not None:
+            member.failed = not result["usable"]  # The command line's exit code says so.
         write_results(config, result, report_page)
         return result
 
@@ -210,7 +213,11 @@ def run_model(
                 sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
                 engine.sinks[kind] = sink
-        stack.enter_context(threads(getattr(model, "torch_threads", torch_threads(cores()))))
+        sharing = sharing_of(model)
+        count = sharing.threads if sharing else None
+        stack.enter_context(threads(count or torch_threads(cores())))
+        if sharing:
+            sharing.watch(engine.phases)
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
         with _stopping(engine), fitting("the model"):

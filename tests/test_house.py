@@ -74,7 +74,7 @@ FOLDERS: dict[str, set[str]] = {
     "stream/config": set(),
     "stream/evaluation": {"stream"},
     "stream/sessions": {"stream"},
-    "stream/monitoring": {"stream", "stream/config"},
+    "stream/monitoring": {"stream", "stream/config", "stream/workers"},
     "stream/recommendations": {"stream", "stream/monitoring"},
     "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
     "stream/comparison": {
@@ -85,7 +85,7 @@ FOLDERS: dict[str, set[str]] = {
         "stream/report",
         "stream/workers",
     },
-    "stream/workers": {"stream", "stream/comparison", "stream/config"},
+    "stream/workers": {"stream", "stream/comparison", "stream/config", "stream/monitoring"},
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",

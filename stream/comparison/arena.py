@@ -213,6 +213,11 @@ class Arena(CheckedModel):
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]
 
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each model has taken to score and to learn."""
+        timed = zip(self.models, self._timed_models, strict=True)
+        return {name: float(model.seconds.sum()) for name, model in timed}
+
     def leader(self) -> tuple[str, str, float]:
         """Return the best model so far, the figure it is chosen by, and its value."""
         figure = f"recall@{max(self.ks)}"

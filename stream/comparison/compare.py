@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from nextclick.models.workers import LostWorker
@@ -17,6 +18,7 @@ from ..runner import check_config, run_model, write_results
 from ..workers.joining import joined
 from ..workers.member import Member
 from ..workers.models_apart import ModelsApart, shared_options
+from ..workers.sharing import Sharing
 from ..workers.work import serve_first
 from .arena import Arena
 from .config import CompareConfig
@@ -108,10 +110,15 @@ def shared_arena(
         apart = ModelsApart(member, config, config.models)
         try:
             arena = Arena(apart.models, config.k, config.max_items, apart.begin)
-            vars(arena).update(worker_stats=apart.stats)
+            stats = partial(_stats, apart, arena)
+            vars(arena)["sharing"] = Sharing(stats, member.watch)
             yield arena
         finally:
             apart.stop()
         member.part()
     except LostWorker as error:
         member.lose(error)
+
+
+def _stats(apart: ModelsApart, arena: Arena) -> dict[str, Any]:
+    return apart.stats(arena.seconds())

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ..engine import Engine
+from ..workers.sharing import sharing_of
 from .phase_timer import BOUNDS
 from .trials import trial_metrics
 from .workers import worker_metrics
@@ -77,7 +78,8 @@ class EngineCollector(Collector):
             yield from item_metrics(engine.items.stats())
         yield self._phases()
         yield from trial_metrics(engine.trials.stats())
-        yield from worker_metrics(engine.model)
+        if sharing := sharing_of(engine.model):
+            yield from worker_metrics(sharing.stats())
 
     def _counts(self) -> list[int]:
         engine = self._engine

@@ -8,21 +8,17 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
-def worker_metrics(model: Any) -> Iterator[Metric]:
-    """Return the metrics of the processes that share a model; none where it is in one.
+def worker_metrics(stats: dict[str, Any]) -> Iterator[Metric]:
+    """Return the metrics of the processes that share a model.
 
     Parameters
     ----------
-    model
-        The model that the engine drives. One that is shared has `worker_stats`, which returns
+    stats
         ``workers``, how many there are, ``backend``, what their exchanges go through, ``bytes`` and
         ``seconds`` of the first worker's exchanges by phase, and ``busy``, the seconds for which
         each worker has computed.
 
     """
-    if not hasattr(model, "worker_stats"):
-        return
-    stats = model.worker_stats()
     workers = GaugeMetricFamily(
         "nextclick_workers", "Processes that share the model.", labels=["backend"]
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from ..monitoring.phase_timer import PhaseTimer
 from .place import Place, worker_name
 
 BEAT_SECONDS = 0.25
@@ -28,6 +29,13 @@ SILENT_SECONDS = 1.0
 
 HURRY_SECONDS = 3.0
 """The limit once the agent has sent a signal: it does so where one of the processes has died."""
+
+SHARED_PHASES = ("model", "snapshot")
+"""The phases of the loop in which the others take part."""
+
+LONGEST_PHASE, LEAST_PHASE_SECONDS = 10, 600.0
+"""How many times the limit such a phase may take, and at least that many seconds: the first batch
+waits for loops to be compiled."""
 
 LOST = "lost"
 """Where the first process writes why the life has ended."""
@@ -75,6 +83,7 @@ class Liveness:
         self._ended = threading.Event()
         self._parent = os.getppid()
         self._others_said = ""
+        self._phases: PhaseTimer | None = None
         store.set_timeout(timedelta(seconds=max(1.0, limit)))
         store.set(_process(place.rank), f"{place.node} {os.getpid()}")
         store.set(_beat(place.rank), "0")
@@ -87,6 +96,10 @@ class Liveness:
         """Begin to write and to watch."""
         for thread in self._threads:
             thread.start()
+
+    def watch(self, phases: PhaseTimer) -> None:
+        """Watch the phases of the loop, too: a process may hang though it can write its beat."""
+        self._phases = phases
 
     def stop(self) -> None:
         """Watch no longer: the life ends."""
@@ -195,7 +208,18 @@ class Liveness:
         silent = self._silent(self._limit)
         for rank in silent:
             self._kill(rank)
-        return self._names(silent, f"has not answered {limit}") if silent else ""
+        if silent:
+            return self._names(silent, f"has not answered {limit}")
+        return self._endless()
+
+    def _endless(self) -> str:
+        """Return which phase of the loop has no end; empty where each has."""
+        phases, most = self._phases, max(LEAST_PHASE_SECONDS, LONGEST_PHASE * self._given)
+        if phases is None or phases.phase not in SHARED_PHASES:
+            return ""
+        if time.monotonic() - phases.since < most:
+            return ""
+        return f"a worker hangs: the phase {phases.phase} has taken more than {most:,.0f} s"
 
     def _kill(self, rank: int) -> None:
         """Kill a process that is silent, if it is one of this machine: torchrun waits for it."""

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from .. import signals
+from ..monitoring.phase_timer import PhaseTimer
 from . import meeting
 from .liveness import LOST, Liveness
 from .meeting import Life
@@ -118,6 +119,10 @@ class Member:
             torch.cuda.set_device(self.place.local_rank)
             self._group = dist.new_group(backend="nccl", timeout=GROUP_TIME)
             self.backends = "nccl"
+
+    def watch(self, phases: PhaseTimer) -> None:
+        """End where a phase of the loop that needs the others does not."""
+        self._liveness.watch(phases)
 
     def lost(self, error: BaseException) -> str:
         """Return what is lost, after an exchange has failed."""

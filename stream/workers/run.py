@@ -17,6 +17,7 @@ from ..config.run import RunConfig
 from ..notes import Info
 from .joining import torch_threads
 from .member import Member
+from .sharing import Sharing
 
 
 def refuse(config: RunConfig) -> None:
@@ -58,9 +59,8 @@ def shared_model(
     try:
         try:
             model = _sharded(config, group)
-            # What the run and its metrics ask a model for that several processes share.
             threads = torch_threads(cores(), member.place.local_size)
-            vars(model).update(worker_stats=group.stats, torch_threads=threads)
+            vars(model)["sharing"] = Sharing(group.stats, member.watch, threads)
             yield model
         finally:
             group.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,24 @@ from nextclick.models.workers import LostWorker
 
 
 class Wire:
-    """Messages between two processes of a group: JSON, and a state's arrays after it."""
+    """Messages between two processes of a group: JSON, and a state's arrays after it.
+
+    Parameters
+    ----------
+    group
+        The group.
+
+    Attributes
+    ----------
+    bytes, seconds
+        How much has been sent and received, and how long that took with the waits.
+
+    """
 
     def __init__(self, group: dist.ProcessGroup) -> None:
         self._group = group
         self.bytes = 0
+        self.seconds = 0.0
 
     def send(self, rank: int, message: dict[str, Any], state: State | None = None) -> None:
         """Send a message, with a state or without one."""
@@ -29,6 +43,7 @@ class Wire:
             message = {**message, "values": state.values}
         text = json.dumps(message, default=float).encode()
         arrays = b"" if state is None else save(_contiguous(state.arrays))
+        began = perf_counter()
         try:
             dist.send(torch.tensor([len(text), len(arrays)]), rank, group=self._group)
             for part in (text, arrays):
@@ -38,11 +53,13 @@ class Wire:
         except RuntimeError as error:
             raise LostWorker(str(error)) from error
         self.bytes += len(text) + len(arrays)
+        self.seconds += perf_counter() - began
 
     def receive(self, rank: int) -> dict[str, Any]:
         """Return the next message of a process; its state is in it by that name."""
         sizes = torch.zeros(2, dtype=torch.int64)
         parts = []
+        began = perf_counter()
         try:
             dist.recv(sizes, rank, group=self._group)
             for size in sizes.tolist():
@@ -57,6 +74,7 @@ class Wire:
             arrays = load(parts[1]) if parts[1] else {}
             message["state"] = State(arrays, message.pop("values"))
         self.bytes += sum(map(len, parts))
+        self.seconds += perf_counter() - began
         return message
 
 

@@ -34,6 +34,8 @@ class Group:
         A command that runs torchrun, such as one that enters a network of its own.
     output
         Where to write what all of them print.
+    program
+        What torchrun runs.
     environ
         Variables besides those of this process.
 
@@ -48,6 +50,7 @@ class Group:
         restarts: int = 0,
         launcher: Sequence[str] = ("--standalone",),
         before: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "nextclick"),
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.output = output
@@ -55,7 +58,7 @@ class Group:
         command = [
             *(*before, sys.executable, "-m", "torch.distributed.run", *launcher),
             *("--nproc-per-node", str(size), "--max-restarts", str(restarts)),
-            *("-m", "nextclick", *map(str, arguments)),
+            *(*program, *map(str, arguments)),
         ]
         with output.open("wb") as file:
             self.agent = subprocess.Popen(
