@@ -23,7 +23,7 @@ from .item_counts import ItemCounts
 from .joined_states import join, part_of
 from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
-from .timed_model import Begin, timed
+from .timed_model import Away, TimedModel
 
 SAMPLE = 16
 """Batches of which the recommendations of one are examined."""
@@ -43,9 +43,8 @@ class Arena(CheckedModel):
         For how many recommendations there are figures, rising.
     max_items
         Items counted at most, see `ItemCounts`.
-    begin
-        Begins to score and learn a batch with the models that are in other processes, see
-        `ModelsApart.begin`; None where there are none.
+    away
+        Those of the models that are in other processes; None where there are none.
 
     Examples
     --------
@@ -63,7 +62,7 @@ class Arena(CheckedModel):
         models: Mapping[str, Recommender],
         ks: Sequence[int],
         max_items: int = 1_000_000,
-        begin: Begin | None = None,
+        away: Away | None = None,
     ) -> None:
         self.models = dict(models)
         for name, model in self.models.items():
@@ -79,8 +78,12 @@ class Arena(CheckedModel):
         self._drift = [HitRateDrift() for _ in self.models]
         self._batches = 0
         self._lists = 0
-        self._begin = begin
-        self._timed_models = [timed(model) for model in self.models.values()]
+        self._away = away
+        elsewhere = {} if away is None else away.timed
+        self._timed_models = [
+            elsewhere[name] if name in elsewhere else TimedModel(model)
+            for name, model in self.models.items()
+        ]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
 
@@ -124,13 +127,13 @@ class Arena(CheckedModel):
         listed = self._batches % SAMPLE == SAMPLE // 2
         asked = max(self.ks) if listed else 0
         wanted = {name: asked if at else max(asked, k) for at, name in enumerate(self.models)}
-        if self._begin is not None:
-            self._begin(sessions, items, wanted, time, times, not listed)
+        if self._away is not None:
+            self._away.begin(sessions, items, wanted, time, times, not listed)
         found = []
-        for at, (name, model) in enumerate(zip(self.models, self._timed_models, strict=True)):
+        for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
             batch = sessions, items, wanted[name], time, times
             try:
-                tested = model.test_then_learn(*batch, not listed)
+                tested = timed.test_then_learn(*batch, not listed)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{name}: {error}") from error
             if not np.array_equal(tested.scored, scored):
@@ -207,8 +210,8 @@ class Arena(CheckedModel):
         for drift, kept in zip(self._drift, state.values["drift"], strict=True):
             drift.restore(kept)
         self._sliced = state.arrays["sliced"].astype(np.int64)
-        for model, seconds in zip(self._timed_models, state.arrays["seconds"], strict=True):
-            model.seconds = seconds.astype(np.float64)
+        for timed, seconds in zip(self._timed_models, state.arrays["seconds"], strict=True):
+            timed.seconds = seconds.astype(np.float64)
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]

@@ -109,7 +109,7 @@ def shared_arena(
     try:
         apart = ModelsApart(member, config, config.models)
         try:
-            arena = Arena(apart.models, config.k, config.max_items, apart.begin)
+            arena = Arena(apart.models, config.k, config.max_items, apart)
             stats = partial(_stats, apart, arena)
             vars(arena)["sharing"] = Sharing(stats, member.watch)
             yield arena

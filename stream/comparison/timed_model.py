@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
 from nextclick.models import BatchResult, Recommender
 from nextclick.models.recommender import Id, Times
-
-Begin = Callable[[Sequence[Id], Sequence[Id], Mapping[str, int], float, Times, bool], None]
-"""Takes a batch: sessions, items, for each model how many items to recommend, how far event time
-has come, when each click was, and whether the seconds of scoring count."""
 
 
 class TimedModel:
@@ -63,6 +60,19 @@ class TimedModel:
         self.seconds[1] += perf_counter() - began
 
 
-def timed(model: Recommender) -> TimedModel:
-    """Return a model that is timed: itself, if it is one that times its own work elsewhere."""
-    return model if isinstance(model, TimedModel) else TimedModel(model)
+class Away(Protocol):
+    """The models of a comparison that are in other processes."""
+
+    timed: Mapping[str, TimedModel]
+    """Each by name, as it is driven from here."""
+
+    def begin(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        wanted: Mapping[str, int],
+        time: float,
+        times: Times,
+        count_scoring: bool,
+    ) -> None:
+        """Begin to score and learn a batch, with `wanted` items to recommend for each model."""

@@ -16,10 +16,9 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-import torch.distributed as dist
-
 from ..monitoring.phase_timer import PhaseTimer
 from .place import Place, worker_name
+from .stores import Store
 
 BEAT_SECONDS = 0.25
 """Seconds between two beats."""
@@ -65,7 +64,7 @@ class Liveness:
     def __init__(
         self,
         place: Place,
-        store: dist.Store,
+        store: Store,
         limit: float,
         on_loss: Callable[[str], None],
         on_orphaned: Callable[[], None] = lambda: None,

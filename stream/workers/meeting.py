@@ -15,12 +15,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-import torch.distributed as dist
-
 from .place import Place, worker_name
+from .stores import Store, part_of, tcp_store
 
 FIRST = "nextclick/first"
 """Where the first process writes the token of its life."""
@@ -53,11 +51,11 @@ class Life:
 
     """
 
-    store: dist.Store
+    store: Store
     task: dict[str, Any]
 
 
-def connect(place: Place, seconds: float = STORE_SECONDS) -> dist.Store:
+def connect(place: Place, seconds: float = STORE_SECONDS) -> Store:
     """Connect to the store; where there is no agent the first process keeps it.
 
     Raises
@@ -66,19 +64,12 @@ def connect(place: Place, seconds: float = STORE_SECONDS) -> dist.Store:
         It does not answer in time.
 
     """
-    return dist.TCPStore(
-        place.address,
-        place.port,
-        None,
-        is_master=place.is_first and not place.agent,
-        timeout=timedelta(seconds=seconds),
-        wait_for_workers=False,
-        multi_tenant=True,
-    )
+    keep = place.is_first and not place.agent
+    return tcp_store(place.address, place.port, keep=keep, seconds=seconds)
 
 
 def call_together(
-    place: Place, store: dist.Store, task: dict[str, Any], seconds: float = MEETING_SECONDS
+    place: Place, store: Store, task: dict[str, Any], seconds: float = MEETING_SECONDS
 ) -> Life:
     """Begin a life as its first process: wait until all others have answered.
 
@@ -128,7 +119,7 @@ def answer(place: Place, seconds: float = MEETING_SECONDS) -> Life:
 
     """
     token = secrets.token_hex(8)
-    store: dist.Store | None = None
+    store: Store | None = None
     said: set[str] = set()
     for _ in until(seconds):
         # Where a first process keeps the store it goes with it, and the next one opens another.
@@ -145,7 +136,7 @@ def answer(place: Place, seconds: float = MEETING_SECONDS) -> Life:
     )
 
 
-def _joined(place: Place, store: dist.Store, token: str, said: set[str]) -> Life | None:
+def _joined(place: Place, store: Store, token: str, said: set[str]) -> Life | None:
     """Answer the life that is there now; return it if this process is one of it."""
     if not store.check([FIRST]):
         return None
@@ -173,9 +164,9 @@ def is_news(place: Place, sentence: str) -> bool:
     return True
 
 
-def life_store(token: str, store: dist.Store) -> dist.Store:
+def life_store(token: str, store: Store) -> Store:
     """Return the part of a store that belongs to one life."""
-    return dist.PrefixStore(f"nextclick/{token}", store)
+    return part_of(f"nextclick/{token}", store)
 
 
 def _hello(rank: int) -> str:

@@ -20,6 +20,7 @@ from .liveness import LOST, Liveness
 from .meeting import Life
 from .place import Place
 from .saying import complain
+from .stores import part_of, tcp_store
 
 GROUP_TIME = timedelta(days=20)
 """How long an exchange may wait: a topic may be quiet for long, and `Liveness` finds losses."""
@@ -105,7 +106,7 @@ class Member:
         if not dist.is_initialized():
             dist.init_process_group(
                 "gloo",
-                store=dist.PrefixStore("group", self._life.store),
+                store=part_of("group", self._life.store),
                 rank=self.place.rank,
                 world_size=self.place.size,
                 timeout=GROUP_TIME,
@@ -168,7 +169,7 @@ class Member:
         with suppress(RuntimeError):
             for _ in meeting.until(LEAVING_SECONDS):
                 if self._life.store.check([ENDED]):
-                    return self._life.store.get(ENDED) == b"1"
+                    return bool(self._life.store.get(ENDED) == b"1")
                 if self._life.store.check([LOST]):
                     return True
         return False
@@ -245,7 +246,7 @@ def take_group(task: dict[str, Any] | None) -> Member:
     numbers = dist.new_group(backend="gloo")
     where = torch.zeros(512, dtype=torch.uint8)
     if rank == 0:
-        server = dist.TCPStore(host, 0, None, is_master=True, wait_for_workers=False)
+        server = tcp_store(host, 0, keep=True)
         text = f"{host} {server.port}".encode()
         where[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     dist.broadcast(where, 0, group=numbers)

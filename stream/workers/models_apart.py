@@ -7,6 +7,7 @@ figures are counted by the first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -69,8 +70,8 @@ def _learns_by_gradients(name: str) -> bool:
     return name in OWN or (isinstance(kind, type) and issubclass(kind, GradientModel))
 
 
-class AwayModel(TimedModel):
-    """A model in another process, as the first process drives it.
+class AwayModel:
+    """A model in another process.
 
     Parameters
     ----------
@@ -78,70 +79,112 @@ class AwayModel(TimedModel):
         The model's name.
     rank
         Where it is.
+    largest_batch
+        How many clicks a batch of it may hold; None: any number.
     apart
         What it is one of.
 
     """
 
-    def __init__(self, name: str, rank: int, apart: ModelsApart) -> None:
-        self.name, self.rank = name, rank
-        self._apart = apart
-        self._seconds = np.zeros(2)
+    def __init__(self, name: str, rank: int, largest_batch: int | None, apart: ModelsApart) -> None:
+        self.name, self.rank, self.largest_batch = name, rank, largest_batch
         self.n_items = 0
-        self.largest_batch: int | None = None
-        self.model = self
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:  # type: ignore[override]
-        """Seconds of scoring and of learning, shape (2,)."""
-        return self._seconds
-
-    @seconds.setter
-    def seconds(self, seconds: NDArray[np.float64]) -> None:
-        self._seconds = seconds
-        self._call("seconds", seconds=seconds.tolist())
+        self._apart = apart
 
     def test_then_learn(
         self,
         sessions: Sequence[Id],
         items: Sequence[Id],
         k: int = 0,
-        time: float = -np.inf,
+        time: float = -math.inf,
         times: Times = None,
-        count_scoring: bool = True,
     ) -> BatchResult:
-        """Return what the batch has come to that `ModelsApart.begin` has sent."""
-        answer = self._apart.answer_of(self.name)
-        self.n_items, self._seconds = answer["n_items"], np.array(answer["seconds"])
-        return BatchResult(
-            np.array(answer["scored"], np.bool_),
-            np.array(answer["ranks"], np.int64),
-            [[(item, score) for item, score in best] for best in answer["recommended"]],
-            answer["learning"],
-        )
+        """Return what has come of the batch that `ModelsApart.begin` has sent."""
+        return self._apart.result_of(self.name)
+
+    def test(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
+    ) -> BatchResult:
+        """Refuse: nothing of a comparison asks for this."""
+        raise NotImplementedError(f"{self.name} is in another process")
+
+    def learn_many(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        time: float = -math.inf,
+        times: Times = None,
+    ) -> None:
+        """Refuse: nothing of a comparison asks for this."""
+        raise NotImplementedError(f"{self.name} is in another process")
+
+    def recommend_after(
+        self, sessions: Sequence[Id], items: Sequence[Id], k: int = 20, times: Times = None
+    ) -> list[list[tuple[Id, float]]]:
+        """Refuse: the first model answers, which is in the first process."""
+        raise NotImplementedError(f"{self.name} is in another process")
+
+    def recommend(self, items: Sequence[Id], k: int = 20) -> list[tuple[Id, float]]:
+        """Refuse: the first model answers, which is in the first process."""
+        raise NotImplementedError(f"{self.name} is in another process")
 
     def forget(self, sessions: Sequence[Id]) -> None:
         """Drop sessions that have ended."""
         if sessions:
-            self._call("forget", sessions=list(sessions))
+            self.call("forget", sessions=list(sessions))
 
     def state(self) -> State:
         """Copy all that the next click depends on."""
-        state: State = self._call("state")["state"]
+        state: State = self.call("state")["state"]
         return state
 
     def restore(self, state: State) -> None:
         """Restore what `state` returned."""
-        self.n_items = self._call("restore", state)["n_items"]
+        self.n_items = self.call("restore", state)["n_items"]
 
-    def _call(self, work: str, state: State | None = None, **given: Any) -> dict[str, Any]:
+    def call(self, work: str, state: State | None = None, **given: Any) -> dict[str, Any]:
+        """Have something done by the model's process; return its answer."""
         return self._apart.call(self.rank, {"do": work, "model": self.name, **given}, state)
 
-    def learn_many(self, *arguments: Any, **options: Any) -> None:
-        """Refuse: nothing of a comparison asks for this."""
-        raise NotImplementedError(f"{self.name} is in another process")
 
-    test = recommend_after = recommend = learn_many  # type: ignore[assignment]
+class AwayTimed(TimedModel):
+    """A model in another process, with the seconds that it takes there."""
+
+    def __init__(self, model: AwayModel) -> None:
+        super().__init__(model)
+        self.away = model
+
+    def test_then_learn(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        k: int,
+        time: float,
+        times: Times,
+        count_scoring: bool = True,
+    ) -> BatchResult:
+        """Return what has come of the batch that `ModelsApart.begin` has sent."""
+        return self.away.test_then_learn(sessions, items, k, time, times)
+
+    def forget(self, sessions: Sequence[Id]) -> None:
+        """Drop sessions that have ended."""
+        self.away.forget(sessions)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """Seconds of scoring and of learning, shape (2,)."""
+        return self._seconds
+
+    @seconds.setter
+    def seconds(self, seconds: NDArray[np.float64]) -> None:
+        """Set the seconds, in the other process too once there is one."""
+        self._seconds = seconds
+        if hasattr(self, "away"):
+            self.away.call("seconds", seconds=seconds.tolist())
+
+    def note_seconds(self, seconds: Sequence[float]) -> None:
+        """Note what the other process has counted."""
+        self._seconds = np.array(seconds)
 
 
 class ModelsApart:
@@ -160,6 +203,8 @@ class ModelsApart:
     ----------
     models
         All models by name, in order: those of this process, and an `AwayModel` for each other.
+    timed
+        The others, as they are timed.
 
     """
 
@@ -179,13 +224,15 @@ class ModelsApart:
         for rank in range(1, member.place.size):
             facts.update(self._checked(self._wire.receive(rank))["largest"])
         self.models: dict[str, Recommender] = {}
+        self.timed: dict[str, TimedModel] = {}
+        self._away: dict[str, AwayTimed] = {}
         for name, rank in self._ranks.items():
             if not rank:
                 self.models[name] = here[name]
                 continue
-            away = AwayModel(name, rank, self)
-            away.largest_batch = facts[name]
-            self.models[name] = away  # type: ignore[assignment]
+            away = AwayModel(name, rank, facts[name], self)
+            self.models[name] = away
+            self.timed[name] = self._away[name] = AwayTimed(away)
 
     def begin(
         self,
@@ -210,11 +257,20 @@ class ModelsApart:
             self._wire.send(rank, batch)
             self._unanswered.append(rank)
 
-    def answer_of(self, model: str) -> dict[str, Any]:
+    def result_of(self, model: str) -> BatchResult:
         """Return what a model has made of the batch; wait for it."""
         if self._ranks[model] in self._unanswered:
             self._answers.update(self._receive(self._ranks[model])["answers"])
-        return self._checked(self._answers.pop(model))
+        answer = self._checked(self._answers.pop(model))
+        timed = self._away[model]
+        timed.away.n_items = answer["n_items"]
+        timed.note_seconds(answer["seconds"])
+        return BatchResult(
+            np.array(answer["scored"], np.bool_),
+            np.array(answer["ranks"], np.int64),
+            [[(item, score) for item, score in best] for best in answer["recommended"]],
+            answer["learning"],
+        )
 
     def call(self, rank: int, message: dict[str, Any], state: State | None) -> dict[str, Any]:
         """Ask a process for something and return its answer."""

@@ -36,7 +36,7 @@ def loadings(said: str) -> list[float]:
 def unbroken(folder: Path, log: Path) -> tuple[dict[str, object], list[object]]:
     """Return the figures and the recommendations of a run that nothing happens to."""
     folder.mkdir()
-    command = ["run", log, *SMALL, "--json", folder / "figures.json"]
+    command: list[str | Path] = ["run", log, *SMALL, "--json", folder / "figures.json"]
     command += ["--recommendations", folder / "best.jsonl"]
     with Group(2, command, output=folder / "output") as group:
         assert group.wait() == 0, group.text()
@@ -87,7 +87,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_written_twice(
     empty_topic(broker, topic, 4)
     empty_topic(broker, best, 2)
     wanted, records = unbroken(tmp_path / "unbroken", log)
-    command = [
+    command: list[str | Path] = [
         *("run", spec(broker, topic), *SMALL, "--snapshots", folder / "snapshots"),
         *("--snapshot-every", "200clicks", "--max-clicks", str(clicks), "--idle", "5s"),
         *("--recommendations", spec(broker, best), "--exactly-once", "--group", topic),

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import torch.distributed as dist
 
-from nextclick.stream.workers import liveness as module
 from nextclick.stream.workers.liveness import Liveness
 from nextclick.stream.workers.place import Place
+from nextclick.stream.workers.stores import tcp_store
 
 SIZE = 3
 
@@ -24,7 +24,7 @@ class Watched:
     """
 
     def __init__(self, limit: float = 3.0) -> None:
-        self._server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
+        self._server = tcp_store("127.0.0.1", 0, keep=True)
         self.limit = limit
         self.lost: dict[int, queue.Queue[str]] = {rank: queue.Queue() for rank in range(SIZE)}
         self.signalled: set[int] = set()
@@ -32,7 +32,7 @@ class Watched:
 
     def begin(self, rank: int) -> Liveness:
         port = self._server.port
-        store = dist.TCPStore("127.0.0.1", port, None, is_master=False, wait_for_workers=False)
+        store = tcp_store("127.0.0.1", port, keep=False)
         process = Liveness(
             Place(rank, SIZE, address="127.0.0.1", port=port, agent=True),
             store,
@@ -125,8 +125,8 @@ def test_a_pause_of_this_process_is_no_silence_of_the_others(
     make: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = make(limit=3.0)
-    clock = module.time.monotonic
+    clock = time.monotonic
     # As if all processes had been stopped for an hour.
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock() + 3600)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
     with pytest.raises(queue.Empty):
         group.lost[0].get(timeout=2)

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch.distributed as dist
 
 from nextclick.stream.workers import meeting
 from nextclick.stream.workers.meeting import Life, MeetingError
 from nextclick.stream.workers.place import Place
+from nextclick.stream.workers.stores import tcp_store
 
 
 @pytest.fixture
 def agent() -> Iterator[Place]:
     """Yield the first place of three, with a store that outlives all lives."""
-    server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
+    server = tcp_store("127.0.0.1", 0, keep=True)
     yield Place(0, 3, address="127.0.0.1", port=server.port, agent=True)
     del server
 
@@ -99,7 +99,7 @@ def test_without_an_agent_the_first_keeps_the_store_and_the_next_opens_another(
 
 
 def free_port() -> int:
-    server = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)
+    server = tcp_store("127.0.0.1", 0, keep=True)
     return int(server.port)
 
 

@@ -24,7 +24,13 @@ EVERY = ["--snapshot-every", "1000clicks"]
 
 def arguments(folder: Path, *more: str | Path, source: str = "") -> list[str | Path]:
     source = source or f"sim:clicks={CLICKS},items=300,seed=5"
-    kept = ["--snapshots", folder / "snapshots", *EVERY, "--json", folder / "figures.json"]
+    kept: list[str | Path] = [
+        "--snapshots",
+        folder / "snapshots",
+        *EVERY,
+        "--json",
+        folder / "figures.json",
+    ]
     return ["run", source, *SMALL, *kept, *more]
 
 
@@ -72,7 +78,7 @@ def test_a_run_whose_worker_is_killed_goes_on_by_itself(
 
 
 def test_a_mistake_is_told_once_whatever_is_tried(tmp_path: Path) -> None:
-    wrong = ["run", tmp_path / "no-such.csv", *SMALL]
+    wrong: list[str | Path] = ["run", tmp_path / "no-such.csv", *SMALL]
     with Group(2, wrong, output=tmp_path / "output", restarts=1) as group:
         assert group.wait() != 0
         said = group.text()
