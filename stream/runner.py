@@ -213,11 +213,7 @@ def run_model(
                 sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
                 engine.sinks[kind] = sink
-        sharing = sharing_of(model)
-        count = sharing.threads if sharing else None
-        stack.enter_context(threads(count or torch_threads(cores())))
-        if sharing:
-            sharing.watch(engine.phases)
+        stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
         with _stopping(engine), fitting("the model"):
@@ -261,6 +257,17 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
             stack.enter_context(serve_engine(engine, config, notify, items))
         if items is not None and config.recommend == "every":
             items.wait()
+        yield
+
+
+@contextmanager
+def _sharing(engine: Engine) -> Iterator[None]:
+    """Set torch's threads, and watch the loop where several processes share the model."""
+    sharing = sharing_of(engine.model)
+    if sharing is not None:
+        sharing.watch(engine.phases)
+    count = sharing.threads if sharing is not None else None
+    with threads(count or torch_threads(cores())):
         yield
 
 

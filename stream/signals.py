@@ -32,7 +32,7 @@ def install() -> None:
 
 
 def pass_over() -> None:
-    """Let SIGTERM and Ctrl-C do nothing more than wake who listens for signals by a descriptor.
+    """Make SIGTERM and Ctrl-C do no more than wake who listens for signals by a descriptor.
 
     Outside of the main thread this does nothing.
     """

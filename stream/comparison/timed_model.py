@@ -63,8 +63,10 @@ class TimedModel:
 class Away(Protocol):
     """The models of a comparison that are in other processes."""
 
-    timed: Mapping[str, TimedModel]
-    """Each by name, as it is driven from here."""
+    @property
+    def timed(self) -> Mapping[str, TimedModel]:
+        """Each by name, as it is driven from here."""
+        ...
 
     def begin(
         self,

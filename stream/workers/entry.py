@@ -56,7 +56,7 @@ def _is_news(place: Place, sentence: str) -> bool:
 
 
 def _end_the_others(place: Place, failed: bool) -> None:
-    """Tell the others, which wait for this process, that nothing is to be done."""
+    """Report to the others, which wait for this process, that nothing is to be done."""
     from . import meeting, member
 
     if member.HAS_JOINED:

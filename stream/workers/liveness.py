@@ -129,7 +129,7 @@ class Liveness:
         return self._names(gone, "has died") if gone else ""
 
     def say_lost(self, sentence: str) -> None:
-        """Tell the other processes why the life ends, as far as they can still be told."""
+        """Write why the life ends for the other processes, as far as they can still be told."""
         self._write(LOST if self._place.is_first else _left(self._place.rank), sentence)
 
     def _write(self, key: str, value: str) -> None:

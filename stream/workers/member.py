@@ -104,9 +104,10 @@ class Member:
         self._listen()
         self._liveness.start()
         if not dist.is_initialized():
+            store: Any = part_of("group", self._life.store)
             dist.init_process_group(
                 "gloo",
-                store=part_of("group", self._life.store),
+                store=store,
                 rank=self.place.rank,
                 world_size=self.place.size,
                 timeout=GROUP_TIME,
@@ -175,7 +176,7 @@ class Member:
         return False
 
     def _lose(self, sentence: str) -> None:
-        """Say that another is lost, and end: nothing can be done with the group any more."""
+        """Print that another is lost, and end: nothing can be done with the group any more."""
         self._liveness.say_lost(sentence)
         complain(f"{self.place.name}: {sentence}{self.task.get('remedy', '')}")
         if sys.stderr.isatty():

@@ -278,7 +278,7 @@ class ModelsApart:
         return self._checked(self._wire.receive(rank))
 
     def stop(self) -> None:
-        """Tell the others that there is no more; where one is lost, this does nothing."""
+        """End the work of the others; where one is lost, this does nothing."""
         try:
             while self._unanswered:
                 self._receive(self._unanswered[0])

@@ -35,5 +35,5 @@ def is_news(sentence: str) -> bool:
 
 
 def complain(sentence: str) -> None:
-    """Say why this process ends."""
+    """Print why this process ends, in the way that is chosen."""
     _chosen[0](sentence)

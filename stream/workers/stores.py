@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch.distributed as dist
 
@@ -59,7 +59,7 @@ def tcp_store(host: str, port: int, *, keep: bool, seconds: float = 300.0) -> Ke
         It cannot be reached, or not be kept.
 
     """
-    store: KeptStore = dist.TCPStore(  # type: ignore[attr-defined]
+    store: Any = dist.TCPStore(  # type: ignore[attr-defined]
         host,
         port,
         None,
@@ -68,10 +68,13 @@ def tcp_store(host: str, port: int, *, keep: bool, seconds: float = 300.0) -> Ke
         wait_for_workers=False,
         multi_tenant=True,
     )
-    return store
+    kept: KeptStore = store
+    return kept
 
 
 def part_of(prefix: str, store: Store) -> Store:
     """Return the part of a store whose names begin in one way."""
-    part: Store = dist.PrefixStore(prefix, store)  # type: ignore[attr-defined]
-    return part
+    whole: Any = store
+    part: Any = dist.PrefixStore(prefix, whole)  # type: ignore[attr-defined]
+    found: Store = part
+    return found

@@ -63,13 +63,13 @@ class Link:
         while True:
             wait = max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else 1.0
             for ready in select.select([*self._other, sys.stdin], [], [], wait)[0]:
-                if ready is sys.stdin:
-                    said = sys.stdin.readline()
-                    if not said:
-                        return
-                    self.is_cut = said.strip() == "cut"
-                else:
+                if isinstance(ready, int):
                     self._take(ready)
+                    continue
+                said = sys.stdin.readline()
+                if not said:
+                    return
+                self.is_cut = said.strip() == "cut"
             self._deliver()
 
     def _take(self, end: int) -> None:

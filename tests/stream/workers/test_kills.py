@@ -87,12 +87,10 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_written_twice(
     empty_topic(broker, topic, 4)
     empty_topic(broker, best, 2)
     wanted, records = unbroken(tmp_path / "unbroken", log)
-    command: list[str | Path] = [
-        *("run", spec(broker, topic), *SMALL, "--snapshots", folder / "snapshots"),
-        *("--snapshot-every", "200clicks", "--max-clicks", str(clicks), "--idle", "5s"),
-        *("--recommendations", spec(broker, best), "--exactly-once", "--group", topic),
-        *("--json", folder / "figures.json"),
-    ]
+    command: list[str | Path] = ["run", spec(broker, topic), *SMALL, "--group", topic]
+    command += ["--snapshots", folder / "snapshots", "--snapshot-every", "200clicks"]
+    command += ["--max-clicks", str(clicks), "--idle", "5s", "--json", folder / "figures.json"]
+    command += ["--recommendations", spec(broker, best), "--exactly-once"]
     with (
         ThreadPoolExecutor(1) as pool,
         closing(HeldLog(log, 2 * CLICKS_A_KILL)) as held,
