@@ -224,7 +224,7 @@ class Liveness:
         """Kill a process that is silent, if it is one of this machine: torchrun waits for it."""
         with suppress(RuntimeError, OSError, ValueError):
             node, process = map(int, self._store.get(_process(rank)).split())
-            here = self._place.agent and node == self._place.node
+            here = self._place.agent and node == self._place.node and process != os.getpid()
             if here and parent_of(process) == self._parent:
                 os.kill(process, signal.SIGKILL)
 
