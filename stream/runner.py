@@ -39,7 +39,7 @@ from .snapshots.resume import load_state
 from .snapshots.store import Snapshots
 from .snapshots.warm_start import WarmStart, prepare, put_into
 from .workers.joining import joined, torch_threads
-from .workers.run import refuse, shared_model
+from .workers.run import refuse, shared_model, signals_wait_for_losses
 from .workers.sharing import sharing_of
 from .workers.work import serve_first
 
@@ -216,7 +216,7 @@ def run_model(
         stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
-        with _stopping(engine), fitting("the model"):
+        with signals_wait_for_losses(), _stopping(engine), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
             notify(_nothing_read(name, engine))

@@ -10,6 +10,7 @@ from nextclick.models.base import CheckedModel
 from nextclick.models.compute.device import cores
 from nextclick.models.workers import Group, LostWorker, ShardedGRU4Rec
 
+from .. import signals
 from ..config.learners import DEFAULT, OWN
 from ..config.model_factory import made, make_model, model_sessions
 from ..config.options import ConfigError
@@ -34,6 +35,19 @@ def refuse(config: RunConfig) -> None:
             f"--learner {config.learner} runs in one process: only {DEFAULT} can be shared by "
             "several workers. Start nextclick without torchrun, or leave --learner out"
         )
+
+
+@contextmanager
+def signals_wait_for_losses() -> Iterator[None]:
+    """Take no signal any more once another process is lost: this one ends, and says why.
+
+    torchrun sends one to all processes where one has died.
+    """
+    try:
+        yield
+    except LostWorker:
+        signals.pass_over()
+        raise
 
 
 @contextmanager
