@@ -1,91 +1,278 @@
-"""The scores of all items, computed block by block by one thread or more."""
+"""The scores of all items, block by block: never all of them are written."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .compute.device import on_host
+from .compute.block_pass import Apart, Found, Lists, Work, list_block, pass_block, take_apart
+from .compute.jit import compiled
 
-BLOCK_ROWS, FEW_OUTPUTS = 1024, 16
-"""Rows of a block on a CPU; with at most `FEW_OUTPUTS` outputs there is one block."""
+Whole = NDArray[np.int64]
+Small = NDArray[np.int32]
+
+BLOCK_ROWS, MANY_ROWS, FEW_OUTPUTS = 1024, 1 << 17, 16
+"""Rows of a block; of one for at most `FEW_OUTPUTS` outputs, which takes as long as its rows take
+to be read."""
+
+ROOM = 512
+"""Scores that are listed for a click by each thread at most, the better half of them at least."""
 
 
-class ScoreBlocks:
-    """The scores of all rows for some outputs: ``outputs @ embeddingᵀ + bias``.
+@dataclass(slots=True)
+class Wanted:
+    """What is to be found among the scores of m clicks, and which scores stand apart.
 
-    On a CPU in blocks of rows: so each block's scores are still in the cache when they are written
-    out, and the product is half as fast again as one over all rows. Threads that work on it at the
-    same time each take the next block. For few outputs it takes as long as the rows take to be
-    read, and blocks only cost their calls.
+    Parameters
+    ----------
+    bars
+        (m,): how many scores are at least as high is counted.
+    floors
+        (m,): the scores above are listed, the best of them if they are many; infinity for none.
+    sums
+        Whether the highest scores and the sums of exponentials are wanted.
+    room
+        How many scores may be listed a click, see `ROOM`.
+    spans, rows
+        int64 (m, 2) and int32 (n,): the special items of click i are
+        ``rows[spans[i, 0] : spans[i, 1]]``, each once. Their scores are returned; they are neither
+        counted nor summed nor listed.
+    new_rows, new_clicks
+        int64 (b,): items that enter within the batch compete only after these of its clicks.
+    known_from
+        int64 (m,): place of each click in its batch.
+    barred
+        bool (m or 1, rows): what is not to be listed; (0, 0) for nothing.
+
+    """
+
+    bars: NDArray[Any]
+    floors: NDArray[Any]
+    sums: bool
+    room: int
+    spans: Whole
+    rows: Small
+    new_rows: Whole
+    new_clicks: Whole
+    known_from: Whole
+    barred: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+
+    def only(self, clicks: Whole, bars: NDArray[Any]) -> Wanted:
+        """Return that some clicks' scores are counted from other bars on, and nothing else."""
+        nothing = np.full_like(bars, np.inf), False, 0
+        special, new = (self.spans[clicks], self.rows), (self.new_rows, self.new_clicks)
+        return Wanted(bars, *nothing, *special, *new, self.known_from[clicks])
+
+
+@dataclass(slots=True)
+class Scanned:
+    """What was found among the scores of m clicks.
+
+    Parameters
+    ----------
+    above
+        int64 (m,): scores at least as high as the bar.
+    highest, total
+        (m,) and float64 (m,): the highest score, and the sum of ``exp(score - highest)``.
+    special
+        (n,): the scores of the special items.
+    broken
+        bool (m,): a score is not a number, or is infinite.
+    listed, listed_rows
+        (m, l) and int32 (m, l): the listed scores, in no order; minus infinity where there are
+        fewer.
+    floor
+        (m,): every score above it is listed.
+
+    """
+
+    above: Whole
+    highest: NDArray[Any]
+    total: NDArray[np.float64]
+    special: NDArray[Any]
+    broken: NDArray[np.bool_]
+    listed: NDArray[Any]
+    listed_rows: Small
+    floor: NDArray[Any]
+
+    def of(self, clicks: slice) -> Scanned:
+        """Return what was found for some of the clicks; the special items stay those of all."""
+        return Scanned(
+            self.above[clicks],
+            self.highest[clicks],
+            self.total[clicks],
+            self.special,
+            self.broken[clicks],
+            self.listed[clicks],
+            self.listed_rows[clicks],
+            self.floor[clicks],
+        )
+
+
+class BlockScan:
+    """The scores ``outputs @ embeddingᵀ + bias`` of all rows, block by block of rows.
+
+    A block's product is written into a small buffer, and all that is wanted of it is found there
+    while it is in the cache. Threads that call `compute` at the same time each take the next
+    block. What is found does not depend on which thread took which.
 
     Parameters
     ----------
     outputs
-        (m, hidden).
+        (m, hidden), float32, on a CPU.
     embedding, bias
         (rows, hidden) and (rows,).
-    readers
-        How often `read` will be called: the scores are dropped with the last time.
+    wanted
+        What is to be found.
 
     """
 
-    def __init__(self, outputs: Tensor, embedding: Tensor, bias: Tensor, readers: int = 1) -> None:
+    def __init__(self, outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> None:
         self._outputs = outputs
         self._embedding = embedding
         self._bias = bias
-        self._readers = readers
-        self._scores: Tensor | None = None
-        rows = BLOCK_ROWS if on_host(outputs) and len(outputs) > FEW_OUTPUTS else len(bias)
-        self._starts = iter(range(0, len(bias), rows))
-        self._rows = rows
-        self._left = len(range(0, len(bias), rows))
+        self._wanted = wanted
+        count = len(outputs)
+        self._rows = BLOCK_ROWS if count > FEW_OUTPUTS else MANY_ROWS
+        blocks = range(0, len(bias), self._rows)
+        self._blocks = iter(enumerate(blocks))
+        self._left = len(blocks)
+        self._apart = _apart(wanted, len(blocks), self._rows)
+        shape = (len(blocks), count) if wanted.sums else (0, 0)
+        self._found = Found(
+            np.empty(shape, np.float32),
+            np.empty(shape, np.float32),
+            np.full(len(wanted.rows), -np.inf, np.float32),
+            np.zeros(count, np.bool_),
+        )
+        self._threads: list[tuple[Whole, Lists]] = []
         self._failure: BaseException | None = None
+        self._scanned: Scanned | None = None
         self._lock = threading.Lock()
         self._done = threading.Event()
 
     def compute(self) -> None:
-        """Compute scores until no block is left that no thread works on."""
+        """Go through blocks until none is left that no thread works on."""
         try:
-            for start in self._starts:
-                self._compute(slice(start, start + self._rows))
+            room = None
+            for block, start in self._blocks:
+                room = self._room() if room is None else room
+                self._compute(block, start, *room)
+                with self._lock:
+                    self._left -= 1
+                    if not self._left:
+                        self._done.set()
         except BaseException as failure:
             self._failure = failure
             self._done.set()
             raise
 
-    def _compute(self, rows: slice) -> None:
+    def _room(self) -> tuple[Tensor, Whole, Work, Lists]:
+        """Return a thread's room for a block's scores, its counts, and its lists."""
+        wanted, count = self._wanted, len(self._outputs)
+        columns = min(self._rows, len(self._bias))
+        above, room = np.zeros(count, np.int64), wanted.room
+        lists = Lists.empty(wanted.floors, room if (wanted.floors < np.inf).any() else 0)
         with self._lock:
-            if self._scores is None:
-                self._scores = self._outputs.new_empty((len(self._outputs), len(self._bias)))
-            scores = self._scores
-        embedding, bias = self._embedding[rows], self._bias[rows]
-        torch.addmm(bias, self._outputs, embedding.T, out=scores[:, rows])
-        with self._lock:
-            self._left -= 1
-            if not self._left:
-                self._done.set()
+            self._threads.append((above, lists))
+        scores = self._outputs.new_empty(count * columns)
+        return scores, above, Work.of(columns), lists
 
-    def read(self, part: slice) -> Tensor:
-        """Return the scores for some of the outputs, (c, rows), once all are computed.
+    def _compute(self, block: int, start: int, room: Tensor, above: Whole, *of: Any) -> None:
+        work, lists = of
+        embedding, bias = (at[start : start + self._rows] for at in (self._embedding, self._bias))
+        scores = room[: len(self._outputs) * len(bias)].view(len(self._outputs), len(bias))
+        torch.addmm(bias, self._outputs, embedding.T, out=scores)
+        found, wanted, host = self._found, self._wanted, scores.numpy()
+        take_apart(host, block, start, self._apart, found)
+        pass_block(host, block, wanted.bars, wanted.sums, found, above, work)
+        if lists.scores.shape[1]:
+            list_block(host, start, wanted.barred, lists)
+
+    def scanned(self) -> Scanned:
+        """Return what was found, once all blocks have been gone through.
 
         Raises
         ------
         RuntimeError
-            Another thread failed to compute some of them, or all readers have had theirs.
+            Another thread failed to compute some of them.
 
         """
         self.compute()
-        self._done.wait()
+        self._done.wait() if self._left else None
         with self._lock:
             if self._failure:
                 raise RuntimeError("another thread could not find the scores") from self._failure
-            if self._scores is None:
-                raise RuntimeError("all of these scores have been taken")
-            scores = self._scores[part]
-            self._readers -= 1
-            if not self._readers:
-                self._scores = None
-        return scores
+            if self._scanned is None:
+                self._scanned = self._join()
+            return self._scanned
+
+    def _join(self) -> Scanned:
+        """Join what the threads found, in an order that does not depend on them."""
+        found, wanted, count = self._found, self._wanted, len(self._outputs)
+        above = sum((of for of, _ in self._threads), np.zeros(count, np.int64))
+        highest, total = join_sums(found.highest, found.total)
+        if self._threads and wanted.room and (wanted.floors < np.inf).any():
+            lists = [lists for _, lists in self._threads]
+            most = max(int(of.used.max(initial=0)) for of in lists)
+            for of in lists:
+                for_used = np.arange(most) >= of.used[:, None]
+                of.scores[:, :most][for_used] = -np.inf
+            listed = np.concatenate([of.scores[:, :most] for of in lists], axis=1)
+            rows = np.concatenate([of.rows[:, :most] for of in lists], axis=1)
+            floor = np.max([of.floor for of in lists], axis=0)
+        else:
+            listed, rows = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32)
+            floor = wanted.floors
+        self._threads = []
+        return Scanned(above, highest, total, found.special, found.broken, listed, rows, floor)
+
+
+def join_sums(highest: NDArray[Any], total: NDArray[Any]) -> tuple[NDArray[Any], Any]:
+    """Join the highest scores and the sums of some parts, each (parts, m), in their order."""
+    most = highest.max(axis=0, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(np.where(np.isfinite(most), highest - most, -np.inf), dtype=np.float64)
+    return most, (total * weights).sum(axis=0)
+
+
+def _apart(wanted: Wanted, blocks: int, rows: int) -> Apart:
+    order = np.argsort(wanted.new_rows, kind="stable")
+    starts = np.arange(blocks + 1) * rows
+    new_rows = wanted.new_rows[order]
+    return Apart(
+        *_by_block(wanted.spans, wanted.rows, blocks, rows),
+        np.searchsorted(new_rows, starts),
+        new_rows,
+        wanted.new_clicks[order],
+        wanted.known_from,
+    )
+
+
+@compiled
+def _by_block(
+    spans: Whole, rows: Small, blocks: int, block_rows: int
+) -> tuple[Whole, Small, Small, Small]:
+    """Sort the special items of all clicks by block."""
+    begins = np.zeros(blocks + 2, np.int64)
+    for click in range(len(spans)):
+        for place in range(spans[click, 0], spans[click, 1]):
+            begins[rows[place] // block_rows + 2] += 1
+    for block in range(2, blocks + 2):
+        begins[block] += begins[block - 1]
+    count = begins[blocks + 1]
+    clicks, found = np.empty(count, np.int32), np.empty(count, np.int32)
+    places = np.empty(count, np.int32)
+    for click in range(len(spans)):
+        for place in range(spans[click, 0], spans[click, 1]):
+            block = rows[place] // block_rows + 1
+            at = begins[block]
+            begins[block] += 1
+            clicks[at], found[at], places[at] = click, rows[place], place
+    return begins[: blocks + 1], clicks, found, places

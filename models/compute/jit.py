@@ -43,6 +43,11 @@ def summing(function: Callable[P, T]) -> Callable[P, T]:
     return _made(function, {"reassoc", "contract"})
 
 
+def contracting(function: Callable[P, T]) -> Callable[P, T]:
+    """Compile like `compiled`, but let a product and a sum be rounded once, not twice."""
+    return _made(function, {"contract"})
+
+
 def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     # What is kept goes by this name, and by the function's own file only: but its constants, and
     # what it calls, may stand in others.

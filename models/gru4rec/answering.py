@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..gradient_model import diverged
-from ..items.best_items import Blocked, Whole, best_items
+from ..items.best_items import Blocked, Whole, best_items, best_listed, limited
 from ..items.item_table import SHIFT, ItemTable
 from ..items.popularity import Popularity
 from ..items.scored import barred
@@ -21,6 +21,7 @@ from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import Mixture
 from ..queries import Answer, Query
+from ..ranking import scan, wanted_for_lists
 from ..sessions import SessionStore
 from ..windows import LastWindows, align_last_windows
 from .mixed_precision import Precision
@@ -170,22 +171,27 @@ class Answering:
         stored, states = model.sessions.kept_at(visitors.slots)
         clicks = self._clicks(stored, visitors, windows)
         outputs = self._outputs(clicks, states, windows)
-        embedding, bias = model.items.scoring(model.vocabulary.used)
-        scores = torch.addmm(bias, outputs, embedding.T)
-        if not model.memory:
-            self._block_own(queries, visitors, blocked, clicks, None)
-            self._check(scores.amax(dim=1))
-            return best_items(scores, blocked, counts)
-        admissions = model.vocabulary.admissions
-        stamped = visitors.rows + (admissions[visitors.rows] << SHIFT)
-        asked = visitors.slots, visitors.ends, stamped, visitors.times
-        evidence, places = model.memory.lookup_queries(*asked, admissions)
+        evidence = places = None
+        if model.memory:
+            admissions = model.vocabulary.admissions
+            stamped = visitors.rows + (admissions[visitors.rows] << SHIFT)
+            asked = visitors.slots, visitors.ends, stamped, visitors.times
+            evidence, places = model.memory.lookup_queries(*asked, admissions)
         self._block_own(queries, visitors, blocked, clicks, places)
-        network = torch.softmax(scores, dim=1, out=scores)
-        self._check(network[:, NO_ITEM])
+        k = int(counts.max())
+        scoring = model.items.scoring(model.vocabulary.used)
+        found = scan(
+            outputs, *scoring, wanted_for_lists(len(queries), k, blocked, evidence)
+        ).scanned()
+        if found.broken.any():
+            raise diverged()
+        if not model.memory or evidence is None:
+            return limited(*best_listed(found.listed, found.listed_rows, k), counts)
         none = np.zeros(len(queries), np.bool_)
-        mixture = Mixture(model.memory, evidence, network, none, network.new_zeros(len(queries)))
-        return mixture.best(blocked, counts)
+        mixture = Mixture(model.memory, evidence, found, none, np.zeros(len(queries)))
+        listed = mixture.probabilities(found.listed)
+        special = mixture.special(blocked)
+        return limited(*best_listed(listed, found.listed_rows, k, special), counts)
 
     def _clicks(self, stored: Tensor, visitors: Visitors, windows: LastWindows) -> Tensor:
         """Return the rows of the sessions' clicks: (q, width), the last ones kept and those after.
@@ -246,8 +252,3 @@ class Answering:
         own, rows = own[known], rows[known]
         live: Whole = rows[admissions[rows] == own >> SHIFT]
         return live
-
-    @staticmethod
-    def _check(scores: Tensor) -> None:
-        if torch.isnan(scores).any():
-            raise diverged()

@@ -22,7 +22,7 @@ from ..items.popularity import Popularity
 from ..items.table import pick
 from ..items.vocabulary import Vocabulary
 from ..memory.history import Clicks
-from ..memory.layout import SPECIAL, microseconds
+from ..memory.layout import microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import mix
 from ..optim import make_rule
@@ -253,17 +253,11 @@ class OnlineGRU4Rec(GradientModel):
         used = self.vocabulary.used
         # After its click an item that it added to the catalogue is known.
         clicks = self._to_device(batch.windows.scored) + batch.request.after
-        width = SPECIAL if self.memory else 0
+        scoring = self.items.scoring(used)
         ranker = CatalogueRanker(
-            outputs,
-            *self.items.scoring(used),
-            targets,
-            clicks,
-            batch.new_items,
-            width,
-            batch.parallel,
+            outputs, *scoring, targets, clicks, batch.new_items, batch.parallel
         )
-        ranker.barred = batch.barred
+        ranker.k, ranker.barred, ranker.evidence = batch.request.k, batch.barred, batch.evidence
         if not batch.parallel and len(targets) * used >= PARALLEL_SCORES:
             ranker.begin(self._worker)
         return ranker
@@ -272,11 +266,10 @@ class OnlineGRU4Rec(GradientModel):
         self, batch: Batch, ranker: CatalogueRanker, part: slice
     ) -> tuple[Ranking, NDArray[np.float64]]:
         """Rank some of a batch's targets; return what they teach the memory, too."""
-        request = batch.request
         if self.memory and batch.evidence:
             evidence = batch.evidence.result()
-            return mix(self.memory, evidence, ranker, part, request.k, request.learn)
-        return ranker.rank(part, request.k), batch.memory_gradient
+            return mix(self.memory, evidence, ranker, part, batch.request.learn)
+        return ranker.rank(part), batch.memory_gradient
 
     def _gradients(self, batch: Batch, forward: Outputs, targets: Tensor) -> Gradients | None:
         """Return what the scored clicks teach the network and the items; None for nothing."""

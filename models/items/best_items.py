@@ -60,6 +60,69 @@ def best_items(
     return best, values
 
 
+def best_listed(
+    scores: NDArray[Any],
+    rows: NDArray[np.int32],
+    k: int,
+    special: tuple[Whole, NDArray[np.int32], NDArray[np.float64]] | None = None,
+) -> tuple[Whole, NDArray[np.float64]]:
+    """Return each click's k best rows and their scores, best first; ties go to the lower row.
+
+    Parameters
+    ----------
+    scores, rows
+        (c, l): of the items that are listed; minus infinity where there is none.
+    k
+        How many are wanted.
+    special
+        Further items: ``rows[spans[i, 0] : spans[i, 1]]`` are those of click i, and their scores.
+
+    Returns
+    -------
+    rows, scores
+        int64 and float64 (c, k): minus infinity where there are no more items.
+
+    """
+    best = np.zeros((len(scores), k), np.int64)
+    values = np.full((len(scores), k), -np.inf)
+    if special is None:
+        special = np.zeros((len(scores), 2), np.int64), np.zeros(0, np.int32), np.zeros(0)
+    _select_listed(scores, rows, *special, best, values)
+    return best, values
+
+
+def limited(
+    rows: Whole, scores: NDArray[np.float64], counts: Whole
+) -> tuple[Whole, NDArray[np.float64]]:
+    """Return what `best_listed` found as `best_items` does: row -1 where there is no item."""
+    there = (scores > -np.inf) & (np.arange(rows.shape[1]) < counts[:, None])
+    return np.where(there, rows, -1), np.where(there, scores, 0.0)
+
+
+@compiled
+def _select_listed(
+    scores: NDArray[Any],
+    rows: NDArray[np.int32],
+    spans: Whole,
+    special_rows: NDArray[np.int32],
+    special_scores: NDArray[np.float64],
+    best: Whole,
+    values: NDArray[np.float64],
+) -> None:
+    k = best.shape[1]
+    for click in range(len(scores)):
+        used = 0
+        for at in range(scores.shape[1]):
+            if scores[click, at] > -np.inf:
+                row, value = rows[click, at], float(scores[click, at])
+                used = _offer(best[click], values[click], used, k, row, value)
+        for at in range(spans[click, 0], spans[click, 1]):
+            if special_scores[at] > -np.inf:
+                value = special_scores[at]
+                used = _offer(best[click], values[click], used, k, special_rows[at], value)
+        _put_in_order(best[click], values[click], used)
+
+
 @compiled
 def _select(
     scores: NDArray[Any],

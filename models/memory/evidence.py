@@ -59,6 +59,7 @@ from .layout import (
     SPECIAL,
     STAMP,
     SURE,
+    TARGET,
     TIME,
     TIMELESS,
     TIMID,
@@ -148,6 +149,19 @@ class Evidence(NamedTuple):
             self.rows,
             self.item_facts,
         )
+
+
+@compiled
+def speaks_for_target(evidence: Evidence) -> NDArray[np.bool_]:
+    """Return for which clicks there is evidence for the clicked item: bool (m,)."""
+    found = np.zeros(len(evidence.spans), np.bool_)
+    for click in range(len(found)):
+        place = evidence.place_of[click]
+        target = place[TARGET]
+        if target >= 0:
+            for piece in range(LAST + 1):
+                found[click] |= place[piece] == target
+    return found
 
 
 @compiled

@@ -7,27 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..items.best_items import best_items
-from ..items.vocabulary import NO_ITEM
-from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
+from ..ranking import SLACK, CatalogueRanker, Ranking
+from ..score_blocks import Scanned
 from .boost import Boost
 from .evidence import Evidence
-from .layout import Real, Whole
+from .layout import Real
 from .memory import Memory
 from .mixture_kernel import Evaluation, Predictions, evaluate_mixture
-from .special_items import padded, probabilities
+from .special_items import share_scores
 from .weights import Parameters, cut
 
 
 def mix(
-    memory: Memory,
-    evidence: Evidence,
-    ranker: CatalogueRanker,
-    part: slice,
-    k: int,
-    learn: bool,
+    memory: Memory, evidence: Evidence, ranker: CatalogueRanker, part: slice, learn: bool
 ) -> tuple[Ranking, Real]:
     """Rank some of a batch's targets by the mixture.
 
@@ -41,8 +34,6 @@ def mix(
         The targets.
     part
         Which c of them.
-    k
-        Number of best items to return.
     learn
         Whether the gradient is wanted.
 
@@ -54,37 +45,29 @@ def mix(
         Of −Σ log p(target) over the known ones, shaped like `Memory.vector`; zero if not wanted.
 
     """
-    network, absent = network_probabilities(ranker, part, k)
-    known = (~ranker.unseen[part]).cpu().numpy() if learn else np.zeros(len(network), np.bool_)
+    found, unseen = ranker.found(part), ranker.unseen[part].cpu().numpy()
     # The softmax adds rounding of its own.
-    slack = SLACK * torch.finfo(network.dtype).eps * (ranker.size[part] + 1)
-    mixture = Mixture(memory, evidence.of(part), network, known, slack)
-    return mixture.ranking(ranker.items[part], absent, k), mixture.gradient
-
-
-def network_probabilities(
-    ranker: CatalogueRanker, part: slice, k: int
-) -> tuple[Tensor, Tensor | None]:
-    """Return the network's probabilities for some of the clicks: (c, rows).
-
-    For lists of k best items also where no item is known, or may be listed: bool (c, rows).
-    """
-    scores = ranker.scores(part)
-    absent = scores == -torch.inf if k else None
-    if absent is not None and ranker.barred is not None:
-        absent |= ranker.barred
-    # Before the first item there is none to share the probability among: no item has it all.
-    scores[:, NO_ITEM].masked_fill_(ranker.items[part] == 0, 0)
-    # In place: twice the catalogue's scores would not fit the cache.
-    return torch.softmax(scores, dim=1, out=scores), absent
+    eps = torch.finfo(ranker.size.dtype).eps
+    slack = SLACK * eps * (ranker.size[part].cpu().numpy().astype(np.float64) + 1)
+    mixture = Mixture(memory, evidence.of(part), found, ~unseen & learn, slack)
+    bars = mixture.bars(found.highest.dtype)
+    above = np.where(mixture.alone, found.above, 0)
+    above += ranker.count(part, bars, ~mixture.alone & ~unseen & ~found.broken)
+    ranks = mixture.ranks(above, ranker.items[part].cpu().numpy())
+    if not ranker.k:
+        return ranker.ranking(part, ranks, found.listed[:, :0], found.listed_rows), mixture.gradient
+    listed = mixture.probabilities(found.listed)
+    barred = None if ranker.barred is None else ranker.barred[None].cpu().numpy()
+    special = mixture.special(barred)
+    return ranker.ranking(part, ranks, listed, found.listed_rows, special), mixture.gradient
 
 
 class Mixture:
     """The prediction for c clicks; the equations stand at `Memory`.
 
     Only the *special* items are computed one by one: those that evidence speaks for, the session's
-    own, and the target. All others come in the order of the network's softmax, times one factor a
-    click.
+    own, and the target. All others come in the order of the network's scores: they have the
+    network's probability, times one factor a click.
 
     Parameters
     ----------
@@ -92,8 +75,8 @@ class Mixture:
         What weighs the evidence.
     evidence
         For the c clicks.
-    network
-        (c, rows): the network's probabilities.
+    found
+        What was found among the network's scores, the special items apart.
     known
         bool (c,): over which clicks the gradient is wanted.
     slack
@@ -103,6 +86,8 @@ class Mixture:
     ----------
     gradient
         Of −Σ log p(target), shaped like `Memory.vector`.
+    top
+        (c,): the network's highest probability; not a number where a score is none.
 
     """
 
@@ -110,107 +95,95 @@ class Mixture:
         self,
         memory: Memory,
         evidence: Evidence,
-        network: Tensor,
+        found: Scanned,
         known: NDArray[np.bool_],
-        slack: Tensor,
+        slack: Real,
     ) -> None:
-        self._network = network
         self._evidence = evidence
-        special = probabilities(network, evidence)
-        highest = _real(network.amax(dim=1))
-        predictions = Predictions(special, highest, known, _real(slack))
-        self._evaluation, self.gradient = evaluate(memory, evidence, predictions)
+        self._scores = found.special
+        shares = share_scores(
+            evidence.spans, found.special, found.highest, found.total, found.broken
+        )
+        special, self.top, self._norm = shares
+        self._evaluation = evaluation = _no_evaluation(evidence)
+        self.gradient = np.zeros(len(memory.vector))
+        weights, boost = cut(memory.vector.numpy())
+        gradient, boost_gradient = cut(self.gradient)
+        # Added up with as many digits as the scores have.
+        sums = boost_gradient.astype(found.special.dtype)
+        evaluate_mixture(
+            Parameters(weights, Boost.of(boost.astype(np.float32))),
+            memory.boosted,
+            evidence,
+            Predictions(special, self.top, known, slack),
+            evaluation,
+            Parameters(gradient, Boost.of(sums)),
+        )
+        boost_gradient[:] = sums
 
-    def ranking(self, items: Tensor, absent: Tensor | None, k: int) -> Ranking:
-        """Rank the targets, and return the k best items and their probabilities.
+    @property
+    def alone(self) -> NDArray[np.bool_]:
+        """Bool (c,): nothing but the network speaks for the target."""
+        return self._evaluation.alone
+
+    def bars(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the network's scores that other items need to reach the targets: (c,)."""
+        # Below zero where the target is not known, and all that is counted is not used.
+        threshold = np.maximum(self._evaluation.threshold, 0)
+        with np.errstate(divide="ignore"):
+            bars: NDArray[Any] = (np.log(threshold) + self._norm).astype(dtype)
+        return bars
+
+    def ranks(self, above: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the targets' ranks; -1 where a score is not a number.
 
         Parameters
         ----------
+        above
+            int64 (c,): how many other items reach each target.
         items
             int64 (c,): how many items are known.
-        absent
-            bool (c, rows): where no item is known; needed for lists only.
-        k
-            Number of best items to return.
 
         """
-        network, evaluation = self._network, self._evaluation
-        target_prob, n_above, threshold = (
-            torch.from_numpy(of).to(network.device)
-            for of in (evaluation.target_prob, evaluation.n_above, evaluation.threshold)
-        )
-        ranks = ranks_above(network, threshold[:, None]) + n_above
+        evaluation = self._evaluation
+        ranks = np.minimum(above + evaluation.n_above, items)
         # Where the probability is too small for a number, all items tie with it.
-        ranks = torch.where(target_prob == 0, items, ranks).minimum(items)
-        ranks.masked_fill_(target_prob.isnan(), -1)
-        if absent is None:
-            # New ones: a view would keep all the probabilities.
-            none = (len(network), 0)
-            return Ranking(ranks, ranks.new_empty(none), network.new_empty(none))
-        return Ranking(ranks, *self._best(absent, min(k, network.shape[1])))
+        ranks = np.where(evaluation.target_prob == 0, items, ranks)
+        return np.where(np.isnan(evaluation.target_prob), -1, ranks)
 
-    def _best(self, absent: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the k best items and their probabilities: (c, k)."""
-        network = self._network
-        rows, probs = padded(self._evidence, self._evaluation.final)
-        special, final = torch.from_numpy(rows).to(network.device), torch.from_numpy(probs)
-        final = final.to(network)
-        scale = torch.from_numpy(self._evaluation.network_scale[:, None]).to(network)
-        rest = (network * scale).masked_fill_(absent, -1)
-        values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
-        # A target that is not known yet is nothing to recommend.
-        final.masked_fill_(absent.gather(1, special), -1)
-        values, order = torch.cat([values, final], dim=1).topk(k, dim=1)
-        best = torch.cat([best, special], dim=1).gather(1, order)
-        # Where fewer than k items are known.
-        return best, values.masked_fill_(values < 0, -torch.inf)
+    def probabilities(self, scores: NDArray[Any]) -> Real:
+        """Return the probabilities of other items from their scores, (c, l); -inf where none."""
+        probs = np.exp(scores - self._norm[:, None]) * self._evaluation.network_scale[:, None]
+        return np.where(scores == -np.inf, -np.inf, probs)
 
-    def best(self, blocked: NDArray[np.bool_], counts: Whole) -> tuple[Whole, NDArray[np.float64]]:
-        """Return the best rows and their probabilities, see `best_items`."""
-        evaluation, evidence = self._evaluation, self._evidence
-        special = evidence.spans, evidence.rows, evaluation.final
-        return best_items(self._network, blocked, counts, evaluation.network_scale, *special)
+    def special(
+        self, barred: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], Real]:
+        """Return the special items' spans, rows and probabilities; -inf for what is not listed.
+
+        Parameters
+        ----------
+        barred
+            bool (c or 1, rows): what is not to be listed; None for nothing.
+
+        """
+        spans, rows = self._evidence.spans, self._evidence.rows
+        # What is not known yet is nothing to recommend.
+        final = np.where(self._scores == -np.inf, -np.inf, self._evaluation.final)
+        if barred is not None:
+            for click, (begin, end) in enumerate(spans):
+                hidden = barred[min(click, len(barred) - 1), rows[begin:end]]
+                final[begin:end][hidden] = -np.inf
+        return spans, rows, final
 
 
-def evaluate(memory: Memory, evidence: Evidence, network: Predictions) -> tuple[Evaluation, Real]:
-    """Return the prediction for some clicks, and the gradient of −Σ log p(target) over the known.
-
-    Parameters
-    ----------
-    memory
-        What weighs the evidence.
-    evidence, network
-        The evidence for the clicks, and the network's predictions.
-
-    """
-    evaluation = _no_evaluation(evidence, network.special.dtype)
-    vector = np.zeros(len(memory.vector))
-    weights, boost = cut(memory.vector.numpy())
-    gradient, boost_gradient = cut(vector)
-    # Added up with as many digits as the network's.
-    sums = boost_gradient.astype(network.special.dtype)
-    evaluate_mixture(
-        Parameters(weights, Boost.of(boost.astype(np.float32))),
-        memory.boosted,
-        evidence,
-        network,
-        evaluation,
-        Parameters(gradient, Boost.of(sums)),
-    )
-    boost_gradient[:] = sums
-    return evaluation, vector
-
-
-def _real(values: Tensor) -> Real:
-    return values.cpu().numpy().astype(np.float64)
-
-
-def _no_evaluation(evidence: Evidence, dtype: np.dtype[Any]) -> Evaluation:
+def _no_evaluation(evidence: Evidence) -> Evaluation:
     clicks = len(evidence.spans)
     return Evaluation(
         np.full(len(evidence.rows), -1.0),
         np.zeros(clicks),
         np.zeros(clicks),
-        np.zeros(clicks, dtype),
+        np.zeros(clicks),
         np.zeros(clicks, np.int64),
+        np.zeros(clicks, np.bool_),
     )

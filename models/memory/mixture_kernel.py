@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Predictions(NamedTuple):
 
     """
 
-    special: NDArray[Any]
+    special: Real
     highest: Real
     known: NDArray[np.bool_]
     slack: Real
@@ -60,16 +60,19 @@ class Evaluation(NamedTuple):
     threshold
         (c,): the network's probability that another item needs to reach the target.
     n_above
-        int64 (c,): number of special items that reach the target but not, by the network alone,
-        `threshold`, less those of which the reverse is true; 0 before.
+        int64 (c,): number of special items that reach the target, itself included; 0 before.
+    alone
+        bool (c,): nothing but the network speaks for the target, so the threshold is the network's
+        own probability of it; false before.
 
     """
 
     final: Real
     target_prob: Real
     network_scale: Real
-    threshold: NDArray[Any]
+    threshold: Real
     n_above: NDArray[np.int64]
+    alone: NDArray[np.bool_]
 
 
 @compiled
@@ -140,14 +143,12 @@ def _compare(
     """Compare the items with the target: fill in all but `final`."""
     network_scale = split.to_others * moment.gates[NETWORK]
     evaluation.network_scale[click] = network_scale
-    if split.target >= 0:
-        evaluation.target_prob[click] = moment.final[split.target]
+    target = split.target
+    if target >= 0:
+        evaluation.target_prob[click] = moment.final[target]
+        by_network = moment.gates[NETWORK] * moment.part_probs[NETWORK, target] * split.to_others
+        evaluation.alone[click] = network_scale > 0 and moment.final[target] == by_network
     least = evaluation.target_prob[click] * (1 - slack)
     evaluation.threshold[click] = least / network_scale if network_scale > 0 else np.inf
-    # In the network's type, so that whatever is counted twice is counted alike.
-    threshold = evaluation.threshold[click]
     for at in range(count):
-        # The network's other special items were counted as if nothing else spoke for them.
-        above = moment.final[at] >= least
-        counted = moment.part_probs[NETWORK, at] >= threshold
-        evaluation.n_above[click] += int(above) - int(counted)
+        evaluation.n_above[click] += moment.final[at] >= least

@@ -1,79 +1,62 @@
-"""Operations on the special items of clicks: a compiled loop each, or torch on a GPU."""
+"""The network's probabilities of the special items of clicks: compiled."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..compute.device import on_host
 from ..compute.jit import compiled
-from ..items.vocabulary import NO_ITEM
-from .evidence import Evidence
 from .layout import Real, Whole
 
 
-def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
-    """Return the network's probability of each special item of some clicks, on the host.
+@compiled
+def share_scores(
+    spans: Whole,
+    special: NDArray[Any],
+    highest: NDArray[Any],
+    total: Real,
+    broken: NDArray[np.bool_],
+) -> tuple[Real, Real, Real]:
+    """Return the softmax of the special items' scores.
 
     Parameters
     ----------
-    network
-        (c, rows): the network's probabilities.
-    evidence
-        For these c clicks.
+    spans, special
+        int64 (c, 2) and (distinct,): where the scores of each click's special items are, and these.
+    highest, total
+        (c,): the highest of all other scores, and the sum of their ``exp(score - highest)``.
+    broken
+        bool (c,): a score is not a number, or is infinite.
 
     Returns
     -------
-    ndarray
-        (distinct,): where the evidence is of other clicks, anything.
+    probabilities
+        (distinct,): where these are items of other clicks, anything.
+    top
+        (c,): the highest probability in the catalogue; not a number where a score is none.
+    norm
+        (c,): the logarithm of the sum of ``exp(score)``; minus infinity where there is no item.
 
     """
-    if evidence.rows.max(initial=NO_ITEM) >= network.shape[1]:
-        raise IndexError("evidence for a row that the catalogue does not have")
-    if on_host(network):
-        return _probabilities(network.numpy(), evidence.spans, evidence.rows)
-    begins, ends = evidence.spans[:, 0], evidence.spans[:, 1]
-    clicks = np.repeat(np.arange(len(begins)), ends - begins)
-    places = [np.arange(begin, end) for begin, end in evidence.spans.tolist()]
-    at = np.concatenate(places) if places else np.zeros(0, np.int64)
-    where = torch.from_numpy(clicks), torch.from_numpy(evidence.rows[at].astype(np.int64))
-    values = network[tuple(of.to(network.device) for of in where)].cpu().numpy()
-    found = np.zeros(len(evidence.rows), values.dtype)
-    found[at] = values
-    return found
-
-
-@compiled
-def _probabilities(network: NDArray[Any], spans: Whole, rows: NDArray[np.int32]) -> NDArray[Any]:
-    found = np.empty(len(rows), network.dtype)
+    probabilities = np.zeros(len(special))
+    top, norm = np.ones(len(spans)), np.full(len(spans), -np.inf)
     for click in range(len(spans)):
-        for at in range(spans[click, 0], spans[click, 1]):
-            found[at] = network[click, rows[at]]
-    return found
-
-
-def padded(evidence: Evidence, values: Real) -> tuple[Whole, Real]:
-    """Return each click's rows and their values, (c, most), filled up with row 0 and -1.
-
-    Parameters
-    ----------
-    evidence
-        For the c clicks.
-    values
-        (distinct,): of all special items.
-
-    """
-    spans, rows = evidence.spans, evidence.rows
-    counts = spans[:, 1] - spans[:, 0]
-    at = np.arange(max(1, counts.max(initial=0)))
-    inside = at < counts[:, None]
-    places = np.where(inside, spans[:, :1] + at, 0)
-    if not len(rows):
-        return np.zeros(places.shape, np.int64), np.full(places.shape, -1.0)
-    return np.where(inside, rows[places], NO_ITEM).astype(np.int64), np.where(
-        inside, values[places], -1.0
-    )
+        begin, end = spans[click]
+        most = float(highest[click])
+        for at in range(begin, end):
+            most = max(most, float(special[at]))
+        if broken[click]:
+            top[click] = norm[click] = np.nan
+        elif most > -np.inf:
+            whole = 0.0
+            if highest[click] > -np.inf:
+                whole = total[click] * np.exp(highest[click] - most)
+            for at in range(begin, end):
+                probabilities[at] = np.exp(special[at] - most)
+                whole += probabilities[at]
+            for at in range(begin, end):
+                probabilities[at] /= whole
+            top[click], norm[click] = 1 / whole, most + np.log(whole)
+    return probabilities, top, norm

@@ -43,6 +43,10 @@ class Buckets:
         self._own = np.flatnonzero(self._rank_of == rank)
         self._place_of = np.cumsum(self._rank_of == rank) - 1
 
+    def of(self, rank: int) -> Buckets:
+        """Return the same buckets with another rank's places."""
+        return Buckets(self.size, rank)
+
     def owners(self, rows: Whole) -> Whole:
         """Return the ranks that have rows."""
         owners: Whole = self._rank_of[rows % BUCKETS]

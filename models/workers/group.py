@@ -124,7 +124,8 @@ class Group:
         with self._exchanging(phase, len(sent)):
             there = sent.to(self._device)
             dist.all_to_all_single(received, there, room, sizes, group=self._group)
-        return received.to(device).split(room)
+        parts: Sequence[Tensor] = received.to(device).split(room)
+        return parts
 
     def gather(self, phase: str, tensor: Tensor, counts: Sequence[int]) -> Tensor:
         """Return the rows of all ranks, in the order of the ranks, at every rank.

@@ -26,6 +26,7 @@ from ..ranking import Ranking
 from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
+from .answering import ShardedAnswering
 from .group import Group
 from .messages import Message
 from .plan import Plan
@@ -82,7 +83,6 @@ class ShardedGRU4Rec(GradientModel):
 
     name = OnlineGRU4Rec.name
     FIXED = OnlineGRU4Rec.FIXED
-    items: PlannedItems
 
     def __init__(
         self,
@@ -107,20 +107,19 @@ class ShardedGRU4Rec(GradientModel):
         self._worker = Worker(config, self.group, network, self.seed, computes_on, dtype)
         self.network, self.dtype = network, self._worker.dtype
         sizes = [config.output_size, *filter(None, [input_size(config)])]
-        self.items = PlannedItems(sizes, self._initial)
+        self.items = self._planned = PlannedItems(sizes, self._initial)
         self.vocabulary = Vocabulary(config.min_count, self.max_items)
         self.popularity = Popularity(config.alpha, self.items, self._draws, config.half_life)
         self.sessions = SessionStore(config.window, 0, self.max_sessions, HOST, self.dtype)
+        self.precision = self._worker.precision
+        recall = self._worker.recall
+        self.memory: Memory | None = recall.memory if recall else None
+        self._answering = ShardedAnswering(self, self._worker)
         self._neighbours = np.zeros(0, np.int64)
         self._evicted: list[int] = []
         self._diverged = False
         begin = bytearray(msgspec.json.encode(Beginning(config, self.seed, dtype)))
         self.group.tell(Message.BEGIN, [np.frombuffer(begin, np.uint8)])
-
-    @property
-    def memory(self) -> Memory | None:
-        """Rank 0's replica of the memory."""
-        return self._worker.recall.memory if self._worker.recall else None
 
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
@@ -157,7 +156,7 @@ class ShardedGRU4Rec(GradientModel):
         batch.ends = self._gather_histories(batch)
         neighbours, self._neighbours = self._neighbours, np.zeros(0, np.int64)
         remember = bool(self.config.memory)
-        plan = draft_plan(batch, neighbours, self.items, self.vocabulary, remember)
+        plan = draft_plan(batch, neighbours, self._planned, self.vocabulary, remember)
         if batch.request.learn:
             known = int((plan.targets > 0).sum())
             if known:
@@ -208,7 +207,10 @@ class ShardedGRU4Rec(GradientModel):
             self._worker.evict(rows)
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
-        raise NotImplementedError
+        if self._diverged:
+            raise diverged()
+        self._send_evicted()
+        return self._answering.answer(queries)
 
     def state(self) -> State:
         """Copy all that the next click depends on, from all ranks."""

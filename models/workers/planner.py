@@ -137,7 +137,7 @@ def draft_plan(
 
 def _unseen(targets: Whole, before: Whole, new_rows: Whole, births: Whole) -> NDArray[np.bool_]:
     """Return which targets are not known before their clicks."""
-    unseen = targets == NO_ITEM
+    unseen: NDArray[np.bool_] = targets == NO_ITEM
     if len(new_rows):
         order = np.argsort(new_rows)
         rows = new_rows[order]

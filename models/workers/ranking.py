@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..memory.mixture import evaluate
-from ..memory.mixture_kernel import Predictions
-from ..memory.special_items import padded
-from ..ranking import SLACK, sizes
+from ..items.best_items import best_listed
+from ..memory.evidence import speaks_for_target
+from ..memory.mixture import Mixture
+from ..ranking import MARGIN, SLACK, own_scores, scan
+from ..score_blocks import ROOM, Scanned, Wanted, join_sums
 from .packing import Form
-from .ranker import ShardRanker
 from .recall import Recall
 from .step import Outcome, Step
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 Whole = NDArray[np.int64]
+Small = NDArray[np.int32]
 Offers = Sequence[list[Tensor]]
 Forms = Sequence[list[Form]]
 
 BROKEN = -(1 << 40)
 """Counted where a score is not a number: no count makes up for it."""
+
+BEYOND = 1 << 40
+"""More than there are items."""
 
 
 class Ranks(ABC):
@@ -45,29 +49,69 @@ class Ranks(ABC):
 
     """
 
-    passes = 1
-    """How often the scores are passed over."""
+    more = 0
+    """How much more rounding there is than that of the scores."""
 
     def __init__(self, worker: Worker, step: Step, outputs: Tensor) -> None:
         self.group, self.step, self.buckets = worker.group, step, worker.buckets
-        self.device = worker.device
-        embedding, bias = worker.items.scoring(worker.buckets.used(step.used))
-        self.ranker = ShardRanker(
-            outputs,
-            embedding,
-            bias,
-            worker.to_device(step.new_places),
-            worker.to_device(step.unknown()),
-            keep=self.passes > 1 or step.k > 0,
+        self._outputs = outputs
+        self._embedding, self._bias = worker.items.scoring(worker.buckets.used(step.used))
+        self.kind: np.dtype[Any] = torch.zeros(0, dtype=outputs.dtype).numpy().dtype
+        self.before = step.plan.scored[step.order] + int(step.about.after)
+
+    def own_bars(self) -> tuple[Tensor, Tensor]:
+        """Return the scores that items must reach to tie with the own targets, and their sizes.
+
+        (m,) each: minus infinity, and 0, where another rank has the target.
+        """
+        step, outputs = self.step, self._outputs
+        own = (self.buckets.owners(step.targets) == self.group.rank) & (step.targets > 0)
+        at = torch.from_numpy(np.flatnonzero(own)).to(outputs.device)
+        places = torch.from_numpy(self.buckets.places(step.targets[own])).to(outputs.device)
+        scores, extents = own_scores(outputs[at], self._embedding, self._bias, places)
+        # Products of other shapes round differently: what rounding cannot tell apart is equal.
+        slack = SLACK * torch.finfo(outputs.dtype).eps * (extents + self.more)
+        bars = outputs.new_full((step.m,), -torch.inf).index_copy_(0, at, scores - slack)
+        return bars, torch.zeros_like(bars).index_copy_(0, at, extents)
+
+    def wanted(
+        self, bars: NDArray[Any], floors: NDArray[Any], special: tuple[Whole, Small] | None
+    ) -> Wanted:
+        """Return what is wanted of the own items' scores.
+
+        Parameters
+        ----------
+        bars, floors
+            (m,): see `Wanted`; where lists are wanted, all are.
+        special
+            The spans and places of the special items; None where there are none.
+
+        """
+        step, barred = self.step, np.zeros((0, 0), np.bool_)
+        if len(step.plan.barred):
+            places = np.arange(len(self._bias))
+            barred = step.plan.barred[self.buckets.rows(places)][None]
+        if step.k:
+            floors = np.full_like(bars, -np.inf)
+        return Wanted(
+            np.where(step.unseen, np.inf, bars).astype(self.kind),
+            floors.astype(self.kind),
+            special is not None,
+            # All ranks together list as many as one process does.
+            min(max(ROOM // self.group.size, 2 * step.k), len(self._bias) + 1),
+            *(special or (np.zeros((step.m, 2), np.int64), np.zeros(0, np.int32))),
+            step.new_places,
+            step.plan.new_clicks[step.new],
+            self.before,
+            barred,
         )
-        self.unseen = worker.to_device(step.unseen)
-        # Own targets.
-        targets = step.targets
-        own = (self.buckets.owners(targets) == self.group.rank) & (targets > 0)
-        self.own_targets = worker.to_device(np.flatnonzero(own))
-        self.places = worker.to_device(self.buckets.places(targets[own]))
-        self.extents = sizes(outputs[self.own_targets], embedding, bias, self.places)
-        self.least = outputs.new_zeros(step.m)
+
+    def scan(self, wanted: Wanted, clicks: Whole | None = None) -> Scanned:
+        """Scan the own items' scores, for some of the clicks or all."""
+        outputs = self._outputs
+        if clicks is not None:
+            outputs = outputs[torch.from_numpy(clicks).to(outputs.device)]
+        return scan(outputs, self._embedding, self._bias, wanted).scanned()
 
     @abstractmethod
     def offer(self, outgoing: Offers, incoming: Forms) -> None:
@@ -77,73 +121,76 @@ class Ranks(ABC):
     def take(self, received: Offers) -> None:
         """Take what the other ranks have offered."""
 
-    def compare(self) -> None:
-        """Count the rank's own items that reach the targets."""
-        least = self.least.masked_fill(self.unseen, torch.inf)
-        self._found = self.ranker.count(least)
-
+    @abstractmethod
     def counts(self) -> Tensor:
-        """Return what the rank adds to the ranks: int64 (m,)."""
-        return self._found.masked_fill(self._found < 0, BROKEN)
+        """Return what the rank adds to the ranks, on the host: int64 (m,)."""
+
+    @abstractmethod
+    def found(self) -> Scanned:
+        """Return what was found among the own items' scores."""
 
     def finish(self, counts: Tensor) -> Outcome:
         """Return the ranks, from the sum of all ranks' counts, and the best items."""
-        ranks = self.limit(counts.clone())
-        ranks = torch.where(ranks < 0, -1, ranks).masked_fill_(self.unseen, 0)
-        back = torch.from_numpy(np.argsort(self.step.order)).to(self.device)
-        outcome = Outcome(ranks[back].cpu().numpy())
-        if self.step.k:
-            best, scores = self.lists(min(self.step.k, self.step.used))
+        step, sums = self.step, counts.cpu().numpy()
+        ranks = np.where(sums < 0, -1, np.minimum(sums, step.plan.items[step.order]))
+        ranks[step.unseen] = 0
+        back = np.argsort(step.order)
+        outcome = Outcome(ranks[back])
+        if step.k:
+            best, scores = self.lists(min(step.k, step.used))
             outcome.best, outcome.scores = best[back], scores[back]
         return outcome
 
-    def limit(self, counts: Tensor) -> Tensor:
-        """Return the ranks that counts stand for."""
-        return counts
-
-    @abstractmethod
     def lists(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the k best items and their scores: (m, k)."""
+        """Return the rows of the k best items and what they are listed with: (m, k)."""
+        group, counts = self.group, self.step.counts
+        found = self.found()
+        places, scores = best_listed(found.listed, found.listed_rows, k)
+        rows = torch.from_numpy(self.buckets.rows(places).astype(np.int32)).split(counts)
+        parts = torch.from_numpy(scores).split(counts)
+        own = counts[group.rank]
+        forms = [Form((own, k), torch.int32), Form((own, k), torch.float64)]
+        outgoing = [[rows[rank], parts[rank]] for rank in range(group.size)]
+        received = group.exchange("lists", outgoing, [forms] * group.size)
+        all_rows, all_scores = (
+            torch.cat(part, dim=1).numpy() for part in zip(*received, strict=True)
+        )
+        best, values = self.merge(all_rows, all_scores, k)
+        return (
+            group.gather("lists", torch.from_numpy(best), counts),
+            group.gather("lists", torch.from_numpy(values), counts).to(self._outputs.dtype),
+        )
 
-    def best_of_all(self, k: int, left_out: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the best rows of all ranks by the network, and their scores: (m, ranks · k)."""
-        barred = None
-        if len(self.step.plan.barred):
-            places = np.arange(self.buckets.used(self.step.used))
-            own = self.step.plan.barred[self.buckets.rows(places)]
-            barred = torch.from_numpy(own).to(self.device)
-        places, scores = self.ranker.best(k, left_out, barred)
-        rows = torch.from_numpy(self.buckets.rows(places.cpu().numpy())).to(self.device)
-        forms = [Form((self.step.m, k), rows.dtype), Form((self.step.m, k), scores.dtype)]
-        size = self.group.size
-        parts = self.group.exchange("lists", [[rows, scores]] * size, [forms] * size)
-        found = zip(*parts, strict=True)
-        return tuple(torch.cat(part, dim=1) for part in found)  # type: ignore[return-value]
+    def merge(
+        self, rows: Small, scores: NDArray[np.float64], k: int
+    ) -> tuple[Whole, NDArray[np.float64]]:
+        """Return the best of what all ranks list for the own clicks: (own, k)."""
+        return best_listed(scores, rows, k)
 
 
 class NetworkRanks(Ranks):
-    """By the network's scores: a target's own score is the bar for all other items."""
+    """By the network's scores: a target's own score is the bar for all items."""
 
     def offer(self, outgoing: Offers, incoming: Forms) -> None:
         """Offer the bars of the own targets."""
-        # Products of other shapes round differently: what rounding cannot tell apart is equal.
-        slack = SLACK * torch.finfo(self.least.dtype).eps * self.extents
-        bars = torch.full_like(self.least, -torch.inf)
-        bars[self.own_targets] = self.ranker.at(self.own_targets, self.places) - slack
+        bars, _ = self.own_bars()
         for there, back in zip(outgoing, incoming, strict=True):
             there.append(bars)
             back.append(Form(tuple(bars.shape), bars.dtype))
 
     def take(self, received: Offers) -> None:
         """Take the bars of all targets."""
-        self.least = torch.stack([part.pop(0) for part in received]).amax(dim=0)
+        bars = torch.stack([part.pop(0) for part in received]).amax(dim=0).cpu().numpy()
+        self._wanted = self.wanted(bars, np.full_like(bars, np.inf), None)
 
-    def lists(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the k best items and their scores: (m, k)."""
-        none = torch.zeros(0, dtype=torch.int64, device=self.device)
-        rows, scores = self.best_of_all(k, (none, none))
-        values, at = scores.topk(k, dim=1)
-        return rows.gather(1, at), values
+    def counts(self) -> Tensor:
+        """Return what the rank adds to the ranks, on the host: int64 (m,)."""
+        self._found = found = self.scan(self._wanted)
+        return torch.from_numpy(np.where(found.broken, BROKEN, found.above))
+
+    def found(self) -> Scanned:
+        """Return what was found among the own items' scores."""
+        return self._found
 
 
 class MixtureRanks(Ranks):
@@ -158,137 +205,123 @@ class MixtureRanks(Ranks):
 
     """
 
-    passes = 2
+    more = 1
 
     def __init__(self, worker: Worker, step: Step, outputs: Tensor, recall: Recall) -> None:
         super().__init__(worker, step, outputs)
         self._recall = recall
+        bars, floors, special = self._share_evidence()
+        self._wanted = self.wanted(bars, floors, special)
+        self._found = self.scan(self._wanted)
+
+    def _share_evidence(self) -> tuple[NDArray[Any], NDArray[Any], tuple[Whole, Small]]:
+        """Tell the other ranks whose scores are wanted; return bars, floors and special items."""
+        group, step, recall = self.group, self.step, self._recall
+        ranks, own = group.size, step.own
         clicks, rows, self._order, self._asked = recall.requests()
-        size, own = self.group.size, step.own.start
-        self._clicks = clicks
         counts = [[torch.tensor([count])] for count in self._asked]
-        told = self.group.exchange("evidence", counts, [[Form((1,), torch.int64)]] * size)
+        told = group.exchange("evidence", counts, [[Form((1,), torch.int64)]] * ranks)
         self._asks = [int(count) for (count,) in told]
-        pairs = np.stack([own + clicks, rows]).astype(np.int32)
-        cuts = np.cumsum(self._asked)[:-1]
-        outgoing = [[torch.from_numpy(part)] for part in np.split(pairs, cuts, axis=1)]
-        incoming = [[Form((2, count), torch.int32)] for count in self._asks]
-        asked = self.group.exchange("evidence", outgoing, incoming)
-        both = np.concatenate([part.numpy() for (part,) in asked], axis=1).astype(np.int64)
-        self._special = (
-            worker.to_device(both[0]),
-            worker.to_device(self.buckets.places(both[1])),
+        pairs = np.stack([own.start + clicks, rows]).astype(np.int32)
+        near = torch.from_numpy(speaks_for_target(recall.evidence))
+        bars, extents = self.own_bars()
+        outgoing = [
+            [torch.from_numpy(part).to(bars.device), near.to(bars.device), bars, extents]
+            for part in np.split(pairs, np.cumsum(self._asked)[:-1], axis=1)
+        ]
+        incoming = [
+            [
+                Form((2, asked), torch.int32),
+                Form((count,), torch.bool),
+                Form((step.m,), bars.dtype),
+                Form((step.m,), bars.dtype),
+            ]
+            for asked, count in zip(self._asks, step.counts, strict=True)
+        ]
+        parts, nears, all_bars, sizes = zip(
+            *group.exchange("evidence", outgoing, incoming), strict=True
         )
-        self._highest, self._sums = self.ranker.softmax()
-        self._dtype = self.least.dtype
+        size = torch.stack(sizes).amax(dim=0)[own].cpu().numpy().astype(np.float64)
+        # The softmax adds rounding of its own.
+        self._slack = SLACK * torch.finfo(bars.dtype).eps * (size + 1)
+        bar = torch.stack(all_bars).amax(dim=0).cpu().numpy()
+        floors = np.full_like(bar, np.inf)
+        close = torch.cat(nears).cpu().numpy() & ~step.unseen
+        floors[close] = bar[close] - MARGIN
+        both = torch.cat(parts, dim=1).cpu().numpy()
+        return bar, floors, self._special(both[0], both[1])
+
+    def _special(self, clicks: Small, rows: Small) -> tuple[Whole, Small]:
+        """Return spans and places; each click's items are in one run."""
+        spans = np.zeros((self.step.m, 2), np.int64)
+        starts = np.flatnonzero(np.diff(clicks, prepend=-1))
+        spans[clicks[starts], 0] = starts
+        spans[clicks[starts], 1] = np.append(starts[1:], len(clicks))
+        return spans, self.buckets.places(rows.astype(np.int64)).astype(np.int32)
 
     def offer(self, outgoing: Offers, incoming: Forms) -> None:
         """Offer to each rank what its own clicks need of the rank's own items."""
-        step = self.step
-        answers = self.ranker.at(*self._special).split(self._asks)
-        extents = torch.zeros_like(self.least).index_copy_(0, self.own_targets, self.extents)
-        of_clicks = [of.split(step.counts) for of in (self._highest, self._sums, extents)]
-        own = step.counts[self.group.rank]
-        kinds = self._dtype, torch.float64, self._dtype
+        found, counts = self._found, self.step.counts
+        answers = torch.from_numpy(found.special).split(self._asks)
+        of_clicks = [
+            torch.from_numpy(of).split(counts) for of in (found.highest, found.total, found.broken)
+        ]
+        own, dtype = counts[self.group.rank], self._outputs.dtype
+        kinds = dtype, torch.float64, torch.bool
         for rank, (there, back) in enumerate(zip(outgoing, incoming, strict=True)):
             there += [of[rank] for of in of_clicks] + [answers[rank]]
             back += [Form((own,), kind) for kind in kinds]
-            back.append(Form((self._asked[rank],), self._dtype))
+            back.append(Form((self._asked[rank],), dtype))
 
     def take(self, received: Offers) -> None:
         """Weigh the evidence for the own clicks by what all ranks have offered."""
-        highest, sums, extents, answers = ([part.pop(0) for part in received] for _ in range(4))
-        peaks = torch.stack(highest).double()
-        peak = peaks.amax(dim=0)
-        total = (torch.stack(sums) * (peaks - peak).exp()).sum(dim=0)
-        step, items = self.step, self._items_of_own()
-        # Before the first item there is none to share the probability among.
-        peak.masked_fill_(items == 0, 0)
-        self._log_sum = torch.where(items == 0, 0.0, peak + total.log())
-        extent = torch.stack(extents).amax(dim=0).double()
-        scores = torch.cat(answers).double().cpu().numpy()
-        special = np.empty_like(scores)
-        log_sum = self._log_sum.cpu().numpy()
-        special[self._order] = np.exp(scores - log_sum[self._clicks])
-        kind = torch.zeros(0, dtype=self._dtype).numpy().dtype
-        known = ~step.unseen[step.own] if step.learn else np.zeros(len(extent), np.bool_)
-        # The softmax adds rounding of its own.
-        slack = SLACK * torch.finfo(self._dtype).eps * (extent + 1)
-        predictions = Predictions(
-            special.astype(kind),
-            (peak - self._log_sum).exp().cpu().numpy(),
-            known,
-            slack.cpu().numpy(),
+        highest, total, broken, answers = (
+            [part.pop(0).cpu() for part in received] for _ in range(4)
         )
-        recall = self._recall
-        self._evaluation, recall.gradient = evaluate(recall.memory, recall.evidence, predictions)
-
-    def _items_of_own(self) -> Tensor:
-        items = self.step.plan.items[self.step.order][self.step.own]
-        return torch.from_numpy(items).to(self.device)
-
-    def compare(self) -> None:
-        """Count the rank's own items that reach the targets by the network's scores alone."""
-        evaluation = self._evaluation
-        with np.errstate(divide="ignore"):
-            least = np.log(evaluation.threshold.astype(np.float64)) + self._log_sum.cpu().numpy()
-        own = torch.from_numpy(least).to(self.device, self._dtype)
-        self.least = self.group.gather("bars", own, self.step.counts)
-        super().compare()
+        step, recall, own = self.step, self._recall, self.step.own
+        most, sums = join_sums(torch.stack(highest).numpy(), torch.stack(total).numpy())
+        special = np.empty(len(self._order), self.kind)
+        special[self._order] = torch.cat(answers).numpy()
+        any_broken = torch.stack(broken).any(dim=0).numpy()
+        # What else was found is not read.
+        none = np.zeros((len(most), 0), self.kind)
+        above = np.zeros(len(most), np.int64)
+        joined = Scanned(above, most, sums, special, any_broken, none, none.astype(np.int32), most)
+        known = ~step.unseen[own] & step.learn
+        self._mixture = Mixture(recall.memory, recall.evidence, joined, known, self._slack)
+        recall.gradient = self._mixture.gradient
+        self._broken = any_broken
 
     def counts(self) -> Tensor:
-        """Return what the rank adds to the ranks; for own clicks also what evidence changes."""
-        counts, evaluation = super().counts(), self._evaluation
-        # Where the probability is too small for a number, all items tie with it.
-        tied = np.where(evaluation.target_prob == 0, self._items_of_own().cpu().numpy(), 0)
-        more = np.where(np.isnan(evaluation.target_prob), BROKEN, evaluation.n_above + tied)
-        counts[self.step.own] += torch.from_numpy(more).to(self.device)
-        return counts
+        """Return what the rank adds to the ranks, on the host: int64 (m,)."""
+        group, step, found, mixture = self.group, self.step, self._found, self._mixture
+        again = ~mixture.alone & ~step.unseen[step.own] & ~self._broken
+        own = [torch.from_numpy(mixture.alone), torch.from_numpy(again)]
+        own.append(torch.from_numpy(mixture.bars(self.kind)))
+        alone, recount, bars = (group.gather("bars", of, step.counts).numpy() for of in own)
+        counts = np.where(alone, found.above, 0)
+        listed = recount & (bars > found.floor) & (len(step.plan.barred) == 0)
+        counts[listed] = (found.listed[listed] >= bars[listed, None]).sum(axis=1)
+        rest = np.flatnonzero(recount & ~listed)
+        if len(rest):
+            counts[rest] = self.scan(self._wanted.only(rest, bars[rest]), rest).above
+        counts[found.broken] = BROKEN
+        # The special items that reach the target; beyond all items where all tie with it.
+        more = mixture.ranks(np.zeros_like(counts[step.own]), np.full(len(again), BEYOND))
+        counts[step.own] += np.where(more < 0, BROKEN, more)
+        return torch.from_numpy(counts)
 
-    def limit(self, counts: Tensor) -> Tensor:
-        """Return the ranks that counts stand for: none is more than there are items."""
-        items = torch.from_numpy(self.step.plan.items[self.step.order]).to(self.device)
-        return counts.minimum(items)
+    def found(self) -> Scanned:
+        """Return what was found among the own items' scores."""
+        return self._found
 
-    def lists(self, k: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the k best items and their probabilities: (m, k)."""
-        rows, scores = self.best_of_all(k, self._special)
-        evidence, evaluation = self._recall.evidence, self._evaluation
-        special, final = padded(evidence, evaluation.final)
-        widest = torch.tensor([special.shape[1]])
-        size = self.group.size
-        told = self.group.exchange("lists", [[widest]] * size, [[Form((1,), torch.int64)]] * size)
-        width = max(int(count) for (count,) in told)
-        wide = ((0, 0), (0, width - special.shape[1]))
-        special = np.pad(special, wide)
-        final = np.pad(final, wide, constant_values=-1.0)
-        own = (
-            self._log_sum,
-            torch.from_numpy(evaluation.network_scale),
-            torch.from_numpy(special),
-            torch.from_numpy(final),
-        )
-        log_sum, scale, rows_of, probs = (
-            self.group.gather("lists", of.to(self.device), self.step.counts) for of in own
-        )
-        probs = probs.masked_fill(self._absent(rows_of), -1)
-        rest = (scores.double() - log_sum[:, None]).exp() * scale[:, None]
-        rest.masked_fill_(scores == -torch.inf, -1)
-        values, at = torch.cat([rest, probs], dim=1).topk(k, dim=1)
-        best = torch.cat([rows, rows_of], dim=1).gather(1, at)
-        return best, values.masked_fill(values < 0, -torch.inf).to(self._dtype)
-
-    def _absent(self, rows: Tensor) -> Tensor:
-        """Return where rows are no items that may be listed: (m, w)."""
-        step, plan = self.step, self.step.plan
-        found = rows.cpu().numpy()
-        absent = found == 0
-        if len(plan.barred):
-            absent |= plan.barred[found]
-        before = plan.scored[step.order] + int(step.about.after)
-        for row, click in zip(plan.new_rows.tolist(), plan.new_clicks.tolist(), strict=True):
-            absent |= (found == row) & (before <= click)[:, None]
-        return torch.from_numpy(absent).to(self.device)
+    def merge(
+        self, rows: Small, scores: NDArray[np.float64], k: int
+    ) -> tuple[Whole, NDArray[np.float64]]:
+        """Return the most probable of what all ranks list for the own clicks, and of evidence."""
+        barred = self.step.plan.barred
+        special = self._mixture.special(barred[None] if len(barred) else None)
+        return best_listed(self._mixture.probabilities(scores), rows, k, special)
 
 
 def make_ranks(worker: Worker, step: Step, outputs: Tensor) -> Ranks:

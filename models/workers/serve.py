@@ -9,6 +9,7 @@ import torch
 
 from ..compute.device import choose_device
 from ..gru4rec.parts import make_network
+from .answering import answer_rank
 from .group import Group
 from .messages import Message
 from .online import Beginning
@@ -62,3 +63,5 @@ def _act(worker: Worker, kind: Message, arrays: list[Any]) -> None:
         gather_shards(worker, read_save(arrays))
     elif kind is Message.LOAD:
         load_worker(worker, arrays, None)
+    elif kind is Message.ANSWER:
+        answer_rank(worker, arrays)

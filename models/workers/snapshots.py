@@ -80,9 +80,9 @@ def digest(worker: Worker) -> int:
     parts = [*worker.updater.weights, *worker.updater.optimizer_state]
     found = 0
     for part in parts:
-        found = zlib.crc32(part.detach().cpu().contiguous().view(-1).numpy(), found)
+        found = zlib.crc32(part.detach().cpu().numpy().tobytes(), found)
     if worker.recall:
-        found = zlib.crc32(worker.recall.memory.vector.numpy(), found)
+        found = zlib.crc32(worker.recall.memory.vector.numpy().tobytes(), found)
     return found
 
 

@@ -72,12 +72,6 @@ class Step:
         """Number of scored clicks."""
         return len(self.order)
 
-    def unknown(self) -> NDArray[np.bool_]:
-        """Return for which clicks each of the rank's new items is not known yet: (m, b)."""
-        before = self.plan.scored[self.order] + int(self.about.after)
-        unknown: NDArray[np.bool_] = before[:, None] <= self.plan.new_clicks[self.new]
-        return unknown
-
 
 @dataclass
 class Fetched:

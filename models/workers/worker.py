@@ -21,6 +21,7 @@ from ..optim import make_rule
 from .buckets import Buckets
 from .group import Group
 from .learning import CandidateLoss, clip_together
+from .packing import Form
 from .plan import Plan
 from .ranking import Ranks, make_ranks
 from .recall import Recall
@@ -216,11 +217,9 @@ class Worker:
         loss = CandidateLoss(self, step, shared) if learned else None
         self._share_scores(step, ranks, loss)
         by_output = loss.by_output() if loss else None
-        if ranks:
-            ranks.compare()
-        whole = [ranks.counts()] if ranks else []
+        whole = [ranks.counts().to(self.device)] if ranks else []
         if ranks and self.recall:
-            whole.append(torch.from_numpy(self.recall.gradient))
+            whole.append(self.to_device(self.recall.gradient))
         gradients = None
         if loss and by_output is not None:
             dense, by_input = self._backward(step, training, forward.inputs, by_output)
@@ -238,14 +237,14 @@ class Worker:
         if not ranks:
             return Outcome(), gradients
         if self.recall and step.learn:
-            self.recall.learn(step, sums[1].numpy())
+            self.recall.learn(step, sums[1].cpu().numpy())
         return ranks.finish(sums[0]), gradients
 
     def _share_scores(self, step: Step, ranks: Ranks | None, loss: CandidateLoss | None) -> None:
         """Exchange what each rank's scores add to the softmax of the loss, and to the ranking."""
         size = self.group.size
         outgoing: list[list[Tensor]] = [[] for _ in range(size)]
-        incoming: list[list[object]] = [[] for _ in range(size)]
+        incoming: list[list[Form]] = [[] for _ in range(size)]
         for part in (loss, ranks):
             if part:
                 part.offer(outgoing, incoming)

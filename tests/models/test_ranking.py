@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.models import ranking
+from nextclick.models import ranking, score_blocks, torch_scan
 from nextclick.models.ranking import (
-    LEAST_CLICKS,
-    MOST_CHUNKS,
+    MOST_CLICKS,
     WORTH_HALVING,
     CatalogueRanker,
     NewItems,
@@ -104,54 +103,64 @@ def test_the_best_are_the_highest_scores_of_the_known_items(case: Case, k: int) 
         assert scores[len(best) :] == [-torch.inf] * (len(scores) - len(best))
 
 
-@given(cases(), st.integers(0, 5), st.integers(1, 60))
-def test_blocks_change_nothing(case: Case, k: int, block: int) -> None:
+@given(cases(), st.integers(0, 5), st.integers(1, 7), st.integers(1, 12), st.integers(2, 30))
+def test_blocks_chunks_and_room_change_nothing(
+    case: Case, k: int, rows: int, clicks: int, room: int
+) -> None:
     whole = case.rank(k)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK_SCORES", block)
+        patch.setattr(score_blocks, "BLOCK_ROWS", rows)
+        patch.setattr(score_blocks, "MANY_ROWS", rows)
+        patch.setattr(torch_scan, "BLOCK_SCORES", rows * max(1, len(case.targets)))
+        patch.setattr(ranking, "MOST_CLICKS", clicks)
+        patch.setattr(ranking, "ROOM", room)
         parts = case.rank(k)
     assert torch.equal(whole.ranks, parts.ranks)
     assert torch.equal(whole.scores, parts.scores)
-    assert parts.best.shape == whole.best.shape
+    listed = whole.scores > -torch.inf
+    assert torch.equal(whole.best[listed], parts.best[listed])
 
 
-def test_no_more_scores_are_held_at_a_time_than_a_block() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [0, 7])
+def test_no_more_scores_are_held_at_a_time_than_a_block(
+    dtype: torch.dtype, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = []
     original = torch.addmm
 
     def watched(*of: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        scores = original(*of, out=out)
-        # All that was set aside, of which this is a block.
-        held.append(out.numel() if out._base is None else out._base.numel())
-        return scores
+        held.append(out.numel())
+        return original(*of, out=out)
 
     generator = torch.Generator().manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK_SCORES", 1000)
-        patch.setattr(torch, "addmm", watched)
-        ranks = rank(
-            torch.randn(50, 4, generator=generator),
-            torch.randn(300, 4, generator=generator),
-            torch.zeros(300),
-            torch.arange(50),
-            torch.arange(50),
-            NONE,
-        ).ranks
+    monkeypatch.setattr(score_blocks, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(torch_scan, "BLOCK_SCORES", 1000)
+    monkeypatch.setattr(torch, "addmm", watched)
+    ranks = rank(
+        torch.randn(50, 4, generator=generator, dtype=dtype),
+        torch.randn(300, 4, generator=generator, dtype=dtype),
+        torch.zeros(300, dtype=dtype),
+        torch.arange(50),
+        torch.arange(50),
+        NONE,
+        k,
+    ).ranks
     assert len(ranks) == 50
     assert sum(held) == 50 * 300
     assert max(held) <= 1000
 
 
-@pytest.mark.parametrize("clicks", [1, 95, 96, 97, 191, 192, 381, 600, 5000])
-def test_two_threads_share_few_parts_of_many_clicks_each(clicks: int) -> None:
+@pytest.mark.parametrize("clicks", [1, 31, 32, 97, 512, 513, 5000])
+def test_two_threads_share_halves_of_few_chunks_of_clicks(clicks: int) -> None:
     places = torch.zeros(clicks, dtype=torch.int64)
     of = torch.zeros(clicks, 1), torch.zeros(3, 1), torch.zeros(3), places, places, NONE
-    assert CatalogueRanker(*of).parts == [slice(0, clicks)]
+    chunks = -(-clicks // MOST_CLICKS)
+    assert len(CatalogueRanker(*of).parts) == chunks
     race = CatalogueRanker(*of, shared=True)
     assert [click for part in race.parts for click in range(clicks)[part]] == [*range(clicks)]
     lengths = [len(range(clicks)[part]) for part in race.parts]
-    assert len(lengths) <= 2 * MOST_CHUNKS
-    chunks = max(1, min(MOST_CHUNKS, clicks // LEAST_CLICKS))
+    assert max(lengths) <= MOST_CLICKS
     assert len(lengths) == (1 if clicks < WORTH_HALVING else 2 * chunks)
 
 
@@ -160,7 +169,7 @@ def test_without_lists_a_ranking_keeps_no_scores() -> None:
     race = CatalogueRanker(
         torch.zeros(4, 1), torch.zeros(900, 1), torch.zeros(900), clicks, clicks, NONE
     )
-    ranking = race.rank(slice(0, 4), 0)
+    ranking = race.rank(slice(0, 4))
     assert ranking.scores.untyped_storage().nbytes() == 0
     assert ranking.best.untyped_storage().nbytes() == 0
 

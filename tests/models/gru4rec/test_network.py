@@ -155,7 +155,10 @@ def test_width_is_that_of_all_layers_and_the_output_that_of_the_last(
 def test_nothing_to_run_is_no_trouble(cell: str, feed_forward: list[int]) -> None:
     model = network([5, 3], cell, feed_forward=feed_forward, dropout=0.5)
     nothing, state = torch.zeros(0, 4).double(), torch.zeros(0, model.width).double()
-    assert model(nothing, [], state, partial(torch.rand, generator=torch.Generator())).shape == (0, model.size)
+    assert model(nothing, [], state, partial(torch.rand, generator=torch.Generator())).shape == (
+        0,
+        model.size,
+    )
     assert model.step(nothing, state).shape == (0, model.width)
 
 
