@@ -17,7 +17,7 @@ from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
 from .evaluation.prequential import Prequential
-from .gc_freeze import freeze_garbage
+from .monitoring.gc_freeze import freeze_garbage
 from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable

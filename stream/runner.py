@@ -19,7 +19,7 @@ from nextclick.models.compute.device import cores
 
 from .comparison.trials import make_trials
 from .config.declaration import flag
-from .config.model_factory import fitting, make_model
+from .config.model_factory import fitting
 from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
@@ -45,6 +45,10 @@ from .signals import on_stop
 from .snapshots.resume import load_state
 from .snapshots.store import Snapshots
 from .snapshots.warm_start import WarmStart, prepare, put_into
+from .workers.joining import joined, torch_threads
+from .workers.run import refuse, shared_model, signals_wait_for_losses
+from .workers.sharing import sharing_of
+from .workers.work import serve_first
 
 
 @contextmanager
@@ -85,7 +89,7 @@ def run(
     -------
     dict
         The figures, in JSON's types. They are written to `config.json` and `config.report` too,
-        where these are given.
+        where these are given. Empty in a process that is not the first of several.
 
     Raises
     ------
@@ -95,15 +99,21 @@ def run(
     """
     check_config(config, RunConfig)
     warm = None
-    if config.begin_from is not None:
-        config, warm = prepare(config, named, notify)
-    model = make_model(config)
-    if warm is not None:
-        learned = learned_model(warm.parts, warm.about, config.device)
-        put_into(model, learned, config, warm)
-    result = run_model(spec, config, model, config.public(), notify, progress, warm)
-    write_results(config, result, report_page)
-    return result
+    with joined("run", config, {"device": config.device}, lambda: refuse(config)) as member:
+        if member is not None and not member.place.is_first:
+            serve_first(member)
+            return {}
+        if config.begin_from is not None:
+            config, warm = prepare(config, named, notify)
+        with shared_model(config, member, notify) as model:
+            if warm is not None:
+                learned = learned_model(warm.parts, warm.about, config.device)
+                put_into(model, learned, config, warm)
+            result = run_model(spec, config, model, config.public(), notify, progress, warm)
+        if member is not None:
+            member.failed = not result["usable"]  # The command line's exit code says so.
+        write_results(config, result, report_page)
+        return result
 
 
 class UnwrittenError(ConfigError):
@@ -210,10 +220,10 @@ def run_model(
                 sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
                 engine.sinks[kind] = sink
-        stack.enter_context(threads(max(1, cores() // 2)))
+        stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
-        with _stopping(engine), fitting("the model"):
+        with signals_wait_for_losses(), _stopping(engine), fitting("the model"):
             engine.run(config.max_clicks, progress)
         if not engine.clicks:
             notify(_nothing_read(name, engine))
@@ -255,6 +265,17 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
             stack.enter_context(serve_engine(engine, config, notify, items))
         if items is not None and config.recommend == "every":
             items.wait()
+        yield
+
+
+@contextmanager
+def _sharing(engine: Engine) -> Iterator[None]:
+    """Set torch's threads, and watch the loop where several processes share the model."""
+    sharing = sharing_of(engine.model)
+    if sharing is not None:
+        sharing.watch(engine.phases)
+    count = sharing.threads if sharing is not None else None
+    with threads(count or torch_threads(cores())):
         yield
 
 

@@ -31,6 +31,19 @@ def install() -> None:
         signal.signal(number, exit_at_once)
 
 
+def pass_over() -> None:
+    """Make SIGTERM and Ctrl-C do no more than wake who listens for signals by a descriptor.
+
+    Outside of the main thread this does nothing.
+    """
+    try:
+        for number in STOPS:
+            signal.signal(number, lambda number, frame: None)
+            signal.siginterrupt(number, False)
+    except ValueError:
+        return
+
+
 @contextmanager
 def on_stop(stop: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Call `stop` on the first SIGTERM or Ctrl-C; a second one does what it did before.

@@ -82,7 +82,7 @@ FOLDERS: dict[str, set[str]] = {
     "stream/config": set(),
     "stream/evaluation": {"stream"},
     "stream/sessions": {"stream"},
-    "stream/monitoring": {"stream", "stream/config"},
+    "stream/monitoring": {"stream", "stream/config", "stream/workers"},
     "stream/recommendations": {"stream", "stream/monitoring"},
     "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
     "stream/comparison": {
@@ -91,7 +91,9 @@ FOLDERS: dict[str, set[str]] = {
         "stream/evaluation",
         "stream/recommendations",
         "stream/report",
+        "stream/workers",
     },
+    "stream/workers": {"stream", "stream/comparison", "stream/config", "stream/monitoring"},
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",
@@ -113,6 +115,7 @@ FOLDERS: dict[str, set[str]] = {
         "stream/recommendations",
         "stream/report",
         "stream/snapshots",
+        "stream/workers",
     },
 }
 """The folders inside the rooms, each with the others of its room that it may import from."""

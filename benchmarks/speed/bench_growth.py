@@ -20,7 +20,7 @@ from benchmarks.speed.measuring import Device, JsonFile, Report, alone, resident
 from benchmarks.speed.stopwatch import PLACES, Stopwatch
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream import Sessionizer
-from nextclick.stream.gc_freeze import freeze_garbage
+from nextclick.stream.monitoring.gc_freeze import freeze_garbage
 
 BATCH = 128
 EACH = 4

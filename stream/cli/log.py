@@ -61,20 +61,26 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         The environment.
 
     """
+    if prepare(arguments, environ):
+        info(f"nextclick {arguments[0]}: loading libraries")
+
+
+def prepare(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Set up the log that a command line asks for; whether it asks for one."""
     command = arguments[0] if arguments else ""
     if command not in SERVICES or any(each.startswith("--help") for each in arguments):
-        return
+        return False
     style = chosen_format(arguments, environ)
     if style not in FORMATS:
         if sys.stderr.isatty():
-            return
+            return False
         style = "text"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(style))
     LOGGER.handlers = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    info(f"nextclick {command}: loading libraries")
+    return True
 
 
 @contextmanager
@@ -131,3 +137,11 @@ def warning(message: str) -> None:
 def error(message: str) -> None:
     """Write a line about why a command ends."""
     LOGGER.error("%s", message)
+
+
+def complain(message: str) -> None:
+    """Write why a command ends to the log, or plainly where there is none."""
+    if active():
+        error(message)
+    else:
+        print(f"nextclick: {printable(message)}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..notes import Info
+from ..workers.saying import is_news
 from . import log
 from .printable import printable
 
@@ -44,7 +45,9 @@ def notify(sentence: str) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Print why a command ends."""
+    """Print why a command ends, unless torchrun tries again what has ended in the same way."""
+    if not is_news(sentence):
+        return
     if log.active():
         log.error(sentence)
     else:

@@ -23,7 +23,7 @@ from .item_counts import ItemCounts
 from .joined_states import join, part_of
 from .rank_counts import RankCounts, figure_names, figures_of
 from .slices import SLICES, Slicer, slice_names
-from .timed_model import TimedModel
+from .timed_model import Away, TimedModel
 
 SAMPLE = 16
 """Batches of which the recommendations of one are examined."""
@@ -43,6 +43,8 @@ class Arena(CheckedModel):
         For how many recommendations there are figures, rising.
     max_items
         Items counted at most, see `ItemCounts`.
+    away
+        Those of the models that are in other processes; None where there are none.
 
     Examples
     --------
@@ -56,7 +58,11 @@ class Arena(CheckedModel):
     """
 
     def __init__(
-        self, models: Mapping[str, Recommender], ks: Sequence[int], max_items: int = 1_000_000
+        self,
+        models: Mapping[str, Recommender],
+        ks: Sequence[int],
+        max_items: int = 1_000_000,
+        away: Away | None = None,
     ) -> None:
         self.models = dict(models)
         for name, model in self.models.items():
@@ -72,7 +78,12 @@ class Arena(CheckedModel):
         self._drift = [HitRateDrift() for _ in self.models]
         self._batches = 0
         self._lists = 0
-        self._timed_models = [TimedModel(model) for model in self.models.values()]
+        self._away = away
+        elsewhere = {} if away is None else away.timed
+        self._timed_models = [
+            elsewhere[name] if name in elsewhere else TimedModel(model)
+            for name, model in self.models.items()
+        ]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
 
@@ -114,12 +125,15 @@ class Arena(CheckedModel):
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
         listed = self._batches % SAMPLE == SAMPLE // 2
+        asked = max(self.ks) if listed else 0
+        wanted = {name: asked if at else max(asked, k) for at, name in enumerate(self.models)}
+        if self._away is not None:
+            self._away.begin(sessions, items, wanted, time, times, not listed)
         found = []
         for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
-            asked = max(self.ks) if listed else 0
-            wanted = max(asked, 0 if at else k)
+            batch = sessions, items, wanted[name], time, times
             try:
-                tested = timed.test_then_learn(sessions, items, wanted, time, times, not listed)
+                tested = timed.test_then_learn(*batch, not listed)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{name}: {error}") from error
             if not np.array_equal(tested.scored, scored):
@@ -201,6 +215,11 @@ class Arena(CheckedModel):
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each model has taken to score and to learn."""
+        timed = zip(self.models, self._timed_models, strict=True)
+        return {name: float(model.seconds.sum()) for name, model in timed}
 
     def leader(self) -> tuple[str, str, float]:
         """Return the best model so far, the figure it is chosen by, and its value."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
+
+from nextclick.models.workers import LostWorker
 
 from ..config.model_factory import make_models
 from ..endpoints import Spec
 from ..engine import Engine
+from ..notes import Info
 from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
+from ..workers.joining import joined
+from ..workers.member import Member
+from ..workers.models_apart import ModelsApart, shared_options
+from ..workers.sharing import Sharing
+from ..workers.work import serve_first
 from .arena import Arena
 from .config import CompareConfig
 
@@ -73,9 +83,42 @@ def compare(
 
     """
     check_config(config, CompareConfig)
-    models = make_models(config.models, config)
-    arena = Arena(models, config.k, config.max_items)
-    run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
-    result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
-    write_results(config, result, comparison_page)
-    return result
+    with joined("compare", config, shared_options(config)) as member:
+        if member is not None and not member.place.is_first:
+            serve_first(member)
+            return {}
+        with shared_arena(config, member, notify) as arena:
+            run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
+            result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
+        write_results(config, result, comparison_page)
+        return result
+
+
+@contextmanager
+def shared_arena(
+    config: CompareConfig, member: Member | None, notify: Callable[[str], None]
+) -> Iterator[Arena]:
+    """Make the models of a comparison; where there are several processes, each has some.
+
+    Where another process is lost meanwhile this one ends.
+    """
+    if member is None:
+        yield Arena(make_models(config.models, config), config.k, config.max_items)
+        return
+    notify(Info(f"{member.place.size} workers, gloo"))
+    try:
+        apart = ModelsApart(member, config, config.models)
+        try:
+            arena = Arena(apart.models, config.k, config.max_items, apart)
+            stats = partial(_stats, apart, arena)
+            vars(arena)["sharing"] = Sharing(stats, member.watch)
+            yield arena
+        finally:
+            apart.stop()
+        member.part()
+    except LostWorker as error:
+        member.lose(error)
+
+
+def _stats(apart: ModelsApart, arena: Arena) -> dict[str, Any]:
+    return apart.stats(arena.seconds())

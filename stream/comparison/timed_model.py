@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
@@ -57,3 +58,23 @@ class TimedModel:
         began = perf_counter()
         self.model.forget(sessions)
         self.seconds[1] += perf_counter() - began
+
+
+class Away(Protocol):
+    """The models of a comparison that are in other processes."""
+
+    @property
+    def timed(self) -> Mapping[str, TimedModel]:
+        """Each by name, as it is driven from here."""
+        ...
+
+    def begin(
+        self,
+        sessions: Sequence[Id],
+        items: Sequence[Id],
+        wanted: Mapping[str, int],
+        time: float,
+        times: Times,
+        count_scoring: bool,
+    ) -> None:
+        """Begin to score and learn a batch, with `wanted` items to recommend for each model."""

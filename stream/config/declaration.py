@@ -28,7 +28,7 @@ AnyTable = Any
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
-TRIALS = "Trying other models"
+TRIALS, WORKERS = "Trying other models", "Several workers"
 
 
 @dataclass(frozen=True, slots=True)

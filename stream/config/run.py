@@ -32,6 +32,7 @@ from .options import (
 from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
+from .workers import WorkerTimeout
 
 LARGEST_BATCH = 1 << 16
 """Clicks in a batch at most: the model takes no more at once."""
@@ -127,6 +128,7 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         option("Device for the models; auto uses a GPU if there is one.", MODEL),
     ] = "auto"
     seed: Annotated[int, option("Random seed.", MODEL, ge=0, le=LARGEST_SEED, fixed=True)] = 0
+    worker_timeout: WorkerTimeout = "60s"
     snapshots: Annotated[
         str | None,
         option(

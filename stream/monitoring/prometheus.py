@@ -15,8 +15,10 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ..engine import Engine
+from ..workers.sharing import sharing_of
 from .phase_timer import BOUNDS
 from .trials import trial_metrics
+from .workers import worker_metrics
 
 RATE_SECONDS = 1.0
 """Scrapes nearer to each other than this are given the same rate."""
@@ -76,6 +78,8 @@ class EngineCollector(Collector):
             yield from item_metrics(engine.items.stats())
         yield self._phases()
         yield from trial_metrics(engine.trials.stats())
+        if sharing := sharing_of(engine.model):
+            yield from worker_metrics(sharing.stats())
 
     def _counts(self) -> list[int]:
         engine = self._engine

@@ -15,9 +15,19 @@ from nextclick.stream.engine import Engine
 from nextclick.stream.monitoring.phase_timer import BOUNDS, PHASES
 from nextclick.stream.monitoring.prometheus import registry
 from nextclick.stream.snapshots.store import Snapshots
+from nextclick.stream.workers.sharing import Sharing
 from tests.stream.engines import Given, clicks, engine
 
 DASHBOARD = Path(__file__).parents[3] / "dashboards" / "nextclick.json"
+
+WORKERS = {
+    "workers": 2,
+    "backend": "gloo",
+    "bytes": {"plan": 47_000, "rows": 9},
+    "seconds": {"plan": 0.25, "rows": 1.5},
+    "busy": [3.5, 2.5],
+}
+"""What a model tells that two processes share."""
 
 Values = dict[tuple[str, tuple[str, ...]], float]
 
@@ -57,6 +67,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Engine, Values]]:
     source = Lagging(clicks(300, late=0.1), rejects=1)
     snapshots = Snapshots(tmp_path)
     made = engine(source, snapshots=snapshots, every=Interval(clicks=100))
+    vars(made.model)["sharing"] = Sharing(lambda: WORKERS, lambda phases: None)
     page = registry(made)
     made.run()
     yield made, read(generate_latest(page).decode())

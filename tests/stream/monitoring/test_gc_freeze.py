@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nextclick.stream.gc_freeze import freeze_garbage
+from nextclick.stream.monitoring.gc_freeze import freeze_garbage
 
 
 class Knot:
