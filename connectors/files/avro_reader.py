@@ -19,7 +19,7 @@ from ..decoding.time_unit import TimeScale
 from ..decoding.values import UnusableError
 from ..source import SourceError
 from .file_digest import digest_of
-from .reader import changed
+from .reader import check_unchanged
 from .storage.log_file import Bytes, LogFile
 
 RECORDS = 4096
@@ -128,12 +128,7 @@ class AvroReader:
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
-        if position.keys() - {"part", "unit"} != {"record", "size", "crc"}:
-            raise changed(
-                self._path, "it was then read with other options, or as another kind of file"
-            )
-        if (position["size"], position["crc"]) != (self._size, self._crc):
-            raise changed(self._path, "its bytes are not the same")
+        check_unchanged(self._path, position, "record", (self._size, self._crc))
         self._begin(int(position["record"]))
         self._scale.restore(position.get("unit", "s") if self._record else None)
         self._part = int(position.get("part", 0))

@@ -30,7 +30,7 @@ from ..decoding.values import (
 from ..source import SourceError
 from .file_digest import digest_of
 from .parquet_records import RowDecoder
-from .reader import changed
+from .reader import check_unchanged
 from .storage.log_file import LogFile
 
 ROWS = 1 << 16
@@ -125,12 +125,7 @@ class ParquetReader:
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
-        if position.keys() - {"part", "unit"} != {"row", "size", "crc"}:
-            raise changed(
-                self._path, "it was then read with other options, or as another kind of file"
-            )
-        if (position["size"], position["crc"]) != self._sum:
-            raise changed(self._path, "its bytes are not the same")
+        check_unchanged(self._path, position, "row", self._sum)
         self._begin(int(position["row"]))
         self._scale.restore(position.get("unit", "s") if self._row else None)
         self._part = int(position.get("part", 0))

@@ -119,11 +119,7 @@ def _add_references(
         if reference in seen:
             continue
         seen.add(reference)
-        try:
-            found = registry.referenced(reference)
-        except UnusableError as fault:
-            detail = f"'{reference.name}', which it refers to, is not there"
-            raise UnusableError(fault.reason, detail) from fault
+        found = registry.referenced(reference)
         _add_references(found, registry, named, seen)
         parse(_json(found.text), named)
 

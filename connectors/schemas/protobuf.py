@@ -175,11 +175,7 @@ def _gather(
         if reference in seen:
             continue
         seen.add(reference)
-        try:
-            found = registry.referenced(reference)
-        except UnusableError as fault:
-            detail = f"'{reference.name}', which it imports, is not there"
-            raise UnusableError(fault.reason, detail) from fault
+        found = registry.referenced(reference)
         _gather(found, registry, reference.name, texts, seen)
 
 

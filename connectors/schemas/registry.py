@@ -140,7 +140,11 @@ class SchemaRegistry:
     def referenced(self, reference: Reference) -> Schema:
         """Return the schema that a reference means; see `schema`."""
         subject = urllib.parse.quote(reference.subject, safe="")
-        return self._schema(f"/subjects/{subject}/versions/{reference.version}")
+        try:
+            return self._schema(f"/subjects/{subject}/versions/{reference.version}")
+        except UnusableError as fault:
+            detail = f"'{reference.name}', which it refers to, is not there"
+            raise UnusableError(fault.reason, detail) from fault
 
     @property
     def notes(self) -> list[str]:

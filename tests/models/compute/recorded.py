@@ -176,7 +176,7 @@ def _choose(device: str) -> torch.device:
 
 @contextmanager
 def recorded() -> Iterator[Record]:
-    """Let models be made on a device that records, by ``device="auto"``; yield its record."""
+    """Make models of ``device="auto"`` on a device that records; yield its record."""
     with pytest.MonkeyPatch.context() as patch, Recording() as recording:
         for module in (online, neural):
             patch.setattr(module, "choose_device", _choose)

@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 def passing(memory: EventMemory, start: float, seconds: float, clicks: int) -> None:
-    """Let time go by in clicks without events."""
+    """Make time pass in clicks without events."""
     for time in np.linspace(start, start + seconds, clicks).tolist():
         memory.pass_time(time)
 
