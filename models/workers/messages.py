@@ -38,12 +38,21 @@ class Message(IntEnum):
 
 
 def encode(kind: Message, arrays: Arrays) -> Tensor:
-    """Return a message, `FIRST` bytes long or more."""
+    """Return a message, `FIRST` bytes long or more.
+
+    Raises
+    ------
+    ValueError
+        There are more arrays than a message can have, or one is of a type that is not sent.
+
+    """
     if 2 + 2 * len(arrays) > HEAD:
         raise ValueError(f"a message of {len(arrays)} arrays is too long")
     head = np.zeros(HEAD, np.int64)
     head[:2] = kind, len(arrays)
     for at, array in enumerate(arrays):
+        if array.dtype.type not in TYPES:
+            raise ValueError(f"an array of the type {array.dtype} is not sent")
         head[2 + 2 * at : 4 + 2 * at] = TYPES.index(array.dtype.type), array.size
     parts = [head, *(np.ascontiguousarray(array).reshape(-1) for array in arrays)]
     run = pack([torch.from_numpy(part) for part in parts])
