@@ -10,8 +10,9 @@ import msgspec
 from ..comparison.compare import compare
 from ..comparison.config import MODELS, CompareConfig
 from ..config.declaration import option
-from ..config.learners import check_names
+from ..config.learners import check_models
 from ..config.options import ConfigError, merge
+from ..config.texts import read_model
 from ..runner import UnwrittenError
 from .comparison_tables import ArenaProgress, standings
 from .exit_codes import NO_CLICKS
@@ -96,19 +97,32 @@ def choose(
     >>> tables = {"gru4rec": {"hidden": 50}}
     >>> choose(tables, ["gru4rec-network", "gru4rec"], {"gru4rec.window": 3})
     {'gru4rec-network': {}, 'gru4rec': {'hidden': 50, 'window': 3}}
+    >>> choose(tables, ["gru4rec:window=3"], {})
+    {'gru4rec:window=3': {'hidden': 50, 'kind': 'gru4rec', 'window': 3}}
 
     """
     chosen = list(tables) if listed is None else listed
-    check_names(chosen)
-    models = {name: dict(tables.get(name, {})) for name in chosen}
+    models = {name: _contestant(name, tables) for name in chosen}
+    check_models(models)
     for path, value in assigned.items():
-        name, dot, option = path.partition(".")
+        name, dot, option = path.rpartition(".")
         if not (dot and option):
             raise ConfigError(f"--model {path}: write model.option=value, as in gru4rec.hidden=200")
-        check_names([name])
         if name not in models:
+            check_models({name: _contestant(name, tables)})
             raise ConfigError(
                 f"--model {path}: {name} is not in the comparison; add it to --models"
             )
         models[name][option] = value
     return models
+
+
+def _contestant(name: str, tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the options of a model that is named: of its table, or of that of which it varies."""
+    if name in tables:
+        return dict(tables[name])
+    given = read_model(name, "--models")
+    if "kind" not in given:
+        return given
+    base = tables.get(given["kind"], {})
+    return {**base, **given, "kind": base.get("kind", given["kind"])}

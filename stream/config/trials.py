@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from .declaration import TRIALS, option
-from .learners import DEFAULT, check_names, read_options
+from .learners import read_contestant
 from .options import ConfigError, parse_name
-from .texts import read_models
+from .texts import read_model, read_models
 
 Shadow = Annotated[
     dict[str, dict[str, Any]],
@@ -43,9 +43,9 @@ def with_interleaved(
     {'vstan': {'neighbours': 200}, 'markov': {}}
 
     """
-    further: dict[str, dict[str, Any]]
-    further = {} if interleaved is None or interleaved in shadows else {interleaved: {}}
-    return {**shadows, **further}
+    if interleaved is None or interleaved in shadows:
+        return dict(shadows)
+    return {**shadows, interleaved: read_model(interleaved, "--interleave")}
 
 
 def check_trials(
@@ -68,12 +68,12 @@ def check_trials(
         There is no such model, or no such option of it; or visitors are shown no lists.
 
     """
-    check_names(shadows, "--shadow")
     for name, given in shadows.items():
-        read_options(name, given, f"--shadow {name}" if name == DEFAULT else "--shadow")
+        read_contestant(name, given, "--shadow")
     if interleaved is None:
         return
-    check_names([interleaved], "--interleave")
+    if interleaved not in shadows:
+        read_contestant(interleaved, read_model(interleaved, "--interleave"), "--interleave")
     if not shown:
         raise ConfigError(
             "--interleave merges the lists that visitors are shown: give --serve, or "
