@@ -58,7 +58,7 @@ def check_part(kind: str, part: Any, place: str = "") -> None:
     TypeError: list cannot be an engine's source: it has no poll, seek, commit, warnings; ...
 
     """
-    missing = missing_methods(kind, part)
+    missing = [name for name in NEEDED[kind] if not hasattr(part, name)]
     lacks = f"it has no {', '.join(missing)}"
     if not missing and kind == "model":
         missing = [name for name in TIMED if not _takes(getattr(part, name), TIMED[name])]
@@ -68,18 +68,6 @@ def check_part(kind: str, part: Any, place: str = "") -> None:
     what = part.__name__ if isinstance(part, type) else type(part).__name__
     contract = f"; see {CONTRACTS[kind]}" if kind in CONTRACTS else ""
     raise TypeError(f"{what} cannot be an engine's {place or kind}: {lacks}{contract}")
-
-
-def missing_methods(kind: str, part: Any) -> list[str]:
-    """Return what a part, or a class of parts, lacks of what the engine uses of it.
-
-    Examples
-    --------
-    >>> missing_methods("source", [1, 2, 3])
-    ['poll', 'seek', 'commit', 'warnings']
-
-    """
-    return [name for name in NEEDED[kind] if not hasattr(part, name)]
 
 
 def _takes(method: Any, count: int) -> bool:

@@ -210,9 +210,10 @@ def _keywords(kind: type[Recommender]) -> tuple[dict[str, tuple[Any, Any]], bool
         if start is None or above is object:
             continue
         hints = get_type_hints(start)
-        parameters = inspect.signature(start).parameters.values()
+        parameters = [*inspect.signature(start).parameters.values()][1:]
         for each in parameters:
-            if each.kind is each.KEYWORD_ONLY:
+            by_place = each.kind is each.POSITIONAL_OR_KEYWORD and above is not OnlineGRU4Rec
+            if each.kind is each.KEYWORD_ONLY or by_place:
                 default = msgspec.NODEFAULT if each.default is each.empty else each.default
                 found.setdefault(each.name, (hints.get(each.name, Any), default))
         if above is OnlineGRU4Rec:

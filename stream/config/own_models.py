@@ -9,7 +9,6 @@ from typing import Any
 
 from nextclick.models import Recommender
 
-from ..contracts import missing_methods
 from .options import ConfigError
 
 
@@ -68,7 +67,7 @@ def own_class(kind: str, place: str = "") -> type[Recommender]:
         raise ConfigError(f"{what} cannot be used: {type(error).__name__}: {error}") from error
     if not isinstance(found, type):
         raise ConfigError(f"{what} is no class: write package.module:Class")
-    missing = missing_methods("model", found)
+    missing = [name for name in vars(Recommender) if name[0] != "_" and not hasattr(found, name)]
     if missing:
         raise ConfigError(
             f"{what} is no model: it has no {', '.join(missing)}; inherit from "
