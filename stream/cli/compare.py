@@ -10,7 +10,7 @@ import msgspec
 from ..comparison.compare import compare
 from ..comparison.config import MODELS, CompareConfig
 from ..config.declaration import option
-from ..config.learners import check_models
+from ..config.learners import checked_models
 from ..config.options import ConfigError, merge
 from ..config.texts import read_model
 from ..runner import UnwrittenError
@@ -103,13 +103,13 @@ def choose(
     """
     chosen = list(tables) if listed is None else listed
     models = {name: _contestant(name, tables) for name in chosen}
-    check_models(models)
+    checked_models(models)
     for path, value in assigned.items():
         name, dot, option = path.rpartition(".")
         if not (dot and option):
             raise ConfigError(f"--model {path}: write model.option=value, as in gru4rec.hidden=200")
         if name not in models:
-            check_models({name: _contestant(name, tables)})
+            checked_models({name: _contestant(name, tables)})
             raise ConfigError(
                 f"--model {path}: {name} is not in the comparison; add it to --models"
             )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ..config.declaration import documented, option
-from ..config.learners import check_models, names
+from ..config.learners import checked_models, names
 from ..config.options import ConfigError
 from ..config.run import RunConfig, StreamConfig
 from ..config.source import sorted_once
@@ -69,7 +69,7 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
                 "--models names no model to compare: write for instance "
                 "--models gru4rec,gru4rec-network"
             )
-        check_models(self.models)
+        msgspec.structs.force_setattr(self, "models", checked_models(self.models))
 
     def run_config(self) -> RunConfig:
         """Return the options of the run that goes through the stream."""

@@ -330,14 +330,30 @@ def read_contestant(name: str, given: Any, place: str = "") -> tuple[str, msgspe
     return kind, read_options(kind, options, where)
 
 
-def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that models exist, and that each has the options it is given, of the right types.
+def checked_models(models: Mapping[str, Any], place: str = "") -> dict[str, dict[str, Any]]:
+    """Return models with their options, each class among them by its name.
+
+    Parameters
+    ----------
+    models
+        For each by name the options that it is given; see `kind_of`.
+    place
+        What gives them, for messages.
 
     Raises
     ------
     ConfigError
         There is no such model, or no such option, or it has the wrong type.
 
+    Examples
+    --------
+    >>> checked_models({"small": {"kind": RIVALS["markov"], "followers": 20}})
+    {'small': {'kind': 'nextclick.models.rivals.counting.markov:Markov', 'followers': 20}}
+
     """
     for name, given in models.items():
-        read_contestant(name, given)
+        read_contestant(name, given, place)
+    return {
+        name: {**given, **({"kind": kind_of(name, given)[0]} if "kind" in given else {})}
+        for name, given in models.items()
+    }

@@ -362,7 +362,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--serve, or --recommendations with --recommend every"
             )
         shown = self.serve is not None or self.writes_every
-        check_trials(self.shadow, self.interleave, shown)
+        shadows = check_trials(self.shadow, self.interleave, shown)
+        msgspec.structs.force_setattr(self, "shadow", shadows)
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):
