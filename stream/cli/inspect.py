@@ -11,8 +11,9 @@ import typer
 from nextclick.models import State
 
 from ..comparison.arena import Arena
+from ..comparison.compare import make_seeds
 from ..comparison.config import CompareConfig
-from ..config.model_factory import make_model, make_models
+from ..config.model_factory import make_model
 from ..config.options import build
 from ..config.run import RunConfig
 from ..engine import Engine
@@ -84,5 +85,5 @@ def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
         config = build(RunConfig, options)
         return engine_of(parts, about, config, make_model(config))
     compared = build(CompareConfig, options)
-    arena = Arena(make_models(compared.models, compared), compared.k, compared.max_items)
+    arena = Arena(make_seeds(compared), compared.k, compared.max_items)
     return engine_of(parts, about, compared.run_config(), arena)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..config.model_factory import make_models
+import msgspec
+
+from nextclick.models import Recommender
+
+from ..config.model_factory import make_models, takes_seed
 from ..endpoints import Spec
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
@@ -32,6 +36,28 @@ OF_THE_RUN = (
     "config",
 )
 """What a comparison reports of its progress through the stream, see docs/guide/metrics.md."""
+
+
+def make_seeds(config: CompareConfig) -> dict[str, list[Recommender]]:
+    """Make the models of a comparison: one for each seed, where a model takes a seed.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or no such option, or the option is out of its range.
+
+    """
+    made: dict[str, list[Recommender]] = {}
+    for at in range(config.seeds):
+        seeded = msgspec.structs.replace(config, seed=config.seed + at)
+        models = (
+            config.models
+            if not at
+            else {name: given for name, given in config.models.items() if takes_seed(name, given)}
+        )
+        for name, model in make_models(models, seeded).items():
+            made.setdefault(name, []).append(model)
+    return made
 
 
 def compare(
@@ -73,7 +99,7 @@ def compare(
 
     """
     check_config(config, CompareConfig)
-    models = make_models(config.models, config)
+    models = make_seeds(config)
     arena = Arena(models, config.k, config.max_items)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
     result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}

@@ -20,6 +20,10 @@ LARGEST_K = 1000
 """The longest list that figures may be asked for: clicks are counted at every rank up to it."""
 
 
+MOST_SEEDS = 100
+"""Seeds that a comparison may have."""
+
+
 @documented
 class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of a comparison.
@@ -48,6 +52,16 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
             read=read_names,
         ),
     ] = msgspec.field(default_factory=dict)
+    seeds: Annotated[
+        int,
+        option(
+            "Seeds with which each model takes part, from --seed on; figures are their means.",
+            MODELS,
+            ge=1,
+            le=MOST_SEEDS,
+            fixed=True,
+        ),
+    ] = 1
     k: Annotated[
         list[int],
         option(

@@ -11,8 +11,9 @@ import msgspec
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.models.base import CheckedModel
+from nextclick.models.rivals.counting.base import CountingModel
 
-from .learners import DEFAULT, OWN, class_of, read_contestant, shared_by
+from .learners import DEFAULT, OWN, class_of, kind_of, read_contestant, shared_by
 from .options import ConfigError
 from .run import RunConfig, StreamConfig
 
@@ -81,6 +82,19 @@ def _make(name: str, options: msgspec.Struct, config: StreamConfig, place: str) 
     kind: Callable[..., Recommender] = class_of(name)
     own = {key: shared[key] for key in shared_by(class_of(name)) if key in shared}
     return made(place, lambda: kind(**msgspec.structs.asdict(options), **own))
+
+
+def takes_seed(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether the results of a model depend on a seed; counting models only accept one.
+
+    Examples
+    --------
+    >>> takes_seed("gru4rec", {}), takes_seed("vstan", {})
+    (True, False)
+
+    """
+    kind = class_of(kind_of(name, given)[0])
+    return "seed" in shared_by(kind) and not issubclass(kind, CountingModel)
 
 
 def model_sessions(config: StreamConfig) -> int:
