@@ -73,7 +73,7 @@ def compare_command(source: Source, config: CompareConfig, given: Given) -> None
         _print(error.result, form)
         raise
     _print(result, form)
-    for what in ("json", "report", "snapshots"):
+    for what in ("json", "report", "clicks", "snapshots"):
         path = getattr(config, what)
         if path is not None and form is None:
             show(f"{SHOWN_AS.get(what, what)}: {path}")

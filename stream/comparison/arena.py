@@ -45,6 +45,11 @@ class Arena(CheckedModel):
     max_items
         Items counted at most, see `ItemCounts`.
 
+    Attributes
+    ----------
+    list_k
+        How many of its best items every model is asked for at each click.
+
     Examples
     --------
     >>> from nextclick.models import OnlineGRU4Rec, GRU4RecConfig
@@ -82,6 +87,8 @@ class Arena(CheckedModel):
         self._timed_models = [TimedModel(model) for model in self.models.values()]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
+        self._found: list[BatchResult] = []
+        self.list_k = 0
 
     @property
     def first(self) -> Recommender:
@@ -124,7 +131,7 @@ class Arena(CheckedModel):
         found = []
         for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
             asked = max(self.ks) if listed else 0
-            wanted = max(asked, 0 if at else k)
+            wanted = max(asked, self.list_k, 0 if at else k)
             try:
                 tested = timed.test_then_learn(sessions, items, wanted, time, times, not listed)
             except FloatingPointError as error:
@@ -135,6 +142,7 @@ class Arena(CheckedModel):
                 lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
                 self._items.show(at, [[item for item, _ in best] for best in lists])
             found.append(tested)
+        self._found = found
         self._batches += 1
         count = int(scored.sum())
         self._lists += count if listed else 0
@@ -208,6 +216,10 @@ class Arena(CheckedModel):
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]
+
+    def results_of_batch(self) -> list[BatchResult]:
+        """Return how each model scored the batch learned last."""
+        return self._found
 
     def leader(self) -> tuple[str, str, float]:
         """Return the best model so far, the figure it is chosen by, and its value."""

@@ -148,14 +148,14 @@ def caption(result: Mapping[str, Any]) -> list[str]:
     config, models = result["config"], result["models"]
     seeds = max((len(found["seeds"][result["figures"][0]]) for found in _seeded(result)), default=1)
     gap = config["gap"] or ("30m" if config["user_column"] else "1d")
+    scored = (
+        f"{result['scored']:,} of {result['usable']:,} clicks scored, each before it is learned"
+    )
     sentences = [
-        f"{result['source']}: {result['scored']:,} of {result['usable']:,} clicks scored, each "
-        f"before it is learned, in batches of {config['batch']}.",
+        f"{result['source']}: {scored}, in batches of {config['batch']}.",
         "Ranks are over all items known before the click; an item never seen before is a miss.",
         f"Sessions end after {gap} without a click.",
-        f"Means of {seeds} seeds ± standard deviation."
-        if seeds > 1
-        else f"Seed {config['seed']}.",
+        f"Means of {seeds} seeds ± standard deviation." if seeds > 1 else f"Seed {config['seed']}.",
     ]
     if config.get("max_clicks"):
         sentences.insert(1, f"At most {config['max_clicks']:,} clicks are read.")
