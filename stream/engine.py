@@ -22,6 +22,7 @@ from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
+from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_data import ItemData
 from .recommendations.writer import RecommendationWriter
 from .sessions.left_out import LeftOut
@@ -43,9 +44,8 @@ class Engine:
     nor stops change a figure. What the next click depends on is all in `state`: a snapshot holds
     it between two batches, with the clicks of an unfinished batch.
 
-    Three parts do what is not the loop: `RecommendationWriter` decides when clicks get their
-    recommendations, `Checkpoints` when a snapshot is due and in which order it is committed, the
-    model and the figures the rest.
+    `RecommendationWriter` decides when clicks get their recommendations, `Checkpoints` when a
+    snapshot is due and in which order it is committed; the model and the figures do the rest.
 
     Parameters
     ----------
@@ -69,8 +69,7 @@ class Engine:
         Leave out of these the item just clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
-        others; it also gets them before the last snapshot. None: it waits for the batch, which
-        suits what is read from disk and written to files.
+        others, as it does before the last snapshot. None: it waits, as for what is read from disk.
     dead_letters
         A sink for the records that cannot be used.
     about
@@ -103,8 +102,8 @@ class Engine:
         What is asked of the model meanwhile.
     items
         Data of the items: which of them may be recommended; None: all.
-    trials
-        What is tried beside the model: it changes nothing of the model's own figures.
+    trials, clicks_file
+        What is tried beside the model, without effect on it; what takes each click's rank.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -152,6 +151,7 @@ class Engine:
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
         self.trials = Trials()
+        self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -182,8 +182,7 @@ class Engine:
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
 
-        Sinks that wait for brokers which do not answer soon end that: what is not delivered is
-        in the last snapshot, and a note says so.
+        Sinks that wait for brokers soon end that; the last snapshot holds what is not delivered.
         """
         self._stopped = True
         self.hurry()
@@ -198,10 +197,9 @@ class Engine:
     ) -> None:
         """Go on until the source ends, `stop` is called, or `until` clicks were read in all.
 
-        A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
-        too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch. So it is where the source fails:
-        what it gave before is kept.
+        A last snapshot is taken, also where the source fails. Then what is left of an unfinished
+        batch is tested and learned, so that the figures cover every click; a later run that goes
+        on from the snapshot takes these clicks again, as part of their whole batch.
 
         Parameters
         ----------
@@ -309,7 +307,8 @@ class Engine:
         before = self.clicks - len(clicks)
         on_time, times = clicks.on_time, clicks.times_on_time
         handles, items = clicks.select(on_time)
-        k = self._recommendations.wanted(clicks)
+        file = self.clicks_file
+        k = max(self._recommendations.wanted(clicks), file.k if file else 0)
         with self.phases.measure("model"):
             tested = self.model.test_then_learn(handles, items, k, self.sessionizer.clock, times)
             self.model.forget(clicks.ended)
@@ -323,6 +322,8 @@ class Engine:
             batch = Learned(clicks, before, self.sessionizer.clock, tested)
             with self.phases.measure("shadows"):
                 self.trials.learn(batch, self.requests.idle)
+        if file is not None:
+            file.take(clicks, before, tested)
         self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:

@@ -17,6 +17,7 @@ from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import Recommender, State
 from nextclick.models.compute.device import cores
 
+from .comparison.arena import Arena
 from .comparison.trials import make_trials
 from .config.declaration import flag
 from .config.model_factory import fitting
@@ -38,6 +39,7 @@ from .monitoring.server import serve
 from .monitoring.unusable_records import Unusable
 from .notes import Info
 from .output_files import check_writable, figures_json, write_all
+from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_follower import followed_items
 from .report.provenance import provenance
 from .report.run_page import report_page
@@ -193,7 +195,7 @@ def run_model(
     if most is not None and config.batch > most:
         raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
     check_outputs(spec, config)
-    for option in ("json", "report"):
+    for option in ("json", "report", "clicks"):
         check_writable(flag(option), getattr(config, option))
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
@@ -214,12 +216,7 @@ def run_model(
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             _resume(engine, *saved)
-        for kind in SINKS:
-            where = getattr(config, kind)
-            if where is not None:
-                sink = open_sink(engine, kind, where, config)
-                stack.callback(sink.close)
-                engine.sinks[kind] = sink
+        _open_sinks(engine, config, stack)
         stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
@@ -238,6 +235,31 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def _open_sinks(engine: Engine, config: RunConfig, stack: ExitStack) -> None:
+    """Open what the run writes as it goes, until the stack is left."""
+    for kind in SINKS:
+        where = getattr(config, kind)
+        if where is not None:
+            sink = open_sink(engine, kind, where, config)
+            stack.callback(sink.close)
+            engine.sinks[kind] = sink
+    if config.clicks is not None:
+        stack.callback(_open_clicks(engine, config.clicks, config.clicks_k).close)
+
+
+def _open_clicks(engine: Engine, path: str, k: int) -> ClicksFile:
+    """Open the file for what becomes of each click; a run that goes on writes it on."""
+    model = engine.model
+    names, results = [model.name], None
+    if isinstance(model, Arena):
+        names, model.list_k, results = list(model.models), k, model.results_of_batch
+    written = engine.written.get("clicks", {})
+    known = written.get("to") == str(Path(path).resolve())
+    file = ClicksFile(path, names, k, written["length"] if known else None, results)
+    engine.clicks_file = engine.sinks["clicks"] = file
+    return file
 
 
 @contextmanager

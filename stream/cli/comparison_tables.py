@@ -25,7 +25,7 @@ class ArenaProgress(Progress):
 
         assert isinstance(engine.model, Arena)
         name, figure, value = engine.model.leader()
-        return [f"best: {name}, {title(figure)} {value:.3f}", f"{len(engine.model.models)} models"]
+        return [f"best: {name}, {title(figure)} {value:.3f}", f"{len(engine.model.seeds)} models"]
 
 
 def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
@@ -78,15 +78,17 @@ def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
 
 
 def _signed(apart: dict[str, Any]) -> str:
-    """Write a model's difference from the first one, with a star where it is real."""
+    """Write a model's difference from the first one, with stars where it is real."""
     behind = -apart["difference"]
     sign = "+" if behind > 0 else "−" if behind < 0 else " "
-    return f" {sign}{abs(behind):.4f}{'*' if apart['real'] else ' '}"
+    star = "**" if apart["holm"] else "* " if apart["real"] else "  "
+    return f" {sign}{abs(behind):.4f}{star}"
 
 
 def _key(result: dict[str, Any], figure: str) -> str:
     sure = (
-        "* the 95 % interval of the difference from the first row excludes 0"
+        "* the 95 % interval of the difference from the first row excludes 0; ** also after Holm's "
+        "correction\nfor the number of differences"
         if result["bootstrap"]["draws"]
         else "too few clicks to tell which differences are significant"
     )

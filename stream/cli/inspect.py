@@ -81,7 +81,8 @@ def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
     """Return an engine as it is at the end of a run whose last snapshot this is."""
     with log.loading():
         from ..comparison.arena import Arena
-        from ..config.model_factory import make_model, make_models
+        from ..comparison.contestants import make_contestants
+        from ..config.model_factory import make_model
         from ..learned import engine_of
 
     options = {**about["config"], "device": "auto"}
@@ -89,5 +90,5 @@ def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
         config = build(RunConfig, options)
         return engine_of(parts, about, config, make_model(config))
     compared = build(CompareConfig, options)
-    arena = Arena(make_models(compared.models, compared), compared.k, compared.max_items)
+    arena = Arena(make_contestants(compared), compared.k, compared.max_items)
     return engine_of(parts, about, compared.run_config(), arena)

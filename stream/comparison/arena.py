@@ -22,6 +22,7 @@ from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .item_counts import ItemCounts
 from .joined_states import join, part_of
 from .rank_counts import RankCounts, figure_names, figures_of
+from .seeds import by_seed, mean_of, over_seeds
 from .slices import SLICES, Slicer, slice_names
 from .timed_model import Away, TimedModel
 
@@ -38,13 +39,18 @@ class Arena(CheckedModel):
     Parameters
     ----------
     models
-        The models by name, at least one.
+        The models by name, at least one; for one that takes part with several seeds, a model each.
     ks
         For how many recommendations there are figures, rising.
     max_items
         Items counted at most, see `ItemCounts`.
     away
         Those of the models that are in other processes; None where there are none.
+
+    Attributes
+    ----------
+    list_k
+        How many of its best items every model is asked for at each click.
 
     Examples
     --------
@@ -59,16 +65,19 @@ class Arena(CheckedModel):
 
     def __init__(
         self,
-        models: Mapping[str, Recommender],
+        models: Mapping[str, Recommender | Sequence[Recommender]],
         ks: Sequence[int],
         max_items: int = 1_000_000,
         away: Away | None = None,
     ) -> None:
-        self.models = dict(models)
+        self.seeds = {
+            name: len(of) if isinstance(of, Sequence) else 1 for name, of in models.items()
+        }
+        self.models = by_seed(models)
         for name, model in self.models.items():
             check_part("model", model, f"model {name!r}")
         self.ks = list(ks)
-        self.name = next(iter(self.models))
+        self.name = next(iter(models))
         bounds = [getattr(model, "largest_batch", None) for model in self.models.values()]
         self.largest_batch = min((bound for bound in bounds if bound is not None), default=None)
         self._tallies = RankCounts(len(self.models), ks)
@@ -86,11 +95,13 @@ class Arena(CheckedModel):
         ]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
+        self._found: list[BatchResult] = []
+        self.list_k = 0
 
     @property
     def first(self) -> Recommender:
         """The first model."""
-        return self.models[self.name]
+        return next(iter(self.models.values()))
 
     @property
     def n_items(self) -> int:
@@ -126,7 +137,8 @@ class Arena(CheckedModel):
         scored = kinds[:, 0] >= 0
         listed = self._batches % SAMPLE == SAMPLE // 2
         asked = max(self.ks) if listed else 0
-        wanted = {name: asked if at else max(asked, k) for at, name in enumerate(self.models)}
+        least = max(asked, self.list_k)
+        wanted = {name: least if at else max(least, k) for at, name in enumerate(self.models)}
         if self._away is not None:
             self._away.begin(sessions, items, wanted, time, times, not listed)
         found = []
@@ -142,6 +154,7 @@ class Arena(CheckedModel):
                 lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
                 self._items.show(at, [[item for item, _ in best] for best in lists])
             found.append(tested)
+        self._found = found
         self._batches += 1
         count = int(scored.sum())
         self._lists += count if listed else 0
@@ -221,13 +234,19 @@ class Arena(CheckedModel):
         timed = zip(self.models, self._timed_models, strict=True)
         return {name: float(model.seconds.sum()) for name, model in timed}
 
+    def results_of_batch(self) -> list[BatchResult]:
+        """Return how each model scored the batch learned last."""
+        return self._found
+
     def leader(self) -> tuple[str, str, float]:
         """Return the best model so far, the figure it is chosen by, and its value."""
         figure = f"recall@{max(self.ks)}"
-        totals = self._tallies.totals()
-        found = [figures_of(counts, self.ks)[figure] for counts in totals]
+        found = [
+            mean_of([figures_of(counts, self.ks)[figure] for counts in own])
+            for own in np.split(self._tallies.totals(), np.cumsum([*self.seeds.values()])[:-1])
+        ]
         best = max(found)
-        return list(self.models)[found.index(best)], figure, best
+        return list(self.seeds)[found.index(best)], figure, best
 
     def results(self) -> dict[str, Any]:
         """Return every figure of every model, in JSON's types.
@@ -247,31 +266,36 @@ class Arena(CheckedModel):
         growing, early = self._tallies.growing()
         coverage, popularity = self._items.coverage(), self._items.popularity()
         whole = self._tallies.figures()
-        found: dict[str, dict[str, Any]] = {}
-        for at, (name, model) in enumerate(self.models.items()):
+        each: list[dict[str, Any]] = []
+        for at, model in enumerate(self.models.values()):
             seconds = self._timed_models[at].seconds
-            found[name] = {
-                **whole[at],
-                "unseen": int(self._tallies.totals()[at, 0]),
-                "last_half": half[at],
-                "slices": self._slices_of(at),
-                "windows": dict(zip(names, curves[:, at].T.tolist(), strict=True)),
-                "growing": dict(zip(names, early[:, at].T.tolist(), strict=True)),
-                "drift": [
-                    {**alarm, "time": alarm["time"] if math.isfinite(alarm["time"]) else None}
-                    for alarm in self._drift[at].alarms
-                ],
-                "coverage": coverage[at],
-                "popularity": popularity[at],
-                "score_ms": 1000 * float(seconds[0]) / max(1, self._timed),
-                "learn_ms": 1000 * float(seconds[1]) / max(1, self._items.clicks),
-                "memory_mb": state_bytes(model.state()) / 1e6,
-                "catalogue": model.n_items,
-            }
+            each.append(
+                {
+                    **whole[at],
+                    "unseen": int(self._tallies.totals()[at, 0]),
+                    "last_half": half[at],
+                    "slices": self._slices_of(at),
+                    "windows": dict(zip(names, curves[:, at].T.tolist(), strict=True)),
+                    "growing": dict(zip(names, early[:, at].T.tolist(), strict=True)),
+                    "drift": [
+                        {**alarm, "time": alarm["time"] if math.isfinite(alarm["time"]) else None}
+                        for alarm in self._drift[at].alarms
+                    ],
+                    "coverage": coverage[at],
+                    "popularity": popularity[at],
+                    "score_ms": 1000 * float(seconds[0]) / max(1, self._timed),
+                    "learn_ms": 1000 * float(seconds[1]) / max(1, self._items.clicks),
+                    "memory_mb": state_bytes(model.state()) / 1e6,
+                    "catalogue": model.n_items,
+                }
+            )
+        found = over_seeds(each, self.seeds, names)
         order = sorted(found, key=lambda name: -found[name][f"recall@{max(self.ks)}"])
-        places = [list(found).index(name) for name in order]
+        columns = np.split(np.arange(len(each)), np.cumsum([*self.seeds.values()])[:-1])
+        places = np.concatenate([columns[list(found).index(name)] for name in order])
         gains, clicks = self._tallies.gains()
-        apart = differences(gains[:, places], clicks, order, names)
+        counts = [self.seeds[name] for name in order]
+        apart = differences(gains[:, places], clicks, order, names, seeds=counts)
         return {
             "figures": names,
             "k": self.ks,
@@ -282,7 +306,7 @@ class Arena(CheckedModel):
             "last_half": where,
             "slices": self._slice_counts(),
             "lists": self._lists,
-            "differences": [{**asdict(each), "real": each.real} for each in apart],
+            "differences": [{**asdict(pair), "real": pair.real} for pair in apart],
             "bootstrap": {
                 "blocks": len(clicks),
                 "block_clicks": self._tallies.span,

@@ -9,7 +9,6 @@ from typing import Any
 
 from nextclick.models.workers import LostWorker
 
-from ..config.model_factory import make_models
 from ..endpoints import Spec
 from ..engine import Engine
 from ..notes import Info
@@ -17,11 +16,12 @@ from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
 from ..workers.joining import joined
 from ..workers.member import Member
-from ..workers.models_apart import ModelsApart, shared_options
+from ..workers.models_apart import ModelsApart, shared_models
 from ..workers.sharing import Sharing
 from ..workers.work import serve_first
 from .arena import Arena
 from .config import CompareConfig
+from .contestants import by_name, contestants_of, make_contestants
 
 OF_THE_RUN = (
     "clicks",
@@ -83,7 +83,7 @@ def compare(
 
     """
     check_config(config, CompareConfig)
-    with joined("compare", config, shared_options(config)) as member:
+    with joined("compare", config, shared_models(config)) as member:
         if member is not None and not member.place.is_first:
             serve_first(member)
             return {}
@@ -103,13 +103,15 @@ def shared_arena(
     Where another process is lost meanwhile this one ends.
     """
     if member is None:
-        yield Arena(make_models(config.models, config), config.k, config.max_items)
+        yield Arena(make_contestants(config), config.k, config.max_items)
         return
     notify(Info(f"{member.place.size} workers, gloo"))
     try:
-        apart = ModelsApart(member, config, config.models)
+        contestants = contestants_of(config)
+        apart = ModelsApart(member, config, contestants)
         try:
-            arena = Arena(apart.models, config.k, config.max_items, apart)
+            models = by_name(apart.models, contestants)
+            arena = Arena(models, config.k, config.max_items, apart)
             stats = partial(_stats, apart, arena)
             vars(arena)["sharing"] = Sharing(stats, member.watch)
             yield arena

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..config.clicks_file import check_clicks
 from ..config.declaration import documented, option
-from ..config.learners import check_models, names
+from ..config.learners import checked_models, names
 from ..config.options import ConfigError
 from ..config.run import RunConfig, StreamConfig
 from ..config.source import sorted_once
@@ -18,6 +19,10 @@ MODELS = "Models"
 
 LARGEST_K = 1000
 """The longest list that figures may be asked for: clicks are counted at every rank up to it."""
+
+
+MOST_SEEDS = 100
+"""Seeds that a comparison may have."""
 
 
 @documented
@@ -48,6 +53,16 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
             read=read_names,
         ),
     ] = msgspec.field(default_factory=dict)
+    seeds: Annotated[
+        int,
+        option(
+            "Seeds with which each model takes part, from --seed on; figures are their means.",
+            MODELS,
+            ge=1,
+            le=MOST_SEEDS,
+            fixed=True,
+        ),
+    ] = 1
     k: Annotated[
         list[int],
         option(
@@ -64,12 +79,13 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Check the ranges and names."""
         super().__post_init__()
+        check_clicks(self.clicks, self.clicks_k)
         if not self.models:
             raise ConfigError(
                 "--models names no model to compare: write for instance "
                 "--models gru4rec,gru4rec-network"
             )
-        check_models(self.models)
+        msgspec.structs.force_setattr(self, "models", checked_models(self.models))
 
     def run_config(self) -> RunConfig:
         """Return the options of the run that goes through the stream."""

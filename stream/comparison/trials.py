@@ -13,7 +13,7 @@ import msgspec
 from nextclick.models import Answer, Query, State
 from nextclick.models.base import CheckedModel
 
-from ..config.learners import read_options
+from ..config.learners import read_contestant
 from ..config.model_factory import make_models
 from ..config.options import ConfigError
 from ..config.run import RunConfig
@@ -53,7 +53,7 @@ def make_trials(
             raise ConfigError(
                 f"batch must be at most {most} for the shadow {name}, not {config.batch}"
             )
-        options = msgspec.to_builtins(read_options(name, config.shadows[name]))
+        options = msgspec.to_builtins(read_contestant(name, config.shadows[name])[1])
         shown = f"{name}-shadow" if name == service else name
         shadows[name] = Shadow(shown, model, options, service, notify)
     interleaving = None

@@ -16,10 +16,14 @@ from nextclick.models.option_checks import plain
 from nextclick.models.rivals import RIVALS
 
 from .options import ConfigError, build, check_keys
+from .own_models import is_own, own_class, own_name
 from .values import shown
 
 DEFAULT = "gru4rec"
 """The model that a run has where none is named."""
+
+LONGEST_NAME = 80
+"""Characters in the name of a contestant."""
 
 OWN: dict[str, dict[str, Any]] = {
     DEFAULT: {},
@@ -37,13 +41,57 @@ def names() -> list[str]:
     return [*OWN, *RIVALS]
 
 
+def class_of(kind: str) -> type[Recommender]:
+    """Return the class of a model by its name; see `own_class` for those that are not built in."""
+    if kind in OWN:
+        # Imported here: torch takes seconds, and help needs only the models' names.
+        from nextclick.models import OnlineGRU4Rec
+
+        return OnlineGRU4Rec
+    return own_class(kind) if is_own(kind) else RIVALS[kind]
+
+
+def kind_of(name: str, given: Any) -> tuple[str, Any]:
+    """Return which model a contestant is, and its options without that.
+
+    Parameters
+    ----------
+    name
+        The contestant's name.
+    given
+        Its options; ``kind`` among them names the model, by default that of the contestant's name.
+        A class stands for its name.
+
+    Raises
+    ------
+    ConfigError
+        The kind is no text.
+
+    Examples
+    --------
+    >>> kind_of("big", {"kind": "gru4rec", "hidden": 200})
+    ('gru4rec', {'hidden': 200})
+    >>> kind_of("vstan", {})
+    ('vstan', {})
+
+    """
+    if not isinstance(given, Mapping) or "kind" not in given:
+        return name, given
+    kind = given["kind"]
+    if isinstance(kind, type):
+        kind = own_name(kind)
+    if not isinstance(kind, str):
+        raise ConfigError(f"model {name}: kind is the name of a model, not {shown(kind)}")
+    return kind, {option: value for option, value in given.items() if option != "kind"}
+
+
 def check_names(given: Iterable[str], place: str = "") -> None:
     """Check that models exist.
 
     Parameters
     ----------
     given
-        Their names.
+        Their names: those of `names`, or ``package.module:Class``.
     place
         The option that gives them, for the message.
 
@@ -62,7 +110,9 @@ def check_names(given: Iterable[str], place: str = "") -> None:
     """
     known = names()
     for name in given:
-        if name not in known:
+        if is_own(name):
+            own_class(name, place)
+        elif name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             guess = f"; is it {nearest[0]!r}?" if nearest else "."
             where = f"{place}: " if place else ""
@@ -114,7 +164,7 @@ def options_struct(name: str) -> type[msgspec.Struct]:
     ('GRU4RecConfig', MarkovOptions(half_life=1000000, followers=200))
 
     """
-    return GRU4RecConfig if name in OWN else struct_of(RIVALS[name])
+    return GRU4RecConfig if name in OWN else struct_of(class_of(name))
 
 
 @functools.cache
@@ -166,9 +216,10 @@ def _keywords(kind: type[Recommender]) -> tuple[dict[str, tuple[Any, Any]], bool
         if start is None or above is object:
             continue
         hints = get_type_hints(start)
-        parameters = inspect.signature(start).parameters.values()
+        parameters = [*inspect.signature(start).parameters.values()][1:]
         for each in parameters:
-            if each.kind is each.KEYWORD_ONLY:
+            by_place = each.kind is each.POSITIONAL_OR_KEYWORD and above is not OnlineGRU4Rec
+            if each.kind is each.KEYWORD_ONLY or by_place:
                 default = msgspec.NODEFAULT if each.default is each.empty else each.default
                 found.setdefault(each.name, (hints.get(each.name, Any), default))
         if above is OnlineGRU4Rec:
@@ -244,15 +295,71 @@ def read_options(name: str, given: Any, place: str = "") -> msgspec.Struct:
         raise ConfigError(f"{place}: {error}") from error
 
 
-def check_models(models: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that models exist, and that each has the options it is given, of the right types.
+def read_contestant(name: str, given: Any, place: str = "") -> tuple[str, msgspec.Struct]:
+    """Return which model a contestant is, and all its options.
+
+    Parameters
+    ----------
+    name
+        The contestant's name.
+    given
+        The options that it is given, and maybe its ``kind``; see `kind_of`.
+    place
+        What gives them, for messages.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or no such option, or it has the wrong type; or the name holds a
+        slash, or is longer than 80 characters.
+
+    Examples
+    --------
+    >>> kind, options = read_contestant("big", {"kind": "gru4rec", "hidden": 200})
+    >>> kind, options.hidden
+    ('gru4rec', 200)
+
+    """
+    if not name.isprintable() or "/" in name or not 0 < len(name) <= LONGEST_NAME:
+        raise ConfigError(
+            f"{place + ': ' if place else ''}{name!r:.100} cannot name a model: use at most "
+            f"{LONGEST_NAME} printed characters, and no slash"
+        )
+    kind, options = kind_of(name, given)
+    if kind == name:
+        check_names([kind], place)
+        return kind, read_options(
+            kind, options, f"{place} {name}" if place and name == DEFAULT else place
+        )
+    where = f"{place}, model {name}" if place else f"model {name}"
+    check_names([kind], where)
+    return kind, read_options(kind, options, where)
+
+
+def checked_models(models: Mapping[str, Any], place: str = "") -> dict[str, dict[str, Any]]:
+    """Return models with their options, each class among them by its name.
+
+    Parameters
+    ----------
+    models
+        For each by name the options that it is given; see `kind_of`.
+    place
+        What gives them, for messages.
 
     Raises
     ------
     ConfigError
         There is no such model, or no such option, or it has the wrong type.
 
+    Examples
+    --------
+    >>> checked_models({"small": {"kind": RIVALS["markov"], "followers": 20}})
+    {'small': {'kind': 'nextclick.models.rivals.counting.markov:Markov', 'followers': 20}}
+
     """
-    check_names(models)
     for name, given in models.items():
-        read_options(name, given)
+        read_contestant(name, given, place)
+    return {
+        name: {**given, **({"kind": kind_of(name, given)[0]} if "kind" in given else {})}
+        for name, given in models.items()
+    }

@@ -11,9 +11,9 @@ import msgspec
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.models.base import CheckedModel
-from nextclick.models.rivals import RIVALS
+from nextclick.models.rivals.counting.base import CountingModel
 
-from .learners import DEFAULT, OWN, check_names, read_options, shared_by
+from .learners import DEFAULT, OWN, class_of, kind_of, read_contestant, shared_by
 from .options import ConfigError
 from .run import RunConfig, StreamConfig
 
@@ -51,7 +51,7 @@ def make_models(
     Parameters
     ----------
     models
-        For each by name the options that it is given.
+        For each by name the options that it is given, and maybe its kind; see `kind_of`.
     config
         The bounds, the seed and the device that all of them share.
 
@@ -61,11 +61,11 @@ def make_models(
         There is no such model, or no such option, or the option is out of its range.
 
     """
-    check_names(models)
-    return {
-        name: _make(name, read_options(name, given), config, f"model {name}")
-        for name, given in models.items()
-    }
+    found = {}
+    for name, given in models.items():
+        kind, options = read_contestant(name, given)
+        found[name] = _make(kind, options, config, f"model {name}")
+    return found
 
 
 def _make(name: str, options: msgspec.Struct, config: StreamConfig, place: str) -> Recommender:
@@ -79,9 +79,22 @@ def _make(name: str, options: msgspec.Struct, config: StreamConfig, place: str) 
         assert isinstance(options, GRU4RecConfig)
         recipe = options
         return made(place, lambda: OnlineGRU4Rec(recipe, **shared))
-    kind: Callable[..., Recommender] = RIVALS[name]
-    own = {key: shared[key] for key in shared_by(RIVALS[name]) if key in shared}
+    kind: Callable[..., Recommender] = class_of(name)
+    own = {key: shared[key] for key in shared_by(class_of(name)) if key in shared}
     return made(place, lambda: kind(**msgspec.structs.asdict(options), **own))
+
+
+def takes_seed(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether the results of a model depend on a seed; counting models only accept one.
+
+    Examples
+    --------
+    >>> takes_seed("gru4rec", {}), takes_seed("vstan", {})
+    (True, False)
+
+    """
+    kind = class_of(kind_of(name, given)[0])
+    return "seed" in shared_by(kind) and not issubclass(kind, CountingModel)
 
 
 def model_sessions(config: StreamConfig) -> int:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nextclick.models import GRU4RecConfig
-from nextclick.models.rivals import RIVALS
 
 from .declaration import choices
-from .learners import DEFAULT, OWN, options_struct
+from .learners import DEFAULT, OWN, class_of, options_struct
 from .values import listed
 
 
@@ -54,7 +53,7 @@ def model_options(name: str = DEFAULT) -> list[ModelOption]:
 def _described_by(name: str) -> list[type]:
     """Return the classes whose docstrings describe a model's options, the nearest first."""
     struct = options_struct(name)
-    own = [] if name in OWN else RIVALS[name].__mro__
+    own = [] if name in OWN else class_of(name).__mro__
     return [*own, *struct.__mro__, GRU4RecConfig]
 
 

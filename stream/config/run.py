@@ -8,6 +8,7 @@ import msgspec
 
 from nextclick.connectors import public_registry_settings, public_settings
 
+from .clicks_file import ClicksK, ClicksPath, check_clicks
 from .declaration import (
     MODEL,
     OUTPUT,
@@ -172,6 +173,8 @@ class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             parse=parse_name,
         ),
     ] = None
+    clicks: ClicksPath = None
+    clicks_k: ClicksK = 0
     dead_letters: Annotated[
         str | None,
         option(
@@ -347,6 +350,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
         super().__post_init__()
+        check_clicks(self.clicks, self.clicks_k)
         options = read_options(self.learner, self.model, "the options, table [model]")
         msgspec.structs.force_setattr(self, "model", options)
         if self.begin_from is not None and self.learner not in OWN:
@@ -365,7 +369,8 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--serve, or --recommendations with --recommend every"
             )
         shown = self.serve is not None or self.writes_every
-        check_trials(self.shadow, self.interleave, shown)
+        shadows = check_trials(self.shadow, self.interleave, shown)
+        msgspec.structs.force_setattr(self, "shadow", shadows)
         if not self.exactly_once:
             return
         if not (self.recommendations or "").startswith("kafka://"):

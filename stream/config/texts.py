@@ -139,6 +139,29 @@ def parse_assignments(texts: Iterable[str], typed: str) -> dict[str, Any]:
     return values
 
 
+def read_model(text: str, typed: str) -> dict[str, Any]:
+    """Read a model with its options between colons; one that has none is an empty table.
+
+    Raises
+    ------
+    ConfigError
+        An option has no value.
+
+    Examples
+    --------
+    >>> read_model("gru4rec:hidden=200:window=3", "--models")
+    {'kind': 'gru4rec', 'hidden': 200, 'window': 3}
+    >>> read_model("vstan", "--models"), read_model("our_models:Recent", "--models")
+    ({}, {'kind': 'our_models:Recent'})
+
+    """
+    parts = text.split(":")
+    first = next((at for at, part in enumerate(parts) if "=" in part), len(parts))
+    kind = ":".join(parts[:first])
+    options = parse_assignments(parts[first:], f"{typed} {text}:")
+    return {"kind": kind, **options} if kind != text or ":" in kind else {}
+
+
 def read_models(texts: Iterable[str], typed: str) -> dict[str, dict[str, Any]]:
     """Read models with their options: each text names models, or sets an option of one.
 
@@ -151,21 +174,25 @@ def read_models(texts: Iterable[str], typed: str) -> dict[str, dict[str, Any]]:
     --------
     >>> read_models(["vstan, markov", "vstan.neighbours=200"], "--shadow")
     {'vstan': {'neighbours': 200}, 'markov': {}}
+    >>> read_models(["vstan:neighbours=200"], "--shadow")
+    {'vstan:neighbours=200': {'kind': 'vstan', 'neighbours': 200}}
 
     """
     models: dict[str, dict[str, Any]] = {}
     for text in texts:
-        if "=" not in text:
+        path = text.partition("=")[0]
+        # An option after a colon is of a variant; one after a point is of a model named before.
+        if path == text or (":" in path and "." not in path.rpartition(":")[2]):
             for name in read_names(text, typed):
-                models.setdefault(name, {})
+                models.setdefault(name, read_model(name, typed))
             continue
         for path, value in parse_assignments([text], typed).items():
-            name, dot, option = path.partition(".")
+            name, dot, option = path.rpartition(".")
             if not (name and dot and option):
                 raise ConfigError(
                     f"{typed} {text!r}: write model or model.option=value, such as vstan.share=0.5"
                 )
-            models.setdefault(name, {})[option] = value
+            models.setdefault(name, read_model(name, typed))[option] = value
     return models
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from .declaration import TRIALS, option
-from .learners import DEFAULT, check_names, read_options
+from .learners import checked_models
 from .options import ConfigError, parse_name
-from .texts import read_models
+from .texts import read_model, read_models
 
 Shadow = Annotated[
     dict[str, dict[str, Any]],
@@ -43,14 +43,14 @@ def with_interleaved(
     {'vstan': {'neighbours': 200}, 'markov': {}}
 
     """
-    further: dict[str, dict[str, Any]]
-    further = {} if interleaved is None or interleaved in shadows else {interleaved: {}}
-    return {**shadows, **further}
+    if interleaved is None or interleaved in shadows:
+        return dict(shadows)
+    return {**shadows, interleaved: read_model(interleaved, "--interleave")}
 
 
 def check_trials(
-    shadows: Mapping[str, Mapping[str, Any]], interleaved: str | None, shown: bool
-) -> None:
+    shadows: Mapping[str, dict[str, Any]], interleaved: str | None, shown: bool
+) -> dict[str, dict[str, Any]]:
     """Check that the models exist, and that there are lists to merge where that is asked for.
 
     Parameters
@@ -62,20 +62,22 @@ def check_trials(
     shown
         Whether visitors are shown lists.
 
+    Returns
+    -------
+    dict
+        The shadows, as `checked_models` returns them.
+
     Raises
     ------
     ConfigError
         There is no such model, or no such option of it; or visitors are shown no lists.
 
     """
-    check_names(shadows, "--shadow")
-    for name, given in shadows.items():
-        read_options(name, given, f"--shadow {name}" if name == DEFAULT else "--shadow")
-    if interleaved is None:
-        return
-    check_names([interleaved], "--interleave")
-    if not shown:
+    if interleaved is not None and interleaved not in shadows:
+        checked_models({interleaved: read_model(interleaved, "--interleave")}, "--interleave")
+    if interleaved is not None and not shown:
         raise ConfigError(
             "--interleave merges the lists that visitors are shown: give --serve, or "
             "--recommendations with --recommend every"
         )
+    return checked_models(shadows, "--shadow")

@@ -25,7 +25,8 @@ _COSTS = (
     ("memory_mb", "MB of state", "{:,.1f}"),
 )
 
-_NO_FIGURE = ("snapshots", "snapshot_every", "keep_snapshots", "fresh", "json", "report")
+_FILES = ("json", "report", "clicks", "clicks_k")
+_NO_FIGURE = ("snapshots", "snapshot_every", "keep_snapshots", "fresh", *_FILES)
 """Options that no figure depends on."""
 
 

@@ -21,12 +21,12 @@ from nextclick.models import BatchResult, Recommender, State
 from nextclick.models.compute.device import cores
 from nextclick.models.gradient_model import GradientModel
 from nextclick.models.recommender import Id, Times
-from nextclick.models.rivals import RIVALS
 from nextclick.models.workers import LostWorker
 
+from ..comparison.config import CompareConfig
+from ..comparison.contestants import Contestant, contestants_of
 from ..comparison.timed_model import TimedModel
-from ..config.learners import OWN
-from ..config.model_factory import make_models
+from ..config.learners import OWN, class_of
 from ..config.options import ConfigError
 from ..config.run import StreamConfig
 from .joining import torch_threads
@@ -43,19 +43,21 @@ GRADIENT_COST = 8
 """How much more a model that learns by gradients costs than one that counts, about."""
 
 
-def deal(names: Sequence[str], size: int) -> dict[str, int]:
-    """Return for each model in which process it is.
+def deal(kinds: Mapping[str, str], size: int) -> dict[str, int]:
+    """Return for each model in which process it is, given its kind.
 
     The first model, which answers for all, is in the first process. Of the others, the costly ones
     come first, each to the process that has the least to do.
 
     Examples
     --------
-    >>> deal(["markov", "gru4rec", "sasrec", "rules"], 3)
+    >>> kinds = ["markov", "gru4rec", "sasrec", "rules"]
+    >>> deal({kind: kind for kind in kinds}, 3)
     {'markov': 0, 'gru4rec': 1, 'sasrec': 2, 'rules': 0}
 
     """
-    costs = {name: GRADIENT_COST if _learns_by_gradients(name) else 1 for name in names}
+    names = list(kinds)
+    costs = {name: GRADIENT_COST if _learns_by_gradients(kinds[name]) else 1 for name in names}
     ranks = {names[0]: 0}
     load_of = [0] * size
     load_of[0] = costs[names[0]]
@@ -65,9 +67,8 @@ def deal(names: Sequence[str], size: int) -> dict[str, int]:
     return {name: ranks[name] for name in names}
 
 
-def _learns_by_gradients(name: str) -> bool:
-    kind: Any = RIVALS.get(name)
-    return name in OWN or (isinstance(kind, type) and issubclass(kind, GradientModel))
+def _learns_by_gradients(kind: str) -> bool:
+    return kind in OWN or issubclass(class_of(kind), GradientModel)
 
 
 class AwayModel:
@@ -196,8 +197,8 @@ class ModelsApart:
         The first process as a member of its group.
     config
         The options of the comparison, which the others have too.
-    tables
-        The models by name, with the options of each.
+    contestants
+        What takes part, by label.
 
     Attributes
     ----------
@@ -209,15 +210,16 @@ class ModelsApart:
     """
 
     def __init__(
-        self, member: Member, config: StreamConfig, tables: Mapping[str, dict[str, Any]]
+        self, member: Member, config: StreamConfig, contestants: Mapping[str, Contestant]
     ) -> None:
         self._member, self._wire = member, Wire(member.host_group)
-        self._ranks = deal(list(tables), member.place.size)
+        kinds = {label: one.options["kind"] for label, one in contestants.items()}
+        self._ranks = deal(kinds, member.place.size)
         self._unanswered: list[int] = []
         self._holders = sorted(set(self._ranks.values()) - {0})
         self._answers: dict[str, dict[str, Any]] = {}
-        own = {name: table for name, table in tables.items() if not self._ranks[name]}
-        here = make_models(own, config)
+        own = {label: one for label, one in contestants.items() if not self._ranks[label]}
+        here = {label: one.make(config) for label, one in own.items()}
         for rank in range(1, member.place.size):
             self._wire.send(rank, {"models": [n for n, r in self._ranks.items() if r == rank]})
         facts = {}
@@ -317,12 +319,13 @@ def serve_models(member: Member) -> None:
     # As many as in one process: the figures are the same to the last digit.
     torch.set_num_threads(torch_threads(cores()))
     wire = Wire(member.host_group)
-    config, tables = shared_config(member.task), member.task["tables"]
+    config = shared_config(member.task)
+    contestants = msgspec.convert(member.task["contestants"], dict[str, Contestant])
     chosen = wire.receive(0)["models"]
     models: dict[str, TimedModel] = {}
 
     def begin() -> dict[str, Any]:
-        made = make_models({name: tables[name] for name in chosen}, config)
+        made = {label: contestants[label].make(config) for label in chosen}
         models.update({name: TimedModel(model) for name, model in made.items()})
         most = {name: getattr(model, "largest_batch", None) for name, model in made.items()}
         return {"largest": most}
@@ -381,12 +384,12 @@ SHARED = ("max_sessions", "max_items", "batch", "device", "seed")
 """The options that the models of a comparison have in common."""
 
 
-def shared_options(config: StreamConfig) -> dict[str, Any]:
-    """Return what the other processes need to know of a configuration, in JSON's types."""
+def shared_models(config: CompareConfig) -> dict[str, Any]:
+    """Return what the other processes need to know of a comparison, in JSON's types."""
     shared = {name: getattr(config, name) for name in SHARED}
-    return {"shared": shared, "tables": msgspec.to_builtins(getattr(config, "models", {}))}
+    return {"shared": shared, "contestants": msgspec.to_builtins(contestants_of(config))}
 
 
 def shared_config(task: dict[str, Any]) -> StreamConfig:
-    """Return a configuration with what `shared_options` has told."""
+    """Return a configuration with what `shared_models` has told."""
     return msgspec.convert(task["shared"], StreamConfig)

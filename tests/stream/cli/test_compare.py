@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,67 @@ def test_options_of_a_model_that_is_left_out_are_left_out() -> None:
     assert choose({"recent": {"worse": 1}}, ["gru4rec"], {}) == {"gru4rec": {}}
     with pytest.raises(ConfigError, match="is not in the comparison"):
         choose({"recent": {}}, ["gru4rec"], {"recent.worse": 1})
+
+
+def test_one_model_takes_part_with_several_settings(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = tmp_path / "compare.toml", tmp_path / "c.json"
+    config.write_text(
+        'device = "cpu"\n[models.slow]\nkind = "recent"\nworse = 3\n[models.recent]\nworse = 1\n'
+    )
+    models = "slow,slow:worse=9,recent,recent:worse=2,tests.small_models:Recent"
+    arguments: list[str | Path] = ["compare", log, "--config", config, "--models", models]
+    arguments += ["--model", "slow.worse=5", "--json", file, "--report", tmp_path / "c.html"]
+    assert call(*arguments, "--snapshots", tmp_path / "s", "--max-clicks", "300") == 0
+    assert call(*arguments, "--snapshots", tmp_path / "s") == 0
+    result = json.loads(file.read_bytes())
+    assert result["config"]["models"] == {
+        "slow": {"kind": "recent", "worse": 5},
+        "slow:worse=9": {"kind": "recent", "worse": 9},
+        "recent": {"worse": 1},
+        "recent:worse=2": {"kind": "recent", "worse": 2},
+        "tests.small_models:Recent": {"kind": "tests.small_models:Recent"},
+    }
+    # The fewer items are put before the right one, the better.
+    found = [name for name in result["models"] if name != "recent:worse=2"]
+    assert found == ["tests.small_models:Recent", "recent", "slow", "slow:worse=9"]
+    capsys.readouterr()
+    assert call("inspect", tmp_path / "s") == 0
+    assert "slow:worse=9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ("recent:wrose=2", "there is no option 'wrose'; is it 'worse'"),
+        ("recent:worse", "no model 'recent:worse'|cannot be used"),
+        ("recent:worse=", "write name=value"),
+        ("recent,recent", "names recent twice"),
+        ("recnet:worse=2", "there is no model 'recnet'; is it 'recent'"),
+        ("no_such_module:Model", "cannot be used: ModuleNotFoundError"),
+    ],
+)
+def test_a_mistake_in_a_setting_is_told_in_a_line(
+    log: Path, models: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("compare", log, "--models", models) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(message, said), said
+
+
+def test_a_table_is_all_that_standard_output_has(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--json", tmp_path / "c.json", "--k", "20"]
+    assert call("compare", log, *MODELS, *files, "--table", "csv") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    result = json.loads((tmp_path / "c.json").read_bytes())
+    assert head.startswith("model,recall@20,recall@20_spread,")
+    assert [row.partition(",")[0] for row in rows] == list(result["models"])
+    assert call("compare", log, *MODELS, "--table", "latex") == 0
+    shown = capsys.readouterr().out
+    assert "\\toprule" in shown
+    assert shown.rstrip().endswith("\\end{table}")
+    assert call("compare", log, *MODELS, "--table", "html") == 2
+    assert "expected one of markdown, latex, csv" in capsys.readouterr().err.replace("\n", " ")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -156,3 +157,81 @@ def test_options_arrive_wherever_they_are_passed_on_to(monkeypatch: pytest.Monke
     ):
         with pytest.raises(ConfigError, match=f"model {name}: .* {option!r}; is it {near!r}"):
             make_models({name: {option: 1}}, CONFIG)
+
+
+def test_a_model_takes_part_with_several_settings() -> None:
+    made: dict[str, Any] = dict(
+        make_models(
+            {
+                "gru4rec-network": {"hidden": 4},
+                "big": {"kind": "gru4rec-network", "hidden": 8},
+                "worse": {"kind": "recent", "worse": 2},
+            },
+            CONFIG,
+        )
+    )
+    assert (made["gru4rec-network"].config.hidden, made["big"].config.hidden) == (4, 8)
+    assert made["worse"].worse == 2
+
+
+def test_a_class_of_the_users_own_is_a_model_by_its_name_or_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "our_models.py").write_text(
+        "from tests.small_models import Recent\n"
+        "class Own(Recent):\n"
+        "    def __init__(self, worse: int = 1, *, max_items: int, seed: int = 0):\n"
+        "        super().__init__(worse=worse, max_items=max_items)\n"
+        "        self.seed = seed\n"
+        "class Holder:\n"
+        "    class Inner(Recent):\n"
+        "        pass\n"
+        "NOT_A_CLASS = 3\n"
+        "class NoModel:\n"
+        "    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    made: dict[str, Any] = dict(
+        make_models(
+            {
+                "our_models:Own": {"kind": "our_models:Own"},
+                "mine": {"kind": "our_models:Own", "worse": 3},
+                "inner": {"kind": "our_models:Holder.Inner"},
+                "itself": {"kind": Recent, "worse": 4},
+            },
+            CONFIG,
+        )
+    )
+    assert [model.worse for model in made.values()] == [1, 3, 0, 4]
+    assert made["mine"].seed == 3
+    for kind, message in (
+        ("our_models", "no model 'our_models'"),
+        ("our_models:", "write package.module:Class"),
+        (":Own", "write package.module:Class"),
+        ("no_such_module:Own", "cannot be used: ModuleNotFoundError"),
+        ("our_models:Missing", "cannot be used: AttributeError"),
+        ("our_models:NOT_A_CLASS", "is no class"),
+        ("our_models:NoModel", "is no model: it has no n_items, test_then_learn"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            make_models({"mine": {"kind": kind}}, CONFIG)
+    with pytest.raises(ConfigError, match=r"model mine.*no option 'wrose'; is it 'worse'"):
+        make_models({"mine": {"kind": "our_models:Own", "wrose": 3}}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"big": {"hidden": 3}}, "no model 'big'"),
+        ({"big": {"kind": "gru4rek"}}, "model big: there is no model 'gru4rek'; is it 'gru4rec'"),
+        ({"big": {"kind": 3}}, "model big: kind is the name of a model, not 3"),
+        ({"a/b": {"kind": "recent"}}, "'a/b' cannot name a model"),
+        ({"": {"kind": "recent"}}, "'' cannot name a model"),
+        ({"x" * 81: {"kind": "recent"}}, "cannot name a model: use at most 80"),
+        ({"big": {"kind": "recent", "wrose": 1}}, "model big, model recent: .*is it 'worse'"),
+        ({"big": {"kind": "gru4rec", "hiden": 1}}, "model big: there is no option 'hiden'"),
+    ],
+)
+def test_a_mistake_in_a_variant_names_it(models: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_models(models, CONFIG)

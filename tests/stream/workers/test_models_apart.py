@@ -84,7 +84,7 @@ def test_a_comparison_goes_on_with_another_number_of_processes(
 
 def test_the_costly_models_are_spread_and_the_first_is_in_the_first_process() -> None:
     names = ["vstan", "gru4rec", "sasrec", "bert4rec", "markov", "rules"]
-    ranks = deal(names, 3)
+    ranks = deal(dict(zip(names, names, strict=True)), 3)
     assert list(ranks) == names
     assert ranks["vstan"] == 0
     costly = [ranks[name] for name in ("gru4rec", "sasrec", "bert4rec")]
@@ -93,4 +93,4 @@ def test_the_costly_models_are_spread_and_the_first_is_in_the_first_process() ->
 
 @pytest.mark.parametrize("size", [2, 5])
 def test_more_processes_than_models_leave_some_idle(size: int) -> None:
-    assert deal(["gru4rec"], size) == {"gru4rec": 0}
+    assert deal({"gru4rec": "gru4rec"}, size) == {"gru4rec": 0}

@@ -21,7 +21,7 @@ import nextclick
 from nextclick.stream.cli.app import main as app_main
 from tests.stream.snapshots.archives import unpack
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "connectors": "nextclick/connectors",
     "models": "nextclick/models",
