@@ -200,8 +200,7 @@ class Engine:
 
         A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
         too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch. So it is where the source fails:
-        what it gave before is kept.
+        takes these clicks again, as part of their whole batch. So it is where the source fails.
 
         Parameters
         ----------
@@ -266,6 +265,7 @@ class Engine:
 
     def _poll(self, wanted: int) -> Clicks | None:
         self._notices.pass_on()
+        self.phases.lists.answerable()
         with self.requests.idle(), self.phases.measure("poll"):
             try:
                 polled = self.source.poll(wanted, self._poll_timeout())
@@ -299,12 +299,12 @@ class Engine:
         self.late += int(assigned.late.sum())
         self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
+        self.phases.lists.read(self._pending.arrived[-len(clicks) :])
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
         if self._recommendations.after:
-            # Before anything of the batch is learned.
-            self._recommend_pending()
+            self._recommend_pending()  # Before anything of the batch is learned.
         clicks, self._pending = self._pending, PendingClicks()
         before = self.clicks - len(clicks)
         on_time, times = clicks.on_time, clicks.times_on_time
@@ -341,8 +341,9 @@ class Engine:
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
-        for name, sink in self.sinks.items():
-            self.written[name] = {"to": sink.name, "length": sink.sync()}
+        with self.phases.measure("sinks"):
+            for name, sink in self.sinks.items():
+                self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
             **{name: getattr(self, name) for name in COUNTS},
             **self.left_out.values(),

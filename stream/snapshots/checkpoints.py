@@ -174,6 +174,7 @@ class Checkpoints:
         facts = run.facts()
         with run.phases.measure("snapshot"):
             snapshots.save_soon(run.state(), facts)
+        run.phases.lists.saved()
 
     def _commit(self, snapshots: Snapshots) -> None:
         """Commit the last durable snapshot, never anything after it: sinks first, then the source.
@@ -186,4 +187,5 @@ class Checkpoints:
         with self._run.requests.idle(), self._run.phases.measure("sinks"):
             for name, sink in self._run.sinks.items():
                 sink.commit(self._run.written[name]["length"])
+        self._run.phases.lists.committed()
         self._run.source.commit(self._committed["position"])
