@@ -135,6 +135,8 @@ class Checkpoints:
             with self._run.requests.idle():
                 self.snapshots.wait()
         if not self.snapshots.busy:
+            # Where it could not be written, the run ends now: later clicks may never come.
+            self.snapshots.wait()
             self._commit(self.snapshots)
             if self._due():
                 self._take(self.snapshots)
