@@ -100,6 +100,8 @@ class Clicks:
     events
         The id of the event that each click is, by which doubles are known; None, for all or for
         one, where there is none.
+    arrived
+        When the first of these clicks came in, by `time.monotonic`; None: when they were polled.
 
     Examples
     --------
@@ -116,6 +118,7 @@ class Clicks:
     rejected: list[Rejected] = field(default_factory=list)
     places: list[Position] | None = None
     events: list[Id | None] | None = None
+    arrived: float | None = None
 
     def __len__(self) -> int:
         """Return the number of clicks, rejected records left out."""

@@ -95,6 +95,7 @@ def _final(polled: Clicks, limit: int) -> bool:
         and (not places or (type(places) is list and _final_places(places, len(items))))
         and (not polled.rejected or _final_rejected(polled.rejected))
         and (polled.events is None or _final_events(polled.events, len(items)))
+        and type(polled.arrived) in (float, type(None))
     )
 
 
@@ -196,7 +197,13 @@ class _Check:
             self._rejected(polled.rejected),
             self._places(polled.places, len(items)),
             self._events(polled.events, len(items)),
+            self._arrived(polled.arrived),
         )
+
+    def _arrived(self, arrived: Any) -> float | None:
+        if arrived is not None and (type(arrived) not in (int, float) or arrived != arrived):
+            self._fail(f"arrived is {_kind(arrived)}; give None, or seconds by time.monotonic")
+        return None if arrived is None else float(arrived)
 
     def _column(self, field: str, column: Any) -> list[Any]:
         """Return a column as a list of single values."""

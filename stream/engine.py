@@ -264,6 +264,7 @@ class Engine:
 
     def _poll(self, wanted: int) -> Clicks | None:
         self._notices.pass_on()
+        self.phases.lists.answerable()
         with self.requests.idle(), self.phases.measure("poll"):
             try:
                 polled = self.source.poll(wanted, self._poll_timeout())
@@ -297,12 +298,12 @@ class Engine:
         self.late += int(assigned.late.sum())
         self.ahead += int(assigned.ahead.sum())
         self._pending.add(clicks, assigned)
+        self.phases.lists.read(self._pending.arrived[-len(clicks) :])
 
     def _step(self) -> None:
         """Test and learn the pending clicks."""
         if self._recommendations.after:
-            # Before anything of the batch is learned.
-            self._recommend_pending()
+            self._recommend_pending()  # Before anything of the batch is learned.
         clicks, self._pending = self._pending, PendingClicks()
         before = self.clicks - len(clicks)
         on_time, times = clicks.on_time, clicks.times_on_time
@@ -342,8 +343,9 @@ class Engine:
 
     def state(self) -> dict[str, State]:
         """Copy all that the next click depends on, by part."""
-        for name, sink in self.sinks.items():
-            self.written[name] = {"to": sink.name, "length": sink.sync()}
+        with self.phases.measure("sinks"):
+            for name, sink in self.sinks.items():
+                self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
             **{name: getattr(self, name) for name in COUNTS},
             **self.left_out.values(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from array import array
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,9 @@ class PendingClicks:
         Sessions that ended before or among these clicks.
     n_recommended
         How many of the clicks, the first ones, have got their recommendations.
+    arrived
+        When each came in, by `time.monotonic`; NaN where an earlier process read it. It is not
+        kept in snapshots.
 
     Examples
     --------
@@ -46,6 +52,7 @@ class PendingClicks:
         self.places: list[Position | None] = []
         self.ended: list[int] = []
         self.n_recommended = 0
+        self.arrived = array("d")
 
     def __len__(self) -> int:
         """Return the number of clicks, those not to be learned included."""
@@ -79,6 +86,8 @@ class PendingClicks:
         self.handles += assigned.handles.tolist()
         self.places += clicks.places or [None] * len(clicks)
         self.ended += assigned.ended
+        arrived = time.monotonic() if clicks.arrived is None else clicks.arrived
+        self.arrived.extend([arrived] * len(clicks))
 
     def values(self) -> dict[str, Any]:
         """Copy all of it, in JSON's types."""
@@ -91,4 +100,5 @@ class PendingClicks:
         pending = cls()
         for name, part in values.items():
             setattr(pending, "n_recommended" if name == "answered" else name, part)
+        pending.arrived = array("d", [math.nan] * len(pending))
         return pending

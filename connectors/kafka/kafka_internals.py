@@ -278,27 +278,28 @@ def clients() -> Clients | None:
 def topic_id(consumer: Any, topic: str) -> str | None:
     """Return the id that the brokers gave a topic, as the consumer's metadata has it.
 
-    Parameters
-    ----------
-    consumer
-        One that `connect` has made.
-    topic
-        The topic's name.
-
-    Returns
-    -------
-    str or None
-        A topic that is deleted and made again has another one. None where the brokers have none:
-        those before Kafka 2.8, and some that only implement Kafka's protocol.
-
+    A topic that is deleted and made again has another one. None where the brokers have none: those
+    before Kafka 2.8, and some that only implement Kafka's protocol.
     """
-    made = consumer.config.get("kafka_client") if has(consumer, "config") else None
-    for client in made.made if isinstance(made, Clients) else []:
-        if has(client, "cluster") and has(client.cluster, "topic_id"):
+    for client in _clients_of(consumer):
+        if has(client.cluster, "topic_id"):
             found = client.cluster.topic_id(topic)
             if found is not None and found.int:
                 return str(found)
     return None
+
+
+def brokers_connected(consumer: Any) -> int | None:
+    """Return how many brokers a consumer has a connection to; None where that is not known."""
+    for client in _clients_of(consumer):
+        if has(client, "connected") and has(client.cluster, "brokers"):
+            return sum(bool(client.connected(one.node_id)) for one in client.cluster.brokers())
+    return None
+
+
+def _clients_of(consumer: Any) -> list[Any]:
+    made = consumer.config.get("kafka_client") if has(consumer, "config") else None
+    return [one for one in made.made if has(one, "cluster")] if isinstance(made, Clients) else []
 
 
 class _Client(KafkaNetClient):  # type: ignore[misc]

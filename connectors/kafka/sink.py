@@ -108,6 +108,11 @@ class KafkaSink:
             raise
 
     @property
+    def deferred(self) -> bool:
+        """Whether readers see a record only once the snapshot with it is committed."""
+        return self._id is not None
+
+    @property
     def full(self) -> bool:
         """Whether the outbox asks for a snapshot."""
         return self._size >= OUTBOX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -159,6 +160,19 @@ class KafkaSource:
         return self._reader.away or waiting
 
     @property
+    def brokers_connected(self) -> int | None:
+        """The brokers with a connection, 0 while none answers; None where that is not known."""
+        return self._reader.brokers_connected
+
+    def stalls(self) -> dict[str, float]:
+        """Return for how many seconds the brokers, and the registry, have been waited for."""
+        now = time.monotonic()
+        since = {"brokers": self._reader.away_since}
+        if self._schemas is not None:
+            since["schema_registry"] = self._schemas.registry.away_since
+        return {name: 0.0 if began is None else now - began for name, began in since.items()}
+
+    @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
         waited = [] if self._schemas is None else self._schemas.registry.notes
@@ -188,12 +202,13 @@ class KafkaSource:
         """
         if not self._begun:
             self._begin({})
-        gathering, places = PollBuffer(limit), []
+        gathering, places, came = PollBuffer(limit), [], math.inf
         deadline = time.monotonic() + wait
         ended = False
         while True:
             if self._block is not None:
                 places += self._block.give(gathering, self._next, self._parts)
+                came = min(came, self._block.came)
                 if self._block.exhausted:
                     self._block = None
             if gathering.full:
@@ -209,6 +224,7 @@ class KafkaSource:
         self._placed = True
         clicks = gathering.clicks(self._position())
         clicks.places = places
+        clicks.arrived = came if len(clicks) else None
         return clicks
 
     def seek(self, position: Position) -> None:

@@ -102,6 +102,11 @@ class TopicMonitor:
         """Why the brokers do not answer, None where they do."""
         return self._away
 
+    @property
+    def away_since(self) -> float | None:
+        """When the brokers answered last, by the monotonic clock; None while they answer."""
+        return None if self._away is None else self._answered
+
     def find(self, partitions: Iterable[int] | None) -> list[int]:
         """Find the topics' partitions, or those of the one topic that are wanted.
 

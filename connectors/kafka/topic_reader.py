@@ -21,6 +21,7 @@ from ..source import REMEDIES, SourceError
 from .access.subscription import Subscription
 from .client import KafkaLog, explained, unreadable
 from .damaged_records import UnreadByBroker
+from .kafka_internals import brokers_connected
 from .merging.duplicates import MEMORY
 from .merging.late_clicks import ClockNotes
 from .merging.numbering import Numbering
@@ -122,6 +123,16 @@ class TopicReader:
     def away(self) -> str | None:
         """Why the brokers do not answer, None where they do."""
         return self._watch.away
+
+    @property
+    def away_since(self) -> float | None:
+        """When the brokers answered last, by the monotonic clock; None while they answer."""
+        return self._watch.away_since
+
+    @property
+    def brokers_connected(self) -> int | None:
+        """The brokers with a connection, 0 while none answers; None where that is not known."""
+        return 0 if self._watch.away is not None else brokers_connected(self._consumer.client)
 
     @property
     def notes(self) -> list[str]:

@@ -91,6 +91,8 @@ class SchemaRegistry:
     ----------
     away
         Why it does not answer, None where it does.
+    away_since
+        Since when, by the monotonic clock.
 
     """
 
@@ -104,6 +106,7 @@ class SchemaRegistry:
         self._closed = threading.Event()
         self._times_away = 0
         self.away: str | None = None
+        self.away_since: float | None = None
 
     def check(self) -> None:
         """Ask it once.
@@ -187,6 +190,7 @@ class SchemaRegistry:
                 found = self._ask(path)
             except _AwayError as error:
                 if time.monotonic() - began > AWAY and self.away is None:
+                    self.away_since = began
                     self.away = f"{self._urls[0]}: waiting for the schema registry: {error}"
             except UnusableError:
                 self._note_answer()
@@ -203,7 +207,7 @@ class SchemaRegistry:
     def _note_answer(self) -> None:
         if self.away is not None:
             self._times_away += 1
-            self.away = None
+            self.away = self.away_since = None
 
     def _ask(self, path: str) -> Any:
         """Ask each address until one answers."""

@@ -40,6 +40,9 @@ class HitRateDrift:
         The latest 1,000, each ``{clicks, time, since, before, after}``: the click in the stream
         at which the alarm was raised, its event time, the click after which the change began,
         and the two hit rates.
+    raised
+        How many alarms this object has raised, ``up`` where the hit rate rose and ``down``; not
+        part of the state.
 
     References
     ----------
@@ -60,6 +63,7 @@ class HitRateDrift:
 
     def __init__(self) -> None:
         self.alarms: list[dict[str, Any]] = []
+        self.raised = {"up": 0, "down": 0}
         self._detector = PageHinkley(TOLERANCE, THRESHOLD, SETTLE)
         self._filled = 0
         self._hits = 0
@@ -124,6 +128,7 @@ class HitRateDrift:
             self._high = turn
         if not detector.alarmed:
             return
+        self.raised["up" if detector.rose else "down"] += 1
         blocks, hits_before, since = self._low if detector.rose else self._high
         after_blocks, hits_after = self._seen[0] - blocks, self._seen[1] - hits_before
         self.alarms.append(

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .list_timer import ListTimer
+
 PHASES = ("poll", "sessions", "model", "figures", "sinks", "shadows", "snapshot")
 
 BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -28,7 +30,9 @@ class PhaseTimer:
         Whether the loop is ``"starting"``, ``"running"`` or has ``"stopped"``.
     phase, since
         The phase under way, None between two, and when it began or the last one ended, by
-        `time.monotonic`.
+        `time.monotonic`. A phase within another is the one under way, and its time is its own.
+    lists
+        How long it takes from a click's arrival until its list can be had.
 
     Examples
     --------
@@ -46,6 +50,8 @@ class PhaseTimer:
         self.state = "starting"
         self.phase: str | None = None
         self.since = time.monotonic()
+        self.lists = ListTimer()
+        self._within = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -60,11 +66,13 @@ class PhaseTimer:
     def measure(self, phase: str) -> Iterator[None]:
         """Count the time that is spent inside."""
         began = time.perf_counter()
-        self.phase, self.since = phase, time.monotonic()
+        outer, within = self.phase, self._within
+        self.phase, self.since, self._within = phase, time.monotonic(), 0.0
         try:
             yield
         finally:
-            self.phase, self.since = None, time.monotonic()
-            took = time.perf_counter() - began
+            whole = time.perf_counter() - began
+            took = whole - self._within
+            self.phase, self.since, self._within = outer, time.monotonic(), within + whole
             self.counts[phase][bisect_left(BOUNDS, took)] += 1
             self.seconds[phase] += took

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import platform
 import time
 from collections.abc import Iterator
+from importlib import metadata
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -14,9 +17,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from nextclick import __version__
+
+from ..contracts import NoRequests
 from ..engine import Engine
 from ..workers.sharing import sharing_of
+from .list_timer import LIST_BOUNDS
 from .phase_timer import BOUNDS
+from .stalls import stalls
 from .trials import trial_metrics
 from .workers import worker_metrics
 
@@ -77,6 +85,10 @@ class EngineCollector(Collector):
         if engine.items is not None:
             yield from item_metrics(engine.items.stats())
         yield self._phases()
+        yield self._lists()
+        yield from self._drift()
+        yield from self._waits()
+        yield build_info(engine.model.name)
         yield from trial_metrics(engine.trials.stats())
         if sharing := sharing_of(engine.model):
             yield from worker_metrics(sharing.stats())
@@ -157,12 +169,51 @@ class EngineCollector(Collector):
         )
         phases = self._engine.phases
         for phase, counts in phases.counts.items():
-            buckets, total = [], 0
-            for bound, count in zip([*map(str, BOUNDS), "+Inf"], list(counts), strict=True):
-                total += count
-                buckets.append((bound, float(total)))
-            family.add_metric([phase], buckets, phases.seconds[phase])
+            family.add_metric([phase], _buckets(BOUNDS, counts), phases.seconds[phase])
         return family
+
+    def _lists(self) -> Metric:
+        engine, lists = self._engine, self._engine.phases.lists
+        family = HistogramMetricFamily(
+            "nextclick_click_to_list_seconds",
+            "Time from a click's arrival until its list can be requested, or its record read.",
+            labels=["list"],
+        )
+        offered = {
+            "request": not isinstance(engine.requests, NoRequests),
+            "record": "recommendations" in engine.sinks,
+        }
+        for way, counts in lists.counts.items():
+            if offered[way]:
+                family.add_metric([way], _buckets(LIST_BOUNDS, counts), lists.seconds[way])
+        return family
+
+    def _drift(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "nextclick_drift_alarms",
+            "Alarms that the hit rate has changed, by whether it rose or fell.",
+            labels=["direction"],
+        )
+        for direction, count in self._engine.figures.drift.raised.items():
+            family.add_metric([direction], count)
+        yield family
+
+    def _waits(self) -> Iterator[Metric]:
+        connected = getattr(self._engine.source, "brokers_connected", None)
+        if connected is not None:
+            yield GaugeMetricFamily(
+                "nextclick_brokers_connected",
+                "Brokers with a connection for reading; 0 while none answers.",
+                connected,
+            )
+        family = GaugeMetricFamily(
+            "nextclick_stalled_seconds",
+            "For how long the engine has been held up, by reason; 0 where it is not.",
+            labels=["reason"],
+        )
+        for reason, seconds in stalls(self._engine).items():
+            family.add_metric([reason], seconds)
+        yield family
 
 
 COUNTERS = (
@@ -174,6 +225,25 @@ COUNTERS = (
     ("filtered", "Records that --where has left out."),
     ("duplicate", "Clicks whose event was read before, not learned."),
 )
+
+
+def _buckets(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    """Return a histogram's buckets as Prometheus has them: each with all that are shorter."""
+    totals = itertools.accumulate(list(counts))
+    return list(zip([*map(str, bounds), "+Inf"], map(float, totals), strict=True))
+
+
+def build_info(model: str) -> Metric:
+    """Return what runs: the versions, and the model, as labels of a metric that is always 1."""
+    labels = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+        "model": model,
+    }
+    family = GaugeMetricFamily("nextclick_build_info", "What runs.", labels=list(labels))
+    family.add_metric(list(labels.values()), 1)
+    return family
 
 
 def item_metrics(stats: dict[str, int]) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextclick.connectors import Sink
 from nextclick.models import Allowed, BatchResult, Recommender
@@ -109,6 +110,7 @@ class RecommendationWriter:
         if self.wanted(clicks):
             records = before_clicks(clicks, tested, before, learned, self.k)
             self._write(records, flush=self.max_wait is not None)
+            self._note_written(clicks, clicks.on_time[tested.scored])
 
     def write_pending(
         self, model: Recommender, clicks: PendingClicks, before: int, learned: int
@@ -121,6 +123,7 @@ class RecommendationWriter:
             return
         handles, items = clicks.select(clicks.on_time)
         times = clicks.times_on_time
+        places = clicks.on_time
         with self._phases.measure("model"):
             if self.after:
                 k, (allowed, interleaving) = self.k + self.exclude_current, self._shown()
@@ -136,8 +139,16 @@ class RecommendationWriter:
             else:
                 tested = model.test(handles, items, self.k, times)
                 records = before_clicks(clicks, tested, before, learned, self.k)
+                places = places[tested.scored]
         self._write(records, flush=True)
+        self._note_written(clicks, places)
         clicks.n_recommended = len(clicks)
+
+    def _note_written(self, clicks: PendingClicks, places: NDArray[np.int64]) -> None:
+        """Note when the lists of these clicks were written, of those that had none before."""
+        new = places[places >= clicks.n_recommended]
+        arrived = np.asarray(clicks.arrived)[new]
+        self._phases.lists.written(arrived, deferred=getattr(self.sink, "deferred", False))
 
     def _write(self, records: Iterable[dict[str, Any]], flush: bool) -> None:
         sink = self.sink

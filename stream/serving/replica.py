@@ -18,7 +18,7 @@ from ..config.run import RunConfig
 from ..engine import Engine
 from ..evaluation.prequential import Prequential
 from ..learned import learned_engine
-from ..monitoring.prometheus import item_metrics
+from ..monitoring.prometheus import build_info, item_metrics
 from ..recommendations.item_follower import FollowedItems
 from ..snapshots.store import SnapshotError, Snapshots
 from .engine_answers import EngineAnswers
@@ -228,5 +228,6 @@ class _ReplicaCollector(Collector):
         yield CounterMetricFamily(
             "nextclick_snapshots_taken", "New snapshots served.", self._replica.swaps
         )
+        yield build_info(loaded.engine.model.name)
         if self._replica.items is not None:
             yield from item_metrics(self._replica.items.data.stats())

@@ -95,6 +95,7 @@ class LeftOut:
             clicks.position,
             clicks.rejected,
             [places[at] for at in kept] if places else places,
+            arrived=clicks.arrived,
         )
 
     def results(self) -> dict[str, int]:

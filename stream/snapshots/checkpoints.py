@@ -135,6 +135,8 @@ class Checkpoints:
             with self._run.requests.idle():
                 self.snapshots.wait()
         if not self.snapshots.busy:
+            # Where it could not be written, the run ends now: later clicks may never come.
+            self.snapshots.wait()
             self._commit(self.snapshots)
             if self._due():
                 self._take(self.snapshots)
@@ -174,6 +176,7 @@ class Checkpoints:
         facts = run.facts()
         with run.phases.measure("snapshot"):
             snapshots.save_soon(run.state(), facts)
+        run.phases.lists.saved()
 
     def _commit(self, snapshots: Snapshots) -> None:
         """Commit the last durable snapshot, never anything after it: sinks first, then the source.
@@ -186,4 +189,5 @@ class Checkpoints:
         with self._run.requests.idle(), self._run.phases.measure("sinks"):
             for name, sink in self._run.sinks.items():
                 sink.commit(self._run.written[name]["length"])
+        self._run.phases.lists.committed()
         self._run.source.commit(self._committed["position"])

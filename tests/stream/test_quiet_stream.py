@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 from nextclick.connectors import Clicks, Position, Rejected
 from nextclick.stream.config.options import Interval
-from nextclick.stream.snapshots.store import Snapshots
+from nextclick.stream.snapshots import store
+from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.stream.engines import Given, Kept, clicks, engine
 
 OFTEN = Interval(seconds=0.0)
@@ -104,3 +107,25 @@ def test_a_run_that_begins_anew_says_so_on_the_disk_all_the_same(tmp_path: Path)
     engine(Quiet(clicks(0)), snapshots=snapshots, every=OFTEN).run()
     snapshots.close()
     assert numbers(folder)[-1] == last + 1
+
+
+def test_a_snapshot_that_cannot_be_written_ends_the_run_though_nothing_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Quiet(clicks(40), *[None] * 100_000)
+    snapshots = Snapshots(tmp_path)
+    running = engine(source, snapshots=snapshots, every=Interval(clicks=40))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write = store.write_files
+    monkeypatch.setattr(
+        store, "write_files", lambda *given: (write if given[2]["clicks"] < 40 else full)(*given)
+    )
+    with pytest.raises(SnapshotError, match="No space left on device"):
+        running.run()
+    # Not at the end of the stream, which may be far away.
+    assert source.later
+    snapshots.close()
+    assert numbers(tmp_path) == [1]

@@ -20,9 +20,15 @@ class Block:
     numbering
         Of several topics, so that the clicks' positions name theirs.
 
+    Attributes
+    ----------
+    came
+        When the first of the records came.
+
     """
 
     def __init__(self, merged: Merged, numbering: Numbering | None) -> None:
+        self.came = merged.came
         self._decoded: Decoded = merged.decoded
         self._partitions: list[int] = merged.partitions.tolist()
         self._offsets: list[int] = merged.offsets.tolist()

@@ -32,6 +32,8 @@ class Merged:
         int64, shape (n,): which entry of its record each is; see `Run`.
     is_click
         bool, shape (n,): which of them are clicks.
+    came
+        When the first of them came.
 
     """
 
@@ -40,6 +42,7 @@ class Merged:
     offsets: NDArray[np.int64]
     parts: NDArray[np.int64]
     is_click: NDArray[np.bool_]
+    came: float
 
 
 class Merge:
@@ -127,7 +130,7 @@ class Merge:
         one = self._partitions[run.partition]
         is_click = np.zeros(len(run.offsets), dtype=np.bool_)
         is_click[np.arange(len(run.clocks)) + run.decoded.before] = True
-        one.add(Piece(run, is_click, now + self._idle))
+        one.add(Piece(run, is_click, now, now + self._idle))
         self.progress(run.partition, now)
 
     def progress(self, partition: int, now: float) -> None:
@@ -251,7 +254,8 @@ def _assemble(cuts: list[Cut]) -> tuple[Merged, NDArray[np.float64]]:
         rejected = [rejected[at] for at in places[~is_click].tolist()]
     before_each = np.cumsum(~is_click)[is_click]
     decoded = Decoded(sessions, items, times, rejected, before_each, events if named else None)
-    return Merged(decoded, partitions, offsets, parts, is_click), clocks
+    came = min(piece.came for piece, _, _ in cuts)
+    return Merged(decoded, partitions, offsets, parts, is_click, came), clocks
 
 
 def _pick(values: list[T], at: NDArray[np.int64]) -> list[T]:

@@ -93,11 +93,12 @@ class Piece:
 
     A record behind a later one of its partition has its turn right after that one: so the order
     of all in a partition never falls, and merging is sorting. The orders of the first `sure`
-    records do not change by what follows.
+    records do not change by what follows. They came at `came`.
     """
 
     run: Run
     is_click: NDArray[np.bool_]
+    came: float
     due: float
     times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     sequences: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
