@@ -16,7 +16,9 @@ class Fields(griffe.Extension):  # type: ignore[misc]
         if "__init__" in cls.members or not bases or bases & {"Protocol", "object"}:
             return
         if "__new__" in cls.members:
-            init = griffe.Function("__init__", parameters=cls.members["__new__"].parameters, parent=cls)
+            init = griffe.Function(
+                "__init__", parameters=cls.members["__new__"].parameters, parent=cls
+            )
             cls.set_member("__init__", init)
             return
         fields = [

@@ -57,11 +57,11 @@ def place_in_repository(place: str) -> str:
 
 
 def navigation(index: str) -> list[dict[str, Any]]:
-    """Return the pages that an index links to, in its order, under its headings of level two.
+    r"""Return the pages that an index links to, in its order, under its headings of level two.
 
     Examples
     --------
-    >>> navigation("# All\\n\\n## Guide: use it\\n\\n| [Start](guide/a.md) | [more](guide/a.md#b) |\\n")
+    >>> navigation("# All\n\n## Guide: use it\n\n[Start](guide/a.md), [more](guide/a.md#b)\n")
     [{'Home': 'README.md'}, {'Guide': ['guide/a.md']}]
 
     """

@@ -10,10 +10,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from pathlib import Path
-
-import tomllib
 
 ROOT = Path(__file__).parents[1]
 FOR_DEVELOPERS = {"dev", "docs", "release"}
