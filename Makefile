@@ -6,7 +6,11 @@
 # make gpu-pack      the packages that such a machine lacks, to be carried there in gpu-wheels
 # make soak    an hour of live clicks through a broker
 # make golden  results of the commands beside those kept in tests/golden, to the last bit
-# make lint    ruff and mypy                make format  put the sources in their format
+# make lint    ruff, mypy, codespell        make format  put the sources in their format
+# make docs    the documentation as a site, in site/; make docs-serve shows it while it is edited
+# make links   ask every address outside that the pages link to, whether it is there
+# make package the sdist and the wheel, checked, in dist/
+# make sbom    what an installation of that wheel holds, as CycloneDX    make sizes  and its size
 # make demo    the main job on a simulated shop; results in demo/
 # make clean   remove what the other targets made, all but .venv
 
@@ -22,7 +26,12 @@ SOURCES := $(sort $(shell find connectors models package stream -type f ! -name 
 COMPILE := from nextclick.stream.config.run import RunConfig; \
 	from nextclick.stream.serving.run import compile_loops; compile_loops(RunConfig())
 
-.PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean
+# Extras that only these targets need are installed when one is first made.
+WHEEL = $(wildcard dist/*.whl)
+export NO_MKDOCS_2_WARNING = 1
+
+.PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean \
+	docs docs-serve links package sbom sizes
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -73,7 +82,40 @@ gpu:
 gpu-pack:
 	@$(PYTHON) -m benchmarks.gpu --pack $(or $(GPU_PYTHON),3.12)
 
+.venv/docs .venv/release: .venv/%: .venv/dependencies
+	@echo "Installing the extra $*"
+	@$(PIP) $(STRICT) --editable '.[dev,$*]'
+	@touch $@
+
+docs: setup .venv/docs
+	$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: setup .venv/docs
+	$(BIN)/mkdocs serve
+
+links: setup
+	$(BIN)/python -m tools.links
+
+package: setup .venv/release
+	rm -rf dist build/lib build/bdist*
+	$(BIN)/python -m build --no-isolation >/dev/null
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+dist/sbom: package
+	$(PYTHON) -m venv --clear $@
+	$@/bin/python -m pip --disable-pip-version-check install --quiet \
+		--constraint constraints.txt "$(firstword $(WHEEL))[avro,http,onnx,protobuf,serve]"
+
+sbom: dist/sbom
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/nextclick.cdx.json $</bin/python
+
+sizes: package
+	$(BIN)/python -m tools.sizes $(wildcard dist/*.whl)
+
 lint: setup
+	$(BIN)/codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -88,6 +130,6 @@ demo: setup
 
 # The installed package links into build/: .venv/sources goes with it, so that setup makes both anew.
 clean:
-	rm -rf build demo bench gpu nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build demo bench dist gpu site nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f .venv/sources
 	find connectors models package stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

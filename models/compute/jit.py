@@ -14,6 +14,9 @@ import numba
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_listeners: list[Callable[[], None]] = []
+"""What is called once when a loop is about to be compiled."""
+
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
     """Compile a function of numbers and arrays at its first call.
@@ -48,6 +51,18 @@ def contracting(function: Callable[P, T]) -> Callable[P, T]:
     return _made(function, {"contract"})
 
 
+def before_compiling(listener: Callable[[], None] | None) -> None:
+    """Call a function when a loop is about to be compiled: once, from the thread that compiles.
+
+    Parameters
+    ----------
+    listener
+        What to call, in place of the one before; None: nothing.
+
+    """
+    _listeners[:] = [] if listener is None else [listener]
+
+
 def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:
     # What is kept goes by this name, and by the function's own file only: but its constants, and
     # what it calls, may stand in others.
@@ -72,14 +87,18 @@ def _forgive(made: Any) -> None:
     load, save = cache.load_overload, cache.save_overload
 
     def load_if_whole(*arguments: Any) -> Any:
+        kept = None
         try:
-            return load(*arguments)
+            kept = load(*arguments)
         except OSError:
-            return None
+            pass
         except Exception:  # Pickle may fail in any way where bytes are damaged or cut off.
             with suppress(OSError):
                 cache.flush()
-            return None
+        if kept is None and _listeners:
+            with suppress(IndexError):  # Another thread was faster.
+                _listeners.pop()()
+        return kept
 
     def save_if_room(*arguments: Any) -> None:
         with suppress(OSError):

@@ -21,6 +21,8 @@ LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0
 SEPARATOR = " · "
 
+COMPILING = "compiling for this machine, once: about half a minute"
+
 LEAST_SHARE = 1e-9
 """Of what is to be read; less tells no pace."""
 
@@ -51,12 +53,25 @@ class LiveLine:
 
     def __enter__(self) -> Self:
         """Begin the line."""
+        # Not above: it takes long to import, and neither help nor a mistake needs it.
+        from nextclick.models.compute.jit import before_compiling
+
+        before_compiling(self._tell_of_compiling)
         if self._live:
             self._live.start(refresh=True)
         return self
 
+    def _tell_of_compiling(self) -> None:
+        if self._live:
+            self._live.update(Text(COMPILING), refresh=True)
+        else:
+            log.info(COMPILING)
+
     def __exit__(self, *error: object) -> None:
         """End the line; it stays as it last was."""
+        from nextclick.models.compute.jit import before_compiling
+
+        before_compiling(None)
         if self._live:
             self._live.stop()
 

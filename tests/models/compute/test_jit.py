@@ -92,3 +92,15 @@ def test_code_that_cannot_be_kept_anywhere_is_compiled(tmp_path: Path) -> None:
     (package / "__pycache__").write_text("a file, where a folder would be")
     nowhere = "import os\nos.environ['HOME'] = os.environ['XDG_CACHE_HOME'] = '/dev/null'"
     assert scaled(tmp_path, nowhere) == "42 0"
+
+
+def test_a_listener_hears_once_that_a_loop_is_compiled_and_not_that_one_is_read(
+    tmp_path: Path,
+) -> None:
+    folder_of(tmp_path)
+    before = (
+        "from package.compute.jit import before_compiling; before_compiling(lambda: print('!'))"
+    )
+    assert scaled(tmp_path, before) == "!\n42 0"
+    assert scaled(tmp_path, before) == "42 1"
+    assert scaled(tmp_path, f"{before}; before_compiling(None)") == "42 1"

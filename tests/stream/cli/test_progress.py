@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nextclick.models.compute import jit
 from nextclick.stream.cli.progress import LiveLine, Progress, duration, fitting
 from nextclick.stream.cli.terminal import console
 
@@ -115,3 +116,13 @@ def test_a_part_that_does_not_fit_is_left_out_with_all_after_it() -> None:
 
 def test_days_are_shown_as_days() -> None:
     assert duration(3 * 86_400 + 7_200) == "3 d 2 h"
+
+
+def test_the_line_says_that_loops_are_compiled_while_they_are() -> None:
+    file = io.StringIO()
+    terminal = console(file=file, force_terminal=True, width=100)
+    with LiveLine(terminal):
+        tell = jit._listeners[0]
+        tell()
+        assert lines(file)[-1].startswith("compiling for this machine, once")
+    assert jit._listeners == []
