@@ -93,6 +93,9 @@ class GradientModel(CheckedModel):
         barred[placed] = [item not in request.allowed for item in request.items]
         return self._to_device(barred)
 
+    def _test_frozen(self, request: Request) -> BatchResult:
+        return self._run(request)
+
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         return self._run(request).recommended
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base import Request, fits
+from ..base import CheckedModel, Request, fits
 from ..batch import Batch
 from ..compute.background import Worker, gather
 from ..compute.device import choose_device
@@ -350,6 +350,10 @@ class OnlineGRU4Rec(GradientModel):
             wait([batch.evidence])
             self.memory.rollback()
         super()._rollback(batch)
+
+    def _test_frozen(self, request: Request) -> BatchResult:
+        # The memory has evidence of the clicks before each one, also within a batch.
+        return CheckedModel._test_frozen(self, request) if self.memory else self._run(request)
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
         return self._answering.answer(queries)

@@ -28,7 +28,7 @@ AnyTable = Any
 
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
-TRIALS = "Trying other models"
+TRIALS, PROTOCOL = "Trying other models", "What counts in the figures"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from .options import (
     parse_name,
     parse_positive,
 )
+from .protocol import ProtocolOptions
 from .serving import ApiKey, Items, Origins, parse_place
-from .source import SourceOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
 
 LARGEST_BATCH = 1 << 16
@@ -47,7 +47,7 @@ MOST_RECOMMENDED = 10_000
 
 
 @documented
-class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamConfig(ProtocolOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of every command that goes through a stream, whatever is tested on it.
 
     Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.

@@ -27,7 +27,7 @@ MOST_EVENTS = 100_000_000
 """Events that may be remembered: each takes some 80 bytes of RAM."""
 
 
-def sorted_once(values: list[int], typed: str = "") -> list[int]:
+def sorted_once(values: list[Any], typed: str = "") -> list[Any]:
     """Return each value once, in order."""
     return sorted(set(values))
 
