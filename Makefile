@@ -2,6 +2,8 @@
 # make test    the quick tests              make slow    the slow ones
 # make test-noida    those that use a Kafka broker, on the small one from PyPI
 # make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
+# make gpu     all that a machine with a GPU is to show, in ten minutes; tables, and gpu/gpu.json
+# make gpu-pack      the packages that such a machine lacks, to be carried there in gpu-wheels
 # make soak    an hour of live clicks through a broker
 # make golden  results of the commands beside those kept in tests/golden, to the last bit
 # make lint    ruff and mypy                make format  put the sources in their format
@@ -17,7 +19,10 @@ STRICT := --no-build-isolation --config-settings editable_mode=strict
 # removed the links must be made anew.
 SOURCES := $(sort $(shell find connectors models package stream -type f ! -name '*.pyc'))
 
-.PHONY: setup test test-noida slow soak golden bench lint format demo clean
+COMPILE := from nextclick.stream.config.run import RunConfig; \
+	from nextclick.stream.serving.run import compile_loops; compile_loops(RunConfig())
+
+.PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -38,9 +43,10 @@ setup: .venv/dependencies
 	@echo "$(SOURCES)" > .venv/sources
 	@touch $@
 
-# Two workers: one has all the tests that use a Kafka broker, and mostly waits.
+# Three workers for two cores: the tests that use a Kafka broker mostly wait. The loops are compiled
+# beside the first tests, once for all workers.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -c '$(COMPILE)' & $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-noida: setup
 	NEXTCLICK_TEST_KAFKA=noida $(BIN)/python -m pytest -m 'broker and not slow'
@@ -60,6 +66,13 @@ golden: setup
 bench: setup
 	$(BIN)/python -m benchmarks.speed.bench --json bench/speed.json $(BENCH)
 
+# GPU='--json FILE', '--official DIR', '--parts speed,serving'; needs no setup and no network.
+gpu:
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(GPU)
+
+gpu-pack:
+	@$(PYTHON) -m benchmarks.gpu --pack $(or $(GPU_PYTHON),3.12)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,6 +88,6 @@ demo: setup
 
 # The installed package links into build/: .venv/sources goes with it, so that setup makes both anew.
 clean:
-	rm -rf build demo bench nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build demo bench gpu nextclick.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f .venv/sources
 	find connectors models package stream tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,6 +32,8 @@ from .kafka.source import KafkaSource
 from .kafka.topics import make_sink_topic, make_topic
 from .open import open_source
 from .recorder import FullError, Recorded, Recorder, RecordError
+from .schemas.registry import SchemaRegistry
+from .schemas.settings import public_registry_settings, registry_settings
 from .simulator import SimulatedShop
 from .sink import RemoteSink, Sink, SinkError
 from .source import BEGIN_FROM, Source, SourceError
@@ -70,6 +72,7 @@ __all__ = [
     "Rejected",
     "RemoteSink",
     "Replay",
+    "SchemaRegistry",
     "SimulatedShop",
     "Sink",
     "SinkError",
@@ -93,7 +96,9 @@ __all__ = [
     "parse_address",
     "parse_subscription",
     "path_in",
+    "public_registry_settings",
     "public_settings",
+    "registry_settings",
     "without_secrets",
     "would_read",
 ]

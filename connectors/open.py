@@ -18,6 +18,7 @@ from .files.storage.remote import is_remote
 from .files.storage.spooled_input import SpooledInput
 from .kafka.access.subscription import parse_subscription
 from .kafka.source import KafkaSource
+from .schemas.registry import SchemaRegistry
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
@@ -29,6 +30,7 @@ def open_source(
     form: LogFormat | None = None,
     *,
     follow: bool = False,
+    registry: SchemaRegistry | None = None,
     **topic: Any,
 ) -> Source:
     """Open a source by its name.
@@ -45,6 +47,9 @@ def open_source(
         The format of a log, of the lines or of the records; see `log_format`.
     follow
         Read on at the end of one log as it grows.
+    registry
+        Where the schemas are that the records of topics were written with; see
+        `KafkaSource.use_schemas`.
     **topic
         What else a topic is to be read with; see `KafkaSource`.
 
@@ -81,13 +86,26 @@ def open_source(
     if spec.startswith("sim:"):
         return SimulatedShop.from_spec(spec)
     if spec.startswith("kafka:"):
-        return KafkaSource(parse_subscription(spec), form, **topic)
+        return _open_topics(spec, form, registry, topic)
     if _is_recorded(spec):
         return RecordedLog(spec.removeprefix("http:"), form)
     if follow:
         _check_followed(spec)
         return FollowedLog(spec, form)
     return _open_logs([spec], form)
+
+
+def _open_topics(
+    spec: str, form: LogFormat | None, registry: SchemaRegistry | None, options: dict[str, Any]
+) -> Source:
+    source = KafkaSource(parse_subscription(spec), form, **options)
+    try:
+        if registry is not None:
+            source.use_schemas(registry)
+    except SourceError:
+        source.close()
+        raise
+    return source
 
 
 def _is_recorded(spec: str) -> bool:
@@ -113,7 +131,7 @@ def _open_logs(specs: Sequence[Any], form: LogFormat | None) -> Source:
         if len(specs) > 1 and _is_alone(os.fspath(spec)):
             raise SourceError(f"{spec} is read alone: several sources are log files")
     form = form if form is not None else LogFormat()
-    files, several = list_files(specs)
+    files, several = list_files(specs, form.files)
     if not several:
         return LogSource(files[0], form)
     if form.sort or look_into(files[0], form).form.sort:

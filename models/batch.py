@@ -49,6 +49,9 @@ class Batch:
         (n,): the clicked items' rows on the host, and which clicks add an item to the catalogue.
     rows, new_items
         The rows on the device, and the added items.
+    drawn, draws
+        What the new items' embeddings begin with, and what the negatives are drawn by; None where
+        nothing is drawn, or not yet.
     before
         The model before the batch.
     result
@@ -85,3 +88,5 @@ class Batch:
     evidence: Task[Evidence] | None = None
     memory_gradient: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     barred: Tensor | None = None
+    drawn: Tensor | None = None
+    draws: Tensor | None = None

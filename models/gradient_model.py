@@ -15,13 +15,17 @@ from .argument_checks import at_least, seed_of
 from .base import CheckedModel, Request
 from .batch import Batch, Checkpoint
 from .compute.snapshot_buffer import SnapshotBuffer
+from .compute.transfer import fetch, to_device
 from .items.item_table import ItemTable
 from .items.popularity import LARGEST_BATCH, Popularity
 from .items.scored import POPULAR_CLICKS, popular_scores
+from .items.table import pick
 from .items.vocabulary import Vocabulary
 from .ranking import NewItems, Ranking
-from .recommender import BatchResult, Id
+from .recommender import BatchResult, Id, State
 from .sessions import SessionStore
+from .state import with_sampling_sums
+from .windows import Whole
 
 
 class GradientModel(CheckedModel):
@@ -44,6 +48,7 @@ class GradientModel(CheckedModel):
     name: str
     largest_batch = LARGEST_BATCH
     items: ItemTable
+    memory: object | None = None
     popularity: Popularity
     sessions: SessionStore
     vocabulary: Vocabulary
@@ -63,6 +68,9 @@ class GradientModel(CheckedModel):
         """How many items are known."""
         return len(self.vocabulary)
 
+    def _upgraded(self, state: State) -> State:
+        return with_sampling_sums(state)
+
     def _admit(self, request: Request) -> Batch:
         """Find the windows of a batch, and add its new items to the catalogue."""
         windows = self.sessions.align_windows(request.sessions, request.after)
@@ -75,13 +83,22 @@ class GradientModel(CheckedModel):
         # Before new items enter: these may leave again, and others then have their admissions.
         allowed = None if request.allowed is None else request.allowed.rows(self.vocabulary)
         placed, new = self.vocabulary.admit(request.items)
-        rows = self._to_device(placed)
-        new_items = NewItems(rows[self._to_device(new)], self._to_device(np.flatnonzero(new)))
+        added = np.flatnonzero(new)
+        drawn = self.items.draw_numbers(len(added)).numpy()
+        draws = self._draw_negatives(request, placed[windows.scored])
+        rows, *of_new, begun, drawing = windows.send(
+            self.device, placed, placed[added], added, drawn, draws
+        )
         result = BatchResult.empty(len(request.items), request.k)
-        batch = Batch(request, windows, placed, new, rows, new_items, before, result)
+        batch = Batch(request, windows, placed, new, rows, NewItems(*of_new), before, result)
+        batch.drawn, batch.draws = begun, drawing if len(draws) else None
         if allowed is not None:
             batch.barred = self._barred(request, allowed, placed)
         return batch
+
+    def _draw_negatives(self, request: Request, targets: Whole) -> NDArray[np.float64]:
+        """Draw what a batch's negatives are sampled by; nothing where that is done later."""
+        return np.zeros(0)
 
     def _barred(
         self, request: Request, allowed: NDArray[np.bool_], placed: NDArray[np.int64]
@@ -94,16 +111,19 @@ class GradientModel(CheckedModel):
         return self._to_device(barred)
 
     def _test_frozen(self, request: Request) -> BatchResult:
-        return self._run(request)
+        # A memory has evidence of the clicks before each one, also within a batch.
+        return self._run(request) if self.memory is None else super()._test_frozen(request)
 
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         return self._run(request).recommended
 
     def _rollback(self, batch: Batch) -> None:
         """Undo all that a batch has changed before it was learned."""
-        before, rows = batch.before, batch.new_items.rows
+        before, rows = batch.before, batch.placed[batch.new]
         self.vocabulary.withdraw(batch.placed[batch.new].tolist(), before.used)
-        self.items.clear(rows[rows < len(self.items.generation)])
+        rows = rows[rows < len(self.items.generation)]
+        if len(rows):
+            self.items.clear(self._to_device(rows))
         self.items.n_generations = before.n_generations
         self._initial.set_state(before.initial)
         self._draws.set_state(before.draws)
@@ -113,11 +133,11 @@ class GradientModel(CheckedModel):
         """Draw the new items' embeddings; set `histories`, return the states before these."""
         windows, new = batch.windows, batch.new_items
         if batch.new.any():
-            self.items.draw(new.rows, self.vocabulary.used)
+            self.items.draw(new.rows, self.vocabulary.used, batch.drawn)
         batch.histories, states = self.sessions.histories(windows, self.items.keys_of(batch.rows))
         if batch.new.any():
-            group = self._to_device(windows.group)[new.clicks]
-            turn = self._to_device(windows.turn)[new.clicks]
+            there = windows.on(self.device)
+            group, turn = pick(there.group, new.clicks), pick(there.turn, new.clicks)
             # Row 0, where a session begins with the new item, is zero.
             previous = self.items.rows_of(batch.histories[group, turn + windows.size - 1])
             self._initialise_from(new.rows, previous)
@@ -170,7 +190,7 @@ class GradientModel(CheckedModel):
         return torch.from_numpy(shares).to(self.items.bias.values)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        return to_device(array, self.device)
 
     def _knows(self, item: Id) -> bool:
         return item in self.vocabulary
@@ -204,14 +224,14 @@ def record(
         A score is not a number: the learning has diverged.
 
     """
-    ranks = ranking.ranks.cpu().numpy()
+    ranks, best, values = fetch([ranking.ranks, ranking.best, ranking.scores])
     if (ranks < 0).any():
         raise diverged()
     result.scored[scored] = True
     result.ranks[scored] = ranks
-    if ranking.best.shape[1]:
+    if best.shape[1]:
         for place, rows, scores in zip(
-            scored.tolist(), ranking.best.tolist(), ranking.scores.tolist(), strict=True
+            scored.tolist(), best.tolist(), values.tolist(), strict=True
         ):
             result.recommended[place] = [
                 (vocabulary.id_of(row), score)

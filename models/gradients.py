@@ -59,7 +59,7 @@ def score_candidates(
 
     """
     outputs = outputs.detach()
-    if on_host(outputs) and len(outputs) <= FEW_TERMS:
+    if on_host(outputs) and outputs.shape[0] <= FEW_TERMS:
         # Where the rows lie: their copies, and products with them, take longer.
         table, bias, rows = (
             of.numpy() for of in (items.embedding.values, items.bias.values, candidates)

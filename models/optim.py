@@ -90,11 +90,11 @@ class Adagrad(Optimizer):
         """Move only these distinct rows, on a CPU in one pass over each."""
         if self.by_row or not on_host(value):
             super().step_rows(value, state, rows, gradient)
-        elif len(rows):
-            number = value.numpy().dtype.type
-            table, sums, slopes = (
-                of.view(len(of), -1).numpy() for of in (value, state[0], gradient)
-            )
+        elif rows.shape[0]:
+            table, sums, slopes = value.numpy(), state[0].numpy(), gradient.numpy()
+            if table.ndim == 1:
+                table, sums, slopes = table[:, None], sums[:, None], slopes[:, None]
+            number = table.dtype.type
             _step_rows(table, sums, rows.numpy(), slopes, number(self.rate), number(EPSILON))
 
 

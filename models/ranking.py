@@ -22,6 +22,9 @@ from .score_blocks import ScoreBlocks
 BLOCK_SCORES = 1 << 24
 """Scores that each thread holds at a time, at most about (64 MiB in float32)."""
 
+GPU_SCORES = 1 << 29
+"""Scores that a GPU holds at a time (2 GiB in float32): each part of a batch costs a wait."""
+
 LEAST_CLICKS, MOST_CHUNKS = 96, 6
 """Where two threads share the work, the clicks are cut into at most `MOST_CHUNKS` chunks of
 `LEAST_CLICKS` or more, if the scores fit."""
@@ -130,7 +133,8 @@ class CatalogueRanker:
         self._clicks = clicks
         self.barred: Tensor | None = None
         self.unseen = targets == NO_ITEM
-        most = max(1, BLOCK_SCORES // max(len(bias), width))
+        held = BLOCK_SCORES if on_host(outputs) else GPU_SCORES
+        most = max(1, held // max(len(bias), width))
         shared = shared and on_host(outputs)
         chunks = MOST_CHUNKS if shared else 1
         self.parts: list[slice] = []

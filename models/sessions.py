@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .base import fits, within_bounds
+from .compute.device import on_host
+from .compute.jit import compiled
 from .compute.snapshot_buffer import SnapshotBuffer
+from .compute.transfer import to_device
 from .items.table import pick
 from .items.vocabulary import NO_ITEM
-from .windows import Id, Whole, Windows, align_windows
+from .windows import Id, Places, Whole, Windows, align_windows
 
 
 class SessionStore:
@@ -72,6 +77,7 @@ class SessionStore:
         """
         windows = align_windows(sessions, self._find, self.window, after)
         self.check_room(len(windows.sessions))
+        windows.places = self._place(windows)
         return windows
 
     def check_room(self, sessions: int) -> None:
@@ -108,7 +114,7 @@ class SessionStore:
 
         A slot of -1 holds none, and a state of zero.
         """
-        held = torch.from_numpy(slots % len(self._kept)).to(self._windows.device)
+        held = to_device(slots % len(self._kept), self._windows.device)
         return pick(self._windows, held), pick(self._states, held)
 
     @property
@@ -136,12 +142,14 @@ class SessionStore:
 
         """
         device = keys.device
-        held = torch.from_numpy(windows.slots % len(self._kept)).to(device)
-        clicks = torch.full(
-            (len(held), windows.width - self.window), NO_ITEM, dtype=torch.int64, device=device
-        )
-        turn = torch.from_numpy(windows.turn).to(device)
-        clicks[torch.from_numpy(windows.group).to(device), turn] = keys
+        if on_host(device):
+            of = windows.slots, windows.group, windows.turn, keys.numpy(), windows.width
+            histories, states = _gather(self._windows.numpy(), self._states.numpy(), *of)
+            return torch.from_numpy(histories), torch.from_numpy(states)
+        there = windows.on(device)
+        held = there.slots.remainder(len(self._kept))
+        clicks = keys.new_full((len(held), windows.width - self.window), NO_ITEM)
+        clicks[there.group, there.turn] = keys
         return torch.cat([pick(self._windows, held), clicks], dim=1), pick(self._states, held)
 
     def advance(self, windows: Windows, histories: Tensor, states: Tensor) -> Whole:
@@ -155,30 +163,77 @@ class SessionStore:
             (u, width): hidden states before the last K clicks of each history.
 
         """
-        slots = np.empty_like(windows.latest)
-        for place in windows.latest.tolist():
-            slots[place] = self._touch(windows.sessions[place])
+        slots = self._keep(windows)
         self._kept[slots] = np.minimum(windows.kept + windows.count, self.window)
-        columns = windows.count[:, None] + np.arange(self.window)
-        held = torch.from_numpy(slots).to(histories.device)
-        last = histories.gather(1, torch.from_numpy(columns).to(histories.device))
-        self._windows.index_copy_(0, held, last)
-        self._states.index_copy_(0, held, states)
+        if on_host(histories):
+            arrays = histories.numpy(), states.numpy(), self._windows.numpy(), self._states.numpy()
+            _keep(slots, windows.count, *arrays)
+            return slots
+        there = windows.on(histories.device)
+        columns = torch.arange(self.window, device=histories.device)
+        last = histories.gather(1, there.counts[:, None] + columns)
+        self._windows.index_copy_(0, there.slots_after, last)
+        self._states.index_copy_(0, there.slots_after, states)
         return slots
 
-    def _touch(self, session: Id) -> int:
-        """Make a session the most recently clicked, and return its slot."""
-        slot = self._slots.pop(session, None)
-        if slot is None:
+    def _place(self, windows: Windows) -> Places:
+        """Find where the sessions of a batch will be kept; change nothing.
+
+        Each in turn, by its last click, becomes the most recently clicked one.
+        """
+        slots = windows.slots.copy()
+        new = windows.latest[slots[windows.latest] < 0]
+        if len(self) + len(new) <= self.bound:
+            taken = min(len(new), len(self._free))
+            slots[new[:taken]] = self._free[: -taken - 1 : -1]
+            slots[new[taken:]] = len(self._kept) - 1 + np.arange(len(new) - taken)
+            return Places(slots, [], [], taken, len(new) - taken)
+        # The oldest make room, also those that the batch has further clicks of.
+        live, touched, gone = len(self), set[Id](), dict[Id, int]()
+        oldest, left, free = iter(self._slots.items()), list[int](), iter(reversed(self._free))
+        taken, beyond = 0, 0
+        for place in windows.latest.tolist():
+            session = windows.sessions[place]
+            touched.add(session)
+            if slots[place] >= 0 and session not in gone:
+                continue
             # More than one where a state of a larger bound was restored.
-            while len(self._slots) >= self.bound:
-                oldest = next(iter(self._slots))
-                self.forget([oldest])
-            if not self._free:
-                self._grow()
-            slot = self._free.pop()
-        self._slots[session] = slot
-        return slot
+            while live >= self.bound:
+                name, slot = next(pair for pair in oldest if pair[0] not in touched)
+                gone[name] = slot
+                left.append(slot)
+                live -= 1
+            live += 1
+            if left:
+                slots[place] = left.pop()
+            elif taken < len(self._free):
+                slots[place] = next(free)
+                taken += 1
+            else:
+                slots[place] = len(self._kept) - 1 + beyond
+                beyond += 1
+        return Places(slots, list(gone), left, taken, beyond)
+
+    def _keep(self, windows: Windows) -> Whole:
+        """Make the sessions of a batch the most recently clicked, and return their slots."""
+        places = windows.places
+        assert places is not None
+        for session in places.dropped:
+            del self._slots[session]
+        del self._free[len(self._free) - places.taken :]
+        left = places.beyond
+        while left:
+            self._grow()
+            used = min(left, len(self._free))
+            del self._free[len(self._free) - used :]
+            left -= used
+        self._free.extend(places.left)
+        slots = places.slots.tolist()
+        for place in windows.latest.tolist():
+            session = windows.sessions[place]
+            self._slots.pop(session, None)
+            self._slots[session] = slots[place]
+        return places.slots
 
     def _grow(self) -> None:
         old = len(self._kept) - 1
@@ -229,3 +284,42 @@ class SessionStore:
         windows, states = arrays["windows"].to(self._windows), arrays["states"].to(self._states)
         self._windows = torch.cat([windows, self._windows.new_full((1, self.window), NO_ITEM)])
         self._states = torch.cat([states, self._states.new_zeros((1, states.shape[1]))])
+
+
+@compiled
+def _gather(
+    kept: NDArray[np.int64],
+    states: NDArray[Any],
+    slots: NDArray[np.int64],
+    group: NDArray[np.int64],
+    turn: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    width: int,
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Do what `SessionStore.histories` says; the last row of the kept ones is that of no slot."""
+    window = kept.shape[1]
+    histories = np.full((len(slots), width), NO_ITEM, np.int64)
+    before = np.empty((len(slots), states.shape[1]), states.dtype)
+    for session in range(len(slots)):
+        slot = slots[session] if slots[session] >= 0 else len(kept) - 1
+        histories[session, :window] = kept[slot]
+        before[session] = states[slot]
+    for click in range(len(keys)):
+        histories[group[click], window + turn[click]] = keys[click]
+    return histories, before
+
+
+@compiled
+def _keep(
+    slots: NDArray[np.int64],
+    count: NDArray[np.int64],
+    histories: NDArray[np.int64],
+    ends: NDArray[Any],
+    kept: NDArray[np.int64],
+    states: NDArray[Any],
+) -> None:
+    """Keep the last clicks of histories, and the states before these, in their sessions' slots."""
+    window = kept.shape[1]
+    for session in range(len(slots)):
+        kept[slots[session]] = histories[session, count[session] : count[session] + window]
+        states[slots[session]] = ends[session]

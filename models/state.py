@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from .base import fits, within_bounds
 from .compute.snapshot_buffer import SnapshotBuffer
-from .items.item_table import ROWS, ItemTable
+from .items.item_table import ROWS, SHIFT, ItemTable
 from .items.popularity import Popularity
+from .items.sampling_table import BLOCK, GROUP
 from .items.vocabulary import Vocabulary
 from .recommender import Arrays, State, prefixed, within
 from .sessions import SessionStore
@@ -77,11 +78,36 @@ def _check(arrays: Arrays, values: dict[str, Any]) -> None:
     fits(within_bounds(free, 1, used) and not held[free].any(), "the items and the free rows")
     windows = arrays["sessions.windows"]
     fits(within_bounds(windows & (ROWS - 1), 0, used), "the windows and the items")
-    table, stamps = arrays["popularity.table"], arrays["popularity.stamps"]
+    size = len(arrays["popularity.sums"])
     fits(
-        len(table) == len(stamps) and within_bounds(stamps & (ROWS - 1), 0, used),
+        size == len(arrays["popularity.dropped"])
+        and size % GROUP == 0
+        and (size >= used or used == 1)
+        and len(arrays["popularity.counts"]) >= used,
         "the counts and the items",
     )
+
+
+def with_sampling_sums(state: State) -> State:
+    """Return a state with the sums that negatives are drawn by.
+
+    States used to hold the cumulative sums of all rows, and the keys of their items then.
+    """
+    if "popularity.table" not in state.arrays:
+        return state
+    arrays, values = dict(state.arrays), dict(state.values)
+    table, keys = (arrays.pop(f"popularity.{name}") for name in ("table", "stamps"))
+    rows = slice(1, len(table) + 1)
+    size = max(len(table) + 1, len(arrays["popularity.counts"])) if len(table) else 0
+    weights = np.zeros(-(-size // GROUP) * GROUP)
+    weights[rows] = np.diff(table, prepend=0.0)
+    dropped = np.zeros(len(weights), np.bool_)
+    dropped[rows] = arrays["items.births"][rows] != keys >> SHIFT
+    arrays["popularity.sums"] = weights.reshape(-1, BLOCK).cumsum(axis=1).reshape(-1)
+    arrays["popularity.dropped"] = dropped
+    total = float(table[-1]) if len(table) else 0.0
+    values["popularity"] = {**values["popularity"], "total": total}
+    return State(arrays, values)
 
 
 @torch.no_grad()

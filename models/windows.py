@@ -4,15 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .compute.jit import compiled
+from .compute.transfer import send
 
 Id = str | int
 Whole = NDArray[np.int64]
+
+
+class Places(NamedTuple):
+    """Where the sessions of a batch will be kept.
+
+    Parameters
+    ----------
+    slots
+        int64 (u,): of each session.
+    dropped
+        The sessions that make room, in this order.
+    left
+        Slots of these that no other session takes.
+    taken
+        How many free slots are used up.
+    beyond
+        How many slots are needed that do not exist yet.
+
+    """
+
+    slots: Whole
+    dropped: list[Id]
+    left: list[int]
+    taken: int
+    beyond: int
+
+
+class SentWindows(NamedTuple):
+    """What the device needs of `Windows`, there; each part as in these."""
+
+    slots: Tensor
+    slots_after: Tensor
+    counts: Tensor
+    group: Tensor
+    turn: Tensor
+    scored: Tensor
+    starts: Tensor
+    steps: Tensor
+    moved_sessions: Tensor
+    moved_clicks: Tensor
+    next_start: Tensor
 
 
 @dataclass(slots=True)
@@ -66,6 +110,8 @@ class Windows:
     steps
         int64 (sum of sizes,): flat places in the histories' matrix, all first steps, then all
         second steps, …, as a packed sequence wants them.
+    places
+        Where the store will keep the sessions after the batch; it fills this in.
 
     """
 
@@ -87,6 +133,39 @@ class Windows:
     starts: Whole
     sizes: list[int]
     steps: Whole
+    places: Places | None = None
+    _sent: SentWindows | None = None
+
+    @property
+    def slots_after(self) -> Whole:
+        """The sessions' slots in the store after the batch: int64 (u,)."""
+        return self.slots if self.places is None else self.places.slots
+
+    def send(self, device: torch.device, *others: NDArray[Any]) -> list[Tensor]:
+        """Send to a device what it needs, and other arrays, in one transfer; return the others."""
+        own = [
+            self.slots,
+            self.slots_after,
+            self.count,
+            self.group,
+            self.turn,
+            self.scored,
+            self.starts,
+            self.steps,
+            self.moved_sessions,
+            self.moved_clicks,
+            self.next_start,
+        ]
+        sent = send([*own, *others], device)
+        self._sent = SentWindows(*sent[: len(own)])
+        return sent[len(own) :]
+
+    def on(self, device: torch.device) -> SentWindows:
+        """Return what was sent to a device, or send it now."""
+        if self._sent is None:
+            self.send(device)
+        assert self._sent is not None
+        return self._sent
 
 
 def align_windows(

@@ -20,7 +20,6 @@ def main() -> None:
         log.begin(sys.argv[1:])
         from .cli.app import main as run
 
-        log.loaded()
         run()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nextclick.connectors import (
     DeadLetterTopic,
     JsonLinesSink,
     KafkaSink,
     LogFormat,
+    SchemaRegistry,
     Sink,
     SinkError,
     Source,
@@ -31,11 +33,14 @@ from nextclick.connectors import (
 
 from .config.declaration import declared, flag
 from .config.options import ConfigError
+from .config.registry import open_registry
 from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
-from .engine import Engine
 from .notes import Info
+
+if TYPE_CHECKING:  # It needs torch, which takes seconds to import.
+    from .engine import Engine
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
@@ -98,7 +103,9 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
     """
     form = _format_of(options)
     specs = specs_of(spec)
-    if len(specs) != 1 or not is_topic(specs[0]):
+    topic = len(specs) == 1 and is_topic(specs[0])
+    _check_registry(options, topic)
+    if not topic:
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
                 raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
@@ -122,7 +129,48 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
         idle=options.idle_seconds,
         on_missing_offsets=options.on_missing_offsets,
         group=options.group,
+        registry=open_registry(options.schema_registry, options.registry),
     )
+
+
+def _check_registry(options: LogOptions, topic: bool) -> None:
+    """Refuse a schema registry that nothing is read by, and keys that need one that is not there.
+
+    Parameters
+    ----------
+    options
+        The options of the run.
+    topic
+        Whether its source is one.
+
+    Raises
+    ------
+    ConfigError
+        One of them is.
+
+    """
+    registry = getattr(options, "schema_registry", None)
+    if topic and registry is None and getattr(options, "key_type", None) == "schema":
+        raise ConfigError("--key-type schema needs --schema-registry")
+    named = "--schema-registry" if registry is not None else "[registry]"
+    if registry is None and not getattr(options, "registry", None):
+        return
+    if not topic and not is_topic(getattr(options, "items", None)):
+        raise ConfigError(f"{named} is for a topic, kafka://host:port/topic")
+
+
+def open_items_registry(
+    items: str, url: str | None, table: Mapping[str, Any]
+) -> SchemaRegistry | None:
+    """Return the schema registry of a topic of item data; None of a file, or where none is named.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        See `open_registry`.
+
+    """
+    return open_registry(url, table) if is_topic(items) else None
 
 
 def _format_of(options: LogOptions) -> LogFormat:

@@ -345,8 +345,7 @@ class Engine:
             self.written[name] = {"to": sink.name, "length": sink.sync()}
         values = {
             **{name: getattr(self, name) for name in COUNTS},
-            "rejected": dict(self.rejected),
-            **self.left_out.results(),
+            **self.left_out.values(),
             "time": self._time,
             "position": self._position,
             "pending": self._pending.values(),

@@ -51,7 +51,8 @@ def make_engine(
         max_wait=config.max_wait_seconds if live else None,
         about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
     )
-    engine.left_out = LeftOut(config.event_memory)
+    events = config.event_span
+    engine.left_out = LeftOut(events.count, events.seconds)
     return engine
 
 

@@ -24,7 +24,14 @@ from .config.options import ConfigError
 from .config.run import RunConfig, StreamConfig
 from .config.serving import check_installed
 from .delivery import SINKS
-from .endpoints import Spec, check_outputs, open_configured_source, open_sink, source_name
+from .endpoints import (
+    Spec,
+    check_outputs,
+    open_configured_source,
+    open_items_registry,
+    open_sink,
+    source_name,
+)
 from .engine import Engine
 from .learned import learned_model, make_engine
 from .monitoring.server import serve
@@ -235,8 +242,9 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
         items = None
         if config.items is not None:
             settings = client_settings(config.kafka)
+            registry = open_items_registry(config.items, config.schema_registry, config.registry)
             items = stack.enter_context(
-                followed_items(config.items, config.max_items, settings, notify)
+                followed_items(config.items, config.max_items, settings, notify, registry)
             )
             engine.items = items.data
         if config.serve is not None:

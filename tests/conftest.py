@@ -27,6 +27,8 @@ torch.set_num_threads(1)
 
 NUMBERS = itertools.count(1)
 
+TESTS = Path(__file__).parent
+
 LEAVING = 60.0
 """Seconds that a client may take to leave brokers that do not answer."""
 
@@ -40,12 +42,38 @@ def pytest_configure() -> None:
         raise pytest.UsageError(str(error)) from error
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a broker: ``-m broker`` selects them, one worker runs them all."""
+    """Mark the tests that use a broker, and name the groups that each run in one worker.
+
+    The broker tests mostly wait: two workers run them, each with brokers of its own, while others
+    compute. The tests that use what is made once for their file form a group for each file.
+    """
     for item in items:
-        if {"suite_broker", "spare_broker", "make_broker"} & set(getattr(item, "fixturenames", ())):
+        names = set(getattr(item, "fixturenames", ()))
+        if {"suite_broker", "spare_broker", "make_broker"} & names:
             item.add_marker(pytest.mark.broker)
-            item.add_marker(pytest.mark.xdist_group("broker"))
+            half = "stream" if item.path.is_relative_to(TESTS / "stream") else "connectors"
+            item.add_marker(pytest.mark.xdist_group(f"brokers, {half}"))
+        elif any(scope_of(name, item) == "module" for name in names):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where the workers would not keep to the groups: each would start brokers."""
+    names = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False) and not all(
+        "@" in each for each in names
+    ):
+        raise pytest.UsageError(
+            "pytest-xdist does not see the groups of tests: install the pytest of constraints.txt"
+        )
+
+
+def scope_of(fixture: str, item: pytest.Item) -> str | None:
+    """Return how long what a fixture makes is kept."""
+    found = item.session._fixturemanager.getfixturedefs(fixture, item)
+    return found[-1].scope if found else None
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,12 @@ KNOWS: dict[str, set[str]] = {
 }
 FOLDERS: dict[str, set[str]] = {
     "connectors/decoding": {"connectors"},
-    "connectors/files": {"connectors", "connectors/decoding", "connectors/files/storage"},
+    "connectors/files": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/files/storage",
+        "connectors/schemas",
+    },
     "connectors/files/storage": {"connectors"},
     "connectors/files/growing": {
         "connectors",
@@ -32,8 +37,10 @@ FOLDERS: dict[str, set[str]] = {
         "connectors/decoding",
         "connectors/kafka/access",
         "connectors/kafka/merging",
+        "connectors/schemas",
     },
     "connectors/kafka/access": {"connectors"},
+    "connectors/schemas": {"connectors", "connectors/decoding"},
     "connectors/items": {
         "connectors",
         "connectors/decoding",
@@ -42,6 +49,7 @@ FOLDERS: dict[str, set[str]] = {
         "connectors/kafka",
         "connectors/kafka/access",
         "connectors/kafka/merging",
+        "connectors/schemas",
     },
     "connectors/kafka/merging": {"connectors", "connectors/decoding", "connectors/kafka/access"},
     "models/compute": set(),

@@ -16,7 +16,7 @@ from nextclick.connectors import LogFormat, open_source
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
 from nextclick.stream.comparison.bootstrap import differences
 from nextclick.stream.comparison.rank_counts import RankCounts, figure_names
-from nextclick.stream.evaluation.metrics import bins_of
+from nextclick.stream.evaluation.gains import bins_of
 
 K = 20
 """Figures are Recall@20 and MRR@20."""

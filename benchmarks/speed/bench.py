@@ -42,6 +42,7 @@ def main(
     bench_floor.measure(report, device, log, 4.0 * shorter)
     bench_end_to_end.measure(report, device, log, seconds=3.0 * shorter)
     bench_snapshots.measure(report, device, 2 if quick else 4)
+    bench_growth.measure_catalogue(report, 1.5 * shorter, 100_000 if quick else 1_000_000)
     bench_growth.measure(report, device, 1.5 * shorter, 100_000 if quick else 1_000_000)
 
 

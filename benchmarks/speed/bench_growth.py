@@ -1,7 +1,10 @@
-"""Time a click and memory, as catalogue, live sessions and sessions' length grow.
+"""Time a click and RAM, as catalogue, live sessions and sessions' length grow.
 
 Every row has a process of its own and the same traffic: batches of 128 clicks, 96 of them scored.
-The expected order of each column is said under its table.
+The expected order of each column is said under its table. The first table is that of the catalogue,
+with processor time by phase, which other programs on the machine hardly change:
+
+    .venv/bin/python -m benchmarks.speed.bench_growth --catalogue-only
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.speed.measuring import Device, JsonFile, Report, alone, resident_mb, synchronise
-from benchmarks.speed.stopwatch import Stopwatch
+from benchmarks.speed.stopwatch import PLACES, Stopwatch
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.stream import Sessionizer
 from nextclick.stream.gc_freeze import freeze_garbage
@@ -23,15 +26,35 @@ BATCH = 128
 EACH = 4
 """Clicks of a session of the traffic; the first of them waits among the live ones."""
 
+PHASES: dict[str, tuple[str, ...]] = {
+    "ranking": PLACES["rank"],
+    "forward": PLACES["forward"],
+    "loss": (*PLACES["loss"], *PLACES["backward"]),
+    "update": PLACES["update"],
+    "negatives": tuple(
+        f"nextclick.models.items.popularity:Popularity.{name}"
+        for name in ("sample", "expected", "learn", "forget")
+    ),
+    "vocabulary": tuple(
+        f"nextclick.models.items.vocabulary:Vocabulary.{name}"
+        for name in ("admit", "touch", "evict")
+    ),
+    "evidence": PLACES["recall"],
+}
+"""What a click's processor time is divided into as the catalogue grows."""
+
 Traffic = Iterator[tuple[list[int], list[int], list[int]]]
 """Batches: sessions and items of the clicks, and the sessions that end after them."""
 
 
-def filled(items: int, sessions: int, device: str) -> tuple[OnlineGRU4Rec, Sessionizer]:
+NETWORK = GRU4RecConfig(memory=0)
+
+
+def filled(
+    items: int, sessions: int, device: str, config: GRU4RecConfig = NETWORK
+) -> tuple[OnlineGRU4Rec, Sessionizer]:
     """Return a model with a number of known items, and of live sessions of one click."""
-    model = OnlineGRU4Rec(
-        GRU4RecConfig(memory=0), max_sessions=sessions + BATCH, max_items=items, device=device
-    )
+    model = OnlineGRU4Rec(config, max_sessions=sessions + BATCH, max_items=items + 1, device=device)
     sessionizer = Sessionizer(float("inf"), 0.0, sessions + BATCH)
     for start in range(0, items, 16_384):
         part = list(range(start, min(start + 16_384, items)))
@@ -137,8 +160,55 @@ def timed(
     )
 
 
+def by_phase(items: int, test: bool, seconds: float) -> tuple[dict[str, float], float]:
+    """Return µs of processor time a click, by phase and of all threads, and RAM in MB.
+
+    With `test` of the default model, which ranks every click; else of the network alone, which
+    learns without ranking any.
+    """
+    before = resident_mb()
+    model, _ = filled(items, 1_000, "cpu", GRU4RecConfig() if test else NETWORK)
+    learn = model.test_then_learn if test else model.learn_many
+    traffic, began, clicks = steady(items, 1_000), 0.0, 0
+    with freeze_garbage(), Stopwatch(PHASES) as watch:
+        for turn, (names, clicked, ended) in enumerate(traffic):
+            if turn == 10:
+                watch.reset()
+                began, clicks = time.process_time(), 0
+            learn(names, clicked)
+            model.forget(ended)
+            clicks += len(names)
+            if turn >= 30 and time.process_time() - began > seconds:
+                break
+        spent = {"all": time.process_time() - began, **watch.seconds}
+    each = {phase: 1e6 * took / clicks for phase, took in spent.items()}
+    return each, resident_mb() - before
+
+
+def measure_catalogue(report: Report, seconds: float, largest: int) -> None:
+    """Add the table of the catalogue by phase."""
+    report.table(
+        "Growth of the catalogue: µs of processor time a click, by phase",
+        ["items", "all", *PHASES, "the rest", "learning alone", "RAM, MB"],
+    )
+    for phase, places in Stopwatch(PHASES).missing.items():
+        report.note(f"'{phase}' cannot be told: {', '.join(places)} is not there.")
+    for size in (size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= largest):
+        spent, memory = alone(by_phase, size, True, seconds)
+        learning, _ = alone(by_phase, size, False, seconds)
+        parts = [spent[phase] for phase in PHASES]
+        rest = spent["all"] - sum(parts)
+        report.row(size, spent["all"], *parts, rest, learning["all"], memory)
+    report.note(
+        "The default model, with its memory; 'learning alone' is the network without memory or "
+        "ranking. Expected: only ranking is linear in the catalogue. The others rise a little, as "
+        "they read and write single rows of tables that no longer fit the processor's caches. RAM "
+        "is linear."
+    )
+
+
 def measure(report: Report, device: str, seconds: float = 1.5, largest: int = 1_000_000) -> None:
-    """Add the three tables."""
+    """Add the three tables of time by the clock."""
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= largest]
     columns = ["µs a click", "of it ranking", "the rest", "sessionizer, µs a click", "memory, MB"]
 
@@ -155,8 +225,8 @@ def measure(report: Report, device: str, seconds: float = 1.5, largest: int = 1_
         add(size, "steady", size, 1_000, 1_000)
     report.note(
         "Expected: ranking is linear in the catalogue, and runs beside the learning where a core "
-        "is free. The rest is constant, but for the table of negatives, made anew every 1,024 "
-        "clicks. Memory is linear: two numbers for each of an item's 100, and its entries."
+        "is free. The rest is constant. Memory is linear: two numbers for each of an item's 100, "
+        "and its entries."
     )
     report.table("Growth of live sessions; 10,000 items", ["live sessions", *columns])
     for size in sizes:
@@ -182,9 +252,15 @@ def main(
     device: Device = "cpu",
     seconds: Annotated[float, typer.Option(help="That each row is measured.")] = 1.5,
     largest: Annotated[int, typer.Option(help="Leave out what is larger.")] = 1_000_000,
+    catalogue_only: Annotated[
+        bool, typer.Option("--catalogue-only", help="Only the table by phase.")
+    ] = False,
 ) -> None:
     """Print the tables of growth."""
-    measure(Report(device, json_file), device, seconds, largest)
+    report = Report(device, json_file)
+    measure_catalogue(report, seconds, largest)
+    if not catalogue_only:
+        measure(report, device, seconds, largest)
 
 
 if __name__ == "__main__":

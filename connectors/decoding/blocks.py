@@ -30,7 +30,9 @@ RECORD = 256
 LEFT_OUT = UnusableError(FILTERED, "the condition of --where leaves it out")
 """Stands for a record, or an element of its list, that a condition leaves out."""
 
-_FILTERED = Rejected(FILTERED, LEFT_OUT.detail, {})
+_NONE = np.zeros(0)
+
+FILTERED_RECORD = Rejected(FILTERED, LEFT_OUT.detail, {})
 
 Entry = tuple[Id, Id, float, Id | None] | UnusableError
 """What becomes of a record, or of an element of its list: session, item, time and event, or why it
@@ -176,9 +178,10 @@ class PollBuffer:
                     if self._bytes <= 0:
                         break
                 continue
-            # Clicks with as many rejected records before them stand side by side.
-            run = int(np.searchsorted(block.before, block.before[start], side="right"))
-            end = min(run, start + self._room)
+            end = min(clicks, start + self._room)
+            if block.rejected:
+                # Clicks with as many rejected records before them stand side by side.
+                end = min(end, int(block.before.searchsorted(block.before[start], side="right")))
             if block.events is not None:
                 self._events = [None] * len(self._items) if self._events is None else self._events
                 self._events += block.events[start:end]
@@ -193,7 +196,7 @@ class PollBuffer:
 
     def clicks(self, position: Position) -> Clicks:
         """Return what was gathered, with the position after it."""
-        times = np.concatenate(self._times) if self._times else np.zeros(0)
+        times = self._times[0] if len(self._times) == 1 else np.concatenate([_NONE, *self._times])
         return Clicks(
             self._sessions, self._items, times, position, self._rejected, events=self._events
         )
@@ -231,6 +234,21 @@ class Decoding:
         self._parts.append(part)
         self._before.append(len(self._rejected))
 
+    def block(self, decoded: Decoded) -> None:
+        """Add records that were decoded at once."""
+        count = len(self._rejected)
+        self._sessions += decoded.sessions
+        self._items += decoded.items
+        self._times += decoded.times.tolist()
+        self._before += (decoded.before + count).tolist()
+        self._events += decoded.events or [None] * len(decoded.items)
+        self._rejected += decoded.rejected
+        if decoded.parts is None:
+            self._parts += [0] * (len(decoded.items) + len(decoded.rejected))
+        else:
+            self._parts += decoded.parts.tolist()
+            self._many = True
+
     def reject(
         self,
         fault: UnusableError,
@@ -267,7 +285,7 @@ class Decoding:
                 continue
             self._parts.append(part)
             if entry is LEFT_OUT:
-                self._rejected.append(_FILTERED)
+                self._rejected.append(FILTERED_RECORD)
                 continue
             assert isinstance(entry, UnusableError)
             position, raw, size, key = origin()

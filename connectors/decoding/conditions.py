@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ..source import SourceError
-from .paths import Getter, Paths, Scope
+from .paths import Getter, Scope
 from .truth import Operand, both, compare, either, is_null, member, negate, truth
 
 GRAMMAR = r"""
@@ -56,6 +56,15 @@ HELP = (
     "write field = 'text', with !=, <, <=, >, >=, in ('a', 'b'), is null, and, or, not and "
     "parentheses; texts stand in single quotes, names with odd characters in double ones"
 )
+
+
+class Fields(Protocol):
+    """Reads the fields of records, such as `Paths`."""
+
+    def getter(self, text: str) -> Getter:
+        """Return what reads a field."""
+        ...
+
 
 Condition = Callable[[Scope], bool | None]
 """Whether a record fulfils a condition; None where a field that it depends on is null."""
@@ -117,7 +126,7 @@ def fields_in(tree: Tree[Token]) -> list[str]:
     return list(dict.fromkeys(_field(str(token)) for token in sorted(tokens, key=_place)))
 
 
-def compile_condition(tree: Tree[Token], paths: Paths) -> Condition:
+def compile_condition(tree: Tree[Token], paths: Fields) -> Condition:
     """Return a function that decides a condition, made of closures.
 
     Parameters
@@ -146,7 +155,7 @@ def compile_condition(tree: Tree[Token], paths: Paths) -> Condition:
     return negate(found) if kind == "not_member" else found
 
 
-def _operand(part: Any, paths: Paths) -> Operand:
+def _operand(part: Any, paths: Fields) -> Operand:
     if part.type == "FIELD":
         getter: Getter = paths.getter(_field(str(part)))
         return Operand(getter, None)

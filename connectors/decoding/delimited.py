@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,11 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from ..clicks import Id
-from ..source import SourceError
 from .blocks import Decoded, Decoding
-from .csv_records import OPEN, UNFIT
+from .columns import MOST_COLUMNS, Columns, find_click, find_column
 from .line_decoder import LineDecoder
 from .lines import BYTE_ORDER_MARK, Lines
-from .log_format import LogFormat, find_click, find_column
-from .record_reader import used_fields
+from .log_format import LogFormat
 from .time_unit import TimeScale
 from .values import (
     LONGEST_ID,
@@ -32,142 +29,6 @@ from .values import (
 
 UNIT = b"\x1f"
 """What stands for a delimiter of several characters while a block is read."""
-
-MOST_COLUMNS = 4096
-"""A line with more columns is left to the careful path."""
-
-
-class Columns:
-    """The columns of delimited text.
-
-    Parameters
-    ----------
-    form
-        The format.
-    delimiter
-        One ASCII character.
-    header
-        The file's first line; None where it is data.
-    name
-        The file's name, for messages.
-
-    Attributes
-    ----------
-    names
-        The columns' names; their numbers, as far as they are known, where there is no header.
-    width
-        The number of columns. Without a header nothing says how many there are.
-
-    """
-
-    def __init__(self, form: LogFormat, delimiter: str, header: bytes | None, name: str) -> None:
-        self.delimiter = delimiter.encode()
-        self._field = _field_pattern(self.delimiter)
-        self.names = self._names(form, header, name)
-        self.width = len(self.names) if header is not None else None
-
-    def split(self, line: bytes) -> list[bytes]:
-        """Return the fields of a line.
-
-        Raises
-        ------
-        UnusableError
-            Its quotes do not pair up.
-
-        """
-        if b'"' not in line:
-            return line.split(self.delimiter)
-        fields: list[bytes] = []
-        start = 0
-        while True:
-            match = self._field.match(line, start)
-            if match is None:
-                column = len(fields) + 1
-                raise UnusableError("bad_csv", f"the quotes in column {column} do not pair up")
-            quoted, plain = match.groups()
-            fields.append(plain if quoted is None else quoted.replace(b'""', b'"'))
-            if match.end() == len(line):
-                return fields
-            start = match.end() + len(self.delimiter)
-
-    def count(self, record: bytes, least: int) -> int:
-        """Return the number of a record's columns, or what is wrong with it; see `Split`."""
-        start = count = 0
-        while True:
-            match = self._field.match(record, start)
-            if match is None:
-                quotes = record.count(b'"', start)
-                is_open = record.startswith(b'"', start) and quotes % 2
-                return OPEN if is_open else -1
-            count += 1
-            if match.end() == len(record):
-                break
-            start = match.end() + len(self.delimiter)
-        fits = count == self.width if self.width is not None else count >= least
-        return count if fits else UNFIT
-
-    def fields(self, line: bytes, least: int) -> list[bytes]:
-        """Return the fields of a line, as many as there are columns, or at least so many.
-
-        Raises
-        ------
-        UnusableError
-            It is blank, its quotes do not pair up, or it has more or fewer.
-
-        """
-        if not line.strip():
-            raise UnusableError("blank", "the line is blank")
-        fields = self.split(line)
-        width = self.width
-        if len(fields) < (width or least):
-            raise UnusableError(
-                "too_few_columns", f"the line has {len(fields)} columns instead of {width or least}"
-            )
-        if width is not None and len(fields) > width:
-            raise UnusableError(
-                "too_many_columns", f"the line has {len(fields)} columns instead of {width}"
-            )
-        return fields
-
-    def text(self, fields: list[bytes], index: int) -> str:
-        """Return a field as text.
-
-        Raises
-        ------
-        UnusableError
-            It is not UTF-8.
-
-        """
-        try:
-            return fields[index].decode()
-        except UnicodeDecodeError as error:
-            raise UnusableError(
-                "not_utf8", f"'{self.called(index)}' is not UTF-8: {error.reason}"
-            ) from error
-
-    def called(self, index: int) -> str:
-        """Return the name of a column."""
-        return self.names[index] if index < len(self.names) else str(index + 1)
-
-    def _names(self, form: LogFormat, header: bytes | None, name: str) -> list[str]:
-        if header is None:
-            if form.columns is not None:
-                return list(form.columns)
-            wanted = [each for each in (form.user, form.date, *used_fields(form)) if each]
-            numbers = [int(each) for each in wanted if each.isdecimal()]
-            if not numbers:
-                raise SourceError(
-                    f"{name}: without a header its columns have no names: give them in their "
-                    "order, --columns session_id,item_id,timestamp, or give session, item and time "
-                    "by number"
-                )
-            count = min(max(numbers, default=0), MOST_COLUMNS)
-            return [str(number) for number in range(1, count + 1)]
-        try:
-            fields = self.split(header.removeprefix(BYTE_ORDER_MARK))
-        except UnusableError as fault:
-            raise SourceError(f"{name}, line 1, the header: {fault.detail}") from fault
-        return [field.decode("utf-8", "replace").strip() for field in fields]
 
 
 class DelimitedDecoder(LineDecoder):
@@ -233,7 +94,14 @@ class DelimitedDecoder(LineDecoder):
     def decode_block(self, lines: Lines) -> Decoded | None:
         """Decode a whole block at once; None where anything about it is odd."""
         data = lines.data
-        if b'"' in data or data.startswith(BYTE_ORDER_MARK):
+        if data.startswith(BYTE_ORDER_MARK):
+            return None
+        try:
+            first = self._columns.split(data[: int(lines.ends[0])].rstrip(b"\r\n"))
+        except UnusableError:
+            return None
+        width = self._width or len(first)
+        if not self._needed[-1] < len(first) or width > MOST_COLUMNS:
             return None
         mark = self._delimiter
         if len(mark) > 1:
@@ -241,12 +109,11 @@ class DelimitedDecoder(LineDecoder):
             if UNIT in data:
                 return None
             data, mark = data.replace(mark, UNIT), UNIT
-        first = data.partition(b"\n")[0].rstrip(b"\r\n").split(mark)
-        width = self._width or len(first)
-        if not self._needed[-1] < len(first) or width > MOST_COLUMNS:
+        quoted = b'"' in data
+        if quoted and not _quotes_well(data, mark):
             return None
         numbers = _is_number(first[self._time])
-        table = self._read(data, width, numbers, mark)
+        table = self._read(data, width, numbers, mark, quoted)
         if table is None or len(table) != len(lines):
             return None
         sessions, items = table[str(self._session)], table[str(self._item)]
@@ -259,13 +126,13 @@ class DelimitedDecoder(LineDecoder):
             return self._views(lines, table, times)
         return Decoded(_ids(sessions), _ids(items), times)
 
-    def _read(self, data: bytes, width: int, numbers: bool, mark: bytes) -> Any:
+    def _read(self, data: bytes, width: int, numbers: bool, mark: bytes, quoted: bool) -> Any:
         """Return the block's needed columns as an Arrow table; None where Arrow cannot."""
         types = {str(index): pa.string() for index in self._needed}
         if numbers:
             types[str(self._time)] = pa.float64()
         try:
-            return pyarrow.csv.read_csv(
+            table = pyarrow.csv.read_csv(
                 pa.BufferReader(data),
                 read_options=pyarrow.csv.ReadOptions(
                     use_threads=False,
@@ -273,7 +140,10 @@ class DelimitedDecoder(LineDecoder):
                     column_names=[str(index) for index in range(width)],
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=mark.decode(), quote_char=False, ignore_empty_lines=False
+                    delimiter=mark.decode(),
+                    quote_char='"' if quoted else False,
+                    newlines_in_values=quoted,
+                    ignore_empty_lines=False,
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=types, include_columns=list(types), null_values=[""]
@@ -281,6 +151,14 @@ class DelimitedDecoder(LineDecoder):
             ).combine_chunks()
         except pa.ArrowException:
             return None
+        if quoted and mark != self._delimiter:
+            # What stands for the delimiter may be inside of quotes.
+            own = self._delimiter.decode()
+            for at, (name, kind) in enumerate(types.items()):
+                if kind == pa.string():
+                    texts = pc.replace_substring(table[name], mark.decode(), own)
+                    table = table.set_column(at, name, texts)
+        return table
 
     def _times(self, table: Any, numbers: bool) -> NDArray[np.float64] | None:
         column = table[str(self._time)].combine_chunks()
@@ -338,13 +216,30 @@ class DelimitedDecoder(LineDecoder):
         return UnusableError("not_a_click", f"'{column}' is {shown!r} and not {wanted!r}")
 
 
-def _field_pattern(delimiter: bytes) -> re.Pattern[bytes]:
-    """Match one field up to the delimiter or the line's end; group 1 is a quoted one's inside."""
-    stop = re.escape(delimiter)
-    # Without "+": Python before 3.11.5 goes wrong on possessive groups that look ahead.
-    other = rb"[^" + stop + rb"]*+" if len(delimiter) == 1 else rb"(?:(?!" + stop + rb").)*"
-    quoted, plain = rb'"([^"]*+(?:""[^"]*+)*+)"', rb'((?!")' + other + rb")"
-    return re.compile(rb"(?:" + quoted + rb"|" + plain + rb")(?=" + stop + rb"|\Z)", re.DOTALL)
+def _quotes_well(data: bytes, delimiter: bytes) -> bool:
+    r"""Whether each quote begins or ends a whole field, or is one of two inside of quotes.
+
+    What is between quotes then is the same for all who read it.
+
+    Examples
+    --------
+    >>> [_quotes_well(data, b",") for data in (b'"a","b""c"\n', b'a,"b"c\n', b'a,"b\n')]
+    [True, False, False]
+
+    """
+    codes = np.frombuffer(data, dtype=np.uint8)
+    quotes = np.flatnonzero(codes == ord('"'))
+    if len(quotes) % 2:
+        return False
+    opening, closing = quotes[::2], quotes[1::2]
+    before, after = np.zeros((2, 256), dtype=np.bool_)
+    before[[*b'\n"', *delimiter]] = True
+    after[[*b'\r\n"', *delimiter]] = True
+    if opening[0] == 0:
+        opening = opening[1:]
+    if closing[-1] == len(codes) - 1:
+        closing = closing[:-1]
+    return bool(before[codes[opening - 1]].all() and after[codes[closing + 1]].all())
 
 
 def _is_number(field: bytes) -> bool:

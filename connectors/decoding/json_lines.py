@@ -22,7 +22,6 @@ from .values import (
     UnusableError,
     as_id,
     check_time,
-    dates_to_times,
     too_long,
     usable_times,
 )
@@ -149,10 +148,7 @@ class JsonLinesDecoder(LineDecoder):
     def _times(self, column: list[float | str]) -> NDArray[np.float64] | None:
         try:
             if isinstance(column[0], str):
-                dates = dates_to_times(pa.array(column, pa.string()))
-                if dates is not None:
-                    self.scale.note_date()
-                return dates
+                return self.scale.texts(pa.array(column, pa.string()))
             numbers: NDArray[np.float64] = pa.array(column, pa.float64()).to_numpy()
         except pa.ArrowException:
             return None

@@ -56,8 +56,17 @@ class LineDecoder(ABC):
     def decode_lines(self, lines: Lines) -> Decoded:
         """Decode a block line by line."""
         decoding = Decoding(self._keep_raw)
+        texts = lines.split()
+        self._add_lines(decoding, lines, texts, range(len(texts)))
+        return decoding.done()
+
+    def _add_lines(
+        self, decoding: Decoding, lines: Lines, texts: list[bytes], places: range
+    ) -> None:
+        """Decode some of a block's lines, one by one."""
         entries: Sequence[Entry]
-        for index, line in enumerate(lines.split()):
+        for index in places:
+            line = texts[index]
             try:
                 if lines.fault is not None:
                     raise UnusableError(*lines.fault)
@@ -68,7 +77,6 @@ class LineDecoder(ABC):
             except UnusableError as fault:
                 entries = (fault,)
             decoding.record(entries, partial(self._origin, lines, index))
-        return decoding.done()
 
     def _origin(self, lines: Lines, index: int) -> tuple[Position, bytes, int, None]:
         return self._position(lines, index), *lines.raw(index), None

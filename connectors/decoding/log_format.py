@@ -13,7 +13,7 @@ from ..spelling import nearest
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
-KeyType = Literal["text", "int"]
+KeyType = Literal["text", "int", "schema"]
 
 UNITS_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -53,8 +53,8 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     event
         The field with an event's id, by which doubles are known.
     key_type
-        What the keys of a topic's records are: ``text``, or ``int``, as Kafka's serializers write
-        integers and longs.
+        What the keys of a topic's records are: ``text``; ``int``, as Kafka's serializers write
+        integers and longs; or ``schema``, as a schema registry's serializers write them.
     delimiter
         The delimiter of the columns, one character or several; None: the one of the header.
     header
@@ -69,9 +69,12 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
         None, where nobody has said it, is as False but for RecBole's files.
     keep_raw
         Whether rejected records keep their bytes, as for dead letters.
+    files
+        Patterns of the names of the files that are read of a folder or an archive, if it has such
+        files; presets set them.
     published
-        The published form whose lines are first translated to one click each: ``otto``, ``mind``
-        or ``30music``; presets set it.
+        The published form whose lines are first translated to one click each: ``mind`` or
+        ``30music``; presets set it.
 
     """
 
@@ -91,7 +94,8 @@ class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
     gap: float | None = None
     sort: bool | None = None
     keep_raw: bool = True
-    published: Literal["otto", "mind", "30music"] | None = None
+    files: tuple[str, ...] = ()
+    published: Literal["mind", "30music"] | None = None
 
     def __post_init__(self) -> None:
         """Check types and values."""
@@ -122,7 +126,14 @@ _TRANSLATED = ("session", "item", "time", "kind")
 PRESETS: dict[str, LogFormat] = {
     # RecSys Challenge 2015, yoochoose-clicks.dat: session, ISO time, item, category.
     "yoochoose": LogFormat(
-        session="1", time="2", item="3", unit="s", delimiter=",", header=False, sort=True
+        session="1",
+        time="2",
+        item="3",
+        unit="s",
+        delimiter=",",
+        header=False,
+        sort=True,
+        files=("*clicks*",),
     ),
     # CIKM Cup 2016, train-item-views.csv: milliseconds since the session's start, and the day.
     "diginetica": LogFormat(
@@ -133,6 +144,7 @@ PRESETS: dict[str, LogFormat] = {
         date="eventdate",
         delimiter=";",
         sort=True,
+        files=("train-item-views*",),
     ),
     # events.csv: views, additions to the cart and purchases of visitors; the views are the clicks.
     "retailrocket": LogFormat(
@@ -145,6 +157,7 @@ PRESETS: dict[str, LogFormat] = {
         delimiter=",",
         gap=1800.0,
         sort=True,
+        files=("events*",),
     ),
     # Atomic files of RecBole: a header of name:type, tabs, sessions or users, in any order.
     "recbole": LogFormat(user="user_id", delimiter="\t", gap=1800.0, sort=True),
@@ -159,15 +172,11 @@ PRESETS: dict[str, LogFormat] = {
     # train.jsonl: a session a line, with events of aid, ts and type.
     "otto": LogFormat(
         session="session",
-        item="item",
-        time="time",
+        item="events[].aid",
+        time="events[].ts",
         unit="ms",
-        only=("kind", "clicks"),
-        delimiter="\t",
-        header=False,
-        columns=_TRANSLATED,
         sort=True,
-        published="otto",
+        files=("*train*",),
     ),
     # behaviors.tsv: news shown to a user at a time, those clicked marked by -1.
     "mind": LogFormat(
@@ -181,6 +190,7 @@ PRESETS: dict[str, LogFormat] = {
         gap=1800.0,
         sort=True,
         published="mind",
+        files=("behaviors*",),
     ),
     # relations/sessions.idomaar: a session a line, with its tracks in JSON.
     "30music": LogFormat(
@@ -192,10 +202,17 @@ PRESETS: dict[str, LogFormat] = {
         columns=_TRANSLATED,
         sort=True,
         published="30music",
+        files=("sessions*",),
     ),
     # ratings.csv from 20M on; ratings.dat of 1M and 10M; u.data of 100K. Grouped by user.
     "movielens": LogFormat(
-        session=None, user="userId", item="movieId", delimiter=",", gap=1800.0, sort=True
+        session=None,
+        user="userId",
+        item="movieId",
+        delimiter=",",
+        gap=1800.0,
+        sort=True,
+        files=("ratings*",),
     ),
     "movielens-1m": LogFormat(
         session=None,
@@ -206,6 +223,7 @@ PRESETS: dict[str, LogFormat] = {
         header=False,
         gap=1800.0,
         sort=True,
+        files=("ratings*",),
     ),
     "movielens-100k": LogFormat(
         session=None,
@@ -216,6 +234,7 @@ PRESETS: dict[str, LogFormat] = {
         header=False,
         gap=1800.0,
         sort=True,
+        files=("u.data*",),
     ),
     # Reviews of 2014 and 2018 in JSON Lines; those of 2023, in JSON Lines or CSV; and the ratings
     # of 2018 alone, in CSV without a header. Times of the first are whole days.
@@ -242,7 +261,12 @@ PRESETS: dict[str, LogFormat] = {
     ),
     # clicks/clicks_hour_*.csv of Globo.com: an hour a file, grouped by session.
     "globo": LogFormat(
-        item="click_article_id", time="click_timestamp", unit="ms", delimiter=",", sort=True
+        item="click_article_id",
+        time="click_timestamp",
+        unit="ms",
+        delimiter=",",
+        sort=True,
+        files=("clicks_hour_*",),
     ),
     # The daily files of Adressa, JSON Lines: events of users; a front page has no id.
     "adressa": LogFormat(
@@ -254,6 +278,10 @@ PRESETS: dict[str, LogFormat] = {
     ),
 }
 """The published files of public data sets, as they come."""
+
+PRESET_CONDITIONS = {"otto": "events[].type = 'clicks'"}
+"""Which of their records count. Apart from the formats, which check theirs when they are made: the
+parser takes long to load."""
 
 
 def log_format(
@@ -310,7 +338,7 @@ def log_format(
         "item": _column("--item-column", item_column),
         "time": _column("--time-column", time_column),
         "unit": time_unit,
-        "where": where,
+        "where": PRESET_CONDITIONS.get(str(preset)) if where is None else where,
         "event": _column("--event-id", event_id),
         "key_type": key_type,
         "delimiter": "\t" if delimiter in TAB else delimiter,
@@ -331,63 +359,3 @@ def _column(option: str, given: object) -> str | None:
     if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
         raise SourceError(f"{option} {given!r}: a column is a name or a number, counted from 1")
     return str(given)
-
-
-def find_column(columns: list[str], name: str, option: str, where: str) -> int:
-    """Return the index of a column, given by its name or by its place, counted from 1.
-
-    A header such as ``item_id:token`` is known as ``item_id``. A name goes before a place.
-
-    Raises
-    ------
-    SourceError
-        The log has no such column, or two; the message lists those that it has.
-
-    """
-    found = [at for at, column in enumerate(columns) if column == name]
-    found = found or [at for at, column in enumerate(columns) if column.partition(":")[0] == name]
-    if len(found) > 1:
-        places = " and ".join(str(at + 1) for at in found[:3])
-        raise SourceError(
-            f"{where}: there are {len(found)} columns '{name}', at {places}: give the number of "
-            f"the right one with {option}, or rename the other"
-        )
-    if found:
-        return found[0]
-    if name.isdecimal() and 0 < int(name) <= len(columns):
-        return int(name) - 1
-    listed = ", ".join(repr(column[:40])[1:-1] for column in columns[:30])
-    more = f" and {len(columns) - 30} more" if len(columns) > 30 else ""
-    known = f"the columns are: {listed}{more}" if any(columns) else "its first line is blank"
-    raise SourceError(
-        f"{where}: there is no column '{name}'{nearest(name, columns)}; {known}. Name the right "
-        f"one with {option}, or give its number (from 1; for all three columns if the file has "
-        "no header), or choose a --format"
-    )
-
-
-def find_click(
-    columns: list[str], form: LogFormat, where: str
-) -> tuple[tuple[int, int, int], bool]:
-    """Return the indices of session, item and time, and whether the session is the user.
-
-    Raises
-    ------
-    SourceError
-        The log lacks one of them, one column is used for two of them, or two have its name.
-
-    """
-    by_user = form.session is None or (form.user is not None and not _has(columns, form.session))
-    if by_user:
-        key = find_column(columns, str(form.user), "--user-column", where)
-    else:
-        key = find_column(columns, str(form.session), "--session-column", where)
-    item = find_column(columns, form.item, "--item-column", where)
-    time = find_column(columns, form.time, "--time-column", where)
-    if len({key, item, time}) < 3:
-        raise SourceError(f"{where}: session, item and time must be three different columns")
-    return (key, item, time), by_user
-
-
-def _has(columns: list[str], name: str) -> bool:
-    return any(name in (column, column.partition(":")[0]) for column in columns)

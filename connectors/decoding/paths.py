@@ -260,8 +260,9 @@ class Paths:
         if text.startswith(KEY):
 
             def of_key(scope: Scope) -> Any:
-                data = None if scope.envelope is None else scope.envelope.key
-                value = None if data is None else json_inside(_utf8(data, "the key"))
+                value = None if scope.envelope is None else key(scope.envelope)
+                if type(value) is str:
+                    value = json_inside(value)
                 if isinstance(value, dict) and name in value:
                     return value[name]
                 return walk(value, steps)

@@ -9,16 +9,21 @@ import msgspec
 
 from ..clicks import Id
 from ..source import SourceError
-from .blocks import Decoded, Entry
-from .delimited import Columns, DelimitedDecoder
+from .blocks import Decoded, Decoding, Entry
+from .columns import Columns, find_click, find_column
+from .delimited import DelimitedDecoder
 from .json_lines import JsonLinesDecoder
 from .line_decoder import LineDecoder
 from .lines import Lines
-from .log_format import LogFormat, find_click, find_column
+from .log_format import LogFormat
 from .paths import Scope, is_path, parse_path
+from .record_columns import RecordColumns
 from .record_reader import RecordReader, read_json, used_fields
 from .time_unit import TimeScale
 from .values import UnusableError, parse_time
+
+GROUP = 500
+"""Lines decoded at once; an odd one slows down only those of its group."""
 
 
 class RecordLineDecoder(LineDecoder):
@@ -38,6 +43,8 @@ class RecordLineDecoder(LineDecoder):
         Whether the clicks' sessions are users.
     count
         Returns the number of a record's columns; see `Split`.
+    columns
+        Makes clicks of many records at once; None where each is read by itself.
 
     """
 
@@ -51,8 +58,10 @@ class RecordLineDecoder(LineDecoder):
         parse: Callable[[bytes], Any],
         by_user: bool,
         count: Callable[[bytes], int] = lambda record: 1,
+        columns: RecordColumns | None = None,
     ) -> None:
         super().__init__(name, keep_raw, reader.scale)
+        self._columns = columns
         self._count = count
         self._read = reader.read
         self._parse = parse
@@ -74,8 +83,26 @@ class RecordLineDecoder(LineDecoder):
         return entry[:3]
 
     def decode_block(self, lines: Lines) -> Decoded | None:
-        """Return None: records are decoded one by one."""
-        return None
+        """Decode a block in groups: those with odd lines line by line."""
+        if self._columns is None or not self._columns.fits:
+            return None
+        decoding = Decoding(self._keep_raw)
+        texts = lines.split()
+        for at in range(0, len(texts), GROUP):
+            group = self._decode_group(texts[at : at + GROUP])
+            if group is not None:
+                decoding.block(group)
+                continue
+            self._add_lines(decoding, lines, texts, range(at, min(at + GROUP, len(texts))))
+        return decoding.done()
+
+    def _decode_group(self, texts: list[bytes]) -> Decoded | None:
+        try:
+            records = list(map(self._parse, texts))
+        except UnusableError:
+            return None
+        assert self._columns is not None
+        return self._columns.read(records, self.scale)
 
 
 def is_plain(form: LogFormat) -> bool:
@@ -105,7 +132,9 @@ def json_decoder(form: LogFormat, name: str) -> LineDecoder:
         return JsonLinesDecoder(form, name)
     check_json(form, name)
     reader = RecordReader(form, TimeScale(form.unit))
-    return RecordLineDecoder(name, form.keep_raw, reader, read_json, form.session is None)
+    columns = RecordColumns(form)
+    by_user = form.session is None
+    return RecordLineDecoder(name, form.keep_raw, reader, read_json, by_user, columns=columns)
 
 
 def check_json(form: LogFormat, name: str, without: Collection[str] = ()) -> None:
@@ -166,7 +195,8 @@ def delimited_decoder(
     def count(record: bytes) -> int:
         return columns.count(record, least)
 
-    return RecordLineDecoder(name, form.keep_raw, reader, parse, by_user, count)
+    in_columns = RecordColumns(with_session(form, session)) if own_time is None else None
+    return RecordLineDecoder(name, form.keep_raw, reader, parse, by_user, count, in_columns)
 
 
 def find_fields(columns: list[str], form: LogFormat, where: str) -> tuple[bool, dict[str, int]]:

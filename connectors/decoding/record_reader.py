@@ -15,7 +15,7 @@ from .blocks import LEFT_OUT, Entry
 from .log_format import LogFormat
 from .paths import EACH, HEADER, KEY, Envelope, Paths, Scope, joined_fields, parse_path
 from .time_unit import TimeScale
-from .values import UnusableError, as_id, check_time, described
+from .values import UnusableError, as_id, check_time, described, escaped
 
 LONGEST_LIST = 100_000
 """Clicks in one record at most."""
@@ -173,7 +173,7 @@ class RecordReader:
                 return as_id(value, text, "no_item")
             parts = [str(reader(scope)) for reader in readers]
             # So that different parts never make the same id.
-            return as_id("+".join(map(_escaped, parts)), text, "no_item")
+            return as_id("+".join(map(escaped, parts)), text, "no_item")
 
         return read
 
@@ -267,7 +267,3 @@ def seconds_of(moment: datetime.date) -> float:
     elif moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return (moment - _EPOCH) / datetime.timedelta(microseconds=1) / 1e6
-
-
-def _escaped(part: str) -> str:
-    return part.replace("\\", "\\\\").replace("+", "\\+")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..clicks import LATEST_TIME
 from ..source import SourceError
 from .log_format import UNITS_PER_SECOND, TimeUnit
-from .values import UnusableError, number_in, parse_date
+from .values import UnusableError, dates_to_times, number_in, parse_date
 
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
@@ -45,8 +50,6 @@ class TimeScale:
 
     Attributes
     ----------
-    unit
-        The unit; None where nothing has told it yet.
     fixed
         Whether it was given.
 
@@ -59,8 +62,22 @@ class TimeScale:
     """
 
     def __init__(self, unit: TimeUnit | None = None) -> None:
-        self.unit = unit
         self.fixed = unit is not None
+        self.unit = unit
+
+    @property
+    def unit(self) -> TimeUnit | None:
+        """The unit; None where nothing has told it yet."""
+        return self._unit
+
+    @unit.setter
+    def unit(self, unit: TimeUnit | None) -> None:
+        self._unit = unit
+        self._per_second = 1.0 if unit is None else UNITS_PER_SECOND[unit]
+        # The sizes of which nothing is to be checked.
+        self._least, self._limit = 0.0, 0.0 if unit is None else math.inf
+        if unit is not None and not self.fixed:
+            self._least, self._limit = LEAST[unit], LIMITS[unit]
 
     def seconds(self, number: float) -> float:
         """Return a number as epoch seconds, perhaps not finite, or too large for any unit.
@@ -71,8 +88,8 @@ class TimeScale:
             It is in another unit than the stream's first time.
 
         """
-        if self.fixed:
-            return number / UNITS_PER_SECOND[str(self.unit)]
+        if self._least <= abs(number) < self._limit or self.fixed:
+            return number / self._per_second
         told = unit_of(number)
         if told is None or number == 0:
             return number
@@ -84,7 +101,7 @@ class TimeScale:
                 f"the time {number:.15g} looks like {WORDS[told]}, but the times before are in "
                 f"{WORDS[self.unit]}",
             )
-        return number / UNITS_PER_SECOND[told]
+        return number / self._per_second
 
     def read(self, text: str) -> float:
         """Return the epoch seconds in a text, perhaps not finite.
@@ -103,10 +120,24 @@ class TimeScale:
         self.note_date()
         return time
 
+    def texts(self, column: Any) -> NDArray[np.float64] | None:
+        """Return an Arrow column of texts, each as `read` does; None where one might differ."""
+        if column.null_count or not len(column):
+            return None
+        if number_in(column[0].as_py().strip(" \t")) is None:
+            times = dates_to_times(column)
+            if times is not None:
+                self.note_date()
+            return times
+        try:
+            return self.column(pc.cast(column, pa.float64()).to_numpy())
+        except pa.ArrowException:
+            return None
+
     def column(self, numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return numbers as epoch seconds; None where one may not be in the stream's unit."""
         if self.fixed:
-            return numbers / UNITS_PER_SECOND[str(self.unit)]
+            return numbers / self._per_second
         unit = self.unit
         if unit is None:
             telling = np.flatnonzero(numbers)
@@ -132,7 +163,7 @@ class TimeScale:
     @property
     def state(self) -> dict[str, TimeUnit | None]:
         """What a position holds of the unit: nothing where it was given, or is the second."""
-        return {} if self.fixed or self.unit == "s" else {"unit": self.unit}
+        return {} if self.fixed or self._unit == "s" else {"unit": self._unit}
 
     def restore(self, unit: object) -> None:
         """Go back to the unit of a position; one that holds none has ``"s"``.

@@ -106,7 +106,9 @@ def as_id(value: Any, field_name: str, missing: str) -> Id:
     if kind is float or kind is decimal.Decimal:
         if value != value:  # NaN.
             raise UnusableError(missing, f"'{field_name}' is not a number (NaN)")
-        if abs(value) < LARGEST_EXACT and value == int(value):
+        # A decimal has all its digits.
+        limit = LARGEST_EXACT if kind is float else _PAST_LONGEST
+        if abs(value) < limit and value == int(value):
             return int(value)
         raise UnusableError(
             "wrong_type",
@@ -115,6 +117,11 @@ def as_id(value: Any, field_name: str, missing: str) -> Id:
     raise UnusableError(
         "wrong_type", f"'{field_name}' is {described(value)}: an id is a text or a whole number"
     )
+
+
+def escaped(part: str) -> str:
+    """Return a part of a joined id, so that different parts never make the same id."""
+    return part.replace("\\", "\\\\").replace("+", "\\+")
 
 
 def described(value: Any) -> str:

@@ -9,15 +9,16 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ..decoding.columns import find_click
 from ..decoding.lines import BYTE_ORDER_MARK
-from ..decoding.log_format import PRESETS, LogFormat, find_click
+from ..decoding.log_format import PRESETS, LogFormat
 from ..decoding.record_lines import find_fields, is_plain
 from ..decoding.values import UnusableError, parse_time
 from ..source import SourceError
 from .storage.decompression import COMPRESSIONS, Decompressed
 from .storage.log_file import LogFile
 
-Kind = Literal["text", "json", "parquet", "arrow"]
+Kind = Literal["text", "json", "parquet", "arrow", "avro"]
 
 KINDS: dict[str, Kind] = {
     ".csv": "text",
@@ -29,6 +30,7 @@ KINDS: dict[str, Kind] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
+    ".avro": "avro",
 }
 """The kind of log that the ending of a file's name stands for."""
 
@@ -37,10 +39,11 @@ KIND_NAMES: dict[Kind, str] = {
     "json": "JSON Lines",
     "parquet": "Parquet",
     "arrow": "Arrow",
+    "avro": "Avro",
 }
 
-TABLES: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow"}
-"""What files of tables begin with."""
+BINARY: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", b"Obj\x01": "avro"}
+"""What files begin with that are no lines of text."""
 
 DELIMITERS = {".tsv": "\t", ".inter": "\t"}
 """What parts the columns by a name ending; else a comma."""
@@ -59,7 +62,6 @@ FOREIGN: dict[bytes, str] = {
     b"\x04\x22\x4d\x18": "compressed with lz4: unpack it, or compress it with gzip or zstd",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"Rar!": "a RAR archive: unpack it",
-    b"Obj\x01": "an Avro file: write it as Parquet or CSV",
     b"ORC\x0a": "an ORC file: write it as Parquet or CSV",
     b"ORC\x08": "an ORC file: write it as Parquet or CSV",
     b"FEA1": "a Feather file of the old version 1: write it as Parquet or CSV",
@@ -87,7 +89,7 @@ class Content(NamedTuple):
     Parameters
     ----------
     kind
-        Delimited text, JSON Lines, Parquet or Arrow.
+        Delimited text, JSON Lines, Parquet, Arrow or Avro.
     form
         The format, with what the content says filled in.
     delimiter
@@ -116,11 +118,11 @@ def look_into(path: LogFile, form: LogFormat) -> Content:
     named = KINDS.get(suffix)
     head, compression, damage = _read_head(path)
     notes = _compression_notes(path, compression)
-    for magic, table in TABLES.items():
+    for magic, binary in BINARY.items():
         if head.startswith(magic):
             if compression is not None:
-                raise SourceError(f"{path} is {KIND_NAMES[table]} inside {compression}: unpack it")
-            return Content(table, form, "", notes + _kind_notes(path, named, table))
+                raise SourceError(f"{path} is {KIND_NAMES[binary]} inside {compression}: unpack it")
+            return Content(binary, form, "", notes + _kind_notes(path, named, binary))
     # Of a damaged file the readers themselves say what is wrong.
     if not head.strip() and named is None and not damage:
         raise SourceError(f"{path} is empty: there is no click in it")
@@ -173,8 +175,8 @@ def check_pipe(head: bytes) -> None:
     for magic, how in packed.items():
         if head.startswith(magic):
             raise SourceError(f"<stdin> is compressed with {how}: unpack it, {how} -dc FILE | …")
-    tables = {magic: f"{KIND_NAMES[kind]}: name the file" for magic, kind in TABLES.items()}
-    for magic, what in {**FOREIGN, **tables}.items():
+    binary = {magic: f"{KIND_NAMES[kind]}: name the file" for magic, kind in BINARY.items()}
+    for magic, what in {**FOREIGN, **binary}.items():
         if head.startswith(magic):
             raise SourceError(f"<stdin> is not text but {what}")
 
@@ -226,18 +228,18 @@ def _check_text(path: LogFile, head: bytes, named: Kind | None) -> None:
     if head[257:262] == b"ustar":
         raise SourceError(f"{path} is not a log but a tar archive: unpack it")
     line = head if named is None else _first_line(head)
-    if b"\0" not in line or named in ("json", *TABLES.values()):
+    if b"\0" not in line or named in ("json", *BINARY.values()):
         return
     if line[:200].count(b"\0") >= len(line[:200]) // 3:
         raise SourceError(f"{path} is text in UTF-16 or UTF-32: convert it with iconv -t UTF-8")
     raise SourceError(
         f"{path} is a binary file of an unknown format: give delimited text, JSON Lines, "
-        "Parquet or Arrow"
+        "Parquet, Arrow or Avro"
     )
 
 
 def _kind(path: LogFile, head: bytes, named: Kind | None, suffix: str, form: LogFormat) -> Kind:
-    """Return the kind that the content shows: delimited text, JSON Lines or Parquet."""
+    """Return the kind that the content shows: delimited text or JSON Lines."""
     if re.match(rb"\s*\[\s*\{", head):
         raise SourceError(
             f"{path} is one JSON array: write one object a line, "
@@ -247,7 +249,7 @@ def _kind(path: LogFile, head: bytes, named: Kind | None, suffix: str, form: Log
     if line.startswith(b"{"):
         if named == "json" or _is_object(line) or len(line) >= HEAD // 2:
             return "json"
-        if named is None or named in TABLES.values():
+        if named is None or named in BINARY.values():
             raise SourceError(
                 f"{path} is JSON, but not one object a line: write it so, "
                 f"jq -c . {path.name} > {path.stem.partition('.')[0]}.jsonl"

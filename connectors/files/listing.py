@@ -24,7 +24,7 @@ SHOWN = 5
 """Names that a message lists at most."""
 
 
-def list_files(specs: Sequence[Spec]) -> tuple[list[LogFile], bool]:
+def list_files(specs: Sequence[Spec], wanted: Sequence[str] = ()) -> tuple[list[LogFile], bool]:
     """Return the files that a source consists of, each once, and whether it may have several.
 
     Parameters
@@ -32,6 +32,8 @@ def list_files(specs: Sequence[Spec]) -> tuple[list[LogFile], bool]:
     specs
         Paths of files and folders, patterns such as ``logs/*.csv.gz``, and addresses such as
         ``s3://bucket/logs/``.
+    wanted
+        Patterns of the names that are read of a folder or an archive, if it has such files.
 
     Raises
     ------
@@ -44,10 +46,11 @@ def list_files(specs: Sequence[Spec]) -> tuple[list[LogFile], bool]:
     for spec in [os.fspath(each) for each in specs]:
         if is_remote(spec):
             files, many = remote_files(spec)
-            files = choose(files, spec) if many else files
+            files = choose(files, spec, wanted) if many else files
         elif Path(spec).is_dir():
             below = [path for path in Path(spec).rglob("*") if path.is_file()]
-            files, many = choose(map(LocalFile, _visible(below, Path(spec))), spec), True
+            files = choose(map(LocalFile, _visible(below, Path(spec))), spec, wanted)
+            many = True
         elif is_pattern(spec):
             paths = glob.glob(spec, recursive=True)
             files, many = [LocalFile(path) for path in paths if Path(path).is_file()], True
@@ -58,10 +61,13 @@ def list_files(specs: Sequence[Spec]) -> tuple[list[LogFile], bool]:
         found += _by_name(files) if many else files
         several = several or many
     once = list({_place(file): file for file in found}.values())
-    unpacked = [zip_members(file) or [file] for file in once]
-    return [file for files in unpacked for file in files], (
-        several or any(len(files) > 1 for files in unpacked)
-    )
+    archives = [(file, zip_members(file)) for file in once]
+    unpacked = [choose(held, str(file), wanted) if held else [file] for file, held in archives]
+    several = several or any(len(files) > 1 for files in unpacked)
+    listed = [file for files in unpacked for file in files]
+    # Programs that write in parts leave empty ones.
+    filled = [file for file in listed if not (isinstance(file, LocalFile) and file.size() == 0)]
+    return filled or listed, several
 
 
 def is_pattern(spec: str) -> bool:
@@ -90,8 +96,10 @@ def would_read(spec: Spec, path: Path) -> bool:
     return place == path.resolve()
 
 
-def choose(files: Iterable[LogFile], where: str) -> list[LogFile]:
-    """Return the logs among the files of a folder: those with a log's ending, if there are any.
+def choose(files: Iterable[LogFile], where: str, wanted: Sequence[str] = ()) -> list[LogFile]:
+    """Return the logs among the files of a folder or archive.
+
+    They are those with a wanted name, if there are any, else those with a log's ending, else all.
 
     Raises
     ------
@@ -103,7 +111,8 @@ def choose(files: Iterable[LogFile], where: str) -> list[LogFile]:
     known = [file for file in listed if name_ending(file) in KINDS or file.suffix == ".zip"]
     if not listed:
         raise SourceError(f"{where} is a folder without files: name a log, or a folder with logs")
-    return known or listed
+    named = [file for file in listed if any(fnmatch.fnmatch(file.name, one) for one in wanted)]
+    return named or known or listed
 
 
 def _visible(paths: list[Path], folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from ..decoding.blocks import Decoded, PollBuffer
 from ..decoding.log_format import LogFormat
 from ..source import REMEDIES, SourceError, check_kind
 from .arrow_reader import ArrowReader
+from .avro_reader import AvroReader
 from .chained_reader import ChainedReader, Together
 from .content import Content, look_into
 from .parquet_reader import ParquetReader
@@ -30,7 +31,7 @@ OUT_OF_ORDER = "read it with --sort"
 
 
 class LogSource:
-    r"""A click log: delimited text, JSON Lines or Parquet, detected from the file's content.
+    r"""A click log: delimited text, JSON Lines, Parquet or Avro, detected from the file's content.
 
     Every line but the header becomes a click or a rejected record. `poll` gives exactly as many
     clicks as asked for until the log ends or 1,000 records in a row had to be rejected.
@@ -38,7 +39,7 @@ class LogSource:
     Parameters
     ----------
     path
-        Delimited text or JSON Lines, plain or compressed with gzip or zstd; or Parquet. The
+        Delimited text or JSON Lines, plain or compressed with gzip or zstd; or Parquet or Avro. The
         name's ending decides where the content says nothing.
     form
         Where the log keeps what a click is made of; by default columns ``session_id``,
@@ -183,6 +184,8 @@ def _open_unsorted(path: LogFile, content: Content) -> Reader:
         reader = ParquetReader(path, content.form)
     elif content.kind == "arrow":
         reader = ArrowReader(path, content.form)
+    elif content.kind == "avro":
+        reader = AvroReader(path, content.form)
     else:
         delimiter = content.delimiter if content.kind == "text" else None
         reader = TextReader(path, content.form, delimiter)

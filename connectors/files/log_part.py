@@ -37,6 +37,8 @@ class Part:
     ----------
     start
         The time that its first click is sorted by; minus infinity where there is none.
+    has_clicks
+        Whether it begins with clicks.
     gap
         As of a source.
     number
@@ -57,6 +59,8 @@ class Part:
         self.gap = log.gap
         clicks = log.poll(FIRST)
         self.start = float(_smooth(clicks.times)[0]) if clicks and len(clicks) else -np.inf
+        # The start may be taken from another file later.
+        self.has_clicks = self.start > -np.inf
         log.close()
 
     @property

@@ -170,7 +170,7 @@ class MergedLogs:
 
     def _begin(self, part: Part) -> None:
         """Open the next file, beside those that have not ended."""
-        if self._ready and not self._overlapping:
+        if self._ready and part.has_clicks and not self._overlapping:
             self._overlapping = True
             other = self._parts[self._ready[0][1]]
             self._notes.append(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..clicks import Id, Position
 from ..decoding.blocks import Decoded, Decoding
-from ..decoding.log_format import UNITS_PER_SECOND, LogFormat, find_click
+from ..decoding.columns import find_click
+from ..decoding.log_format import UNITS_PER_SECOND, LogFormat
 from ..decoding.record_lines import find_fields, is_by_columns, is_plain, with_session
 from ..decoding.record_reader import RecordReader
 from ..decoding.time_unit import TimeScale
@@ -27,13 +25,12 @@ from ..decoding.values import (
     UnusableError,
     check_id,
     check_time,
-    dates_to_times,
     usable_times,
 )
 from ..source import SourceError
+from .file_digest import digest_of
 from .parquet_records import RowDecoder
-from .reader import changed
-from .storage.decompression import CHUNK
+from .reader import check_unchanged
 from .storage.log_file import LogFile
 
 ROWS = 1 << 16
@@ -41,9 +38,6 @@ ROWS = 1 << 16
 
 ROWS_BYTES = 32 << 20
 """Bytes of the rows decoded at a time, about."""
-
-TAIL = 1 << 20
-"""Bytes at the end of a remote file that stand for all of it: the places of its data are there."""
 
 
 class ParquetReader:
@@ -131,12 +125,7 @@ class ParquetReader:
 
     def seek(self, position: Position) -> None:
         """Go on from a position, having made sure that the file is the same."""
-        if position.keys() - {"part", "unit"} != {"row", "size", "crc"}:
-            raise changed(
-                self._path, "it was then read with other options, or as another kind of file"
-            )
-        if (position["size"], position["crc"]) != self._sum:
-            raise changed(self._path, "its bytes are not the same")
+        check_unchanged(self._path, position, "row", self._sum)
         self._begin(int(position["row"]))
         self._scale.restore(position.get("unit", "s") if self._row else None)
         self._part = int(position.get("part", 0))
@@ -158,15 +147,7 @@ class ParquetReader:
     @cached_property
     def _sum(self) -> tuple[int, int]:
         """The file's size and CRC-32."""
-        crc, at = 0, 0
-        with closing(self._path.open_anywhere()) as file:
-            if not self._path.rereads_cheaply:
-                file.seek(0, os.SEEK_END)
-                at = max(0, file.tell() - TAIL)
-                file.seek(at)
-            while chunk := file.read(CHUNK):
-                at, crc = at + len(chunk), zlib.crc32(chunk, crc)
-        return at, crc
+        return digest_of(self._path)
 
     def _open(self, file: Any) -> tuple[Any, int]:
         """Open a file; return its Arrow schema and its number of rows."""
@@ -247,10 +228,7 @@ class ParquetReader:
     def _seconds(self, times: Any) -> NDArray[np.float64] | None:
         """Return a column of times in epoch seconds; None where one may be unusable."""
         if pa.types.is_string(times.type):
-            dates = dates_to_times(times)
-            if dates is not None:
-                self._scale.note_date()
-            return dates
+            return self._scale.texts(times)
         numbers = times.to_numpy(zero_copy_only=False)
         return numbers if self._moments else self._scale.column(numbers)
 

@@ -74,3 +74,31 @@ def changed(path: LogFile | Path, what: str) -> SourceError:
     return SourceError(
         f"{path} has changed since the snapshot: {what}. Restore the log, or {REMEDIES}"
     )
+
+
+def check_unchanged(
+    path: LogFile, position: Position, counted: str, digest: tuple[int, int]
+) -> None:
+    """Check that a position is one in this file, for a kind of file that does not grow.
+
+    Parameters
+    ----------
+    path
+        The file.
+    position
+        What the reader of the file returned at the snapshot.
+    counted
+        What the position counts, ``"row"`` or ``"record"``.
+    digest
+        The file's size and CRC-32 now.
+
+    Raises
+    ------
+    SourceError
+        The file has changed since, or was read as another kind of file.
+
+    """
+    if position.keys() - {"part", "unit"} != {counted, "size", "crc"}:
+        raise changed(path, "it was then read with other options, or as another kind of file")
+    if (position["size"], position["crc"]) != digest:
+        raise changed(path, "its bytes are not the same")

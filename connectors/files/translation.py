@@ -18,17 +18,6 @@ from .storage.log_file import Bytes, LogFile
 Rows = list[tuple[Any, ...]]
 
 
-class _Event(msgspec.Struct, gc=False):
-    aid: int | str
-    ts: int
-    type: str
-
-
-class _Session(msgspec.Struct):
-    session: int | str
-    events: list[_Event]
-
-
 class _Track(msgspec.Struct, gc=False):
     id: int | str
     type: str = "track"
@@ -39,14 +28,7 @@ class _Links(msgspec.Struct):
     objects: list[_Track]
 
 
-_SESSION = msgspec.json.Decoder(_Session)
 _LINKS = msgspec.json.Decoder(_Links)
-
-
-def from_otto(line: bytes) -> Rows:
-    """Return the events of a session: session, item, milliseconds, kind."""
-    record = _SESSION.decode(line)
-    return [(record.session, event.aid, event.ts, event.type) for event in record.events]
 
 
 def from_mind(line: bytes) -> Rows:
@@ -73,7 +55,6 @@ def from_30music(line: bytes) -> Rows:
 
 
 TRANSLATIONS: dict[str, Callable[[bytes], Rows]] = {
-    "otto": from_otto,
     "mind": from_mind,
     "30music": from_30music,
 }

@@ -26,15 +26,17 @@ from ..kafka.offsets import TopicGoneError
 from ..kafka.record_batches import DamagedBatchError
 from ..kafka.topic_consumer import DEFAULTS, POLL_MS, TopicConsumer
 from ..kafka.topic_monitor import TopicMonitor
+from ..schemas.framing import SchemaDecoder
+from ..schemas.registry import SchemaRegistry
 from ..source import SourceError
 from .records import (
     Collected,
     ItemChanges,
     ItemRecord,
-    decode_item,
     id_of_key,
     item_key,
 )
+from .schema_records import ItemDecoder
 
 FAILED_SECONDS = 1.0
 """How soon to try again where the topic cannot be read."""
@@ -55,6 +57,9 @@ class ItemTopic:
         Those of the consumer.
     most
         Items that may have data.
+    registry
+        Where the schemas are that records were written with; None: all are JSON. It is closed
+        with the topic.
 
     Raises
     ------
@@ -63,8 +68,16 @@ class ItemTopic:
 
     """
 
-    def __init__(self, address: KafkaAddress, settings: Mapping[str, Any], most: int) -> None:
+    def __init__(
+        self,
+        address: KafkaAddress,
+        settings: Mapping[str, Any],
+        most: int,
+        registry: SchemaRegistry | None = None,
+    ) -> None:
         self._address = address
+        self._registry = registry
+        self._decoder = ItemDecoder(None if registry is None else SchemaDecoder(registry))
         self.name = str(address)
         self._most = most
         self._log = KafkaLog()
@@ -91,6 +104,8 @@ class ItemTopic:
     @property
     def away(self) -> str | None:
         """Why what was read may be out of date; None where it is up to date."""
+        if self._registry is not None and self._registry.away is not None:
+            return self._registry.away
         return self._failure if self._failure is not None else self._watch.away
 
     @property
@@ -101,7 +116,9 @@ class ItemTopic:
     @property
     def notes(self) -> list[str]:
         """What a person should know."""
-        return [*self._watch.notes, *([self._failure] if self._failure is not None else [])]
+        waited = [] if self._registry is None else self._registry.notes
+        failed = [] if self._failure is None else [self._failure]
+        return [*self._watch.notes, *waited, *failed]
 
     def poll(self) -> ItemChanges:
         """Read on; see `ItemSource.poll`."""
@@ -128,6 +145,8 @@ class ItemTopic:
 
     def close(self) -> None:
         """Leave the brokers."""
+        if self._registry is not None:
+            self._registry.close()
         self._consumer.close()
         self._log.__exit__()
 
@@ -155,24 +174,51 @@ class ItemTopic:
         if fetched:
             self._watch.note_answer()
             self._consumer.fit(fetched)
-        records: list[ItemRecord] = []
-        for number, each in fetched.items():
-            for record in each:
-                try:
-                    for decoded in self._decode(record):
-                        if self._collected is not None:
-                            self._collected.take(decoded)
-                        else:
-                            records.append(decoded)
-                except UnusableError as fault:
-                    place = f"{self.name}, partition {number}, offset {record.offset}"
-                    changes.reject(place, fault.detail)
-        changes.records = records
+        try:
+            read = list(self._read(fetched, changes))
+        except SourceError:
+            # The registry refuses to answer: they are read again.
+            for number, each in fetched.items():
+                self._consumer.seek(number, each[0].offset)
+            raise
+        changes.records = self._apply(read, changes)
         self._look()
         if self._collected is not None and self._at_end():
             changes.records, changes.whole = self._collected.records(), True
             self._collected = None
         return changes
+
+    def _read(
+        self, fetched: Mapping[int, list[Any]], changes: ItemChanges
+    ) -> Iterator[tuple[str, bytes | None, ItemRecord | None]]:
+        """Yield for each record its place, its key as text, and what it holds; None: nothing."""
+        for number, each in fetched.items():
+            for record in each:
+                place = f"{self.name}, partition {number}, offset {record.offset}"
+                try:
+                    key = self._decoder.key(record.key)
+                    made = None
+                    if record.value is not None:
+                        made = self._decoder.record(record.value, key)
+                    yield place, key, made
+                except UnusableError as fault:
+                    changes.reject(place, fault.detail)
+
+    def _apply(
+        self, read: list[tuple[str, bytes | None, ItemRecord | None]], changes: ItemChanges
+    ) -> list[ItemRecord]:
+        """Return what records say of items, but for what is collected at first."""
+        records: list[ItemRecord] = []
+        for place, key, made in read:
+            try:
+                for one in self._replace_by_key(key, made):
+                    if self._collected is not None:
+                        self._collected.take(one)
+                    else:
+                        records.append(one)
+            except UnusableError as fault:
+                changes.reject(place, fault.detail)
+        return records
 
     def _fetch(self, changes: ItemChanges) -> dict[int, list[Any]]:
         """Return the records that have come, by partition."""
@@ -207,17 +253,15 @@ class ItemTopic:
         place = f"{self.name}, partition {number}, offsets {damage.offset} to {after - 1}"
         changes.reject(place, f"they cannot be read: {damage.why}")
 
-    def _decode(self, record: Any) -> Iterator[ItemRecord]:
+    def _replace_by_key(self, key: bytes | None, made: ItemRecord | None) -> Iterator[ItemRecord]:
         """Return what a record says, of one item or of two."""
-        key, value = record.key, record.value
         before = None if key is None else self._items.get(key)
-        if value is None:
+        if made is None:
             if key is None:
                 raise UnusableError("no_item", "the record has neither a key nor a value")
             yield ItemRecord(id_of_key(key) if before is None else before)
             self._items.pop(key, None)
             return
-        made = decode_item(value, key)
         item = item_key(made.item)
         if before is not None and before != item:
             # The record of the key is another item's now, and the one before is replaced.
@@ -225,8 +269,8 @@ class ItemTopic:
         if key is not None and key != item.encode():
             if key in self._items or len(self._items) < self._most:
                 self._items[key] = item
-        elif before is not None:
-            del self._items[key]
+        elif key is not None:
+            self._items.pop(key, None)
         yield made
 
     def _at_end(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..kafka.access.settings import parse_address
+from ..schemas.registry import SchemaRegistry
 from ..source import SourceError
 from .item_file import ItemFile
 from .item_topic import ItemTopic
@@ -17,6 +18,7 @@ def open_items(
     spec: str | os.PathLike[str],
     most: int = 1_000_000,
     settings: Mapping[str, Any] | None = None,
+    registry: SchemaRegistry | None = None,
 ) -> ItemSource:
     """Open a source of item data by its name.
 
@@ -28,6 +30,8 @@ def open_items(
         Items that may have data.
     settings
         Those of a topic's consumer; see `client_settings`.
+    registry
+        Where the schemas are that a topic's records were written with; see `ItemTopic`.
 
     Raises
     ------
@@ -39,5 +43,5 @@ def open_items(
         raise SourceError(f"item data are named by a str or a Path, not by {spec!r:.80}")
     name = os.fspath(spec)
     if name.startswith("kafka:"):
-        return ItemTopic(parse_address(name), settings or {}, most)
+        return ItemTopic(parse_address(name), settings or {}, most, registry)
     return ItemFile(name, most)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import decimal
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from ..clicks import Id
-from ..decoding.values import UnusableError, check_id
+from ..decoding.values import UnusableError, as_id, check_id
 
 LARGEST_RECORD = 16 << 10
 """Bytes of a record at most."""
@@ -27,6 +29,8 @@ MOST_NAMED = 100
 """Records that cannot be used, of those read at once, that are named."""
 
 NO_FIELDS = b"{}"
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 REMEDY = 'write one JSON object a line, such as {"item_id": 17, "available": true}'
 
@@ -170,29 +174,52 @@ def decode_item(value: bytes, key: bytes | None = None) -> ItemRecord:
     ItemRecord(item=17, available=False, fields=b'{"title":"Hat"}')
 
     """
-    if len(value) > LARGEST_RECORD:
-        detail = f"it has {len(value):,} bytes; {LARGEST_RECORD:,} are allowed"
-        raise UnusableError("record_too_large", detail)
+    check_size(value)
     try:
         found = msgspec.json.decode(value)
     except UnicodeDecodeError as error:
         raise UnusableError("not_utf8", f"it is not UTF-8: {error.reason}") from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise UnusableError("bad_json", f"it is not valid JSON: {error}") from error
+    return item_of(found, None if key is None else partial(id_of_key, key))
+
+
+def item_of(found: Any, key: Callable[[], Id] | None = None) -> ItemRecord:
+    """Return the item data that a decoded record holds.
+
+    Parameters
+    ----------
+    found
+        An object, see `decode_item`; dates and decimals may be among its values.
+    key
+        Returns the id where the object has none.
+
+    Raises
+    ------
+    UnusableError
+        It cannot be used.
+
+    """
     if not isinstance(found, dict):
         raise UnusableError("wrong_type", "it is not a JSON object")
-    item = found.pop("item_id", None)
+    item = found.get("item_id")
     if item is None:
         if key is None:
             raise UnusableError("no_item", "there is no 'item_id'")
-        item = id_of_key(key)
+        item = key()
+    if type(item) in (bytes, decimal.Decimal):
+        item = as_id(item, "item_id", "no_item")
     if type(item) not in (str, int):
         raise UnusableError("wrong_type", "'item_id' must be a text or a whole number")
     item = check_id(item, "item_id", "no_item")
-    available = found.pop("available", None)
+    available = found.get("available")
     if available is not None and type(available) is not bool:
         raise UnusableError("wrong_type", "'available' must be true or false")
-    fields = {name: value for name, value in found.items() if value is not None}
+    fields = {
+        name: value
+        for name, value in found.items()
+        if value is not None and name not in ("item_id", "available")
+    }
     if len(fields) > MOST_FIELDS:
         detail = f"it has {len(fields):,} further fields; {MOST_FIELDS} are allowed"
         raise UnusableError("too_many_fields", detail)
@@ -205,7 +232,21 @@ def decode_item(value: bytes, key: bytes | None = None) -> ItemRecord:
     if inner:
         detail = f"a field is nested more than {DEEPEST} levels deep"
         raise UnusableError("nested_too_deep", detail)
-    return ItemRecord(item, available is not False, msgspec.json.encode(fields))
+    return ItemRecord(item, available is not False, _ENCODER.encode(fields))
+
+
+def check_size(record: bytes) -> None:
+    """Check that a record is no larger than it may be.
+
+    Raises
+    ------
+    UnusableError
+        It is.
+
+    """
+    if len(record) > LARGEST_RECORD:
+        detail = f"it has {len(record):,} bytes; {LARGEST_RECORD:,} are allowed"
+        raise UnusableError("record_too_large", detail)
 
 
 def _inside(value: Any) -> Iterable[Any]:

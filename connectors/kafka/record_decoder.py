@@ -21,6 +21,7 @@ from ..decoding.record_lines import check_json, is_plain
 from ..decoding.record_reader import RecordReader, read_json, used_fields
 from ..decoding.time_unit import TimeScale
 from ..decoding.values import LONGEST_ID, UnusableError, check_id, check_time, usable_times
+from ..schemas.framing import HEADER_BYTES, SchemaDecoder
 from ..source import SourceError
 from .merging.numbering import Numbering
 from .merging.partition_queue import Run
@@ -31,7 +32,7 @@ CHUNK = 500
 
 
 class RecordDecoder:
-    """Decodes records whose values hold one JSON object each.
+    """Decodes records whose values hold one JSON object each, or what a schema says.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class RecordDecoder:
         Where the session's id is: in the value's ``field``, or in the record's ``key``.
     time_from
         Where the time is: in the value's ``field``, or with the ``record`` as its timestamp.
+    schemas
+        Decodes records that were written with the schemas of a registry; None: they are JSON.
 
     """
 
@@ -52,7 +55,9 @@ class RecordDecoder:
         topic: str,
         session_from: Literal["field", "key"] = "field",
         time_from: Literal["field", "record"] = "field",
+        schemas: SchemaDecoder | None = None,
     ) -> None:
+        self._schemas = schemas
         self._by_key = session_from == "key"
         self._by_record = time_from == "record"
         without = [*(["session"] if self._by_key else []), *(["time"] if self._by_record else [])]
@@ -65,21 +70,19 @@ class RecordDecoder:
         self._reader: RecordReader | None = None
         fields = set(used_fields(form))
         self._keys_are_text = form.key_type == "text" and (self._by_key or "key" in fields)
-        self._seen_integer = False
+        self._seen_keys: str | None = None
         inside = sorted(field for field in fields if field.startswith(KEY) and field != KEY)
         if inside and form.key_type == "int":
             raise SourceError(
                 f"{inside[0]}: keys that are integers, as --key-type int says, have no fields"
             )
-        if is_plain(form) and form.key_type == "text":
-            self._values = JsonLinesDecoder(form, topic, without)
-            return
-        check_json(form, topic, without)
-        if self._by_key:
-            form = msgspec.structs.replace(form, session=KEY)
-        self._reader = RecordReader(
-            form, TimeScale(form.unit), self._key, _time_of_scope if self._by_record else None
-        )
+        self._values = JsonLinesDecoder(form, topic, without)
+        if schemas is not None or not is_plain(form) or form.key_type != "text":
+            check_json(form, topic, without)
+            if self._by_key:
+                form = msgspec.structs.replace(form, session=KEY)
+            own_time = _time_of_scope if self._by_record else None
+            self._reader = RecordReader(form, TimeScale(form.unit), self._key, own_time)
 
     def units(self, partitions: Iterable[int]) -> dict[str, TimeUnit | None]:
         """Return, by partition, the units of times that are told by their size.
@@ -92,14 +95,17 @@ class RecordDecoder:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know: units of times that were told by their size."""
+        """What a person should know: units of times told by their size, keys of another type."""
         scales = self._scales.copy().values()
         units = {note for scale in scales for note in scale.note(f"topic {self._topic}")}
-        keys = (
-            f"topic {self._topic}: its keys look like integers, and are read as text: --key-type "
-            "int reads them as numbers"
-        )
-        return [*sorted(units), *([keys] if self._seen_integer else [])]
+        kinds = {"int": "integers", "schema": "keys that were written with a schema"}
+        keys = [
+            f"topic {self._topic}: its keys look like {kinds[seen]}, and are read as text: "
+            f"--key-type {seen} reads them as what they are"
+            for seen in (self._seen_keys,)
+            if seen is not None
+        ]
+        return [*sorted(units), *keys]
 
     def resume(self, partition: int, offset: int, part: int, unit: object) -> None:
         """Go on in a partition where a position says.
@@ -130,10 +136,13 @@ class RecordDecoder:
 
     def decode(self, partition: int, records: Sequence[Any]) -> Run:
         """Decode records of one partition: each becomes a click or is rejected."""
-        if self._keys_are_text and not self._seen_integer and records:
+        if self._keys_are_text and self._seen_keys is None and records:
             key = records[0].key or b""
             # A text does not begin with a zero byte; integers do, but for the largest.
-            self._seen_integer = len(key) in (4, 8) and key[0] == 0
+            if self._schemas is not None and len(key) > HEADER_BYTES and key[0] == 0:
+                self._seen_keys = "schema"
+            elif len(key) in (4, 8) and key[0] == 0:
+                self._seen_keys = "int"
         if self._reader is not None:
             self._reader.scale = self._scale(partition)
             return self._decode_records(self._reader, partition, records)
@@ -180,17 +189,22 @@ class RecordDecoder:
 
     def _value(self, record: Any) -> Any:
         _check_value(record)
+        if self._schemas is not None:
+            return self._schemas.decode(record.value)
         return read_json(record.value)
 
     def _origin(self, partition: int, record: Any) -> tuple[Position, bytes, int, bytes | None]:
         position = {"topic": self._topic, "partition": partition, "offset": record.offset}
         return position, record.value or b"", 0, record.key
 
-    def _key(self, record: Any) -> Id | None:
+    def _key(self, record: Any) -> Any:
         """Return a record's key, None where it has none."""
         key = record.key
         if key is None:
             return None
+        if self._form.key_type == "schema":
+            assert self._schemas is not None
+            return self._schemas.decode(key, "key")
         if self._form.key_type == "int":
             if len(key) not in (4, 8):
                 raise UnusableError(

@@ -10,6 +10,8 @@ from ..clicks import Clicks, Position
 from ..decoding.blocks import PollBuffer
 from ..decoding.log_format import LogFormat
 from ..option_checks import check_least, check_type
+from ..schemas.framing import SchemaDecoder
+from ..schemas.registry import SchemaRegistry
 from ..source import SourceError, check_kind, other_source
 from .access.settings import KafkaAddress
 from .access.subscription import Subscription
@@ -108,14 +110,13 @@ class KafkaSource:
         self._wanted = address
         self._until_end = until_end
 
-        def decoder(topic: str) -> RecordDecoder:
-            return RecordDecoder(form, topic, session_from, time_from)
-
-        self.gap = form.gap if decoder(address.named).by_user else None
+        self._schemas: SchemaDecoder | None = None
+        self._form, self._from = form, (session_from, time_from)
+        self.gap = form.gap if self._decoder(address.named).by_user else None
         self._reader = TopicReader(
             address,
             settings or {},
-            decoder,
+            self._decoder,
             Span(partitions, start, until_end, on_missing_offsets),
             idle=idle,
             group=group,
@@ -133,15 +134,35 @@ class KafkaSource:
         read = self._reader.numbering.by_topic(self._ahead.partitions)
         return max(map(len, read.values()))
 
+    def use_schemas(self, registry: SchemaRegistry) -> None:
+        """Read records in Avro, Protobuf or JSON that were written with a registry's schemas.
+
+        Before anything was read. While the registry is away the source waits, as for brokers. The
+        source closes the registry with itself.
+
+        Raises
+        ------
+        SourceError
+            Reading has begun.
+
+        """
+        if not isinstance(registry, SchemaRegistry):
+            raise SourceError(f"KafkaSource: registry is {registry!r:.80}: give a SchemaRegistry")
+        if self._begun:
+            raise SourceError("the schemas of a topic can be named only before it is polled")
+        self._schemas = SchemaDecoder(registry)
+
     @property
     def away(self) -> str | None:
-        """Why the brokers do not answer, None where they do."""
-        return self._reader.away
+        """Why the brokers, or the schema registry, do not answer; None where they do."""
+        waiting = None if self._schemas is None else self._schemas.registry.away
+        return self._reader.away or waiting
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know, such as that the brokers were away."""
-        return self._reader.notes
+        waited = [] if self._schemas is None else self._schemas.registry.notes
+        return [*self._reader.notes, *waited]
 
     @property
     def share(self) -> float | None:
@@ -233,6 +254,8 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the brokers."""
+        if self._schemas is not None:
+            self._schemas.registry.close()
         self._reader.close()
 
     def lag(self) -> list[Lag]:
@@ -259,8 +282,13 @@ class KafkaSource:
             return {place(number): ahead.merge.out_of_order[number] for number in ahead.partitions}
 
     def _begin(self, positions: dict[str, TopicPosition]) -> None:
+        if self._form.key_type == "schema" and self._schemas is None:
+            raise SourceError("--key-type schema needs --schema-registry")
         self._parts = self._reader.begin(positions)
         self._begun = True
+
+    def _decoder(self, topic: str) -> RecordDecoder:
+        return RecordDecoder(self._form, topic, *self._from, self._schemas)
 
     def _position(self) -> Position:
         with self._ahead.changed:

@@ -23,8 +23,14 @@ def choose_device(device: str) -> torch.device:
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device must be auto, cpu or cuda, not {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch finds no GPU: choose auto or cpu")
+        raise ValueError(f"device is cuda, but {_why_no_gpu()}: choose auto or cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _why_no_gpu() -> str:
+    if not torch.backends.cuda.is_built():
+        return f"torch {torch.__version__} is built without CUDA"
+    return "torch finds no GPU"
 
 
 def on_host(where: Tensor | torch.device) -> bool:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute.transfer import send, to_device
 from ..gradient_model import diverged
 from ..items.best_items import Blocked, Whole, best_items
 from ..items.item_table import SHIFT, ItemTable
@@ -195,17 +196,15 @@ class Answering:
         model, counts = self._model, visitors.counts
         clicks = np.full((len(stored), windows.width - model.sessions.window), NO_ITEM, np.int64)
         clicks[np.arange(clicks.shape[1]) < counts[:, None]] = visitors.rows
-        after = torch.from_numpy(clicks).to(model.device)
+        after = to_device(clicks, model.device)
         return torch.cat([model.items.rows_of(stored), after], dim=1)
 
     def _outputs(self, clicks: Tensor, states: Tensor, windows: LastWindows) -> Tensor:
         """Run the network to the end of each session: (q, size)."""
         model = self._model
         run, inputs, device = model.precision.run, model.items.inputs.values, model.device
-        steps, starts, moved, moved_clicks = (
-            torch.from_numpy(of).to(device)
-            for of in (windows.steps, windows.starts, windows.moved_sessions, windows.moved_clicks)
-        )
+        parts = windows.steps, windows.starts, windows.moved_sessions, windows.moved_clicks
+        steps, starts, moved, moved_clicks, scored = send([*parts, windows.scored], device)
         clicked = clicks.view(-1)
         if windows.move_counts:
             passed = pick(inputs, pick(clicked, moved_clicks))
@@ -215,7 +214,7 @@ class Answering:
         read = pick(inputs, pick(clicked, steps))
         found = run("forward", read, windows.sizes, pick(states, starts))
         outputs = torch.empty_like(found)
-        outputs[torch.from_numpy(windows.scored).to(device)] = found
+        outputs[scored] = found
         return outputs
 
     def _block_own(

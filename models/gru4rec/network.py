@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..compute.device import HOST
+from ..compute.transfer import to_device
 from .cells import Cell, GRUCell, make_cell
 from .packed_gru import PackedGRU
 
@@ -128,7 +129,7 @@ class GRU4Rec(nn.Module):
         inputs = drop(inputs, self.input_dropout, dropping)
         for cell, state in zip(self.cells, start.split(self.widths, dim=1), strict=True):
             inputs = drop(cell.output(run(cell, inputs, sizes, state)), self.dropout, dropping)
-        outputs: Tensor = self.top(inputs.index_select(0, last_steps(sizes).to(inputs.device)))
+        outputs: Tensor = self.top(inputs.index_select(0, last_steps(sizes, inputs.device)))
         return outputs
 
     def states(self, inputs: Tensor, sizes: list[int], start: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ def drop(values: Tensor, share: float, generator: torch.Generator | None) -> Ten
     if not share or generator is None:
         return values
     kept = torch.rand(values.shape, generator=generator) >= share
-    return values * kept.to(values.device, values.dtype) / (1 - share)
+    return values * to_device(kept.numpy(), values.device).to(values.dtype) / (1 - share)
 
 
 def run(cell: Cell, inputs: Tensor, sizes: list[int], state: Tensor) -> Tensor:
@@ -178,8 +179,8 @@ def run(cell: Cell, inputs: Tensor, sizes: list[int], state: Tensor) -> Tensor:
     return torch.cat(outputs)
 
 
-def last_steps(sizes: list[int]) -> Tensor:
-    """Return where each packed sequence ends.
+def last_steps(sizes: list[int], device: torch.device = HOST) -> Tensor:
+    """Return where each packed sequence ends, on a device.
 
     Examples
     --------
@@ -187,8 +188,12 @@ def last_steps(sizes: list[int]) -> Tensor:
     tensor([3, 1, 2])
 
     """
-    ends = np.cumsum([0, *sizes])
-    lengths = np.zeros(sizes[0], np.int64)
-    for size in sizes:
-        lengths[:size] += 1
-    return torch.from_numpy(ends[lengths - 1] + np.arange(sizes[0]))
+    end, places = sum(sizes), []
+    shorter = 0
+    for size in reversed(sizes):
+        # Of the last step all end there; of each other one those that have no further step.
+        end -= size
+        if size > shorter:
+            places.append(torch.arange(end + shorter, end + size, device=device))
+            shorter = size
+    return torch.cat(places)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base import CheckedModel, Request, fits
+from ..base import Request, fits
 from ..batch import Batch
 from ..compute.background import Worker, gather
 from ..compute.device import choose_device
@@ -31,6 +31,7 @@ from ..ranking import CatalogueRanker, Ranking
 from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
+from ..windows import Whole
 from .answering import Answering
 from .cells import GATES
 from .config import GRU4RecConfig
@@ -238,7 +239,7 @@ class OnlineGRU4Rec(GradientModel):
         """Run the network over the windows of a batch, from the states before the histories."""
         windows, histories = batch.windows, batch.histories
         starts, batch.ends = self._move_starts(batch, states)
-        steps = self.items.rows_of(pick(histories.view(-1), self._to_device(windows.steps)))
+        steps = self.items.rows_of(pick(histories.view(-1), windows.on(self.device).steps))
         inputs = pick(self.items.inputs.values, steps)
         inputs.requires_grad_(torch.is_grad_enabled())
         outputs = self.precision.run("forward", inputs, windows.sizes, starts)
@@ -257,27 +258,25 @@ class OnlineGRU4Rec(GradientModel):
 
         """
         windows, histories = batch.windows, batch.histories
+        there = windows.on(self.device)
         if windows.move_counts:
-            clicked = self.items.rows_of(
-                pick(histories.view(-1), self._to_device(windows.moved_clicks))
-            )
+            clicked = self.items.rows_of(pick(histories.view(-1), there.moved_clicks))
             inputs = pick(self.items.inputs.values, clicked)
-            moved = pick(states, self._to_device(windows.moved_sessions))
+            moved = pick(states, there.moved_sessions)
             after = self.precision.run("states", inputs, windows.move_counts, moved)
             states = torch.cat([states, after])
-        starts = pick(states, self._to_device(windows.starts))
-        return starts, pick(states, self._to_device(windows.next_start))
+        return pick(states, there.starts), pick(states, there.next_start)
 
     def _targets(self, batch: Batch) -> Tensor:
         """Return the rows of the scored clicks' items; of none, after the clicks."""
-        scored = self._to_device(batch.windows.scored)
+        scored = batch.windows.on(self.device).scored
         return torch.zeros_like(scored) if batch.request.after else pick(batch.rows, scored)
 
     def _ranker(self, batch: Batch, outputs: Tensor, targets: Tensor) -> CatalogueRanker:
         """Return the ranker of a batch's targets; begin to compute its scores."""
         used = self.vocabulary.used
         # After its click an item that it added to the catalogue is known.
-        clicks = self._to_device(batch.windows.scored) + batch.request.after
+        clicks = batch.windows.on(self.device).scored + batch.request.after
         width = SPECIAL if self.memory else 0
         ranker = CatalogueRanker(
             outputs,
@@ -317,8 +316,11 @@ class OnlineGRU4Rec(GradientModel):
                 "forward", inputs, windows.sizes, forward.starts, self._draws
             )
         if len(known) < len(targets):
-            outputs, targets = outputs[self._to_device(known)], targets[self._to_device(known)]
-        gradients = self.trainer.gradients(forward.steps, inputs, outputs, targets, self.vocabulary)
+            places = self._to_device(known)
+            outputs, targets = outputs[places], targets[places]
+        gradients = self.trainer.gradients(
+            forward.steps, inputs, outputs, targets, self.vocabulary, batch.draws
+        )
         batch.result.learning = perf_counter() - began
         return gradients
 
@@ -331,10 +333,12 @@ class OnlineGRU4Rec(GradientModel):
         slots = self.sessions.advance(batch.windows, batch.histories, batch.ends)
         if self.memory:
             self.memory.commit(slots)
-            known = int((batch.result.ranks > 0).sum())
-            if known:
-                self.memory.step(batch.memory_gradient / known)
-        clicked = batch.rows[self._to_device(np.flatnonzero(batch.placed))]
+            learned = int((batch.result.ranks > 0).sum())
+            if learned:
+                self.memory.step(batch.memory_gradient / learned)
+        clicked, known = batch.rows, np.flatnonzero(batch.placed)
+        if len(known) < len(batch.placed):
+            clicked = pick(clicked, self._to_device(known))
         self.popularity.learn(clicked, vocabulary.used)
         vocabulary.touch(request.items, request.time)
         max_idle = self.config.max_idle
@@ -351,9 +355,13 @@ class OnlineGRU4Rec(GradientModel):
             self.memory.rollback()
         super()._rollback(batch)
 
-    def _test_frozen(self, request: Request) -> BatchResult:
-        # The memory has evidence of the clicks before each one, also within a batch.
-        return CheckedModel._test_frozen(self, request) if self.memory else self._run(request)
+    def _draw_negatives(self, request: Request, targets: Whole) -> NDArray[np.float64]:
+        config = self.config
+        sampled = config.loss != "full-cross-entropy" and not self.network.random
+        # With dropout, these come after its own draws.
+        if request.learn and sampled and targets.any():
+            return self.popularity.draw(config.n_negatives)
+        return np.zeros(0)
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
         return self._answering.answer(queries)
@@ -372,6 +380,7 @@ class OnlineGRU4Rec(GradientModel):
         return state
 
     def _upgraded(self, state: State) -> State:
+        state = super()._upgraded(state)
         if not self.memory:
             return state
         return State(state.arrays | self.memory.upgraded(state.arrays, "recall."), state.values)

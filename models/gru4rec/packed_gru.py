@@ -115,7 +115,7 @@ class PackedGRU(torch.autograd.Function):
 
 def in_loops(inputs: Tensor) -> bool:
     """Whether packed inputs are few enough, and of a type, for the compiled loops."""
-    return on_host(inputs) and len(inputs) <= FEW_STEPS and inputs.dtype != torch.bfloat16
+    return on_host(inputs) and inputs.shape[0] <= FEW_STEPS and inputs.dtype != torch.bfloat16
 
 
 def _steps(sizes: list[int]) -> Iterator[slice]:

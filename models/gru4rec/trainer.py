@@ -73,6 +73,7 @@ class Trainer:
         outputs: Tensor,
         targets: Tensor,
         vocabulary: Vocabulary,
+        draws: Tensor | None = None,
     ) -> Gradients:
         """Return the gradients of the scored clicks' loss; change no parameter.
 
@@ -88,6 +89,8 @@ class Trainer:
             int64 (m,): the clicked items' rows.
         vocabulary
             The catalogue.
+        draws
+            What negatives are drawn by, on the device; None: they are drawn here.
 
         """
         items = self.items
@@ -95,11 +98,12 @@ class Trainer:
             candidates = torch.arange(1, vocabulary.used, device=targets.device)
             given: tuple[Any, ...] = (targets - 1,)
         else:
-            negatives = self.popularity.sample(self.config.n_negatives)
+            negatives = self.popularity.sample(self.config.n_negatives, draws)
             candidates = torch.cat([targets, negatives])
-            expected = self.popularity.expected(candidates, len(negatives), len(targets))
+            drawn, own = negatives.shape[0], targets.shape[0]
+            expected = self.popularity.expected(candidates, drawn, own)
             # A rare item counts as expected no less often than the average one: see the loss.
-            given = (candidates, expected, len(candidates) / len(vocabulary))
+            given = (candidates, expected, (drawn + own) / len(vocabulary))
         by_score = score_candidates(items, outputs, candidates, self.loss_gradient, *given)
         *dense, embedded = torch.autograd.grad(outputs, [*self._weights, inputs], by_score.outputs)
         read, scored = (steps, embedded), (candidates, by_score.embedding)

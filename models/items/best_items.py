@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..compute.device import on_host
 from ..compute.jit import compiled
+from ..compute.transfer import fetch, send
 
 Whole = NDArray[np.int64]
 Blocked = NDArray[np.bool_]
@@ -158,18 +159,32 @@ def _select_on_device(
 ) -> None:
     """Do what `_select` does, in operations of torch."""
     device = scores.device
-    ends = spans[:, 1] - spans[:, 0]
-    visitors = np.repeat(np.arange(len(spans)), ends)
-    places = [np.arange(begin, end) for begin, end in spans.tolist()]
-    at = np.concatenate(places) if places else np.zeros(0, np.int64)
-    where = torch.from_numpy(visitors).to(device), torch.from_numpy(rows[at]).to(device).long()
-    table = scores * torch.from_numpy(scale).to(scores)[:, None]
-    table[where] = torch.from_numpy(final[at]).to(table)
-    table.masked_fill_(torch.from_numpy(blocked).to(device), -torch.inf)
+    at, counted = places_of(spans)
+    visitors = np.repeat(np.arange(len(spans)), counted)
+    factor, hidden, *where, own = send([scale, blocked, visitors, rows[at], final[at]], device)
+    table = scores * factor.to(scores)[:, None]
+    table[where[0], where[1].long()] = own.to(table)
+    table.masked_fill_(hidden, -torch.inf)
     most = min(best.shape[1], table.shape[1])
     # A stable sort, so that ties go to the lower row.
     found_values, found = (of[:, :most] for of in table.sort(dim=1, descending=True, stable=True))
     wanted = np.arange(most) < counts[:, None]
-    kept = (found_values > -torch.inf).cpu().numpy() & wanted
-    best[:, :most] = np.where(kept, found.cpu().numpy(), -1)
-    values[:, :most] = np.where(kept, found_values.double().cpu().numpy(), 0.0)
+    listed, listed_values = fetch([found, found_values.double()])
+    kept = (listed_values > -np.inf) & wanted
+    best[:, :most] = np.where(kept, listed, -1)
+    values[:, :most] = np.where(kept, listed_values, 0.0)
+
+
+def places_of(spans: Whole) -> tuple[Whole, Whole]:
+    """Return the places within some spans, one span after the other, and how many each has.
+
+    Examples
+    --------
+    >>> places_of(np.array([[4, 6], [0, 1]]))
+    (array([4, 5, 0]), array([2, 1]))
+
+    """
+    begins, counts = spans[:, 0], spans[:, 1] - spans[:, 0]
+    ends = counts.cumsum()
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(begins - ends + counts, counts), counts

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..compute.device import on_host
 from ..compute.jit import compiled
 from ..compute.snapshot_buffer import SnapshotBuffer
+from ..compute.transfer import to_device
 from ..optim import Optimizer
 from ..recommender import within
 from .table import Table, pick
@@ -75,8 +76,23 @@ class ItemTable:
         tables = {"embedding": self.embedding, "bias": self.bias}
         return tables if self.tied else {**tables, "inputs": self.inputs}
 
-    def draw(self, rows: Tensor, used: int) -> None:
-        """Begin new items in distinct rows below `used`: nothing of earlier items is left there."""
+    @property
+    def _embeddings(self) -> list[Table]:
+        return list(dict.fromkeys([self.embedding, self.inputs]))
+
+    def draw_numbers(self, items: int) -> Tensor:
+        """Draw what new items' embeddings begin with, on the host: float64 (items, …)."""
+        size = sum(table.values.shape[1] for table in self._embeddings)
+        # One draw an item, whatever comes after it in the batch.
+        return torch.rand((items, size), generator=self._generator, dtype=torch.float64)
+
+    def draw(self, rows: Tensor, used: int, drawn: Tensor | None = None) -> None:
+        """Begin new items in distinct rows below `used`: nothing of earlier items is left there.
+
+        `drawn` is what `draw_numbers` returned, on the device; if not given, it is drawn.
+        """
+        if drawn is None:
+            drawn = to_device(self.draw_numbers(len(rows)).numpy(), rows.device)
         for table in self._tables.values():
             table.reserve(used)
         if used > len(self.generation):
@@ -84,11 +100,8 @@ class ItemTable:
             generation[: len(self.generation)] = self.generation
             self.generation = generation
         self.bias.begin(rows, 0.0)
-        # One draw an item, whatever comes after it in the batch.
-        count = len(rows)
-        tables = list(dict.fromkeys([self.embedding, self.inputs]))
+        count, tables = len(rows), self._embeddings
         sizes = [table.values.shape[1] for table in tables]
-        drawn = torch.rand((count, sum(sizes)), generator=self._generator, dtype=torch.float64)
         for table, own in zip(tables, drawn.split(sizes, dim=1), strict=True):
             table.begin(rows, ((2 * own - 1) * self.spread).to(table.values))
         self.generation[rows] = (

@@ -94,7 +94,7 @@ class Table:
         -------
         tuple of Tensor
             The u distinct rows, and their gradients, (u, …). `NO_ITEM` is left out, or, on a GPU,
-            has zero.
+            has zero, as often as other rows come again.
 
         Examples
         --------
@@ -112,8 +112,8 @@ class Table:
             sums = np.empty((len(distinct), math.prod(shape)), self.values.numpy().dtype)
             begin = seen = 0
             for part, gradient in found:
-                end = begin + len(part)
-                if isinstance(gradient, Product) and len(gradient.left) <= FEW_TERMS:
+                end = begin + part.shape[0]
+                if isinstance(gradient, Product) and gradient.left.shape[0] <= FEW_TERMS:
                     left, right = (of.numpy() for of in gradient)
                     seen = _add_products(left, right, slots[begin:end], sums, seen)
                 else:
@@ -162,20 +162,31 @@ def pick(column: Tensor, rows: Tensor) -> Tensor:
     tensor([[30, 10]])
 
     """
+    if rows.ndim == 1:
+        return column.index_select(0, rows)
     return column.index_select(0, rows.reshape(-1)).view(*rows.shape, *column.shape[1:])
 
 
 def sum_sorted(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Do what `Table.sum` does, by torch alone: the rows rise.
 
+    As many rows as were given: the host need not wait to hear how many are distinct. After these
+    comes `NO_ITEM`, with zero.
+
     Examples
     --------
     >>> sum_sorted(torch.tensor([5, 0, 5]), torch.tensor([1.0, 10.0, 2.0]))
-    (tensor([0, 5]), tensor([0., 3.]))
+    (tensor([0, 5, 0]), tensor([0., 3., 0.]))
 
     """
-    distinct, place = torch.unique(rows, return_inverse=True)
-    sums = gradient.new_zeros((len(distinct), *gradient.shape[1:])).index_add_(0, place, gradient)
+    rising, order = rows.sort()
+    # Where another row begins.
+    begins = torch.ones_like(rising)
+    begins[1:] = rising[1:] != rising[:-1]
+    place = begins.cumsum(0) - 1
+    distinct = torch.full_like(rows, NO_ITEM).scatter_(0, place, rising)
+    place = torch.empty_like(order).scatter_(0, order, place)
+    sums = torch.zeros_like(gradient).index_add_(0, place, gradient)
     # No item comes first.
     sums[:1].masked_fill_((distinct[:1] == NO_ITEM).view(-1, *[1] * (sums.ndim - 1)), 0)
     return distinct, sums

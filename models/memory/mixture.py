@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute.transfer import send
 from ..items.best_items import best_items
 from ..items.vocabulary import NO_ITEM
 from ..ranking import SLACK, CatalogueRanker, Ranking, ranks_above
@@ -55,7 +56,7 @@ def mix(
 
     """
     network, absent = network_probabilities(ranker, part, k)
-    known = (~ranker.unseen[part]).cpu().numpy() if learn else np.zeros(len(network), np.bool_)
+    known = ~ranker.unseen[part] if learn else np.zeros(len(network), np.bool_)
     # The softmax adds rounding of its own.
     slack = SLACK * torch.finfo(network.dtype).eps * (ranker.size[part] + 1)
     mixture = Mixture(memory, evidence.of(part), network, known, slack)
@@ -111,13 +112,15 @@ class Mixture:
         memory: Memory,
         evidence: Evidence,
         network: Tensor,
-        known: NDArray[np.bool_],
+        known: NDArray[np.bool_] | Tensor,
         slack: Tensor,
     ) -> None:
         self._network = network
         self._evidence = evidence
-        special = probabilities(network, evidence)
-        highest = _real(network.amax(dim=1))
+        others = [network.amax(dim=1), slack, *([known] if isinstance(known, Tensor) else [])]
+        special, (highest, slacks, *given) = probabilities(network, evidence, *others)
+        if not isinstance(known, Tensor):
+            given = [known]
         self._evaluation = evaluation = _no_evaluation(evidence, special.dtype)
         self.gradient = np.zeros(len(memory.vector))
         weights, boost = cut(memory.vector.numpy())
@@ -127,7 +130,7 @@ class Mixture:
             Parameters(weights, Boost.of(boost.astype(np.float32))),
             memory.boosted,
             evidence,
-            Predictions(special, highest, known, _real(slack)),
+            Predictions(special, _real(highest), given[0], _real(slacks)),
             evaluation,
             Parameters(gradient, Boost.of(single)),
         )
@@ -147,9 +150,8 @@ class Mixture:
 
         """
         network, evaluation = self._network, self._evaluation
-        target_prob, n_above, threshold = (
-            torch.from_numpy(of).to(network.device)
-            for of in (evaluation.target_prob, evaluation.n_above, evaluation.threshold)
+        target_prob, n_above, threshold = send(
+            [evaluation.target_prob, evaluation.n_above, evaluation.threshold], network.device
         )
         ranks = ranks_above(network, threshold[:, None]) + n_above
         # Where the probability is too small for a number, all items tie with it.
@@ -165,9 +167,9 @@ class Mixture:
         """Return the rows of the k best items and their probabilities: (c, k)."""
         network = self._network
         rows, probs = padded(self._evidence, self._evaluation.final)
-        special, final = torch.from_numpy(rows).to(network.device), torch.from_numpy(probs)
-        final = final.to(network)
-        scale = torch.from_numpy(self._evaluation.network_scale[:, None]).to(network)
+        scales = self._evaluation.network_scale[:, None]
+        special, final, scale = send([rows, probs, scales], network.device)
+        final, scale = final.to(network), scale.to(network)
         rest = (network * scale).masked_fill_(absent, -1)
         values, best = rest.scatter_(1, special, -1.0).topk(k, dim=1)
         # A target that is not known yet is nothing to recommend.
@@ -184,8 +186,8 @@ class Mixture:
         return best_items(self._network, blocked, counts, evaluation.network_scale, *special)
 
 
-def _real(values: Tensor) -> Real:
-    return values.cpu().numpy().astype(np.float64)
+def _real(values: NDArray[Any]) -> Real:
+    return values.astype(np.float64)
 
 
 def _no_evaluation(evidence: Evidence, dtype: np.dtype[Any]) -> Evaluation:

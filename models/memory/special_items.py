@@ -11,12 +11,16 @@ from torch import Tensor
 
 from ..compute.device import on_host
 from ..compute.jit import compiled
+from ..compute.transfer import fetch, send
+from ..items.best_items import places_of
 from ..items.vocabulary import NO_ITEM
 from .evidence import Evidence
 from .layout import Real, Whole
 
 
-def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
+def probabilities(
+    network: Tensor, evidence: Evidence, *others: Tensor
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     """Return the network's probability of each special item of some clicks, on the host.
 
     Parameters
@@ -25,26 +29,31 @@ def probabilities(network: Tensor, evidence: Evidence) -> NDArray[Any]:
         (c, rows): the network's probabilities.
     evidence
         For these c clicks.
+    *others
+        What else the host needs, on the same device: a GPU has one transfer there and one back.
 
     Returns
     -------
-    ndarray
+    special
         (distinct,): where the evidence is of other clicks, anything.
+    others
+        These, on the host.
 
     """
     if evidence.rows.max(initial=NO_ITEM) >= network.shape[1]:
         raise IndexError("evidence for a row that the catalogue does not have")
     if on_host(network):
-        return _probabilities(network.numpy(), evidence.spans, evidence.rows)
-    begins, ends = evidence.spans[:, 0], evidence.spans[:, 1]
-    clicks = np.repeat(np.arange(len(begins)), ends - begins)
-    places = [np.arange(begin, end) for begin, end in evidence.spans.tolist()]
-    at = np.concatenate(places) if places else np.zeros(0, np.int64)
-    where = torch.from_numpy(clicks), torch.from_numpy(evidence.rows[at].astype(np.int64))
-    values = network[tuple(of.to(network.device) for of in where)].cpu().numpy()
+        special = _probabilities(network.numpy(), evidence.spans, evidence.rows)
+        return special, [of.numpy() for of in others]
+    at, counts = places_of(evidence.spans)
+    rows, counts_there = send([evidence.rows[at], counts], network.device)
+    clicks = torch.arange(len(counts), device=network.device)
+    # Given the size, nothing waits to hear it.
+    clicks = clicks.repeat_interleave(counts_there, output_size=len(at))
+    values, *fetched = fetch([network[clicks, rows.long()], *others])
     found = np.zeros(len(evidence.rows), values.dtype)
     found[at] = values
-    return found
+    return found, fetched
 
 
 @compiled

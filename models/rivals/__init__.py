@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from ..recommender import Recommender
-from .counting.context_tree import ContextTree
-from .counting.item_knn import ItemKNN
-from .counting.markov import Markov
-from .counting.popularity import Popularity
-from .counting.rules import Rules
-from .counting.session_popularity import SessionPopularity
-from .counting.stan import STAN
-from .counting.vsknn import VSkNN
-from .counting.vstan import VSTAN
-from .gru4rec.frozen import GRU4RecFrozen
-from .gru4rec.retrained import GRU4RecRetrained
-from .gru4rec.variants import GRU4RecLSTM, GRU4RecRNN
-from .neural.bert4rec import BERT4Rec
-from .neural.bpr_mf import BPRMF
-from .neural.fpmc import FPMC
-from .neural.sasrec import SASRec
+import importlib
+from collections import UserDict
+from typing import Any, cast
 
-RIVALS: dict[str, type[Recommender]] = {
-    "bert4rec": BERT4Rec,
-    "bpr-mf": BPRMF,
-    "context-tree": ContextTree,
-    "fpmc": FPMC,
-    "gru4rec-frozen": GRU4RecFrozen,
-    "gru4rec-lstm": GRU4RecLSTM,
-    "gru4rec-retrained": GRU4RecRetrained,
-    "gru4rec-rnn": GRU4RecRNN,
-    "item-knn": ItemKNN,
-    "markov": Markov,
-    "popularity": Popularity,
-    "rules": Rules,
-    "sasrec": SASRec,
-    "session-popularity": SessionPopularity,
-    "stan": STAN,
-    "vsknn": VSkNN,
-    "vstan": VSTAN,
-}
+from ..recommender import Recommender
+
+
+class _Rivals(UserDict[str, Any]):
+    """Classes by name; one that is given as the place of a class is imported when it is used."""
+
+    def __getitem__(self, name: str) -> type[Recommender]:
+        """Return the class of a rival."""
+        found = self.data[name]
+        if isinstance(found, str):
+            file, _, class_name = found.rpartition(".")
+            found = getattr(importlib.import_module(f".{file}", __name__), class_name)
+            self.data[name] = found
+        return cast(type[Recommender], found)
+
+
+RIVALS = _Rivals(
+    {
+        "bert4rec": "neural.bert4rec.BERT4Rec",
+        "bpr-mf": "neural.bpr_mf.BPRMF",
+        "context-tree": "counting.context_tree.ContextTree",
+        "fpmc": "neural.fpmc.FPMC",
+        "gru4rec-frozen": "gru4rec.frozen.GRU4RecFrozen",
+        "gru4rec-lstm": "gru4rec.variants.GRU4RecLSTM",
+        "gru4rec-retrained": "gru4rec.retrained.GRU4RecRetrained",
+        "gru4rec-rnn": "gru4rec.variants.GRU4RecRNN",
+        "item-knn": "counting.item_knn.ItemKNN",
+        "markov": "counting.markov.Markov",
+        "popularity": "counting.popularity.Popularity",
+        "rules": "counting.rules.Rules",
+        "sasrec": "neural.sasrec.SASRec",
+        "session-popularity": "counting.session_popularity.SessionPopularity",
+        "stan": "counting.stan.STAN",
+        "vsknn": "counting.vsknn.VSkNN",
+        "vstan": "counting.vstan.VSTAN",
+    }
+)
 """The rivals by name. Each takes ``max_sessions``, ``max_items``, ``seed`` and its own options, all
 by keyword."""

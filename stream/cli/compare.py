@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..comparison.compare import compare
 from ..comparison.config import MODELS, CompareConfig
 from ..config.declaration import option
 from ..config.learners import checked_models
 from ..config.options import ConfigError, merge
 from ..config.texts import read_model
-from ..runner import UnwrittenError
+from . import log
 from .comparison_tables import ArenaProgress, standings
 from .exit_codes import NO_CLICKS
 from .flags import Given, ServiceOptions, Source, command
@@ -53,6 +52,10 @@ def lay(below: Given, given: Given) -> Given:
 @command(CompareConfig, CompareFlags, lay=lay)
 def compare_command(source: Source, config: CompareConfig) -> None:
     """Compare models on the same clicks; each scores every batch before learning it."""
+    with log.loading():
+        from ..comparison.compare import compare
+        from ..runner import UnwrittenError
+
     try:
         with ArenaProgress(errors, config.max_clicks) as progress:
             result = compare(source, config, notify, progress)

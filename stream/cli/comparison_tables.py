@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ..comparison.arena import Arena
-from ..engine import Engine
 from ..report.page import title
 from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 
 class ArenaProgress(Progress):
@@ -20,6 +21,8 @@ class ArenaProgress(Progress):
 
     def more(self, engine: Engine) -> list[str]:
         """Return what the line shows besides clicks and time."""
+        from ..comparison.arena import Arena
+
         assert isinstance(engine.model, Arena)
         name, figure, value = engine.model.leader()
         return [f"best: {name}, {title(figure)} {value:.3f}", f"{len(engine.model.seeds)} models"]

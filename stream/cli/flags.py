@@ -27,7 +27,7 @@ VARIABLES: set[str] = set()
 Source = Annotated[
     list[str],
     typer.Argument(
-        help="A log (delimited text, JSON Lines, Parquet or Arrow; plain or compressed), or "
+        help="A log (delimited text, JSON Lines, Parquet, Arrow or Avro; plain or compressed), or "
         "several, a folder or a pattern such as 'logs/*.csv.gz', read in the order of time; "
         "s3://, gs:// or https://; kafka://host:port/topic; - for standard input; "
         "http:clicks.jsonl for clicks sent over HTTP (with --serve); or "

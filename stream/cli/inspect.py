@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nextclick.models import State
 
-from ..comparison.arena import Arena
-from ..comparison.compare import make_seeds
 from ..comparison.config import CompareConfig
-from ..config.model_factory import make_model
 from ..config.options import build
 from ..config.run import RunConfig
-from ..engine import Engine
-from ..learned import engine_of
 from ..snapshots.resume import change_note
 from ..snapshots.store import SnapshotError, Snapshots
+from . import log
 from .terminal import show
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 
 def inspect_command(
@@ -80,6 +79,12 @@ def facts(parts: dict[str, State], about: dict[str, Any]) -> dict[str, str]:
 
 def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
     """Return an engine as it is at the end of a run whose last snapshot this is."""
+    with log.loading():
+        from ..comparison.arena import Arena
+        from ..comparison.compare import make_seeds
+        from ..config.model_factory import make_model
+        from ..learned import engine_of
+
     options = {**about["config"], "device": "auto"}
     if "models" not in options:
         config = build(RunConfig, options)

@@ -10,7 +10,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from .printable import printable
@@ -65,11 +66,9 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         return
     style = chosen_format(arguments, environ)
     if style not in FORMATS:
-        if not sys.stderr.isatty():
-            style = "text"
-        else:
-            print("loading libraries ...", end="\r", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
             return
+        style = "text"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(style))
     LOGGER.handlers = [handler]
@@ -78,10 +77,21 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
     info(f"nextclick {command}: loading libraries")
 
 
-def loaded() -> None:
-    """Take away what a terminal shows while libraries are loaded."""
-    if not active() and sys.stderr.isatty():
-        print("\x1b[K", end="", file=sys.stderr, flush=True)
+@contextmanager
+def loading() -> Iterator[None]:
+    """Show in a terminal that libraries are loaded, while they are.
+
+    The commands import what they carry out only then: torch takes seconds, and neither help nor a
+    mistake in an option needs it.
+    """
+    shown = not active() and sys.stderr.isatty()
+    if shown:
+        print("loading libraries ...", end="\r", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def chosen_format(arguments: Sequence[str], environ: Mapping[str, str]) -> str | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import Engine
 from . import log
 from .trials_table import add_trials
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 10.0

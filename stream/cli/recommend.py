@@ -8,7 +8,7 @@ from typing import Annotated
 from ..config.declaration import option
 from ..config.options import ConfigError, Options
 from ..config.run import MOST_RECOMMENDED
-from ..learned import load_model
+from . import log
 from .flags import command
 from .terminal import notify, show
 
@@ -24,6 +24,9 @@ class RecommendConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=
 @command(RecommendConfig)
 def recommend(config: RecommendConfig) -> None:
     """Recommend the next items of a session, from the newest snapshot."""
+    with log.loading():
+        from ..learned import load_model
+
     model = load_model(config.snapshots, notify)
     try:
         items = [item.strip() for item in next(csv.reader([config.session], strict=True), [])]

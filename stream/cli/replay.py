@@ -85,9 +85,9 @@ def replay_command(
     log: Annotated[
         list[str],
         typer.Argument(
-            help="A log (.csv, .tsv, .jsonl, .parquet, plain or compressed), or several, a folder "
-            "or a pattern, read in the order of time; or sim:clicks=60000,seed=1 for the simulated "
-            "shop.",
+            help="A log (.csv, .tsv, .jsonl, .parquet, .avro, plain or compressed), or several, a "
+            "folder or a pattern, read in the order of time; or sim:clicks=60000,seed=1 for the "
+            "simulated shop.",
         ),
     ],
     config: ReplayConfig,

@@ -15,7 +15,7 @@ from ..config.learners import DEFAULT, check_name
 from ..config.model_options import model_options
 from ..config.options import ConfigError, merge
 from ..config.run import RunConfig
-from ..runner import UnwrittenError, run
+from . import log
 from .exit_codes import NO_CLICKS
 from .flags import Given, ServiceOptions, Source, command
 from .help import typed
@@ -108,6 +108,9 @@ def run_command(
     ] = False,
 ) -> None:
     """Score every click of a stream, then learn it."""
+    with log.loading():
+        from ..runner import UnwrittenError, run
+
     try:
         with Progress(errors, config.max_clicks) as progress:
             result = run(source, config, notify, progress, given.get("model", {}))

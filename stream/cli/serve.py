@@ -11,16 +11,16 @@ from typing import Annotated, Any
 import msgspec
 
 from nextclick.connectors import KafkaLog, client_settings
-from nextclick.models.compute.device import cores
 
 from ..config.declaration import option
-from ..config.options import Options
+from ..config.options import ConfigError, Options
+from ..config.registry import Registry, RegistryTable
 from ..config.run import RunConfig
 from ..config.serving import ApiKey, Items, Origins, check_installed, parse_place
+from ..endpoints import is_topic, open_items_registry
 from ..notes import Info
-from ..recommendations.item_follower import followed_items
-from ..runner import threads
 from ..signals import on_stop
+from . import log
 from .flags import FileOptions, command
 from .terminal import notify
 
@@ -49,6 +49,8 @@ class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
             flag=False,
         ),
     ] = msgspec.field(default_factory=dict)
+    schema_registry: Registry = None
+    registry: RegistryTable = msgspec.field(default_factory=dict)
 
 
 @command(ServeConfig, FileOptions, shared=RunConfig)
@@ -56,15 +58,21 @@ def serve_command(config: ServeConfig) -> None:
     """Serve recommendations over HTTP from the newest snapshot of a run."""
     host, number = parse_place(config.port, "--port")
     check_installed("nextclick serve")
-    # Imported here: what it needs is installed only with an extra.
-    from ..serving.clicks import REPLICA, clicks_endpoint
-    from ..serving.page.live_page import LivePage
-    from ..serving.replica import Replica
-    from ..serving.run import compile_loops, make_access, warn_if_open
-    from ..serving.server import serve
+    with log.loading():
+        from nextclick.models.compute.device import cores
+
+        from ..recommendations.item_follower import followed_items
+        from ..runner import threads
+        from ..serving.clicks import REPLICA, clicks_endpoint
+        from ..serving.page.live_page import LivePage
+        from ..serving.replica import Replica
+        from ..serving.run import compile_loops, make_access, warn_if_open
+        from ..serving.server import serve
 
     access = make_access(config.api_key, config.allow_origins)
     settings = client_settings(config.kafka)
+    if (config.schema_registry or config.registry) and not is_topic(config.items):
+        raise ConfigError("--schema-registry is for --items kafka://host:port/topic")
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:
@@ -76,9 +84,9 @@ def serve_command(config: ServeConfig) -> None:
         replica = Replica(Path(config.snapshots), notify)
         if config.items is not None:
             most = replica.loaded.config.max_items
-            replica.show_items(
-                stack.enter_context(followed_items(config.items, most, settings, notify))
-            )
+            registry = open_items_registry(config.items, config.schema_registry, config.registry)
+            items = followed_items(config.items, most, settings, notify, registry)
+            replica.show_items(stack.enter_context(items))
         compile_loops(replica.loaded.config)
         page = LivePage(replica)
         more = [clicks_endpoint(None, refusal=REPLICA), *page.endpoints]

@@ -17,7 +17,7 @@ from nextclick.models.recommender import Id
 
 from ..contracts import check_part
 from ..evaluation.drift import HitRateDrift
-from ..evaluation.metrics import bins_of
+from ..evaluation.gains import bins_of
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .item_counts import ItemCounts
 from .joined_states import join, part_of

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nextclick.models import State
 
+from ..evaluation.gains import GAINS, mean_gain
 from ..evaluation.growing_windows import window_end
-from ..evaluation.metrics import METRICS
 
 MOST_BLOCKS = 1024
 """Blocks kept. When one more would begin, neighbours are merged and blocks are twice as long."""
@@ -33,16 +33,16 @@ def figure_names(ks: Sequence[int]) -> list[str]:
     ['recall@1', 'recall@20', 'mrr@1', 'mrr@20']
 
     """
-    return [f"{metric}@{k}" for metric in METRICS for k in ks]
+    return [f"{metric}@{k}" for metric in GAINS for k in ks]
 
 
 def figures_of(counts: NDArray[np.int64], ks: Sequence[int]) -> dict[str, float]:
     """Return every figure for clicks per bin of `bins_of`, shape (largest k + 2,)."""
     found = {}
-    for name, metric in METRICS.items():
+    for name, gain in GAINS.items():
         for k in ks:
             cut = np.append(counts[: k + 1], counts[k + 1 :].sum())
-            found[f"{name}@{k}"] = metric.value_of(cut)
+            found[f"{name}@{k}"] = mean_gain(gain, cut)
     return found
 
 
@@ -64,10 +64,9 @@ def gains_of(counts: NDArray[np.int64], ks: Sequence[int]) -> NDArray[np.float64
 
     """
     at_rank = {
-        name: [metric.gain(1, rank) for rank in range(1, max(ks) + 1)]
-        for name, metric in METRICS.items()
+        name: [gain(1, rank) for rank in range(1, max(ks) + 1)] for name, gain in GAINS.items()
     }
-    gains = np.zeros((counts.shape[-1], len(METRICS) * len(ks)))
+    gains = np.zeros((counts.shape[-1], len(GAINS) * len(ks)))
     for column, figure in enumerate(figure_names(ks)):
         name, _, k = figure.partition("@")
         gains[1 : int(k) + 1, column] = at_rank[name][: int(k)]
@@ -202,7 +201,7 @@ class RankCounts:
         """Return the windows that begin with these blocks, up to a block."""
         used = self._used if end is None else end
         if not len(starts):
-            return [], np.zeros((0, self._counts.shape[1], len(METRICS) * len(self.ks)))
+            return [], np.zeros((0, self._counts.shape[1], len(GAINS) * len(self.ks)))
         counts = np.add.reduceat(self._counts[:used], starts, axis=0)
         scored = counts[:, 0].sum(axis=-1)
         ends = np.append(starts[1:], used) - 1

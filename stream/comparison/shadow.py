@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nextclick.models import BatchResult, Recommender, State
 
 from ..contracts import check_part
-from ..evaluation.metrics import bins_of
+from ..evaluation.gains import bins_of
 from ..pending_clicks import PendingClicks
 from .bootstrap import DRAWS, differences
 from .joined_states import join, part_of

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, Recommender
+from nextclick.models import GRU4RecConfig, Recommender
 from nextclick.models.option_checks import plain
 from nextclick.models.rivals import RIVALS
 
@@ -44,6 +44,9 @@ def names() -> list[str]:
 def class_of(kind: str) -> type[Recommender]:
     """Return the class of a model by its name; see `own_class` for those that are not built in."""
     if kind in OWN:
+        # Imported here: torch takes seconds, and help needs only the models' names.
+        from nextclick.models import OnlineGRU4Rec
+
         return OnlineGRU4Rec
     return own_class(kind) if is_own(kind) else RIVALS[kind]
 
@@ -203,6 +206,9 @@ def shared_by(kind: type[Recommender]) -> list[str]:
 
 def _keywords(kind: type[Recommender]) -> tuple[dict[str, tuple[Any, Any]], bool]:
     """Return what a class takes by keyword, with types and defaults, and if it passes on others."""
+    # Imported here: torch takes seconds, and help needs only the models' names.
+    from nextclick.models import OnlineGRU4Rec
+
     found: dict[str, tuple[Any, Any]] = {}
     passes_on = False
     for above in kind.__mro__:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nextclick.connectors import public_settings
+from nextclick.connectors import public_registry_settings, public_settings
 
 from .declaration import (
     MODEL,
@@ -216,6 +216,7 @@ class StreamConfig(ProtocolOptions, frozen=True, kw_only=True, forbid_unknown_fi
         fields: dict[str, Any] = msgspec.to_builtins(self)
         options = {typed(name): value for name, value in fields.items()}
         options["kafka"] = public_settings(self.kafka)
+        options["registry"] = public_registry_settings(self.registry)
         return options
 
 

@@ -17,14 +17,13 @@ from nextclick.connectors.kafka.offsets import Missing
 from nextclick.connectors.kafka.span import Start
 
 from .declaration import SOURCE, TOPIC, option
+from .event_memory import EventSpan, parse_event_memory
 from .options import ConfigError, Options, parse_duration, parse_name
+from .registry import Registry, RegistryTable
 from .values import shown
 
 MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
-
-MOST_EVENTS = 100_000_000
-"""Events that may be remembered: each takes some 80 bytes of RAM."""
 
 
 def sorted_once(values: list[Any], typed: str = "") -> list[Any]:
@@ -262,15 +261,18 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = "field"
     key_type: Annotated[
-        Literal["text", "int"],
+        Literal["text", "int", "schema"],
         option(
-            "What the records' keys are: text, or integers of 4 or 8 bytes as Kafka's "
-            "IntegerSerializer and LongSerializer write them.",
+            "What the records' keys are: text, integers of 4 or 8 bytes as Kafka's "
+            "IntegerSerializer and LongSerializer write them, or written with a schema of the "
+            "registry.",
             TOPIC,
             fixed=True,
             topic=True,
         ),
     ] = "text"
+    schema_registry: Registry = None
+    registry: RegistryTable = msgspec.field(default_factory=dict)
     event_id: Annotated[
         str | None,
         option(
@@ -282,14 +284,15 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = None
     event_memory: Annotated[
-        int,
+        str | int,
         option(
-            "Events whose ids are remembered, the latest ones.",
+            "Number of the latest events whose ids are remembered, or for how long they are, "
+            'such as "10m".',
             SOURCE,
-            ge=1,
-            le=MOST_EVENTS,
             fixed=True,
             changeable=True,
+            value="COUNT|DURATION",
+            parse=parse_event_memory,
         ),
     ] = 100_000
     idle: Annotated[
@@ -315,6 +318,11 @@ class SourceOptions(LogOptions, frozen=True, kw_only=True, forbid_unknown_fields
     group: Annotated[
         str, option("Consumer group that offsets are committed to.", TOPIC, parse=parse_name)
     ] = "nextclick"
+
+    @property
+    def event_span(self) -> EventSpan:
+        """How many events are remembered, or for how long."""
+        return parse_event_memory(self.event_memory, "--event-memory")
 
     @property
     def start(self) -> Start | None:

@@ -7,18 +7,19 @@ is exact, in any order and in batches of any size.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from river.metrics.base import Metric, Metrics
 
 from nextclick.models.argument_checks import at_least, check_sequence, id_list, is_number, one_id
 from nextclick.models.recommender import Id
+
+from .gains import bins_of, discounted_gain, mean_gain, recall, reciprocal_rank
 
 Recommended = Iterable[Id] | Iterable[tuple[Id, float]]
 """Recommended items, best first: by ids, or by pairs of id and score."""
@@ -52,54 +53,10 @@ def first_ids(recommended: Recommended, k: int) -> list[Id]:
     return ids
 
 
-def bins_of(ranks: ArrayLike, k: int) -> NDArray[np.int64]:
-    """Check ranks and put each in its bin: 0 is unseen, 1 to k is a hit, k + 1 is beyond k.
-
-    Parameters
-    ----------
-    ranks
-        Whole numbers, shape (n,): 1 is best, 0 is an item that was not ranked at all.
-    k
-        The longest list that counts.
-
-    Returns
-    -------
-    NDArray[np.int64]
-        Shape (n,), between 0 and k + 1.
-
-    Raises
-    ------
-    ValueError
-        A rank is negative, NaN, or no whole number.
-
-    Examples
-    --------
-    >>> bins_of([1, 20, 21, 5000, 0], k=20).tolist()
-    [1, 20, 21, 21, 0]
-
-    """
-    if isinstance(ranks, str | bytes):
-        raise ValueError(f"ranks must be a sequence of whole numbers, not {ranks!r:.80}")
-    given = np.asarray(ranks)
-    if not given.size:
-        return np.zeros(0, np.int64)
-    if given.dtype.kind not in "iu":
-        raise ValueError(f"ranks must be whole numbers, and never NaN; got {given.dtype}")
-    if given.ndim != 1:
-        raise ValueError(f"ranks must lie in one dimension; got the shape {given.shape}")
-    if given.min() < 0:
-        raise ValueError(f"the rank {given.min()} is negative; 1 is best, 0 is never ranked")
-    if given.dtype != np.uint64:
-        # In a narrow type there may be no k + 1 to compare with.
-        given = given.astype(np.int64, copy=False)
-    bins: NDArray[np.int64] = np.minimum(given, k + 1).astype(np.int64, copy=False)
-    return bins
-
-
 class RankingMetric(Metric):
     """Mean gain of a click by the rank of its item, as a river metric: the base of all here.
 
-    A metric is its `gain`; add it to `METRICS` to have it among the figures of every run.
+    A metric is its `gain`; add that to `GAINS` to have it among the figures of every run.
 
     Parameters
     ----------
@@ -167,7 +124,7 @@ class RankingMetric(Metric):
 
     def get(self) -> float:
         """Return the metric's value; 0.0 where nothing was counted."""
-        return self.value_of(self._counts)
+        return mean_gain(self.gain, self._counts)
 
     @property
     def name(self) -> str:
@@ -210,20 +167,6 @@ class RankingMetric(Metric):
     def gain(count: float, rank: int) -> float:
         """Return what a number of clicks whose items came at this rank, 1 to k, add to the sum."""
 
-    @classmethod
-    def value_of(cls, counts: NDArray[Any]) -> float:
-        """Return the value for clicks per bin; beyond k, and for unseen items, the gain is 0.
-
-        Parameters
-        ----------
-        counts
-            Clicks per bin of `bins_of`, shape (k + 2,); whole numbers or faded ones.
-
-        """
-        total = float(counts.sum())
-        gains = (cls.gain(count, rank) for rank, count in enumerate(counts[1:-1].tolist(), 1))
-        return math.fsum(gains) / total if total else 0.0
-
 
 class Recall(RankingMetric):
     """Recall at k: the share of clicks whose item was among the k first recommendations.
@@ -254,10 +197,7 @@ class Recall(RankingMetric):
 
     """
 
-    @staticmethod
-    def gain(count: float, rank: int) -> float:
-        """Return 1 for each hit."""
-        return count
+    gain = staticmethod(recall)
 
 
 class MRR(RankingMetric):
@@ -281,10 +221,7 @@ class MRR(RankingMetric):
 
     """
 
-    @staticmethod
-    def gain(count: float, rank: int) -> float:
-        """Return 1 / rank for each hit."""
-        return count / rank
+    gain = staticmethod(reciprocal_rank)
 
 
 class NDCG(RankingMetric):
@@ -312,11 +249,8 @@ class NDCG(RankingMetric):
 
     """
 
-    @staticmethod
-    def gain(count: float, rank: int) -> float:
-        """Return 1 / log2(1 + rank) for each hit."""
-        return count / math.log2(1 + rank)
+    gain = staticmethod(discounted_gain)
 
 
 METRICS: dict[str, type[RankingMetric]] = {"recall": Recall, "mrr": MRR, "ndcg": NDCG}
-"""The metrics of every run and comparison, by their names in the results."""
+"""The metrics of `GAINS`, by their names in the results of runs."""

@@ -11,14 +11,14 @@ from nextclick.models.argument_checks import at_least
 from nextclick.models.recommender import State
 
 from .drift import HitRateDrift
+from .gains import GAINS, bins_of, mean_gain
 from .growing_windows import GrowingWindows
-from .metrics import METRICS, bins_of
 
 MOST_WINDOWS = 2000
 """Windows kept. When one more would close, neighbours are merged and windows are twice as long."""
 
 IN_WINDOWS = ("recall", "mrr")
-"""The metrics of each consecutive window, of `METRICS`: there may be thousands of windows."""
+"""The metrics of each consecutive window, of `GAINS`: there may be thousands of windows."""
 
 
 class Prequential:
@@ -313,12 +313,12 @@ class Prequential:
         return np.asarray(faded * self.fading ** len(bins) + late, np.float64)
 
     def _figures(self, counts: NDArray[Any]) -> dict[str, float]:
-        return {f"{name}@{self.k}": metric.value_of(counts) for name, metric in METRICS.items()}
+        return {f"{name}@{self.k}": mean_gain(gain, counts) for name, gain in GAINS.items()}
 
     def _window(self, counts: NDArray[np.int64], clicks: int, time: float) -> dict[str, Any]:
         return {
             "clicks": clicks,
             "time": time,
             "scored": int(counts.sum()),
-            **{f"{name}@{self.k}": METRICS[name].value_of(counts) for name in IN_WINDOWS},
+            **{f"{name}@{self.k}": mean_gain(GAINS[name], counts) for name in IN_WINDOWS},
         }

@@ -14,11 +14,26 @@ LOOK_SECONDS = 1.0
 """How often to look for new warnings."""
 
 
+class Noting(Protocol):
+    """A part of what is watched, such as `LeftOut`."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        ...
+
+
 class Watched(Protocol):
     """What is watched: an `Engine`."""
 
     source: Source
     unusable: Unusable
+
+    @property
+    def left_out(self) -> Noting:
+        """What the source's clicks that are not handed on have told."""
+        ...
+
     notify: Callable[[str], None]
 
 
@@ -35,7 +50,8 @@ class Notices:
         if not now and time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
-        for sentence in [*self._run.source.warnings, *self._run.unusable.notes()]:
+        run = self._run
+        for sentence in [*run.source.warnings, *run.unusable.notes(), *run.left_out.notes]:
             if sentence not in self._notified:
                 self._notified.add(sentence)
                 self._run.notify(sentence)

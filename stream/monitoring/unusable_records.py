@@ -32,8 +32,7 @@ REMEDIES = {
     "no_time": "name the column or field of the time with --time-column",
     "wrong_type": COLUMNS,
     "bad_time": "name another column or field of the time with --time-column",
-    "mixed_time_units": "name the unit of the times with --time-unit: s, ms, us or ns; then times "
-    "in other units are not told by their size",
+    "mixed_time_units": "name the unit of all times with --time-unit: s, ms, us or ns",
     "time_out_of_range": "name the unit of the times with --time-unit: s, ms, us or ns",
     "bad_json": "write one JSON object a line, or name the right file",
     "bad_csv": FORMAT,
@@ -99,7 +98,16 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
             self._examples.setdefault(record.reason, record)
 
     def notes(self) -> list[str]:
-        """Return, once it is plain, a sentence that none or less than half can be used."""
+        """Return what a person should know of the records that cannot be used.
+
+        Where times are in several units, a sentence says where the first of them is. Once it is
+        plain, another says that no record or less than half of them can be used.
+        """
+        mixed = self._examples.get("mixed_time_units")
+        first = [] if mixed is None else [f"{_place(mixed)}: {mixed.detail}; {self._remedy(mixed)}"]
+        return first + self._most_unusable()
+
+    def _most_unusable(self) -> list[str]:
         rejected = self._reasons.total()
         if not (self._notes or rejected or self._usable) and self._filtered >= AT_ONCE:
             remedy = "check its fields and values; texts stand in single quotes"
@@ -125,7 +133,7 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
             return ""
         ((reason, count),) = self._reasons.most_common(1)
         example = self._examples[reason]
-        place = ", ".join(f"{name} {value}" for name, value in example.position.items())
+        place = _place(example)
         remedy = self._remedy(example)
         how_many = f"{count:,} of them: " if self._reasons.total() > 1 else ""
         return f"{how_many}{reason}, as in {place}: {example.detail}; {remedy}"
@@ -146,3 +154,7 @@ line 1: there is no 'item_id'; name the column or field of the item with --item-
         number = float(found[1]) * UNITS[self._unit]
         units = (unit for unit, per in UNITS.items() if LATELY[0] <= number / per <= LATELY[1])
         return next(units, None)
+
+
+def _place(record: Rejected) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.position.items())

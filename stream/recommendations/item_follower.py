@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from nextclick.connectors import ItemSource, SourceError, open_items
+from nextclick.connectors import ItemSource, SchemaRegistry, SourceError, open_items
 
 from .item_data import ItemData
 
@@ -136,6 +136,7 @@ def followed_items(
     most: int,
     settings: Mapping[str, Any],
     notify: Callable[[str], None],
+    registry: SchemaRegistry | None = None,
 ) -> Iterator[FollowedItems]:
     """Read the data of items, and follow their source while the context lasts.
 
@@ -149,6 +150,8 @@ def followed_items(
         Items that may have data.
     notify
         Takes sentences for a person.
+    registry
+        The schema registry of a topic, see `open_items`.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def followed_items(
         The source cannot be opened, or a file is wrong; the message names the remedy.
 
     """
-    source = open_items(spec, most, settings)
+    source = open_items(spec, most, settings, registry)
     items = FollowedItems(source, most, notify)
     if not str(spec).startswith("kafka:"):
         try:
@@ -165,4 +168,8 @@ def followed_items(
             source.close()
             raise
     with items.following():
-        yield items
+        try:
+            yield items
+        finally:
+            if registry is not None:
+                registry.close()

@@ -35,6 +35,10 @@ NOT_THESE_TOPICS = (
     "this engine takes no clicks over HTTP, as it reads several topics, a pattern of topics, or "
     "fields by path: write them to a topic that it reads"
 )
+WITH_SCHEMA = (
+    "this engine takes no clicks over HTTP: the records of its topic have a schema "
+    "(--schema-registry), so write them by a producer that knows it"
+)
 REPLICA = (
     "a replica takes no clicks: send them to the engine, nextclick run http:clicks.jsonl --serve "
     "8080"

@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..notes import Info
 from ..recommendations.item_follower import FollowedItems
 from .app import Access
-from .clicks import NO_LOG, NOT_THESE_TOPICS, clicks_endpoint
+from .clicks import NO_LOG, NOT_THESE_TOPICS, WITH_SCHEMA, clicks_endpoint
 from .engine_service import EngineService
 from .page.live_page import LivePage
 from .server import serve
@@ -58,7 +58,6 @@ def serve_engine(
         options = config.shadows[config.interleave]
         (other,) = make_models({config.interleave: options}, config).values()
         _compile_loops_of(other)
-    refusal = NOT_THESE_TOPICS if is_topic(str(engine.about.get("source", ""))) else NO_LOG
     page = LivePage(service)
     with (
         recording(engine, config) as recorder,
@@ -67,7 +66,7 @@ def serve_engine(
             host,
             port,
             access,
-            [clicks_endpoint(recorder, service.posts, refusal), *page.endpoints],
+            [clicks_endpoint(recorder, service.posts, _refusal(engine, config)), *page.endpoints],
         ) as address,
         closing(page),
     ):
@@ -86,12 +85,19 @@ def recording(engine: Engine, config: RunConfig) -> Iterator[Recorder | None]:
     source, spec = engine.source, str(engine.about.get("source", ""))
     if isinstance(source, RecordedLog):
         yield source
-    elif is_topic(spec):
+    elif is_topic(spec) and config.schema_registry is None:
         recorder = open_recorder(spec, config)
         with closing(recorder) if recorder is not None else nullcontext():
             yield recorder
     else:
         yield None
+
+
+def _refusal(engine: Engine, config: RunConfig) -> str:
+    """Return why there is nowhere to record clicks, where that is so."""
+    if not is_topic(str(engine.about.get("source", ""))):
+        return NO_LOG
+    return NOT_THESE_TOPICS if config.schema_registry is None else WITH_SCHEMA
 
 
 def compile_loops(config: RunConfig) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from hashlib import blake2b
+from collections import Counter
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.connectors import FILTERED, Clicks, Id, Rejected, Sink, dead_letter
+from nextclick.connectors import FILTERED, Clicks, Rejected, Sink, dead_letter
 from nextclick.models.argument_checks import at_least
+
+from .event_memory import MOST_TIMED, EventMemory
 
 EVENT_MEMORY = 100_000
 """Events that are remembered by default."""
@@ -22,7 +22,10 @@ class LeftOut:
     Parameters
     ----------
     event_memory
-        Events that are remembered, the latest ones.
+        Events that are remembered, the latest ones. By default `EVENT_MEMORY`, or `MOST_TIMED`
+        where `event_seconds` is given.
+    event_seconds
+        Seconds of the stream's time for which they are remembered; None: only their number counts.
 
     Attributes
     ----------
@@ -35,6 +38,7 @@ class LeftOut:
 
     Examples
     --------
+    >>> import numpy as np
     >>> left_out = LeftOut()
     >>> times = np.array([1.0, 1.0, 2.0])
     >>> clicks = Clicks(["anna"] * 3, ["hat", "hat", "bag"], times, events=["e1", "e1", None])
@@ -43,12 +47,12 @@ class LeftOut:
 
     """
 
-    def __init__(self, event_memory: int = EVENT_MEMORY) -> None:
+    def __init__(self, event_memory: int | None = None, event_seconds: float | None = None) -> None:
         self.rejected: Counter[str] = Counter()
         self.filtered = self.duplicate = 0
-        self._most = at_least(event_memory, "event_memory", 1)
-        self._order: deque[int] = deque()
-        self._known: set[int] = set()
+        if event_memory is None:
+            event_memory = EVENT_MEMORY if event_seconds is None else MOST_TIMED
+        self._events = EventMemory(at_least(event_memory, "event_memory", 1), event_seconds)
 
     @property
     def total(self) -> int:
@@ -67,9 +71,19 @@ class LeftOut:
 
     def admit(self, clicks: Clicks) -> Clicks:
         """Return clicks without those whose event was read before."""
-        if not clicks.events or not len(clicks):
+        memory, events = self._events, clicks.events
+        if not len(clicks) or (events is None and memory.seconds is None):
             return clicks
-        kept = [at for at, event in enumerate(clicks.events) if self._is_new(event)]
+        if events is None:
+            events = [None] * len(clicks)
+        kept = []
+        times = [None] * len(events) if memory.seconds is None else clicks.times.tolist()
+        for at, (event, time) in enumerate(zip(events, times, strict=True)):
+            # One without an id is always new.
+            if event is None or memory.is_new(event):
+                kept.append(at)
+            if time is not None:
+                memory.pass_time(time)
         if len(kept) == len(clicks):
             return clicks
         self.duplicate += len(clicks) - len(kept)
@@ -83,36 +97,30 @@ class LeftOut:
             [places[at] for at in kept] if places else places,
         )
 
-    def _is_new(self, event: Id | None) -> bool:
-        """Whether an event was not read before; one without an id is always new."""
-        if event is None:
-            return True
-        # 64 bits: among 100,000 events one in 10¹⁴ is taken for another.
-        digest = blake2b(repr(event).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        key = int.from_bytes(digest, "big")
-        if key in self._known:
-            return False
-        self._known.add(key)
-        self._order.append(key)
-        if len(self._order) > self._most:
-            self._known.discard(self._order.popleft())
-        return True
-
     def results(self) -> dict[str, int]:
         """Return the counts besides those of rejected records, where there are any."""
         counts = {"filtered": self.filtered, "duplicate": self.duplicate}
         return {name: count for name, count in counts.items() if count}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the events that are remembered."""
+        if not self._events.forgot_early:
+            return []
+        most = f"the {self._events.most:,} that are remembered at most"
+        note = f"more events came within the time of --event-memory than {most}"
+        return [f"{note}: the oldest of them were forgotten earlier"]
+
+    def values(self) -> dict[str, Any]:
+        """Return the counts, and what else a snapshot holds besides `arrays`."""
+        return {"rejected": dict(self.rejected), **self.results(), **self._events.values()}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the events that are remembered, the oldest first, as a snapshot holds them."""
-        if not self._order:
-            return {}
-        return {"events": np.fromiter(self._order, np.uint64, len(self._order)).view(np.int64)}
+        """Return the events that are remembered, as a snapshot holds them."""
+        return self._events.arrays()
 
     def restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Go back to a snapshot: to the counts in `results`, ``rejected``, and `arrays`."""
+        """Go back to a snapshot: to what `values` and `arrays` returned."""
         self.rejected = Counter(values["rejected"])
         self.filtered, self.duplicate = values.get("filtered", 0), values.get("duplicate", 0)
-        events = arrays.get("events", np.zeros(0, np.int64))
-        self._order = deque(events.view(np.uint64).tolist()[-self._most :])
-        self._known = set(self._order)
+        self._events.restore(values, arrays)

@@ -78,3 +78,36 @@ def test_a_restored_store_goes_on_the_same(batches: list[list[tuple[str, int]]])
     click(one, ["x", "y", "z"], [1, 2, 3])
     click(other, ["x", "y", "z"], [1, 2, 3])
     assert one.state(SnapshotBuffer())[0] == other.state(SnapshotBuffer())[0]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=5), max_size=12),
+    st.integers(5, 7),
+    st.integers(5, 9),
+)
+def test_where_a_batch_will_be_kept_is_known_before_it_is(
+    batches: list[list[str]], bound: int, larger: int
+) -> None:
+    """Each session in turn, by its last click, drops the oldest ones where there is no room."""
+    kept = store(bound)
+    # A state of a larger bound may be restored.
+    roomy = store(larger)
+    for name in "klmnopqrs"[:larger]:
+        click(roomy, [name], [1])
+    kept.restore(*roomy.state(SnapshotBuffer()))
+    plain = list(kept)
+    for batch in batches:
+        windows = kept.align_windows(batch)
+        before = list(kept)
+        histories, states = kept.histories(windows, torch.ones(len(batch), dtype=torch.int64))
+        assert list(kept) == before
+        slots = kept.advance(windows, histories, states)
+        assert slots.tolist() == windows.slots_after.tolist()
+        for session in (windows.sessions[place] for place in windows.latest.tolist()):
+            if session in plain:
+                plain.remove(session)
+            while len(plain) >= bound:
+                plain.pop(0)
+            plain.append(session)
+        assert list(kept) == plain
+        assert len(set(kept.held.tolist())) == len(plain)

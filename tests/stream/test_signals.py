@@ -25,7 +25,7 @@ MOMENTS = {
 import nextclick.stream.__main__ as entry
 class Signalling:
     def find_spec(self, name, *rest):
-        if name == "torch":
+        if name == "numpy":
             os.kill(os.getpid(), int(sys.argv.pop()))
             time.sleep(60)
 sys.meta_path.insert(0, Signalling())

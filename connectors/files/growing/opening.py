@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...decoding.log_format import LogFormat
 from ...source import SourceError
-from ..content import Content, look_into
+from ..content import BINARY, KIND_NAMES, Content, look_into
 from ..storage.decompression import Decompressed
 from ..storage.log_file import LocalFile
 from ..text_reader import TextReader
@@ -71,8 +71,8 @@ def open_rotated(path: Path, form: LogFormat) -> TextReader:
     """
     file = LocalFile(path)
     content = look_into(file, form)
-    if content.kind in ("parquet", "arrow"):
-        raise SourceError(f"{path} is {content.kind.title()}, and was no log that grew")
+    if content.kind in BINARY.values():
+        raise SourceError(f"{path} is {KIND_NAMES[content.kind]}, and was no log that grew")
     return TextReader(file, content.form, content.delimiter if content.kind == "text" else None)
 
 
@@ -93,6 +93,13 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
             f"--follow: {path} is compressed with {compression}: follow the plain text, or read "
             "this file without --follow"
         )
+    start = os.pread(descriptor, max(map(len, BINARY)), 0)
+    binary = next((kind for magic, kind in BINARY.items() if start.startswith(magic)), None)
+    if binary is not None:
+        raise SourceError(
+            f"--follow: {path} is {KIND_NAMES[binary]}, which does not grow: follow delimited "
+            "text or JSON Lines, or read it without --follow"
+        )
     if not has_line(descriptor):
         return None
     if form.published is not None:
@@ -101,11 +108,6 @@ def _look_into(path: Path, descriptor: int, form: LogFormat) -> Content | None:
             "--follow, or --format"
         )
     content = look_into(file, form)
-    if content.kind in ("parquet", "arrow"):
-        raise SourceError(
-            f"--follow: {path} is {content.kind.title()}, which does not grow: follow delimited "
-            "text or JSON Lines, or read it without --follow"
-        )
     if content.form.sort:
         raise SourceError(
             f"--follow: {path} is to be sorted by time, and a log that grows has no end: leave "

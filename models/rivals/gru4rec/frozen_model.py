@@ -69,7 +69,9 @@ class FrozenGRU4Rec:
         model.forget(held)
         if names:
             place_of = {session: place for place, session in enumerate(held)}
-            chosen = [place_of.get(name, -1) for name in names.values()]
+            # The last place is that of no session.
+            places = [place_of.get(name, len(held)) for name in names.values()]
+            chosen = self._to_device(np.array(places, np.int64))
             windows_here = self.sessions.align_windows(list(names))
             histories, _ = self.sessions.histories(windows_here, last[chosen])
             self.sessions.advance(windows_here, histories, states[chosen])

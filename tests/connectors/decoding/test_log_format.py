@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nextclick.connectors.decoding.log_format import PRESETS, find_column, log_format
+from nextclick.connectors.decoding.columns import find_column
+from nextclick.connectors.decoding.log_format import PRESETS, log_format
 from nextclick.connectors.source import SourceError
 from nextclick.connectors.spelling import nearest
 
@@ -48,3 +49,8 @@ def test_many_columns_are_listed_in_part() -> None:
 def test_no_name_is_offered_where_none_is_near() -> None:
     assert nearest("zebra", ["session", "item"]) == ""
     assert nearest("ITEMS", ["session", "item"]) == " (did you mean 'item'?)"
+
+
+def test_where_the_delimiter_is_another_the_error_says_so() -> None:
+    with pytest.raises(SourceError, match=r"one column.*--delimiter"):
+        find_column(["session_id,item_id,timestamp"], "item_id", "--item-column", "a.csv")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextclick.connectors.decoding.log_format import TimeUnit
 from nextclick.connectors.decoding.time_unit import UNITS, TimeScale
-from nextclick.connectors.decoding.values import UnusableError
+from nextclick.connectors.decoding.values import UnusableError, usable_times
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -67,3 +69,35 @@ def test_a_column_is_read_as_its_numbers_or_not_at_all(numbers: list[float], uni
     if times is not None:
         assert np.array_equal(times, [single.seconds(number) for number in numbers], equal_nan=True)
         assert whole.unit == single.unit
+
+
+TEXTS = st.one_of(
+    NUMBERS.map(repr),
+    st.integers(0, 2 * 10**12).map(str),
+    st.datetimes().map(lambda moment: moment.isoformat()),
+    st.sampled_from(["", " 5", "5 ", "+5", ".5", "5.", "1e5", "1e400", "nan(1)", "0x10", "1_0"]),
+)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5), st.sampled_from([None, *UNITS]))
+def test_a_column_of_texts_is_read_as_each_text_or_not_at_all(
+    texts: list[str], unit: TimeUnit | None
+) -> None:
+    whole, single = TimeScale(unit), TimeScale(unit)
+    times = whole.texts(pa.array(texts))
+    if times is not None and usable_times(times):
+        assert times.tolist() == [single.read(text) for text in texts]
+        assert whole.unit == single.unit
+
+
+@pytest.mark.parametrize(
+    ("texts", "times"),
+    [
+        (["1700000000000", "1700000001000"], [1.7e9, 1_700_000_001.0]),
+        (["2014-04-07T10:51:09.277", "2014-04-07"], [1396867869.277, 1396828800.0]),
+    ],
+)
+def test_plain_texts_are_read_at_once(texts: list[str], times: list[float]) -> None:
+    read = TimeScale().texts(pa.array(texts))
+    assert read is not None
+    assert read.tolist() == times

@@ -141,7 +141,7 @@ def test_a_log_packed_or_unpacked_or_renamed_meanwhile_is_resumed(tmp_path: Path
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as writer:
-        writer.writestr("[Content_Types].xml", "<sheet/>")
+        writer.writestr(zipfile.ZipInfo("[Content_Types].xml"), "<sheet/>")
     return file.getvalue()
 
 

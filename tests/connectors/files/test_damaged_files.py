@@ -38,6 +38,11 @@ REASONS = {
     "id_too_long",
     "truncated",
     "not_a_click",
+    # Events of another kind, which OTTO's condition leaves out.
+    "filtered",
+    "bad_json",
+    "no_list",
+    "wrong_type",
 }
 
 

@@ -283,3 +283,17 @@ def test_of_thousands_of_notes_alike_one_is_told(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     read(source)
     assert len(source.warnings) == 1
+
+
+def test_files_without_clicks_among_others_do_no_harm(tmp_path: Path) -> None:
+    header = "session_id,item_id,timestamp\n"
+    (tmp_path / "a.csv").write_text(f"{header}s,x,1\ns,y,2\n")
+    (tmp_path / "b.csv").write_text(header)
+    (tmp_path / "c.csv").write_text("")
+    source = open_source(tmp_path)
+    polled = source.poll(10)
+    assert polled is not None
+    assert polled.items == ["x", "y"]
+    assert source.poll(10) is None
+    assert source.warnings == []
+    source.close()

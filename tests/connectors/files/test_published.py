@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from nextclick.connectors.decoding.log_format import log_format
-from nextclick.connectors.decoding.values import UnusableError, parse_time
 from nextclick.connectors.open import open_source
 from tests.connectors.files.logs import reasons, told
 
@@ -75,8 +74,9 @@ FILES: list[tuple[str, str, str, list[tuple[object, object, float]], dict[str, i
         "otto",
         "train.jsonl",
         OTTO,
-        [("7", "11", 1661724000.278), ("8", "11", 1661724000.3), ("7", "13", 1661724000.478)],
-        {"not_a_click": 2, "too_few_columns": 1},
+        [(7, 11, 1661724000.278), (8, 11, 1661724000.3), (7, 13, 1661724000.478)],
+        # A cart, and two sessions without events.
+        {"filtered": 3},
     ),
     (
         "mind",
@@ -197,15 +197,55 @@ def test_published_files_are_read_unchanged(
     assert clicks_of(source) == (clicks, rejected)
 
 
-def knows_named_zones() -> bool:
-    try:
-        parse_time("2019-10-01 00:00:00 UTC")
-    except UnusableError:
-        return False
-    return True
+ARCHIVES = {
+    "movielens": ("ml-25m/ratings.csv", ["ml-25m/movies.csv", "ml-25m/tags.csv", "ml-25m/README"]),
+    "movielens-1m": ("ml-1m/ratings.dat", ["ml-1m/movies.dat", "ml-1m/users.dat", "ml-1m/README"]),
+    "movielens-100k": ("ml-100k/u.data", ["ml-100k/u.item", "ml-100k/u1.base", "ml-100k/README"]),
+    "mind": ("behaviors.tsv", ["news.tsv", "entity_embedding.vec", "relation_embedding.vec"]),
+    "globo": ("clicks/clicks_hour_000.csv", ["articles_metadata.csv", "clicks_sample.csv"]),
+    "otto": ("otto-recsys-train.jsonl", ["otto-recsys-test.jsonl"]),
+    "30music": ("relations/sessions.idomaar", ["relations/events.idomaar"]),
+}
+"""Files of sets as they are distributed, and what lies beside them."""
 
 
-@pytest.mark.skipif(not knows_named_zones(), reason="times that end in UTC are not read yet")
+@pytest.mark.parametrize("preset", ARCHIVES)
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_of_what_is_distributed_the_preset_reads_the_clicks_alone(
+    tmp_path: Path, preset: str, unpacked: bool
+) -> None:
+    name, beside = ARCHIVES[preset]
+    ((text, clicks, rejected),) = [(t, c, r) for p, _, t, c, r in FILES if p == preset]
+    for each in [name, *beside]:
+        path = tmp_path / "set" / each
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text if each == name else "1,2,3\nsomething else\n")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "set")
+    source = open_source(tmp_path / "set" if unpacked else archive, log_format(preset))
+    assert clicks_of(source) == (clicks, rejected)
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "text", "clicks", "rejected"),
+    FILES,
+    ids=[f"{preset} {name}" for preset, name, *_ in FILES],
+)
+def test_every_line_of_a_published_file_is_accounted_for(
+    tmp_path: Path,
+    preset: str,
+    name: str,
+    text: str,
+    clicks: list[tuple[object, object, float]],
+    rejected: dict[str, int],
+) -> None:
+    (tmp_path / name).write_text(text)
+    read, counts = clicks_of(open_source(tmp_path / name, log_format(preset)))
+    several = {"otto": 2, "mind": 1, "30music": 1}.get(preset, 0)
+    header = preset in ("movielens", "globo", "session-rec") or name == "All_Beauty.csv"
+    assert len(read) + sum(counts.values()) == len(text.splitlines()) - header + several
+    assert (read, counts) == (clicks, rejected)
+
+
 def test_rees46_is_read_unchanged(tmp_path: Path) -> None:
     (tmp_path / "2019-Oct.csv").write_text(REES46)
     source = open_source(tmp_path / "2019-Oct.csv", log_format("rees46"))
@@ -232,4 +272,4 @@ def test_published_json_of_any_other_form_is_counted(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(OTTO + "\n".join(odd) + "\n", encoding="latin-1")
     clicks, rejected = clicks_of(open_source(tmp_path / "train.jsonl", log_format("otto")))
     assert len(clicks) == 3
-    assert rejected == {"not_a_click": 2, "too_few_columns": 7, "blank": 1}
+    assert rejected == {"filtered": 6, "bad_json": 3, "blank": 1}

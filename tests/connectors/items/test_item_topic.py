@@ -143,7 +143,8 @@ def test_a_topic_that_is_made_again_is_read_anew(full_broker: Broker, topic: str
         make_topic(full_broker.address, topic, 2)
         send(full_broker.address, topic, [record(3, x=3)])
         reader.until(lambda: reader.data == {"3": (True, {"x": 3})})
-        assert reader.wholes == 2
+        # Once more where it is found between being made and being written to.
+        assert reader.wholes >= 2
 
 
 def test_brokers_that_are_away_are_waited_for(apache_broker: Broker, topic: str) -> None:

@@ -6,27 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nextclick.models import (
-    GRU4RecConfig,
-    OnlineGRU4Rec,
-    State,
-    optim,
-    ranking,
-)
-from nextclick.models import (
-    gradients as loss_gradient,
-)
-from nextclick.models import (
-    score_blocks as products,
-)
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State, ranking
+from nextclick.models import score_blocks as products
 from nextclick.models.compute import background
-from nextclick.models.compute import snapshot_buffer as copies
 from nextclick.models.gru4rec import online as learner
-from nextclick.models.gru4rec import packed_gru as packed
-from nextclick.models.items import item_table as items
-from nextclick.models.items import popularity as sampling
-from nextclick.models.items import table
-from nextclick.models.memory import special_items
+from tests.models.compute.recorded import recorded
 
 FORMS: list[dict[str, Any]] = [
     {},
@@ -79,10 +63,10 @@ def close(state: State, expected: State, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("options", FORMS, ids=str)
-def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
+def test_a_device_elsewhere_finds_what_the_compiled_loops_find(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With all arrays on the host: the operations of a GPU, though not its transfers."""
+    """On a device that keeps a GPU's rules, and computes on the host."""
     # Small enough for the host's own ways: blocks, parts, and a second thread.
     for name, small in {"LEAST_CLICKS": 8, "WORTH_HALVING": 4}.items():
         monkeypatch.setattr(ranking, name, small)
@@ -91,21 +75,8 @@ def test_what_torch_does_on_a_gpu_it_does_like_the_compiled_loops(
     monkeypatch.setattr(learner, "PARALLEL_RANKING", 0)
     monkeypatch.setattr(background, "cores", lambda: 2 * torch.get_num_threads())
     ranks, lists, state = driven(options, "cpu", "float64")
-    for module in (
-        background,
-        copies,
-        items,
-        optim,
-        packed,
-        products,
-        ranking,
-        sampling,
-        loss_gradient,
-        special_items,
-        table,
-    ):
-        monkeypatch.setattr(module, "on_host", lambda _: False)
-    other_ranks, other_lists, other_state = driven(options, "cpu", "float64")
+    with recorded():
+        other_ranks, other_lists, other_state = driven(options, "auto", "float64")
     assert other_ranks == ranks
     for best, expected in zip(other_lists, lists, strict=True):
         assert [item for item, _ in best] == [item for item, _ in expected]

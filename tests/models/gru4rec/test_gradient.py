@@ -73,11 +73,11 @@ def test_one_batch_teaches_the_gradient_of_its_loss(
     sessions, names = stream(20, seed=1, sessions=3, items=9)
     names = [name for name in names if learner.knows(name)]
     sessions = sessions[: len(names)]
+    random = learner._draws.get_state()
     batch = learner._admit(Request(sessions, names, learn=True))
     windows = batch.windows
     forward = learner._forward(batch, learner._gather_histories(batch))
     targets = batch.rows[windows.scored]
-    random = learner._draws.get_state()
     found = learner._gradients(batch, forward, targets)
     assert found is not None
 

@@ -10,6 +10,9 @@ import pytest
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute import snapshot_buffer as copies
+from nextclick.models.items.item_table import SHIFT
+from nextclick.models.items.sampling_table import BLOCK
+from nextclick.models.recommender import State
 from tests.models.gru4rec.learners import DEEP, drive, model, stream
 
 
@@ -48,6 +51,34 @@ def test_a_restored_model_goes_on_to_the_last_bit(
     for name, array in unbroken.state().arrays.items():
         if not name.startswith("sessions."):
             np.testing.assert_array_equal(array, restored.state().arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize("at", [0, 16, 160])
+def test_a_state_with_one_cumulative_sum_over_all_items_is_gone_on_from(at: int) -> None:
+    sessions, items = stream(400)
+    unbroken, restored = (model(max_items=12) for _ in range(2))
+    drive(unbroken, (sessions[:at], items[:at]), 16)
+    state = unbroken.state()
+    arrays, values = dict(state.arrays), copy.deepcopy(state.values)
+    # As states were kept before: see `with_sampling_sums`.
+    sums, dropped = (arrays.pop(f"popularity.{name}") for name in ("sums", "dropped"))
+    weights = np.diff(sums.reshape(-1, BLOCK), axis=1, prepend=0.0).reshape(-1)
+    rows = np.arange(1, len(arrays["items.births"]) if at else 1)
+    born = np.where(dropped[rows], 1 << 20, arrays["items.births"][rows])
+    arrays["popularity.table"] = weights[rows].cumsum()
+    arrays["popularity.stamps"] = (born << SHIFT) + rows
+    del values["popularity"]["total"]
+    restored.restore(State(arrays, values))
+    negatives = []
+    for one in (unbroken, restored):
+        one._draws.manual_seed(5)
+        negatives.append(one.popularity.sample(500).tolist())
+    assert negatives[0] == negatives[1]
+    assert not at or len(set(negatives[0])) > 5
+    rest = (sessions[at:], items[at:])
+    for one in (unbroken, restored):
+        one._draws.manual_seed(5)
+    assert drive(restored, rest, 16) == drive(unbroken, rest, 16)
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])

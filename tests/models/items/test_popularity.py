@@ -226,31 +226,66 @@ def test_a_row_without_an_item_is_never_drawn(alpha: float) -> None:
     assert set(model.sample(1000).tolist()) == {1, 3}
 
 
-@given(
-    st.lists(st.integers(0, 50) | st.integers(0, 10_000_000), min_size=1, max_size=60),
-    st.sampled_from([0.0, 0.5, 1.0]),
-    st.integers(0, 10_000),
+Steps = list[tuple[str, list[int]]]
+EVENTS: st.SearchStrategy[Steps] = st.lists(
+    st.tuples(st.just("click"), st.lists(st.integers(1, 40), min_size=1, max_size=700))
+    | st.tuples(st.just("leave"), st.lists(st.integers(1, 40), max_size=4, unique=True)),
+    min_size=1,
+    max_size=12,
 )
-def test_a_draw_finds_the_place_that_halving_the_table_finds(
-    clicks: list[int], alpha: float, seed: int
+
+
+@given(
+    EVENTS,
+    st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+    st.sampled_from([0.0, 1.0, 30.0, 5000.0]),
+    st.sampled_from([1, 4000]),
+    st.integers(1, 500),
+)
+def test_every_item_gets_its_share_of_the_numbers_as_of_the_last_refresh(
+    events: Steps, alpha: float, half_life: float, apart: int, batch: int
 ) -> None:
-    weights = torch.tensor(clicks, dtype=torch.float64) ** alpha
-    weights[torch.tensor(clicks) == 0] = 0
-    model = popularity(alpha)
-    table = model._table = weights.cumsum(0)
-    draws = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    ends = torch.cat([table[:-1], torch.zeros(1, dtype=torch.float64)]) / table[-1]
-    draws = torch.cat([draws, ends[ends < 1]])
-    expected = torch.searchsorted(table, draws * table[-1], right=True).clamp_(max=len(table) - 1)
-    assert torch.equal(model._places(draws), expected)
-
-
-def test_a_table_made_anew_is_looked_up_anew() -> None:
-    model = popularity(0.5)
-    for used in (3, 40, 17):
-        # More clicks than since the last table, so that there is another one.
-        learn(model, [*range(1, used)] * (2048 // used + model.clicks), used)
-        draws = torch.rand(500, dtype=torch.float64)
-        expected = torch.searchsorted(model._table, draws * model._table[-1], right=True)
-        assert torch.equal(model._places(draws), expected)
-        assert len(model._guide) == len(model._table)
+    table = catalogue(40 * apart)
+    model = popularity(alpha, table=table, half_life=half_life)
+    # The definition: when each click was, by item; and what the table is made of.
+    clicks: dict[int, list[int]] = {}
+    shares: dict[int, float] = {}
+    total, refreshed = 0, 0
+    for event, numbers in events:
+        rows = [apart * number for number in numbers]
+        if event == "leave":
+            for row in [row for row in rows if row in clicks]:
+                leave(model, table, row)
+                del clicks[row]
+                # Until the next refresh no item is drawn in its place.
+                shares[NO_ITEM] = shares.get(NO_ITEM, 0.0) + shares.pop(row, 0.0)
+                table.draw(torch.tensor([row]), 40 * apart + 1)
+            continue
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            for row in part:
+                clicks.setdefault(row, []).append(total)
+                total += 1
+            learn(model, part, 40 * apart + 1)
+            if total - refreshed >= min(1024, refreshed):
+                refreshed = total
+                powers = {
+                    row: sum(0.5 ** ((total - 1 - at) / half_life if half_life else 0) for at in of)
+                    ** alpha
+                    for row, of in clicks.items()
+                }
+                shares = {row: power / sum(powers.values()) for row, power in powers.items()}
+    if not shares:
+        return
+    count = 20_000
+    every = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    drawn = np.bincount(model._table.draw(every).numpy(), minlength=40 * apart + 1)
+    expected = np.zeros(len(drawn))
+    expected[list(shares)] = list(shares.values())
+    # An interval holds as many of equidistant numbers as its length says, but for one at its ends.
+    beyond = (NO_ITEM, *(row for row in clicks if row not in shares))
+    apart_by = np.abs(drawn - count * expected)
+    assert np.delete(apart_by, beyond).max(initial=0) <= 1 + 1e-6
+    # What left was in several intervals.
+    assert apart_by[NO_ITEM] <= 1 + len(events) * 4
+    assert drawn[list(beyond[1:])].sum() == 0

@@ -231,8 +231,8 @@ INDEXED = {
     "recall.items": 1 << 20,
     "recall.places": 1 << 20,
     "recall.own": 1 << 20,
-    "popularity.stamps": 1 << 20,
 }
+SIZED = ("popularity.sums", "popularity.dropped")
 
 
 @pytest.mark.parametrize("array", INDEXED)
@@ -245,9 +245,29 @@ def test_numbers_that_compiled_loops_go_by_are_checked_when_restored(array: str,
     with pytest.raises(ValueError, match="do not fit together"):
         model.restore(state)
     same(model.state(), before)
+
+
+@pytest.mark.parametrize("array", [*INDEXED, *SIZED])
+def test_arrays_that_compiled_loops_go_through_are_checked_for_their_length(array: str) -> None:
+    model = taught("gru4rec")
+    before = model.state()
     shorter = State({**before.arrays, array: before.arrays[array][:-1]}, before.values)
     with pytest.raises(ValueError, match="do not fit together"):
         model.restore(shorter)
+    same(model.state(), before)
+
+
+@pytest.mark.parametrize("length", [0, 64])
+def test_sums_of_too_few_rows_are_refused_when_restored(length: int) -> None:
+    model = taught("gru4rec")
+    before = model.state()
+    for counts in (before.arrays["popularity.counts"], before.arrays["popularity.counts"][:1]):
+        cut = {name: before.arrays[name][:length] for name in SIZED}
+        with pytest.raises(ValueError, match="do not fit together"):
+            model.restore(
+                State({**before.arrays, **cut, "popularity.counts": counts}, before.values)
+            )
+    same(model.state(), before)
 
 
 def test_options_that_do_not_fit_the_machine_are_refused_by_name() -> None:

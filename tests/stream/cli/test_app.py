@@ -171,6 +171,45 @@ def test_a_session_that_cannot_be_read_is_named(
         assert "--session must list items" in capsys.readouterr().err
 
 
+HEAVY = """
+import os, sys
+from nextclick.stream.__main__ import main
+for line in sys.stdin.read().splitlines():
+    sys.argv[1:] = line.split()
+    try:
+        main()
+    except SystemExit as end:
+        print("ended with", end.code, file=sys.stderr)
+print(*{"torch", "numba", "river", "scipy"} & set(sys.modules))
+"""
+
+
+def test_neither_help_nor_a_mistake_in_options_waits_for_torch() -> None:
+    mistakes = [
+        "run",
+        "run sim:clicks=9 --bach 3",
+        "run sim:clicks=9 --batch 0",
+        "run sim:clicks=9 --model hiden=3",
+        "run sim:clicks=9 --config nowhere.toml",
+        "compare sim:clicks=9 --models gru4rek",
+        "recommend --session i1",
+        "replay sim:clicks=9 --to kafka://nowhere:1/t --speed fast",
+        "simulate --clicks 0 --out a.csv",
+        "inspect nowhere",
+    ]
+    helps = ["--help", *(f"{line.split()[0]} --help" for line in mistakes), "serve --help"]
+    done = subprocess.run(
+        [sys.executable, "-c", HEAVY],
+        input="\n".join([*helps, *mistakes]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ends = [line for line in done.stderr.splitlines() if line.startswith("ended with")]
+    assert ends == ["ended with 0"] * len(helps) + ["ended with 2"] * len(mistakes), done.stderr
+    assert done.stdout.splitlines()[-1] == ""
+
+
 def test_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("run", "--help") == 0
     assert "default" in capsys.readouterr().out

@@ -73,7 +73,8 @@ def test_in_a_terminal_notes_stay_notes(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     begin("run", "clicks.csv")
-    log.loaded()
+    with log.loading():
+        pass
     notify("seen")
     assert capsys.readouterr().err == "loading libraries ...\r\x1b[Knote: seen\n"
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from nextclick.stream.comparison import rank_counts as module
 from nextclick.stream.comparison.rank_counts import MOST_BLOCKS, RankCounts, figure_names, gains_of
-from nextclick.stream.evaluation.metrics import METRICS, MRR, Recall, bins_of
+from nextclick.stream.evaluation.gains import bins_of
+from nextclick.stream.evaluation.metrics import METRICS, MRR, Recall
 
 KS = [1, 5, 20]
 

@@ -10,8 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from nextclick.stream import run
-from nextclick.stream.cli import compare as compare_command
-from nextclick.stream.cli import run as run_command
 from nextclick.stream.cli.app import app
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.config.declaration import declared, flag, option_in, shape
@@ -19,7 +17,12 @@ from nextclick.stream.config.options import ConfigError, build, load_toml
 from nextclick.stream.config.run import RunConfig, StreamConfig
 
 KINDS: list[type[StreamConfig]] = [RunConfig, CompareConfig]
-COMMANDS: dict[str, Any] = {"run": run_command, "compare": compare_command}
+COMMANDS = {
+    "run": "nextclick.stream.runner.run",
+    "compare": "nextclick.stream.comparison.compare.compare",
+}
+"""What carries out a command."""
+
 FIELDS = [
     pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
     for kind in KINDS
@@ -114,12 +117,12 @@ def test_every_whole_number_has_bounds(
 def test_flags_say_what_python_says(
     command: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, kind = COMMANDS[command], KINDS[command == "compare"]
+    kind = KINDS[command == "compare"]
 
     def stop(*given: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, command, stop)
+    monkeypatch.setattr(COMMANDS[command], stop)
     for field in declared(kind).values():
         if field.shape not in ("whole", "text"):
             continue

@@ -98,11 +98,12 @@ def test_doubles_are_learned_without_an_event_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 64, 65, 150])
+@pytest.mark.parametrize("memory", [50, "10m"])
 def test_a_run_that_goes_on_inside_a_record_ends_with_the_same_figures(
-    tmp_path: Path, stop: int
+    tmp_path: Path, stop: int, memory: int | str
 ) -> None:
     log = str(write(tmp_path / "events.jsonl", records(doubles=0.2)))
-    options = {**FIELDS, "model": SMALL, "event_memory": 50}
+    options = {**FIELDS, "model": SMALL, "event_memory": memory}
     whole = run(log, RunConfig(**options))
     kept = {**options, "snapshots": str(tmp_path / "snapshots"), "snapshot_every": "7clicks"}
     run(log, RunConfig(max_clicks=stop, **kept))
@@ -167,3 +168,27 @@ def test_a_dead_letter_names_the_path_and_the_unit_is_told_once(tmp_path: Path) 
     assert found[0]["detail"] == "there is no 'items[0].sku'"
     assert found[-1]["detail"] == "there is no 'user.session': 'user' is null or missing"
     assert sum("--time-unit ms fixes the unit" in note for note in notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("0", "must be from 1 to 100,000,000, not 0"),
+        ("-5", "must be from 1 to 100,000,000, not -5"),
+        ("200000000", "must be from 1 to 100,000,000"),
+        ("0s", "must be longer than 0"),
+        ("40000d", "must be at most 36500d"),
+        ("soon", 'write, for instance, "100000" or "10m"'),
+        ("", "is neither a number of events nor a duration"),
+    ],
+)
+def test_what_is_no_event_memory_is_refused_with_the_remedy(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match="--event-memory") as caught:
+        RunConfig(event_memory=given)
+    assert message in str(caught.value)
+
+
+def test_event_memory_is_a_count_or_a_duration() -> None:
+    spans = [RunConfig(event_memory=given).event_span for given in (7, "7", "1_000", "2h", "7s")]
+    assert [span.count for span in spans] == [7, 7, 1000, None, None]
+    assert [span.seconds for span in spans] == [None, None, None, 7200.0, 7.0]

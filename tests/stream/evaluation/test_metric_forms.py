@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
-from nextclick.stream.evaluation.metrics import METRICS, RankingMetric, Recall, bins_of
+from nextclick.stream.evaluation.gains import bins_of
+from nextclick.stream.evaluation.metrics import METRICS, RankingMetric, Recall
 
 KINDS = list(METRICS.values())
 every_kind = pytest.mark.parametrize("kind", KINDS)

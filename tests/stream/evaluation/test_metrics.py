@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from river.metrics.base import Metrics
 from river.utils import Rolling
 
+from nextclick.stream.evaluation.gains import GAINS
 from nextclick.stream.evaluation.metrics import METRICS, MRR, NDCG, RankingMetric, Recall
 
 KINDS = list(METRICS.values())
@@ -180,3 +181,7 @@ def test_weights_and_an_empty_list_length_are_refused() -> None:
         Recall(20).update("a", ["a"], 2.0)
     with pytest.raises(ValueError, match="at least 1"):
         Recall(0)
+
+
+def test_every_figure_of_a_run_is_a_metric_of_river_too() -> None:
+    assert {name: kind.gain for name, kind in METRICS.items()} == GAINS

@@ -152,3 +152,13 @@ def test_a_single_record_is_not_counted_among_others() -> None:
     bad = Rejected("no_item", "there is no 'item_id'", {"line": 1}, b"")
     unusable.take(Clicks([], [], np.zeros(0), rejected=[bad]))
     assert unusable.why().startswith("no_item, as in line 1: ")
+
+
+def test_the_first_time_in_another_unit_is_told_with_its_place() -> None:
+    unusable = Unusable()
+    position = {"file": "a.csv", "line": 3}
+    mixed = Rejected("mixed_time_units", "the time 17e11 looks like milliseconds", position, b"")
+    unusable.take(Clicks(["s"] * 100, ["i"] * 100, np.zeros(100), rejected=[mixed]))
+    (note,) = unusable.notes()
+    assert note.startswith("file a.csv, line 3: the time 17e11 looks like milliseconds; ")
+    assert "--time-unit" in note

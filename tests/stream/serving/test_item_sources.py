@@ -256,12 +256,14 @@ def test_the_commands_take_the_data(broker: Broker, topic: str, tmp_path: Path) 
 @pytest.mark.parametrize("wrong", ["nothing.jsonl", "kafka://127.0.0.1:1/items"])
 def test_the_commands_say_in_a_line_what_is_wrong(tmp_path: Path, wrong: str) -> None:
     learn(tmp_path, 300)
+    config = tmp_path / "kafka.toml"
+    config.write_text("[kafka]\nbootstrap.timeout.ms = 500\n")
     for command in (
         ["serve", "--snapshots", str(tmp_path), "--port", "0"],
         ["run", SHOP, "--serve", "0", "--log-format", "text"],
     ):
         ended = subprocess.run(
-            [*COMMAND, *command, "--items", wrong],
+            [*COMMAND, *command, "--items", wrong, "--config", str(config)],
             capture_output=True,
             text=True,
             timeout=120,

@@ -1,0 +1,3 @@
+"""Records whose schemas are in a schema registry."""
+
+from __future__ import annotations
