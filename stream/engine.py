@@ -16,7 +16,9 @@ from .comparison.trials import Trials
 from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
+from .evaluation.driven import DrivenModel
 from .evaluation.prequential import Prequential
+from .evaluation.protocol import Protocol
 from .gc_freeze import freeze_garbage
 from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
@@ -43,10 +45,6 @@ class Engine:
     nor stops change a figure. What the next click depends on is all in `state`: a snapshot holds
     it between two batches, with the clicks of an unfinished batch.
 
-    Three parts do what is not the loop: `RecommendationWriter` decides when clicks get their
-    recommendations, `Checkpoints` when a snapshot is due and in which order it is committed, the
-    model and the figures the rest.
-
     Parameters
     ----------
     source
@@ -63,14 +61,11 @@ class Engine:
         Where snapshots go and how often; none where `snapshots` is None.
     recommendations, k
         A sink for the k best items of each click.
-    after
-        The best items after every click, instead of those before each scored click.
-    exclude_current
-        Leave out of these the item just clicked.
+    after, exclude_current
+        The best items after every click, not before each scored one; without the item clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
-        others; it also gets them before the last snapshot. None: it waits for the batch, which
-        suits what is read from disk and written to files.
+        others, at the latest before the last snapshot. None: it waits for its batch, as suits files.
     dead_letters
         A sink for the records that cannot be used.
     about
@@ -83,28 +78,23 @@ class Engine:
     clicks
         Clicks read, rejected records left out.
     first, late, ahead, learned
-        How many of them started a session, came late, were too far ahead of the stream, were
-        learned.
-    left_out
-        What was read besides: unusable and filtered records, and doubles.
-    sinks
-        Where records go, by their names among `SINKS`.
+        How many of them began a session, came late, were too far ahead, were given to the model.
+    left_out, sinks
+        What was read besides clicks; where records go, by their names among `SINKS`.
     checkpoints
         The snapshots, and the order of commit.
     written
         For each sink that the run has had, its name and length as of the last `state`.
-    phases
-        How long each phase of the loop takes.
-    begun
-        Whether the source has been read: before, `stop` has nothing to end in good order.
+    phases, begun
+        How long each phase of the loop takes; whether the source has been read.
     unusable
         What keeps records from being used.
     requests
         What is asked of the model meanwhile.
     items
         Data of the items: which of them may be recommended; None: all.
-    trials
-        What is tried beside the model: it changes nothing of the model's own figures.
+    protocol, trials
+        What counts in the figures; what is tried beside the model, which changes none of them.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -152,6 +142,7 @@ class Engine:
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
         self.trials = Trials()
+        self.follow(Protocol())
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -179,6 +170,10 @@ class Engine:
         """The clicks of the unfinished batch."""
         return self._pending
 
+    def follow(self, protocol: Protocol) -> None:
+        """Follow a protocol from the first click on."""
+        self.protocol, self._driven = protocol, DrivenModel(self.model, protocol)
+
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
 
@@ -198,10 +193,9 @@ class Engine:
     ) -> None:
         """Go on until the source ends, `stop` is called, or `until` clicks were read in all.
 
-        A last snapshot is taken. Then what is left of an unfinished batch is tested and learned
-        too, so that the figures cover every click; a later run that goes on from the snapshot
-        takes these clicks again, as part of their whole batch. So it is where the source fails:
-        what it gave before is kept.
+        A last snapshot is taken, also where the source fails. Then what is left of an unfinished
+        batch is tested and learned too, so that the figures cover every click; a later run that
+        goes on from the snapshot takes these clicks again, as part of their whole batch.
 
         Parameters
         ----------
@@ -310,19 +304,20 @@ class Engine:
         on_time, times = clicks.on_time, clicks.times_on_time
         handles, items = clicks.select(on_time)
         k = self._recommendations.wanted(clicks)
+        positions, clock = before + on_time + 1, self.sessionizer.clock
+        self.protocol.begin(handles, items, positions, times)
         with self.phases.measure("model"):
-            tested = self.model.test_then_learn(handles, items, k, self.sessionizer.clock, times)
+            tested, ranks = self._driven.ranked(handles, items, k, clock, times)
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
-            scored = tested.scored
-            self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
+            self.figures.update(*self._driven.counted(handles, tested, ranks, positions, times))
+            self.protocol.forget(clicks.ended)
         learned, self.learned = self.learned, self.learned + len(on_time)
         self.learned_at = time.monotonic()
         if self.trials:
             # Before requests are answered again: both models of a merged list know the same clicks.
-            batch = Learned(clicks, before, self.sessionizer.clock, tested)
             with self.phases.measure("shadows"):
-                self.trials.learn(batch, self.requests.idle)
+                self.trials.learn(Learned(clicks, before, clock, tested), self.requests.idle)
         self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:
@@ -356,6 +351,7 @@ class Engine:
             "sessions": self.sessionizer.state(),
             "figures": self.figures.state(),
             "engine": State(self.left_out.arrays(), values),
+            **self.protocol.state(),
             **self.trials.state(),
         }
 
@@ -364,6 +360,7 @@ class Engine:
         self.model.restore(parts["model"])
         self.sessionizer.restore(parts["sessions"])
         self.figures.restore(parts["figures"])
+        self.protocol.restore(parts)
         values = parts["engine"].values
         for name in COUNTS:
             # Older snapshots do not know of clicks that are ahead.
@@ -391,6 +388,7 @@ class Engine:
             "rejected": dict(sorted(self.rejected.items())),
             **self.left_out.results(),
             **self.figures.results(),
+            **self.protocol.results(self.learned),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
             **self.trials.results(),

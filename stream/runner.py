@@ -27,6 +27,7 @@ from .delivery import SINKS
 from .endpoints import (
     Spec,
     check_outputs,
+    count_clicks,
     open_configured_source,
     open_items_registry,
     open_sink,
@@ -204,6 +205,7 @@ def run_model(
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
             _resume(engine, *saved)
+        engine.protocol.resolve(lambda: count_clicks(spec, config))
         for kind in SINKS:
             where = getattr(config, kind)
             if where is not None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..report.page import title
+from ..report.protocol_text import protocol_text
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -92,8 +93,10 @@ def _key(result: dict[str, Any], figure: str) -> str:
         if result["bootstrap"]["draws"]
         else "too few clicks to tell which differences are significant"
     )
+    counts = f"{text}\n" if (text := protocol_text(result)) else ""
     return (
-        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n{sure}\nlast half: "
+        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
+        f"{counts}{sure}\nlast half: "
         f"{figure} over the second half of the clicks\ncoverage: share of the catalogue in "
         f"{result['lists']:,} lists of {max(result['k'])}\npopularity: mean popularity of the "
         "recommended items\nms: milliseconds per click; MB: size of the model's state"

@@ -17,7 +17,9 @@ from nextclick.models.recommender import Id
 
 from ..contracts import check_part
 from ..evaluation.drift import HitRateDrift
+from ..evaluation.driven import DrivenModel
 from ..evaluation.gains import bins_of
+from ..evaluation.protocol import Protocol
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .item_counts import ItemCounts
 from .joined_states import join, part_of
@@ -44,6 +46,8 @@ class Arena(CheckedModel):
         For how many recommendations there are figures, rising.
     max_items
         Items counted at most, see `ItemCounts`.
+    protocol
+        What counts in the figures; by default every scored click. The engine begins its batches.
 
     Examples
     --------
@@ -61,7 +65,9 @@ class Arena(CheckedModel):
         models: Mapping[str, Recommender | Sequence[Recommender]],
         ks: Sequence[int],
         max_items: int = 1_000_000,
+        protocol: Protocol | None = None,
     ) -> None:
+        self.protocol = protocol or Protocol()
         self.seeds = {
             name: len(of) if isinstance(of, Sequence) else 1 for name, of in models.items()
         }
@@ -79,7 +85,9 @@ class Arena(CheckedModel):
         self._drift = [HitRateDrift() for _ in self.models]
         self._batches = 0
         self._lists = 0
-        self._timed_models = [TimedModel(model) for model in self.models.values()]
+        self._timed_models = [
+            TimedModel(DrivenModel(model, self.protocol)) for model in self.models.values()
+        ]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
 
@@ -120,11 +128,12 @@ class Arena(CheckedModel):
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
+        counted = self.protocol.counted(scored)
         listed = self._batches % SAMPLE == SAMPLE // 2
+        asked, needed = max(self.ks) if listed else 0, self.protocol.list_length
         found = []
         for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
-            asked = max(self.ks) if listed else 0
-            wanted = max(asked, 0 if at else k)
+            wanted = max(asked, needed, 0 if at else k)
             try:
                 tested = timed.test_then_learn(sessions, items, wanted, time, times, not listed)
             except FloatingPointError as error:
@@ -132,15 +141,17 @@ class Arena(CheckedModel):
             if not np.array_equal(tested.scored, scored):
                 raise ValueError(f"{name} has scored other clicks than those with a predecessor")
             if listed:
-                lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
+                lists = [tested.recommended[click][:asked] for click in np.flatnonzero(counted)]
                 self._items.show(at, [[item for item, _ in best] for best in lists])
             found.append(tested)
         self._batches += 1
-        count = int(scored.sum())
-        self._lists += count if listed else 0
-        self._timed += 0 if listed else count
-        bins = np.column_stack([bins_of(each.ranks[scored], max(self.ks)) for each in found])
-        self._count(bins, kinds[scored], before + 1 + np.flatnonzero(scored), time)
+        self._lists += int(counted.sum()) if listed else 0
+        self._timed += 0 if listed else int(scored.sum())
+        ranks = np.column_stack([self.protocol.ranks(each) for each in found])
+        bins = bins_of(ranks[counted].ravel(), max(self.ks)).reshape(-1, len(found))
+        of_each = bins, before + 1 + np.flatnonzero(counted), kinds[counted]
+        bins, clicks, kinds = self.protocol.settle(sessions, counted, of_each)
+        self._count(bins, kinds, clicks, time)
         return found[0]
 
     def _count(

@@ -13,6 +13,7 @@ from ..config.model_factory import make_models, takes_seed
 from ..endpoints import Spec
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
+from ..learned import make_protocol
 from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig
@@ -28,6 +29,7 @@ OF_THE_RUN = (
     "filtered",
     "duplicate",
     "live_sessions",
+    "protocol",
     "source",
     "seconds",
     "clicks_per_second",
@@ -100,7 +102,8 @@ def compare(
     """
     check_config(config, CompareConfig)
     models = make_seeds(config)
-    arena = Arena(models, config.k, config.max_items)
+    protocol = make_protocol(config, max(config.k))
+    arena = Arena(models, config.k, config.max_items, protocol)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
     result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
     write_results(config, result, comparison_page)

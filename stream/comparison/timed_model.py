@@ -7,8 +7,10 @@ from time import perf_counter
 
 import numpy as np
 
-from nextclick.models import BatchResult, Recommender
+from nextclick.models import BatchResult
 from nextclick.models.recommender import Id, Times
+
+from ..evaluation.driven import DrivenModel
 
 
 class TimedModel:
@@ -17,7 +19,7 @@ class TimedModel:
     Parameters
     ----------
     model
-        The model.
+        The model, driven by the protocol of the comparison.
 
     Attributes
     ----------
@@ -28,7 +30,7 @@ class TimedModel:
 
     """
 
-    def __init__(self, model: Recommender) -> None:
+    def __init__(self, model: DrivenModel) -> None:
         self.model = model
         self.seconds = np.zeros(2)
 

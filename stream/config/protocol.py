@@ -44,6 +44,18 @@ class SplitPoint(msgspec.Struct, frozen=True):
     after: float | None = None
     time: float | None = None
 
+    def given(self) -> dict[str, float]:
+        """Return the one that is given, by its name.
+
+        Examples
+        --------
+        >>> SplitPoint(share=0.9).given()
+        {'share': 0.9}
+
+        """
+        fields: dict[str, float | None] = msgspec.structs.asdict(self)
+        return {name: value for name, value in fields.items() if value is not None}
+
 
 def parse_test_from(value: str | int, option: str = "--test-from") -> SplitPoint:
     """Read where the test begins.

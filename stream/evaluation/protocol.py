@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,72 +13,14 @@ from numpy.typing import NDArray
 from nextclick.models import BatchResult, State
 from nextclick.models.recommender import Id
 
+from .tested_batch import Flags, Session, TestedBatch
+
 REMEMBERED = 100
 """A session's latest different items that repeat, and its latest clicks that a frozen model gets
 again: what a session keeps is bounded."""
 
 Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Times = NDArray[np.float64]
-Rows = NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class Session:
-    """What the protocol keeps of a live session.
-
-    Parameters
-    ----------
-    clicks, seen
-        How many it has had, and how many of these on items that had been seen or were learned.
-    items
-        Its different items, the latest last, where repeats are left out.
-    tested
-        Its items and their times since the test began, for a frozen model; unseen ones left out.
-    held
-        Rows of its scored clicks, which count once the session is long enough.
-
-    """
-
-    clicks: int = 0
-    seen: int = 0
-    items: list[Id] = field(default_factory=list)
-    tested: list[tuple[Id, float]] = field(default_factory=list)
-    held: list[list[float]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class TestedBatch:
-    """A batch of n clicks as the protocol sees it.
-
-    Parameters
-    ----------
-    learned
-        How many of its clicks come before the test begins.
-    preceded
-        bool (n,): which have a predecessor in their session, and so are scored.
-    counts
-        bool (n,): which of these count.
-    own
-        For each click its session's items before it, where repeats are left out.
-    sessions, items, times
-        What a frozen model is tested with: for each session of the batch, its clicks since the
-        test began.
-    places
-        For each click of the batch its place in these; -1 for one that is not there.
-
-    """
-
-    __test__ = False  # For pytest.
-
-    learned: int
-    preceded: Flags
-    counts: Flags
-    own: list[list[Id]] = field(default_factory=list)
-    sessions: list[Id] = field(default_factory=list)
-    items: list[Id] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
 
 
 class Protocol:
@@ -92,7 +33,8 @@ class Protocol:
     ----------
     start
         Where the test begins, clicks before it do not count: after a number of ``clicks``, at a
-        ``time``, or so many seconds ``after`` the first click. None: at the first click.
+        ``time``, or so many seconds ``after`` the first click. None: at the first click. Of a
+        ``share`` of all clicks, `resolve` says how many these are.
     frozen
         Nothing is learned from where the test begins.
     leave_out
@@ -104,6 +46,8 @@ class Protocol:
         session count when it has become long enough.
     max_items
         Items that are remembered as seen, the latest ones.
+    k
+        The longest list that figures are for: up to it ranks are exact.
 
     Attributes
     ----------
@@ -129,7 +73,9 @@ class Protocol:
         leave_out: Sequence[str] = (),
         min_session: int = 2,
         max_items: int = 1_000_000,
+        k: int = 20,
     ) -> None:
+        self.k = k
         self.start = dict(start) if start else None
         self.frozen, self.min_session, self.max_items = frozen, min_session, max_items
         self.unseen, self.repeats = "unseen" in leave_out, "repeats" in leave_out
@@ -139,9 +85,15 @@ class Protocol:
         # Where the test has begun: clicks before it, and the time of its first one.
         self._begun: tuple[int, float] | None = None if self.start else (0, math.nan)
         self._first_time: float | None = None
+        self._frozen_clicks = 0
         self._last = 0.0  # The latest position that has been counted.
         self._sessions: dict[Id, Session] = {}
         self._seen: OrderedDict[Id, None] = OrderedDict()
+
+    def resolve(self, count: Callable[[], int]) -> None:
+        """Where the test begins after a share of all clicks, find how many clicks that is."""
+        if self.start and "share" in self.start and "clicks" not in self.start:
+            self.start["clicks"] = round(self.start["share"] * count())
 
     def begin(
         self, sessions: Sequence[Id], items: Sequence[Id], positions: Numbers, times: Times
@@ -178,6 +130,7 @@ class Protocol:
                     self.not_counted[reason] += 1
             batch.places.append(self._take(session, item, float(times[at]), at >= learned))
         if self.frozen and learned < count:
+            self._frozen_clicks += count - learned
             self._gather(batch, sessions)
 
     def _learned(self, positions: Numbers, times: Times) -> int:
@@ -244,11 +197,12 @@ class Protocol:
         for name in starts:
             del self._sessions[name].tested[:-REMEMBERED]
 
-    def list_length(self, most: int) -> int:
-        """Return how long lists must be so that ranks up to `most` are exact; 0: of any length."""
+    @property
+    def list_length(self) -> int:
+        """How long lists must be so that `ranks` are exact up to k; 0: no lists are needed."""
         if self.batch is None or not self.repeats:
             return 0
-        return most + max(map(len, self.batch.own), default=0)
+        return self.k + max(map(len, self.batch.own), default=0)
 
     def counted(self, scored: Flags) -> Flags:
         """Return which clicks of the batch count, of those that were scored."""
@@ -269,8 +223,10 @@ class Protocol:
             ranks[at] -= sum(item in own for item, _ in above)
         return ranks
 
-    def settle(self, sessions: Sequence[Id], counted: Flags, rows: Rows) -> Rows:
-        """Return the rows that count now: those of long sessions, earlier ones included.
+    def settle(
+        self, sessions: Sequence[Id], counted: Flags, columns: Sequence[NDArray[Any]]
+    ) -> Sequence[NDArray[Any]]:
+        """Return what is to be counted now: of long sessions, what was held of them included.
 
         Parameters
         ----------
@@ -278,12 +234,13 @@ class Protocol:
             Those of the n clicks of the batch.
         counted
             bool (n,): the m clicks that count.
-        rows
-            float64 (m, columns): what is to be counted of each; the last column is its position.
+        columns
+            What is to be counted of these, (m,) or (m, w) each; their positions are the second.
 
         """
         if self.min_session <= 2:
-            return rows
+            return columns
+        rows = np.column_stack(columns).astype(np.float64)
         order = np.cumsum(counted) - 1
         found: list[list[float]] = []
         for at, name in enumerate(sessions):
@@ -295,20 +252,37 @@ class Protocol:
                 found += session.held
                 self.not_counted["short"] -= len(session.held)
                 session.held.clear()
-        settled = np.array(found, np.float64).reshape(-1, rows.shape[1])
-        # Curves go forward: a click that waited stands where it is counted.
-        settled[:, -1] = np.maximum.accumulate(np.maximum(settled[:, -1], self._last))
-        self._last = float(settled[-1, -1]) if len(settled) else self._last
-        return settled
+        widths = [1 if column.ndim == 1 else column.shape[1] for column in columns]
+        settled = np.array(found).reshape(-1, sum(widths))
+        parts = np.split(settled, np.cumsum(widths)[:-1], axis=1)
+        # Curves go forward: a click that was held stands where it is counted.
+        parts[1] = np.maximum.accumulate(np.maximum(parts[1], self._last))
+        self._last = float(parts[1][-1, 0]) if len(found) else self._last
+        return [
+            part.astype(column.dtype).reshape(-1, *column.shape[1:])
+            for part, column in zip(parts, columns, strict=True)
+        ]
 
     def forget(self, sessions: Iterable[Id]) -> None:
         """Drop sessions that have ended."""
         for session in sessions:
             self._sessions.pop(session, None)
 
-    def results(self) -> dict[str, Any]:
-        """Return under ``protocol`` what counts, in JSON's types; nothing where all clicks count.
+    def results(self, taken: int) -> dict[str, Any]:
+        """Return what counts, in JSON's types; nothing where all clicks count.
 
+        Parameters
+        ----------
+        taken
+            How many clicks the model has taken.
+
+        Returns
+        -------
+        dict
+            ``learned``, how many of them were learned, and ``protocol``.
+
+        Notes
+        -----
         ``start`` is where the test begins; ``begun`` the ``clicks`` before it and the ``time`` of
         its first one, None where it has not begun; ``not_counted`` the scored clicks that do not
         count, by reason: those ``before`` the test, ``unseen``, ``repeats``, and those of sessions
@@ -329,7 +303,7 @@ class Protocol:
             "min_session": self.min_session,
             "not_counted": counts,
         }
-        return {"protocol": found}
+        return {"learned": taken - self._frozen_clicks, "protocol": found}
 
     def state(self) -> dict[str, State]:
         """Copy all that later figures depend on, as a part of a snapshot."""
@@ -343,6 +317,7 @@ class Protocol:
             "start": self.start,
             "begun": list(self._begun) if self.start and self._begun else None,
             "first_time": self._first_time,
+            "frozen_clicks": self._frozen_clicks,
             "last": self._last,
             "not_counted": dict(self.not_counted),
             "seen": list(self._seen),
@@ -356,7 +331,7 @@ class Protocol:
             return
         values = parts["protocol"].values
         self.start, self._first_time = values["start"], values["first_time"]
-        self._last = float(values["last"])
+        self._last, self._frozen_clicks = float(values["last"]), values["frozen_clicks"]
         if self.start:
             begun = values["begun"]
             self._begun = None if begun is None else (begun[0], float(begun[1]))

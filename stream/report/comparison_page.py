@@ -15,6 +15,7 @@ from ..comparison.slices import LABELS, SLICES
 from ..output_files import write_whole
 from .curves import Curves, chart_data, join, split_alarms
 from .page import differing, moment, number, origin, render, title
+from .protocol_text import protocol_text
 from .static_chart import Curve, curves_svg
 
 _COSTS = (
@@ -63,6 +64,8 @@ def comparison_page(result: Mapping[str, Any]) -> bytes:
         "origin": origin(result),
         "models": names,
         "scored": result["scored"],
+        "protocol": protocol_text(result),
+        "frozen": bool(result.get("protocol", {}).get("frozen")),
         "usable": result["usable"],
         "heads": _heads(most),
         "standings": _standings(result, most),
