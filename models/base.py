@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
 from .items.scored import Scored, best_answers, chunks
 from .queries import Allowed, Answer, Query, checked_allowed, checked_query
-from .recommender import BatchResult, Id, State, test_apart
+from .recommender import BatchResult, Id, State, score_apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ class CheckedModel(ABC):
         """Test the batch, learn it, or both."""
 
     def _test_frozen(self, request: Request) -> BatchResult:
-        return test_apart(self, request.sessions, request.items, request.k, request.times)
+        return score_apart(self, request.sessions, request.items, request.k, request.times)
 
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         """Recommend after each click what is allowed: of ever more items, until enough are."""

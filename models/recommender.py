@@ -151,7 +151,7 @@ class Recommender(Protocol):
         ...
 
 
-def test_apart(
+def score_apart(
     model: Recommender, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
 ) -> BatchResult:
     """Test the sessions of a batch one by one, so that none is scored with the clicks of another.
@@ -176,9 +176,6 @@ def test_apart(
             for at, best in zip(own, tested.recommended, strict=True):
                 result.recommended[at] = best
     return result
-
-
-test_apart.__test__ = False  # type: ignore[attr-defined]  # For pytest.
 
 
 def prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Engine:
         The best items after every click, not before each scored one; without the item clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
-        others, at the latest before the last snapshot. None: it waits for its batch, as suits files.
+        others, at the latest before the last snapshot. None: it waits for its batch, for files.
     dead_letters
         A sink for the records that cannot be used.
     about
@@ -142,7 +142,7 @@ class Engine:
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
         self.trials = Trials()
-        self.follow(Protocol())
+        self.protocol = Protocol()
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -169,10 +169,6 @@ class Engine:
     def pending(self) -> PendingClicks:
         """The clicks of the unfinished batch."""
         return self._pending
-
-    def follow(self, protocol: Protocol) -> None:
-        """Follow a protocol from the first click on."""
-        self.protocol, self._driven = protocol, DrivenModel(self.model, protocol)
 
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
@@ -306,11 +302,12 @@ class Engine:
         k = self._recommendations.wanted(clicks)
         positions, clock = before + on_time + 1, self.sessionizer.clock
         self.protocol.begin(handles, items, positions, times)
+        driven = DrivenModel(self.model, self.protocol)
         with self.phases.measure("model"):
-            tested, ranks = self._driven.ranked(handles, items, k, clock, times)
+            tested, ranks = driven.ranked(handles, items, k, clock, times)
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
-            self.figures.update(*self._driven.counted(handles, tested, ranks, positions, times))
+            self.figures.update(*driven.counted(handles, tested, ranks, positions, times))
             self.protocol.forget(clicks.ended)
         learned, self.learned = self.learned, self.learned + len(on_time)
         self.learned_at = time.monotonic()

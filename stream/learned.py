@@ -75,7 +75,7 @@ def make_engine(
         about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
     )
     # A comparison has made it for its models.
-    engine.follow(getattr(model, "protocol", None) or make_protocol(config))
+    engine.protocol = getattr(model, "protocol", None) or make_protocol(config)
     events = config.event_span
     engine.left_out = LeftOut(events.count, events.seconds)
     return engine

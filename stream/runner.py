@@ -203,9 +203,7 @@ def run_model(
         engine.notify = notify
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
-        if saved is not None:
-            _resume(engine, *saved)
-        engine.protocol.resolve(lambda: count_clicks(spec, config))
+        _begin(engine, saved, lambda: count_clicks(spec, config))
         for kind in SINKS:
             where = getattr(config, kind)
             if where is not None:
@@ -260,10 +258,20 @@ def serving(engine: Engine, config: RunConfig, notify: Callable[[str], None]) ->
         yield
 
 
-def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> None:
-    """Go back to where a snapshot was taken, and keep its facts of the run before."""
-    engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
-    engine.restore(parts)
+def _begin(
+    engine: Engine,
+    saved: tuple[dict[str, State], dict[str, Any]] | None,
+    count: Callable[[], int],
+) -> None:
+    """Go back to where a snapshot was taken, and keep its facts of the run before; or start.
+
+    What is a share of all clicks is found by counting them, if no run before has.
+    """
+    if saved is not None:
+        parts, about = saved
+        engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
+        engine.restore(parts)
+    engine.protocol.resolve(count)
 
 
 def _nothing_read(spec: str, engine: Engine) -> str:

@@ -12,8 +12,8 @@ from nextclick.models import Recommender
 from ..config.model_factory import make_models, takes_seed
 from ..endpoints import Spec
 from ..engine import Engine
-from ..report.comparison_page import comparison_page
 from ..learned import make_protocol
+from ..report.comparison_page import comparison_page
 from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig

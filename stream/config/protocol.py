@@ -1,4 +1,4 @@
-"""The options of the protocol that figures are found by: which clicks count, and what is learned."""
+"""The options of the protocol: which clicks count in the figures, and up to where is learned."""
 
 from __future__ import annotations
 

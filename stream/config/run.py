@@ -363,6 +363,10 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--serve, or --recommendations with --recommend every"
             )
         shown = self.serve is not None or self.writes_every
+        if self.frozen and (self.serve is not None or self.shadow or self.interleave):
+            raise ConfigError(
+                "--frozen is for figures: leave out --serve, --shadow and --interleave"
+            )
         shadows = check_trials(self.shadow, self.interleave, shown)
         msgspec.structs.force_setattr(self, "shadow", shadows)
         if not self.exactly_once:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.models import BatchResult, Recommender
-from nextclick.models.recommender import Id, Times, test_apart
+from nextclick.models.recommender import Id, Times, score_apart
 
 from .protocol import Protocol
 from .tested_batch import TestedBatch
@@ -48,7 +48,12 @@ class DrivenModel:
     ) -> BatchResult:
         """Score a batch, and learn what of it comes before the test."""
         batch = self.protocol.batch
-        if batch is None or self._follows or not self.protocol.frozen or batch.learned == len(items):
+        if (
+            batch is None
+            or self._follows
+            or not self.protocol.frozen
+            or batch.learned == len(items)
+        ):
             return self.model.test_then_learn(sessions, items, k, time, times)
         result = BatchResult.empty(len(items), k)
         if first := batch.learned:
@@ -114,4 +119,4 @@ def _tested(model: Recommender, batch: TestedBatch, k: int) -> BatchResult:
     if hasattr(model, "test_frozen"):
         found: BatchResult = model.test_frozen(batch.sessions, batch.items, k, batch.times)
         return found
-    return test_apart(model, batch.sessions, batch.items, k, batch.times)
+    return score_apart(model, batch.sessions, batch.items, k, batch.times)
