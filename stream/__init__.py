@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .evaluation.prequential import Prequential
     from .recommendations.item_data import ItemData
     from .report.comparison_page import write_comparison
+    from .report.results import ComparisonResult, RunResult
     from .report.run_page import write_report
     from .runner import run
     from .sessions.sessionizer import Sessionizer
@@ -28,12 +29,14 @@ __all__ = [
     "MRR",
     "NDCG",
     "CompareConfig",
+    "ComparisonResult",
     "ConfigError",
     "Engine",
     "ItemData",
     "Prequential",
     "Recall",
     "RunConfig",
+    "RunResult",
     "Sessionizer",
     "SnapshotError",
     "Snapshots",
@@ -47,12 +50,14 @@ _HOMES = {
     "MRR": "evaluation.metrics",
     "NDCG": "evaluation.metrics",
     "CompareConfig": "comparison.config",
+    "ComparisonResult": "report.results",
     "ConfigError": "config.options",
     "Engine": "engine",
     "ItemData": "recommendations.item_data",
     "Prequential": "evaluation.prequential",
     "Recall": "evaluation.metrics",
     "RunConfig": "config.run",
+    "RunResult": "report.results",
     "Sessionizer": "sessions.sessionizer",
     "SnapshotError": "snapshots.store",
     "Snapshots": "snapshots.store",

@@ -42,6 +42,7 @@ from .output_files import check_writable, figures_json, write_all
 from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_follower import followed_items
 from .report.provenance import provenance
+from .report.results import RunResult
 from .report.run_page import report_page
 from .signals import on_stop
 from .snapshots.resume import load_state
@@ -66,7 +67,7 @@ def run(
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
     named: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Carry out a run.
 
     Parameters
@@ -85,9 +86,9 @@ def run(
 
     Returns
     -------
-    dict
-        The figures, in JSON's types. They are written to `config.json` and `config.report` too,
-        where these are given.
+    RunResult
+        A dict of the figures, in JSON's types. They are written to `config.json` and
+        `config.report` too, where these are given.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def run(
     if warm is not None:
         learned = learned_model(warm.parts, warm.about, config.device)
         put_into(model, learned, config, warm)
-    result = run_model(spec, config, model, config.public(), notify, progress, warm)
+    result = RunResult(run_model(spec, config, model, config.public(), notify, progress, warm))
     write_results(config, result, report_page)
     return result
 

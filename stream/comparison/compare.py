@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -13,6 +12,7 @@ from ..config.model_factory import make_models, takes_seed
 from ..endpoints import Spec
 from ..engine import Engine
 from ..report.comparison_page import comparison_page
+from ..report.results import ComparisonResult
 from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig
@@ -65,7 +65,7 @@ def compare(
     config: CompareConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
-) -> dict[str, Any]:
+) -> ComparisonResult:
     """Compare models on the same clicks, in one reading of the source.
 
     Parameters
@@ -81,9 +81,9 @@ def compare(
 
     Returns
     -------
-    dict
-        The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
-        run. They are written to `config.json` and `config.report` too, where these are given.
+    ComparisonResult
+        A dict of the figures, in JSON's types: those of `Arena.results`, and the counts and seconds
+        of the run. They are written to `config.json` and `config.report`, where these are given.
 
     Raises
     ------
@@ -102,6 +102,7 @@ def compare(
     models = make_seeds(config)
     arena = Arena(models, config.k, config.max_items)
     run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
-    result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
+    of_the_run = {name: run[name] for name in OF_THE_RUN if name in run}
+    result = ComparisonResult({**of_the_run, **arena.results()})
     write_results(config, result, comparison_page)
     return result
