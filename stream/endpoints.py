@@ -355,7 +355,7 @@ def check_outputs(spec: Spec, config: RunConfig) -> None:
             "--make-topics creates topics of --recommendations and --dead-letters: give one of "
             "them a kafka://host:port/topic"
         )
-    for option in ("json", "report", *SINKS):
+    for option in ("json", "report", "clicks", *SINKS):
         path = getattr(config, option)
         if path is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from nextclick.connectors import Clicks, Position, Sink, Source, SourceError, check_polled
@@ -24,6 +25,7 @@ from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
 from .monitoring.unusable_records import Unusable
 from .pending_clicks import PendingClicks
+from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_data import ItemData
 from .recommendations.writer import RecommendationWriter
 from .sessions.left_out import LeftOut
@@ -65,7 +67,7 @@ class Engine:
         The best items after every click, not before each scored one; without the item clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
-        others, at the latest before the last snapshot. None: it waits for its batch, for files.
+        others, as it does before the last snapshot. None: it waits, as for what is read from disk.
     dead_letters
         A sink for the records that cannot be used.
     about
@@ -93,8 +95,9 @@ class Engine:
         What is asked of the model meanwhile.
     items
         Data of the items: which of them may be recommended; None: all.
-    protocol, trials
-        What counts in the figures; what is tried beside the model, which changes none of them.
+    protocol, trials, clicks_file
+        What counts in the figures; what is tried beside the model, without effect on it; what takes
+        each click's rank.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -143,6 +146,7 @@ class Engine:
         self.items: ItemData | None = None
         self.trials = Trials()
         self.protocol = Protocol()
+        self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
@@ -173,8 +177,7 @@ class Engine:
     def stop(self) -> None:
         """End the run after the batch under way; may be called from a signal handler.
 
-        Sinks that wait for brokers which do not answer soon end that: what is not delivered is
-        in the last snapshot, and a note says so.
+        Sinks that wait for brokers soon end that; the last snapshot holds what is not delivered.
         """
         self._stopped = True
         self.hurry()
@@ -190,8 +193,8 @@ class Engine:
         """Go on until the source ends, `stop` is called, or `until` clicks were read in all.
 
         A last snapshot is taken, also where the source fails. Then what is left of an unfinished
-        batch is tested and learned too, so that the figures cover every click; a later run that
-        goes on from the snapshot takes these clicks again, as part of their whole batch.
+        batch is tested and learned, so that the figures cover every click; a later run that goes
+        on from the snapshot takes these clicks again, as part of their whole batch.
 
         Parameters
         ----------
@@ -299,8 +302,8 @@ class Engine:
         before = self.clicks - len(clicks)
         on_time, times = clicks.on_time, clicks.times_on_time
         handles, items = clicks.select(on_time)
-        k = self._recommendations.wanted(clicks)
-        positions, clock = before + on_time + 1, self.sessionizer.clock
+        file, positions, clock = self.clicks_file, before + on_time + 1, self.sessionizer.clock
+        k = max(self._recommendations.wanted(clicks), file.k if file else 0)
         self.protocol.begin(handles, items, positions, times)
         driven = DrivenModel(self.model, self.protocol)
         with self.phases.measure("model"):
@@ -315,6 +318,8 @@ class Engine:
             # Before requests are answered again: both models of a merged list know the same clicks.
             with self.phases.measure("shadows"):
                 self.trials.learn(Learned(clicks, before, clock, tested), self.requests.idle)
+        if file is not None:
+            file.take(clicks, before, replace(tested, ranks=ranks), self.protocol.marks(tested))
         self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:

@@ -6,9 +6,9 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -42,12 +42,25 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     b'{}'
 
     """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that takes its name when the context ends well; see `write_whole`.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; a file that was there before is untouched.
+
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if _replaceable(path):
-        _replace(Path(os.path.realpath(path)), data)
-    else:
-        path.write_bytes(data)
+    opened = _beside(Path(os.path.realpath(path))) if _replaceable(path) else path.open("wb")
+    with opened as file:
+        yield file
 
 
 def write_file(option: str, path: str | os.PathLike[str], data: bytes) -> None:
@@ -139,12 +152,13 @@ def _replaceable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.W_OK) and os.access(folder, os.W_OK)
 
 
-def _replace(path: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
     """Write beside the file, then rename: a rename within a folder happens in one step."""
     handle, beside = tempfile.mkstemp(prefix=".nextclick-", dir=path.parent)
     try:
         with open(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             # A full disk may show only here.
             os.fsync(file.fileno())

@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import Recommender, State
 from nextclick.models.compute.device import cores
 
+from .comparison.arena import Arena
 from .comparison.trials import make_trials
 from .config.declaration import flag
 from .config.model_factory import fitting, make_model
@@ -36,11 +37,15 @@ from .endpoints import (
 from .engine import Engine
 from .learned import learned_model, make_engine
 from .monitoring.server import serve
+from .monitoring.tracking.make import make_trackers
+from .monitoring.tracking.tracker import Tracker, Tracking, tracked
 from .monitoring.unusable_records import Unusable
 from .notes import Info
 from .output_files import check_writable, figures_json, write_all
+from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_follower import followed_items
 from .report.provenance import provenance
+from .report.results import RunResult
 from .report.run_page import report_page
 from .signals import on_stop
 from .snapshots.resume import load_state
@@ -65,7 +70,8 @@ def run(
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
     named: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    trackers: Sequence[Tracker] = (),
+) -> RunResult:
     """Carry out a run.
 
     Parameters
@@ -81,12 +87,14 @@ def run(
     named
         The options of the model that a person has named: with ``begin_from`` the others are
         those of its snapshot. None: those unlike their defaults.
+    trackers
+        Trackers of experiments besides those of `config.track`.
 
     Returns
     -------
-    dict
-        The figures, in JSON's types. They are written to `config.json` and `config.report` too,
-        where these are given.
+    RunResult
+        A dict of the figures, in JSON's types. They are written to `config.json` and
+        `config.report` too, where these are given.
 
     Raises
     ------
@@ -102,7 +110,11 @@ def run(
     if warm is not None:
         learned = learned_model(warm.parts, warm.about, config.device)
         put_into(model, learned, config, warm)
-    result = run_model(spec, config, model, config.public(), notify, progress, warm)
+    public = config.public()
+    told = [*make_trackers(config.track), *trackers]
+    with tracked(Tracking(told, notify, progress), public) as tracking:
+        result = RunResult(run_model(spec, config, model, public, notify, tracking, warm))
+        tracking.ended(result)
     write_results(config, result, report_page)
     return result
 
@@ -184,7 +196,7 @@ def run_model(
     if most is not None and config.batch > most:
         raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
     check_outputs(spec, config)
-    for option in ("json", "report"):
+    for option in ("json", "report", "clicks"):
         check_writable(flag(option), getattr(config, option))
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
@@ -210,6 +222,8 @@ def run_model(
                 sink = open_sink(engine, kind, where, config)
                 stack.callback(sink.close)
                 engine.sinks[kind] = sink
+        if config.clicks is not None:
+            stack.callback(_open_clicks(engine, config.clicks, config.clicks_k).close)
         stack.enter_context(threads(max(1, cores() // 2)))
         stack.enter_context(serving(engine, config, notify))
         before = engine.clicks
@@ -228,6 +242,19 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def _open_clicks(engine: Engine, path: str, k: int) -> ClicksFile:
+    """Open the file for what becomes of each click; a run that goes on writes it on."""
+    model = engine.model
+    names, results = [model.name], None
+    if isinstance(model, Arena):
+        names, model.list_k, results = list(model.models), k, model.results_of_batch
+    written = engine.written.get("clicks", {})
+    known = written.get("to") == str(Path(path).resolve())
+    file = ClicksFile(path, names, k, written["length"] if known else None, results)
+    engine.clicks_file = engine.sinks["clicks"] = file
+    return file
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import msgspec
 
 from ..comparison.config import MODELS, CompareConfig
-from ..config.declaration import option
+from ..config.declaration import OUTPUT, option
 from ..config.learners import checked_models
 from ..config.options import ConfigError, merge
 from ..config.texts import read_model
+from ..report.text_tables import TableForm, text_table
 from . import log
 from .comparison_tables import ArenaProgress, standings
 from .exit_codes import NO_CLICKS
@@ -31,6 +32,14 @@ class CompareFlags(ServiceOptions, frozen=True, kw_only=True, forbid_unknown_fie
             "Option of one model, such as gru4rec.hidden=200; may be repeated.", MODELS, file=False
         ),
     ] = msgspec.field(default_factory=dict)
+    table: Annotated[
+        TableForm | None,
+        option(
+            "Print one table of this form and nothing else, for a page, a paper or a program.",
+            OUTPUT,
+            file=False,
+        ),
+    ] = None
 
 
 def lay(below: Given, given: Given) -> Given:
@@ -50,28 +59,33 @@ def lay(below: Given, given: Given) -> Given:
 
 
 @command(CompareConfig, CompareFlags, lay=lay)
-def compare_command(source: Source, config: CompareConfig) -> None:
+def compare_command(source: Source, config: CompareConfig, given: Given) -> None:
     """Compare models on the same clicks; each scores every batch before learning it."""
     with log.loading():
         from ..comparison.compare import compare
         from ..runner import UnwrittenError
 
+    form = given.get("table")
     try:
         with ArenaProgress(errors, config.max_clicks) as progress:
             result = compare(source, config, notify, progress)
     except UnwrittenError as error:
-        _print(error.result)
+        _print(error.result, form)
         raise
-    _print(result)
-    for what in ("json", "report", "snapshots"):
+    _print(result, form)
+    for what in ("json", "report", "clicks", "snapshots"):
         path = getattr(config, what)
-        if path is not None:
+        if path is not None and form is None:
             show(f"{SHOWN_AS.get(what, what)}: {path}")
     if not result["usable"]:
         sys.exit(NO_CLICKS)
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any], form: TableForm | None) -> None:
+    if form is not None:
+        for line in text_table(result, form).splitlines():
+            show(line)
+        return
     for part in standings(result):
         output.print(part)
 

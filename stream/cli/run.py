@@ -118,7 +118,7 @@ def run_command(
         output.print(summary(error.result))
         raise
     output.print(summary(result))
-    for what in ("json", "report", "snapshots"):
+    for what in ("json", "report", "clicks", "snapshots"):
         path = getattr(config, what)
         if path is not None:
             show(f"{SHOWN_AS.get(what, what)}: {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ class Arena(CheckedModel):
     protocol
         What counts in the figures; by default every scored click. The engine begins its batches.
 
+    Attributes
+    ----------
+    list_k
+        How many of its best items every model is asked for at each click.
+
     Examples
     --------
     >>> from nextclick.models import OnlineGRU4Rec, GRU4RecConfig
@@ -90,6 +95,8 @@ class Arena(CheckedModel):
         ]
         # Scored clicks of the batches whose scoring is timed.
         self._timed = 0
+        self._found: list[BatchResult] = []
+        self.list_k = 0
 
     @property
     def first(self) -> Recommender:
@@ -133,7 +140,7 @@ class Arena(CheckedModel):
         asked, needed = max(self.ks) if listed else 0, self.protocol.list_length
         found = []
         for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
-            wanted = max(asked, needed, 0 if at else k)
+            wanted = max(asked, needed, self.list_k, 0 if at else k)
             try:
                 tested = timed.test_then_learn(sessions, items, wanted, time, times, not listed)
             except FloatingPointError as error:
@@ -147,8 +154,8 @@ class Arena(CheckedModel):
         self._batches += 1
         self._lists += int(counted.sum()) if listed else 0
         self._timed += 0 if listed else int(scored.sum())
-        ranks = np.column_stack([self.protocol.ranks(each) for each in found])
-        bins = bins_of(ranks[counted].ravel(), max(self.ks)).reshape(-1, len(found))
+        self._found = [replace(each, ranks=self.protocol.ranks(each)) for each in found]
+        bins = np.column_stack([bins_of(each.ranks[counted], max(self.ks)) for each in self._found])
         of_each = bins, before + 1 + np.flatnonzero(counted), kinds[counted]
         bins, clicks, kinds = self.protocol.settle(sessions, counted, of_each)
         self._count(bins, kinds, clicks, time)
@@ -219,6 +226,19 @@ class Arena(CheckedModel):
         values = state.values
         self._batches, self._lists = values["batches"], values["lists"]
         self._timed = values["timed"]
+
+    def figures_so_far(self) -> dict[str, float]:
+        """Return the figures at the longest k over all clicks so far, as ``MODEL/FIGURE``."""
+        most = [max(self.ks)]
+        return {
+            f"{name}/{figure}": value
+            for name, counts in zip(self.models, self._tallies.totals(), strict=True)
+            for figure, value in figures_of(counts, most).items()
+        }
+
+    def results_of_batch(self) -> list[BatchResult]:
+        """Return how each model scored the batch learned last."""
+        return self._found
 
     def leader(self) -> tuple[str, str, float]:
         """Return the best model so far, the figure it is chosen by, and its value."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,7 +12,10 @@ from ..config.model_factory import make_models, takes_seed
 from ..endpoints import Spec
 from ..engine import Engine
 from ..learned import make_protocol
+from ..monitoring.tracking.make import make_trackers
+from ..monitoring.tracking.tracker import Tracker, Tracking, tracked
 from ..report.comparison_page import comparison_page
+from ..report.results import ComparisonResult
 from ..runner import check_config, run_model, write_results
 from .arena import Arena
 from .config import CompareConfig
@@ -67,7 +69,8 @@ def compare(
     config: CompareConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
-) -> dict[str, Any]:
+    trackers: Sequence[Tracker] = (),
+) -> ComparisonResult:
     """Compare models on the same clicks, in one reading of the source.
 
     Parameters
@@ -80,12 +83,14 @@ def compare(
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.
+    trackers
+        Trackers of experiments besides those of `config.track`.
 
     Returns
     -------
-    dict
-        The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
-        run. They are written to `config.json` and `config.report` too, where these are given.
+    ComparisonResult
+        A dict of the figures, in JSON's types: those of `Arena.results`, and the counts and seconds
+        of the run. They are written to `config.json` and `config.report`, where these are given.
 
     Raises
     ------
@@ -104,7 +109,12 @@ def compare(
     models = make_seeds(config)
     protocol = make_protocol(config, max(config.k))
     arena = Arena(models, config.k, config.max_items, protocol)
-    run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
-    result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
+    public = config.public()
+    told = [*make_trackers(config.track), *trackers]
+    with tracked(Tracking(told, notify, progress), public) as tracking:
+        run = run_model(spec, config.run_config(), arena, public, notify, tracking)
+        of_the_run = {name: run[name] for name in OF_THE_RUN if name in run}
+        result = ComparisonResult({**of_the_run, **arena.results()})
+        tracking.ended(result)
     write_results(config, result, comparison_page)
     return result

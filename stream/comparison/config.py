@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..config.clicks_file import check_clicks
 from ..config.declaration import documented, option
 from ..config.learners import checked_models, names
 from ..config.options import ConfigError
@@ -78,6 +79,7 @@ class CompareConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Check the ranges and names."""
         super().__post_init__()
+        check_clicks(self.clicks, self.clicks_k)
         if not self.models:
             raise ConfigError(
                 "--models names no model to compare: write for instance "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -152,3 +152,23 @@ class ProtocolOptions(SourceOptions, frozen=True, kw_only=True, forbid_unknown_f
     def test_start(self) -> SplitPoint | None:
         """Where the test begins; None: at the first click."""
         return None if self.test_from is None else parse_test_from(self.test_from)
+
+
+def check_frozen(config: ProtocolOptions, *others: Any) -> None:
+    """Check that a run whose model stops learning is for its figures only.
+
+    Parameters
+    ----------
+    config
+        The options of the run.
+    *others
+        What else it would use its model for.
+
+    Raises
+    ------
+    ConfigError
+        It is for other things, too.
+
+    """
+    if config.frozen and any(others):
+        raise ConfigError("--frozen is for figures: leave out --serve, --shadow and --interleave")

@@ -8,6 +8,7 @@ import msgspec
 
 from nextclick.connectors import public_registry_settings, public_settings
 
+from .clicks_file import ClicksK, ClicksPath, check_clicks
 from .declaration import (
     MODEL,
     OUTPUT,
@@ -29,8 +30,9 @@ from .options import (
     parse_name,
     parse_positive,
 )
-from .protocol import ProtocolOptions
+from .protocol import check_frozen
 from .serving import ApiKey, Items, Origins, parse_place
+from .tracking import TrackOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
 
 LARGEST_BATCH = 1 << 16
@@ -47,7 +49,7 @@ MOST_RECOMMENDED = 10_000
 
 
 @documented
-class StreamConfig(ProtocolOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamConfig(TrackOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of every command that goes through a stream, whatever is tested on it.
 
     Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.
@@ -170,6 +172,8 @@ class StreamConfig(ProtocolOptions, frozen=True, kw_only=True, forbid_unknown_fi
             parse=parse_name,
         ),
     ] = None
+    clicks: ClicksPath = None
+    clicks_k: ClicksK = 0
     dead_letters: Annotated[
         str | None,
         option(
@@ -345,6 +349,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         """Check each option, and those that need others."""
         super().__post_init__()
+        check_clicks(self.clicks, self.clicks_k)
         options = read_options(self.learner, self.model, "the options, table [model]")
         msgspec.structs.force_setattr(self, "model", options)
         if self.begin_from is not None and self.learner not in OWN:
@@ -363,10 +368,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "--serve, or --recommendations with --recommend every"
             )
         shown = self.serve is not None or self.writes_every
-        if self.frozen and (self.serve is not None or self.shadow or self.interleave):
-            raise ConfigError(
-                "--frozen is for figures: leave out --serve, --shadow and --interleave"
-            )
+        check_frozen(self, self.serve, self.shadow, self.interleave)
         shadows = check_trials(self.shadow, self.interleave, shown)
         msgspec.structs.force_setattr(self, "shadow", shadows)
         if not self.exactly_once:

@@ -208,6 +208,10 @@ class Protocol:
         """Return which clicks of the batch count, of those that were scored."""
         return scored if self.batch is None else scored & self.batch.counts
 
+    def marks(self, tested: BatchResult) -> Flags | None:
+        """Return which clicks of the batch count, long enough sessions given; None: all scored."""
+        return None if self.batch is None else self.counted(tested.scored)
+
     def ranks(self, tested: BatchResult) -> Numbers:
         """Return the clicks' ranks; without the sessions' own items, where repeats are left out.
 

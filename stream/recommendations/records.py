@@ -12,7 +12,7 @@ from .team_draft import Best
 
 
 def before_clicks(
-    clicks: PendingClicks, tested: BatchResult, before: int, learned: int
+    clicks: PendingClicks, tested: BatchResult, before: int, learned: int, k: int
 ) -> Iterator[dict[str, Any]]:
     """Return what was recommended before each scored click, where it is not written yet.
 
@@ -26,12 +26,14 @@ def before_clicks(
         How many clicks the stream had before the batch.
     learned
         How many of them the model had learned.
+    k
+        How many items of each list.
 
     """
     for at, place in enumerate(clicks.on_time.tolist()):
         if place >= clicks.n_recommended and tested.scored[at]:
             rank = {"rank": int(tested.ranks[at])}
-            yield _record(clicks, place, rank, tested.recommended[at], before, learned)
+            yield _record(clicks, place, rank, tested.recommended[at][:k], before, learned)
 
 
 def after_clicks(

@@ -107,7 +107,7 @@ class RecommendationWriter:
 
         """
         if self.wanted(clicks):
-            records = before_clicks(clicks, tested, before, learned)
+            records = before_clicks(clicks, tested, before, learned, self.k)
             self._write(records, flush=self.max_wait is not None)
 
     def write_pending(
@@ -135,7 +135,7 @@ class RecommendationWriter:
                 records = after_clicks(clicks, best, before, learned, by)
             else:
                 tested = model.test(handles, items, self.k, times)
-                records = before_clicks(clicks, tested, before, learned)
+                records = before_clicks(clicks, tested, before, learned, self.k)
         self._write(records, flush=True)
         clicks.n_recommended = len(clicks)
 

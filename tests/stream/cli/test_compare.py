@@ -218,3 +218,20 @@ def test_a_mistake_in_a_setting_is_told_in_a_line(
     assert call("compare", log, "--models", models) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(message, said), said
+
+
+def test_a_table_is_all_that_standard_output_has(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--json", tmp_path / "c.json", "--k", "20"]
+    assert call("compare", log, *MODELS, *files, "--table", "csv") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    result = json.loads((tmp_path / "c.json").read_bytes())
+    assert head.startswith("model,recall@20,recall@20_spread,")
+    assert [row.partition(",")[0] for row in rows] == list(result["models"])
+    assert call("compare", log, *MODELS, "--table", "latex") == 0
+    shown = capsys.readouterr().out
+    assert "\\toprule" in shown
+    assert shown.rstrip().endswith("\\end{table}")
+    assert call("compare", log, *MODELS, "--table", "html") == 2
+    assert "expected one of markdown, latex, csv" in capsys.readouterr().err.replace("\n", " ")
