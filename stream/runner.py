@@ -210,8 +210,7 @@ def run_model(
             snapshots.lock()
             saved = None if config.fresh else load_state(snapshots, public, notify)
         engine = make_engine(source, config, model, snapshots, name)
-        engine.about["config"] = public
-        engine.about["began_from"] = warm.facts if warm is not None else None
+        engine.about |= {"config": public, "began_from": warm.facts if warm is not None else None}
         engine.notify = notify
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
