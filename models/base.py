@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .argument_checks import at_least, click_lists, click_times, event_time, id_list, one_id
 from .items.scored import Scored, best_answers, chunks
 from .queries import Allowed, Answer, Query, checked_allowed, checked_query
-from .recommender import BatchResult, Id, State
+from .recommender import BatchResult, Id, State, score_apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Request:
         Recommend after each click, not before it; nothing is learned then.
     allowed
         What may be recommended after each click; None: anything.
+    frozen
+        Clicks only move their sessions: nothing else is learned of one before the next is scored.
 
     """
 
@@ -51,6 +53,7 @@ class Request:
     learn: bool = False
     after: bool = False
     allowed: Allowed | None = None
+    frozen: bool = False
 
 
 class CheckedModel(ABC):
@@ -121,6 +124,22 @@ class CheckedModel(ABC):
         names = self._checked(sessions, items)
         k, checked_times = at_least(k, "k", 0), click_times(times, names[1])
         return self._run(Request(*names, k, times=checked_times, test=True))
+
+    def test_frozen(
+        self,
+        sessions: Iterable[Id],
+        items: Iterable[Id],
+        k: int = 0,
+        times: Iterable[float | None] | None = None,
+    ) -> BatchResult:
+        """Score like `test`, but as a model that has stopped learning: sessions move, that is all.
+
+        `test` may score a click with what the clicks before it in the batch teach; here a click
+        knows of these only those of its own session.
+        """
+        names = self._checked(sessions, items)
+        k, checked_times = at_least(k, "k", 0), click_times(times, names[1])
+        return self._test_frozen(Request(*names, k, times=checked_times, test=True, frozen=True))
 
     def learn_many(
         self,
@@ -303,6 +322,9 @@ class CheckedModel(ABC):
     @abstractmethod
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
+
+    def _test_frozen(self, request: Request) -> BatchResult:
+        return score_apart(self, request.sessions, request.items, request.k, request.times)
 
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         """Recommend after each click what is allowed: of ever more items, until enough are."""

@@ -48,6 +48,7 @@ class GradientModel(CheckedModel):
     name: str
     largest_batch = LARGEST_BATCH
     items: ItemTable
+    memory: object | None = None
     popularity: Popularity
     sessions: SessionStore
     vocabulary: Vocabulary
@@ -108,6 +109,10 @@ class GradientModel(CheckedModel):
         barred[: len(allowed)] = ~allowed
         barred[placed] = [item not in request.allowed for item in request.items]
         return barred
+
+    def _test_frozen(self, request: Request) -> BatchResult:
+        # A memory has evidence of the clicks before each one, also within a batch.
+        return self._run(request) if self.memory is None else super()._test_frozen(request)
 
     def _recommend_allowed(self, request: Request) -> list[list[tuple[Id, float]]]:
         return self._run(request).recommended

@@ -151,6 +151,33 @@ class Recommender(Protocol):
         ...
 
 
+def score_apart(
+    model: Recommender, sessions: Sequence[Id], items: Sequence[Id], k: int = 0, times: Times = None
+) -> BatchResult:
+    """Test the sessions of a batch one by one, so that none is scored with the clicks of another.
+
+    Parameters
+    ----------
+    model
+        The model; it is not changed.
+    sessions, items, k, times
+        As for `Recommender.test`.
+
+    """
+    result = BatchResult.empty(len(items), k)
+    places: dict[Id, list[int]] = {}
+    for at, session in enumerate(sessions):
+        places.setdefault(session, []).append(at)
+    for session, own in places.items():
+        own_times = None if times is None else [times[at] for at in own]
+        tested = model.test([session] * len(own), [items[at] for at in own], k, own_times)
+        result.scored[own], result.ranks[own] = tested.scored, tested.ranks
+        if k:
+            for at, best in zip(own, tested.recommended, strict=True):
+                result.recommended[at] = best
+    return result
+
+
 def prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Put a prefix before every name.
 

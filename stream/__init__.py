@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .evaluation.metrics import MRR, NDCG, Recall
     from .evaluation.prequential import Prequential
+    from .evaluation.protocol import Protocol
+    from .monitoring.tracking.tracker import Tracker
     from .recommendations.item_data import ItemData
     from .report.comparison_page import write_comparison
+    from .report.results import ComparisonResult, RunResult
     from .report.run_page import write_report
     from .runner import run
     from .sessions.sessionizer import Sessionizer
@@ -28,15 +31,19 @@ __all__ = [
     "MRR",
     "NDCG",
     "CompareConfig",
+    "ComparisonResult",
     "ConfigError",
     "Engine",
     "ItemData",
     "Prequential",
+    "Protocol",
     "Recall",
     "RunConfig",
+    "RunResult",
     "Sessionizer",
     "SnapshotError",
     "Snapshots",
+    "Tracker",
     "compare",
     "run",
     "write_comparison",
@@ -47,15 +54,19 @@ _HOMES = {
     "MRR": "evaluation.metrics",
     "NDCG": "evaluation.metrics",
     "CompareConfig": "comparison.config",
+    "ComparisonResult": "report.results",
     "ConfigError": "config.options",
     "Engine": "engine",
     "ItemData": "recommendations.item_data",
     "Prequential": "evaluation.prequential",
+    "Protocol": "evaluation.protocol",
     "Recall": "evaluation.metrics",
     "RunConfig": "config.run",
+    "RunResult": "report.results",
     "Sessionizer": "sessions.sessionizer",
     "SnapshotError": "snapshots.store",
     "Snapshots": "snapshots.store",
+    "Tracker": "monitoring.tracking.tracker",
     "compare": "comparison.compare",
     "run": "runner",
     "write_comparison": "report.comparison_page",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from nextclick.connectors import Clicks, Position, Sink, Source, SourceError, check_polled
@@ -16,7 +17,9 @@ from .comparison.trials import Trials
 from .config.options import Interval
 from .contracts import NoRequests, Requests, check_part, seconds
 from .delivery import SINKS, holds_records, hurry, undelivered
+from .evaluation.driven import DrivenModel
 from .evaluation.prequential import Prequential
+from .evaluation.protocol import Protocol
 from .monitoring.gc_freeze import freeze_garbage
 from .monitoring.notices import Notices
 from .monitoring.phase_timer import PhaseTimer
@@ -44,9 +47,6 @@ class Engine:
     nor stops change a figure. What the next click depends on is all in `state`: a snapshot holds
     it between two batches, with the clicks of an unfinished batch.
 
-    `RecommendationWriter` decides when clicks get their recommendations, `Checkpoints` when a
-    snapshot is due and in which order it is committed; the model and the figures do the rest.
-
     Parameters
     ----------
     source
@@ -63,10 +63,8 @@ class Engine:
         Where snapshots go and how often; none where `snapshots` is None.
     recommendations, k
         A sink for the k best items of each click.
-    after
-        The best items after every click, instead of those before each scored click.
-    exclude_current
-        Leave out of these the item just clicked.
+    after, exclude_current
+        The best items after every click, not before each scored one; without the item clicked.
     max_wait
         Seconds after which a click of an unfinished batch gets its recommendations without the
         others, as it does before the last snapshot. None: it waits, as for what is read from disk.
@@ -82,28 +80,24 @@ class Engine:
     clicks
         Clicks read, rejected records left out.
     first, late, ahead, learned
-        How many of them started a session, came late, were too far ahead of the stream, were
-        learned.
-    left_out
-        What was read besides: unusable and filtered records, and doubles.
-    sinks
-        Where records go, by their names among `SINKS`.
+        How many of them began a session, came late, were too far ahead, were given to the model.
+    left_out, sinks
+        What was read besides clicks; where records go, by their names among `SINKS`.
     checkpoints
         The snapshots, and the order of commit.
     written
         For each sink that the run has had, its name and length as of the last `state`.
-    phases
-        How long each phase of the loop takes.
-    begun
-        Whether the source has been read: before, `stop` has nothing to end in good order.
+    phases, begun
+        How long each phase of the loop takes; whether the source has been read.
     unusable
         What keeps records from being used.
     requests
         What is asked of the model meanwhile.
     items
         Data of the items: which of them may be recommended; None: all.
-    trials, clicks_file
-        What is tried beside the model, without effect on it; what takes each click's rank.
+    protocol, trials, clicks_file
+        What counts in the figures; what is tried beside the model, without effect on it; what takes
+        each click's rank.
     learned_at
         When a batch was learned last, by the monotonic clock; at first when the engine was made.
 
@@ -151,6 +145,7 @@ class Engine:
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
         self.trials = Trials()
+        self.protocol = Protocol()
         self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
         self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
@@ -195,11 +190,10 @@ class Engine:
     def run(
         self, max_clicks: int | None = None, progress: Callable[[Engine], None] | None = None
     ) -> None:
-        """Go on until the source ends, `stop` is called, or `until` clicks were read in all.
+        """Go on until the source ends, `stop` is called, or `max_clicks` were read in all.
 
         A last snapshot is taken, also where the source fails. Then what is left of an unfinished
-        batch is tested and learned, so that the figures cover every click; a later run that goes
-        on from the snapshot takes these clicks again, as part of their whole batch.
+        batch is tested and learned, for the figures; a later run from the snapshot takes it again.
 
         Parameters
         ----------
@@ -308,23 +302,24 @@ class Engine:
         before = self.clicks - len(clicks)
         on_time, times = clicks.on_time, clicks.times_on_time
         handles, items = clicks.select(on_time)
-        file = self.clicks_file
+        file, positions, clock = self.clicks_file, before + on_time + 1, self.sessionizer.clock
         k = max(self._recommendations.wanted(clicks), file.k if file else 0)
+        self.protocol.begin(handles, items, positions, times)
+        driven = DrivenModel(self.model, self.protocol)
         with self.phases.measure("model"):
-            tested = self.model.test_then_learn(handles, items, k, self.sessionizer.clock, times)
+            tested, ranks = driven.ranked(handles, items, k, clock, times)
             self.model.forget(clicks.ended)
         with self.phases.measure("figures"):
-            scored = tested.scored
-            self.figures.update(tested.ranks[scored], before + on_time[scored] + 1, times[scored])
+            self.figures.update(*driven.counted(handles, tested, ranks, positions, times))
+            self.protocol.forget(clicks.ended)
         learned, self.learned = self.learned, self.learned + len(on_time)
         self.learned_at = time.monotonic()
         if self.trials:
             # Before requests are answered again: both models of a merged list know the same clicks.
-            batch = Learned(clicks, before, self.sessionizer.clock, tested)
             with self.phases.measure("shadows"):
-                self.trials.learn(batch, self.requests.idle)
+                self.trials.learn(Learned(clicks, before, clock, tested), self.requests.idle)
         if file is not None:
-            file.take(clicks, before, tested)
+            file.take(clicks, before, replace(tested, ranks=ranks), self.protocol.marks(tested))
         self._recommendations.write_tested(clicks, tested, before, learned)
 
     def _recommend_pending(self) -> None:
@@ -359,6 +354,7 @@ class Engine:
             "sessions": self.sessionizer.state(),
             "figures": self.figures.state(),
             "engine": State(self.left_out.arrays(), values),
+            **self.protocol.state(),
             **self.trials.state(),
         }
 
@@ -367,6 +363,7 @@ class Engine:
         self.model.restore(parts["model"])
         self.sessionizer.restore(parts["sessions"])
         self.figures.restore(parts["figures"])
+        self.protocol.restore(parts)
         values = parts["engine"].values
         for name in COUNTS:
             # Older snapshots do not know of clicks that are ahead.
@@ -394,6 +391,7 @@ class Engine:
             "rejected": dict(sorted(self.rejected.items())),
             **self.left_out.results(),
             **self.figures.results(),
+            **self.protocol.results(self.learned),
             "catalogue": self.model.n_items,
             "live_sessions": self.sessionizer.live,
             **self.trials.results(),

@@ -14,16 +14,39 @@ from nextclick.models.base import CheckedModel
 
 from .config.model_factory import make_model
 from .config.options import build
-from .config.run import RunConfig
+from .config.run import RunConfig, StreamConfig
 from .endpoints import is_live, is_topic
 from .engine import Engine
 from .evaluation.prequential import Prequential
+from .evaluation.protocol import Protocol
 from .sessions.left_out import LeftOut
 from .sessions.sessionizer import Sessionizer
 from .snapshots.store import SnapshotError, Snapshots, check_one_model
 
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
+
+
+def make_protocol(config: StreamConfig, k: int = 20) -> Protocol:
+    """Make the protocol that a configuration asks for.
+
+    Parameters
+    ----------
+    config
+        The options.
+    k
+        The longest list that there are figures for.
+
+    """
+    start = config.test_start
+    return Protocol(
+        None if start is None else start.given(),
+        frozen=config.frozen,
+        leave_out=config.leave_out,
+        min_session=config.min_session,
+        max_items=config.max_items,
+        k=k,
+    )
 
 
 def make_engine(
@@ -51,6 +74,8 @@ def make_engine(
         max_wait=config.max_wait_seconds if live else None,
         about={"source": spec, "gap": gap, "config": config.public(), "changed": []},
     )
+    # A comparison has made it for its models.
+    engine.protocol = getattr(model, "protocol", None) or make_protocol(config)
     events = config.event_span
     engine.left_out = LeftOut(events.count, events.seconds)
     return engine

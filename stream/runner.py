@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .delivery import SINKS
 from .endpoints import (
     Spec,
     check_outputs,
+    count_clicks,
     open_configured_source,
     open_items_registry,
     open_sink,
@@ -36,12 +37,15 @@ from .endpoints import (
 from .engine import Engine
 from .learned import learned_model, make_engine
 from .monitoring.server import serve
+from .monitoring.tracking.make import make_trackers
+from .monitoring.tracking.tracker import Tracker, Tracking, tracked
 from .monitoring.unusable_records import Unusable
 from .notes import Info
 from .output_files import check_writable, figures_json, write_all
 from .recommendations.clicks_file import ClicksFile
 from .recommendations.item_follower import followed_items
 from .report.provenance import provenance
+from .report.results import RunResult
 from .report.run_page import report_page
 from .signals import on_stop
 from .snapshots.resume import load_state
@@ -70,7 +74,8 @@ def run(
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
     named: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    trackers: Sequence[Tracker] = (),
+) -> RunResult:
     """Carry out a run.
 
     Parameters
@@ -86,12 +91,15 @@ def run(
     named
         The options of the model that a person has named: with ``begin_from`` the others are
         those of its snapshot. None: those unlike their defaults.
+    trackers
+        Trackers of experiments besides those of `config.track`.
 
     Returns
     -------
-    dict
-        The figures, in JSON's types. They are written to `config.json` and `config.report` too,
-        where these are given. Empty in a process that is not the first of several.
+    RunResult
+        A dict of the figures, in JSON's types. They are written to `config.json` and
+        `config.report` too, where these are given. Empty in a process that is not the first of
+        several.
 
     Raises
     ------
@@ -104,14 +112,20 @@ def run(
     with joined("run", config, {"device": config.device}, lambda: refuse(config)) as member:
         if member is not None and not member.place.is_first:
             serve_first(member)
-            return {}
+            return RunResult({})
         if config.begin_from is not None:
             config, warm = prepare(config, named, notify)
-        with shared_model(config, member, notify) as model:
+        public = config.public()
+        told = [*make_trackers(config.track), *trackers]
+        with (
+            shared_model(config, member, notify) as model,
+            tracked(Tracking(told, notify, progress), public) as tracking,
+        ):
             if warm is not None:
                 learned = learned_model(warm.parts, warm.about, config.device)
                 put_into(model, learned, config, warm)
-            result = run_model(spec, config, model, config.public(), notify, progress, warm)
+            result = RunResult(run_model(spec, config, model, public, notify, tracking, warm))
+            tracking.ended(result)
         if member is not None:
             member.failed = not result["usable"]  # The command line's exit code says so.
         write_results(config, result, report_page)
@@ -209,13 +223,11 @@ def run_model(
             snapshots.lock()
             saved = None if config.fresh else load_state(snapshots, public, notify)
         engine = make_engine(source, config, model, snapshots, name)
-        engine.about["config"] = public
-        engine.about["began_from"] = warm.facts if warm is not None else None
+        engine.about |= {"config": public, "began_from": warm.facts if warm is not None else None}
         engine.notify = notify
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
-        if saved is not None:
-            _resume(engine, *saved)
+        _begin(engine, saved, lambda: count_clicks(spec, config))
         _open_sinks(engine, config, stack)
         stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
@@ -301,10 +313,20 @@ def _sharing(engine: Engine) -> Iterator[None]:
         yield
 
 
-def _resume(engine: Engine, parts: dict[str, State], about: dict[str, Any]) -> None:
-    """Go back to where a snapshot was taken, and keep its facts of the run before."""
-    engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
-    engine.restore(parts)
+def _begin(
+    engine: Engine,
+    saved: tuple[dict[str, State], dict[str, Any]] | None,
+    count: Callable[[], int],
+) -> None:
+    """Go back to where a snapshot was taken, and keep its facts of the run before; or start.
+
+    What is a share of all clicks is found by counting them, if no run before has.
+    """
+    if saved is not None:
+        parts, about = saved
+        engine.about |= {"began_from": about.get("began_from"), "changed": about["changed"]}
+        engine.restore(parts)
+    engine.protocol.resolve(count)
 
 
 def _nothing_read(spec: str, engine: Engine) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..report.page import title
+from ..report.protocol_text import protocol_text
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
     rest = Table(**form)
     rest.add_column("model", style="bold", overflow="fold")
     heads = ("last half", "coverage", "popularity", "score ms", "learn ms", "MB")
-    for head in heads:
+    seeded = any("spread" in found for found in result["models"].values())
+    for head in (*heads, *(["over seeds"] if seeded else [])):
         rest.add_column(head, justify="right")
     for name, found in result["models"].items():
         cells = []
@@ -71,10 +73,15 @@ def standings(result: dict[str, Any]) -> Iterator[Table | Text]:
             f"{found['score_ms']:.3f}",
             f"{found['learn_ms']:.3f}",
             f"{found['memory_mb']:,.1f}",
+            *([_spread(found, shown[0])] if seeded else []),
         )
     yield quality
     yield rest
     yield Text(_key(result, title(shown[0])), style="dim")
+
+
+def _spread(found: dict[str, Any], figure: str) -> str:
+    return f"±{found['spread'][figure]:.4f}" if "spread" in found else "–"
 
 
 def _signed(apart: dict[str, Any]) -> str:
@@ -92,9 +99,19 @@ def _key(result: dict[str, Any], figure: str) -> str:
         if result["bootstrap"]["draws"]
         else "too few clicks to tell which differences are significant"
     )
+    counts = f"{text}\n" if (text := protocol_text(result)) else ""
+    seeds = result["config"]["seeds"]
+    over = (
+        f"\nfigures are means over {seeds} seeds where a model takes a seed; over seeds: standard "
+        f"deviation of\n{figure}"
+        if seeds > 1
+        else ""
+    )
     return (
-        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n{sure}\nlast half: "
+        f"{result['usable']:,} clicks read, {result['scored']:,} scored\n"
+        f"{counts}{sure}\nlast half: "
         f"{figure} over the second half of the clicks\ncoverage: share of the catalogue in "
         f"{result['lists']:,} lists of {max(result['k'])}\npopularity: mean popularity of the "
         "recommended items\nms: milliseconds per click; MB: size of the model's state"
+        f"{over}"
     )

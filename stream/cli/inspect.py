@@ -83,12 +83,14 @@ def restored(parts: dict[str, State], about: dict[str, Any]) -> Engine:
         from ..comparison.arena import Arena
         from ..comparison.contestants import make_contestants
         from ..config.model_factory import make_model
-        from ..learned import engine_of
+        from ..learned import engine_of, make_protocol
 
     options = {**about["config"], "device": "auto"}
     if "models" not in options:
         config = build(RunConfig, options)
         return engine_of(parts, about, config, make_model(config))
     compared = build(CompareConfig, options)
-    arena = Arena(make_contestants(compared), compared.k, compared.max_items)
+    protocol = make_protocol(compared, max(compared.k))
+    models = make_contestants(compared)
+    arena = Arena(models, compared.k, compared.max_items, protocol)
     return engine_of(parts, about, compared.run_config(), arena)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..report.protocol_text import protocol_text
 from . import log
 from .trials_table import add_trials
 
@@ -211,13 +212,20 @@ class Progress(LiveLine):
 
 def summary(result: dict[str, Any]) -> Table:
     """Make the table of a run's figures."""
-    table = Table(title="nextclick", title_justify="left", show_header=False)
+    table = Table(
+        title="nextclick",
+        title_justify="left",
+        show_header=False,
+        caption=protocol_text(result) or None,
+        caption_justify="left",
+    )
     table.add_column(style="bold")
     table.add_column(justify="right")
     # A figure over no clicks says nothing.
     seen = result["seen"] if result["scored"] > result["unseen"] else {}
     table.add_row("clicks read", f"{result['clicks']:,}")
-    table.add_row("scored, then learned", f"{result['scored']:,}")
+    scored = "scored" if "protocol" in result else "scored, then learned"
+    table.add_row(scored, f"{result['scored']:,}")
     table.add_row("first of a session", f"{result['first']:,}")
     table.add_row("late, not learned", f"{result['late']:,}")
     if result["ahead"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from nextclick.models.recommender import Id
 
 from ..contracts import check_part
 from ..evaluation.drift import HitRateDrift
+from ..evaluation.driven import DrivenModel
 from ..evaluation.gains import bins_of
+from ..evaluation.protocol import Protocol
 from .bootstrap import DRAWS, LEAST_BLOCKS, differences
 from .item_counts import ItemCounts
 from .joined_states import join, part_of
@@ -44,6 +46,8 @@ class Arena(CheckedModel):
         For how many recommendations there are figures, rising.
     max_items
         Items counted at most, see `ItemCounts`.
+    protocol
+        What counts in the figures; by default every scored click. The engine begins its batches.
     away
         Those of the models that are in other processes; None where there are none.
 
@@ -68,8 +72,10 @@ class Arena(CheckedModel):
         models: Mapping[str, Recommender | Sequence[Recommender]],
         ks: Sequence[int],
         max_items: int = 1_000_000,
+        protocol: Protocol | None = None,
         away: Away | None = None,
     ) -> None:
+        self.protocol = protocol or Protocol()
         self.seeds = {
             name: len(of) if isinstance(of, Sequence) else 1 for name, of in models.items()
         }
@@ -90,7 +96,7 @@ class Arena(CheckedModel):
         self._away = away
         elsewhere = {} if away is None else away.timed
         self._timed_models = [
-            elsewhere[name] if name in elsewhere else TimedModel(model)
+            elsewhere[name] if name in elsewhere else TimedModel(DrivenModel(model, self.protocol))
             for name, model in self.models.items()
         ]
         # Scored clicks of the batches whose scoring is timed.
@@ -135,12 +141,13 @@ class Arena(CheckedModel):
         before = self._items.clicks
         kinds = self._slicer.take(sessions, items)
         scored = kinds[:, 0] >= 0
+        counted = self.protocol.counted(scored)
         listed = self._batches % SAMPLE == SAMPLE // 2
-        asked = max(self.ks) if listed else 0
-        least = max(asked, self.list_k)
+        asked, needed = max(self.ks) if listed else 0, self.protocol.list_length
+        least = max(asked, needed, self.list_k)
         wanted = {name: least if at else max(least, k) for at, name in enumerate(self.models)}
         if self._away is not None:
-            self._away.begin(sessions, items, wanted, time, times, not listed)
+            self._away.begin(sessions, items, wanted, time, times, not listed, self.protocol.batch)
         found = []
         for at, (name, timed) in enumerate(zip(self.models, self._timed_models, strict=True)):
             batch = sessions, items, wanted[name], time, times
@@ -151,16 +158,17 @@ class Arena(CheckedModel):
             if not np.array_equal(tested.scored, scored):
                 raise ValueError(f"{name} has scored other clicks than those with a predecessor")
             if listed:
-                lists = [tested.recommended[click][:asked] for click in np.flatnonzero(scored)]
+                lists = [tested.recommended[click][:asked] for click in np.flatnonzero(counted)]
                 self._items.show(at, [[item for item, _ in best] for best in lists])
             found.append(tested)
-        self._found = found
         self._batches += 1
-        count = int(scored.sum())
-        self._lists += count if listed else 0
-        self._timed += 0 if listed else count
-        bins = np.column_stack([bins_of(each.ranks[scored], max(self.ks)) for each in found])
-        self._count(bins, kinds[scored], before + 1 + np.flatnonzero(scored), time)
+        self._lists += int(counted.sum()) if listed else 0
+        self._timed += 0 if listed else int(scored.sum())
+        self._found = [replace(each, ranks=self.protocol.ranks(each)) for each in found]
+        bins = np.column_stack([bins_of(each.ranks[counted], max(self.ks)) for each in self._found])
+        of_each = bins, before + 1 + np.flatnonzero(counted), kinds[counted]
+        bins, clicks, kinds = self.protocol.settle(sessions, counted, of_each)
+        self._count(bins, kinds, clicks, time)
         return found[0]
 
     def _count(
@@ -233,6 +241,15 @@ class Arena(CheckedModel):
         """Return the seconds that each model has taken to score and to learn."""
         timed = zip(self.models, self._timed_models, strict=True)
         return {name: float(model.seconds.sum()) for name, model in timed}
+
+    def figures_so_far(self) -> dict[str, float]:
+        """Return the figures at the longest k over all clicks so far, as ``MODEL/FIGURE``."""
+        most = [max(self.ks)]
+        return {
+            f"{name}/{figure}": value
+            for name, counts in zip(self.models, self._tallies.totals(), strict=True)
+            for figure, value in figures_of(counts, most).items()
+        }
 
     def results_of_batch(self) -> list[BatchResult]:
         """Return how each model scored the batch learned last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -11,8 +11,12 @@ from nextclick.models.workers import LostWorker
 
 from ..endpoints import Spec
 from ..engine import Engine
+from ..learned import make_protocol
+from ..monitoring.tracking.make import make_trackers
+from ..monitoring.tracking.tracker import Tracker, Tracking, tracked
 from ..notes import Info
 from ..report.comparison_page import comparison_page
+from ..report.results import ComparisonResult
 from ..runner import check_config, run_model, write_results
 from ..workers.joining import joined
 from ..workers.member import Member
@@ -34,6 +38,7 @@ OF_THE_RUN = (
     "filtered",
     "duplicate",
     "live_sessions",
+    "protocol",
     "source",
     "seconds",
     "clicks_per_second",
@@ -49,7 +54,8 @@ def compare(
     config: CompareConfig,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[Engine], None] | None = None,
-) -> dict[str, Any]:
+    trackers: Sequence[Tracker] = (),
+) -> ComparisonResult:
     """Compare models on the same clicks, in one reading of the source.
 
     Parameters
@@ -62,12 +68,14 @@ def compare(
         Takes sentences for a person: what is resumed, what was skipped.
     progress
         Called after every batch.
+    trackers
+        Trackers of experiments besides those of `config.track`.
 
     Returns
     -------
-    dict
-        The figures, in JSON's types: those of `Arena.results`, and the counts and seconds of the
-        run. They are written to `config.json` and `config.report` too, where these are given.
+    ComparisonResult
+        A dict of the figures, in JSON's types: those of `Arena.results`, and the counts and seconds
+        of the run. They are written to `config.json` and `config.report`, where these are given.
 
     Raises
     ------
@@ -86,10 +94,17 @@ def compare(
     with joined("compare", config, shared_models(config)) as member:
         if member is not None and not member.place.is_first:
             serve_first(member)
-            return {}
-        with shared_arena(config, member, notify) as arena:
-            run = run_model(spec, config.run_config(), arena, config.public(), notify, progress)
-            result = {**{name: run[name] for name in OF_THE_RUN if name in run}, **arena.results()}
+            return ComparisonResult({})
+        public = config.public()
+        told = [*make_trackers(config.track), *trackers]
+        with (
+            shared_arena(config, member, notify) as arena,
+            tracked(Tracking(told, notify, progress), public) as tracking,
+        ):
+            run = run_model(spec, config.run_config(), arena, public, notify, tracking)
+            of_the_run = {name: run[name] for name in OF_THE_RUN if name in run}
+            result = ComparisonResult({**of_the_run, **arena.results()})
+            tracking.ended(result)
         write_results(config, result, comparison_page)
         return result
 
@@ -102,8 +117,9 @@ def shared_arena(
 
     Where another process is lost meanwhile this one ends.
     """
+    protocol = make_protocol(config, max(config.k))
     if member is None:
-        yield Arena(make_contestants(config), config.k, config.max_items)
+        yield Arena(make_contestants(config), config.k, config.max_items, protocol)
         return
     notify(Info(f"{member.place.size} workers, gloo"))
     try:
@@ -111,7 +127,7 @@ def shared_arena(
         apart = ModelsApart(member, config, contestants)
         try:
             models = by_name(apart.models, contestants)
-            arena = Arena(models, config.k, config.max_items, apart)
+            arena = Arena(models, config.k, config.max_items, protocol, apart)
             stats = partial(_stats, apart, arena)
             vars(arena)["sharing"] = Sharing(stats, member.watch)
             yield arena

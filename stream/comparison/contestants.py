@@ -64,7 +64,7 @@ def contestants_of(config: CompareConfig) -> dict[str, Contestant]:
     >>> from nextclick.stream.comparison.config import CompareConfig
     >>> found = contestants_of(CompareConfig(models={"gru4rec": {}, "vstan": {}}, seeds=2))
     >>> {label: one.seed for label, one in found.items()}
-    {'gru4rec, seed 1': 42, 'gru4rec, seed 2': 43, 'vstan': 42}
+    {'gru4rec, seed 1': 0, 'gru4rec, seed 2': 1, 'vstan': 0}
 
     """
     found = {}

@@ -8,8 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from nextclick.models import BatchResult, Recommender
+from nextclick.models import BatchResult
 from nextclick.models.recommender import Id, Times
+
+from ..evaluation.driven import DrivenModel
+from ..evaluation.tested_batch import TestedBatch
 
 
 class TimedModel:
@@ -18,7 +21,7 @@ class TimedModel:
     Parameters
     ----------
     model
-        The model.
+        The model, driven by the protocol of the comparison.
 
     Attributes
     ----------
@@ -29,7 +32,7 @@ class TimedModel:
 
     """
 
-    def __init__(self, model: Recommender) -> None:
+    def __init__(self, model: DrivenModel) -> None:
         self.model = model
         self.seconds = np.zeros(2)
 
@@ -76,5 +79,9 @@ class Away(Protocol):
         time: float,
         times: Times,
         count_scoring: bool,
+        tested: TestedBatch | None,
     ) -> None:
-        """Begin to score and learn a batch, with `wanted` items to recommend for each model."""
+        """Begin to score and learn a batch, with `wanted` items to recommend for each model.
+
+        `tested` is how the protocol of the comparison sees the batch.
+        """

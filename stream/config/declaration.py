@@ -29,6 +29,7 @@ AnyTable = Any
 SOURCE, TOPIC, MODEL = "Source", "Source: Kafka topics", "Sessions and model"
 SNAPSHOTS, OUTPUT, SERVING = "Snapshots", "Output", "Requests over HTTP"
 TRIALS, WORKERS = "Trying other models", "Several workers"
+PROTOCOL = "What counts in the figures"
 
 
 @dataclass(frozen=True, slots=True)

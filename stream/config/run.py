@@ -30,8 +30,9 @@ from .options import (
     parse_name,
     parse_positive,
 )
+from .protocol import check_frozen
 from .serving import ApiKey, Items, Origins, parse_place
-from .source import SourceOptions
+from .tracking import TrackOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
 from .workers import WorkerTimeout
 
@@ -49,7 +50,7 @@ MOST_RECOMMENDED = 10_000
 
 
 @documented
-class StreamConfig(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamConfig(TrackOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of every command that goes through a stream, whatever is tested on it.
 
     Durations are seconds, or a text such as ``"500ms"``, ``"60s"``, ``"30m"``, ``"1h"``, ``"2d"``.
@@ -362,13 +363,13 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ConfigError(
                 "--api-key and --allow-origins apply to requests over HTTP: give --serve too"
             )
-        listed = self.recommendations is not None and self.recommend == "every"
-        if self.items is not None and self.serve is None and not listed:
+        if self.items is not None and self.serve is None and not self.writes_every:
             raise ConfigError(
                 "--items applies to requests over HTTP and to lists after every click: give "
                 "--serve, or --recommendations with --recommend every"
             )
         shown = self.serve is not None or self.writes_every
+        check_frozen(self, self.serve, self.shadow, self.interleave)
         shadows = check_trials(self.shadow, self.interleave, shown)
         msgspec.structs.force_setattr(self, "shadow", shadows)
         if not self.exactly_once:
@@ -380,8 +381,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         if self.snapshots is None:
             raise ConfigError(
-                "--exactly-once commits recommendations with the snapshots: give a folder with "
-                "--snapshots"
+                "--exactly-once commits recommendations with the snapshots: add --snapshots DIR"
             )
 
     @property

@@ -26,7 +26,7 @@ MOST_PARTITIONS = (1 << 31) - 1
 """Partitions that a topic of Kafka can have."""
 
 
-def sorted_once(values: list[int], typed: str = "") -> list[int]:
+def sorted_once(values: list[Any], typed: str = "") -> list[Any]:
     """Return each value once, in order."""
     return sorted(set(values))
 

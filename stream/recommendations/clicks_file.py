@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from nextclick.connectors import Id, SinkError
 from nextclick.models import BatchResult
@@ -38,7 +39,8 @@ class ClicksFile:
 
     The columns are ``click`` (its place in the stream, from 1 on), ``session``, ``item`` and
     ``time``; of a topic, the place of the record; and for each model ``rank_NAME``, ``items_NAME``
-    and ``scores_NAME``. Ids are whole numbers where all of them are, else texts.
+    and ``scores_NAME``. Ids are whole numbers where all of them are, else texts. With a protocol
+    there is ``counts``: whether the click counts, if its session is long enough.
 
     Parameters
     ----------
@@ -90,7 +92,13 @@ class ClicksFile:
         except (OSError, pa.ArrowException) as error:
             raise self._failed(error) from error
 
-    def take(self, clicks: PendingClicks, before: int, tested: BatchResult) -> None:
+    def take(
+        self,
+        clicks: PendingClicks,
+        before: int,
+        tested: BatchResult,
+        counts: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take a batch that was learned.
 
         Parameters
@@ -101,6 +109,8 @@ class ClicksFile:
             How many clicks the stream had before it.
         tested
             How the engine's model scored its clicks on time.
+        counts
+            Which of these count in the figures; None: those that were scored.
 
         Raises
         ------
@@ -118,6 +128,8 @@ class ClicksFile:
             "item": ids([clicks.items[at] for at in places]),
             "time": pa.array(clicks.times_on_time),
         }
+        if counts is not None:
+            columns["counts"] = pa.array(counts)
         where = [clicks.places[at] for at in places]
         if any(where):
             for name, kind in PLACES.items():

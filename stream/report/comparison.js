@@ -28,9 +28,9 @@
 
   function fillDifferences() {
     for (const cell of document.querySelectorAll("#differences td[data-pair]")) {
-      const [difference, low, high] = page.differences[cell.dataset.pair][pick.selectedIndex];
+      const [difference, low, high, holm] = page.differences[cell.dataset.pair][pick.selectedIndex];
       const sign = +cell.dataset.sign;
-      cell.textContent = nextclick.figure(sign * difference, true);
+      cell.textContent = nextclick.figure(sign * difference, true) + (holm ? "**" : "");
       const real = low !== null && (low > 0 || high < 0);
       cell.className = !real ? "chance" : sign * difference > 0 ? "ahead" : "behind";
       const ends = [sign * low, sign * high].sort((one, other) => one - other);

@@ -15,6 +15,7 @@ from ..comparison.slices import LABELS, SLICES
 from ..output_files import write_whole
 from .curves import Curves, chart_data, join, split_alarms
 from .page import differing, moment, number, origin, render, title
+from .protocol_text import protocol_text
 from .static_chart import Curve, curves_svg
 
 _COSTS = (
@@ -64,10 +65,13 @@ def comparison_page(result: Mapping[str, Any]) -> bytes:
         "origin": origin(result),
         "models": names,
         "scored": result["scored"],
+        "protocol": protocol_text(result),
+        "frozen": bool(result.get("protocol", {}).get("frozen")),
         "usable": result["usable"],
         "heads": _heads(most),
         "standings": _standings(result, most),
         "certainty": _certainty(result["bootstrap"]) if len(names) > 1 else "",
+        "seeds": _seeds(result),
         "lists": result["lists"],
         "most": max(result["k"]),
         "figures": result["figures"],
@@ -166,7 +170,10 @@ def _standings(result: Mapping[str, Any], most: str) -> list[dict[str, Any]]:
         for figure in (f"{metric}@{k}" for metric in ("recall", "mrr", "ndcg")):
             each = apart.get((name, figure))
             behind, real = ("", False) if each is None else (_behind(each), each["real"])
-            cells.append({"value": f"{found[figure]:.4f}", "behind": behind, "real": real})
+            value = f"{found[figure]:.4f}"
+            if "spread" in found:
+                value += f" ± {found['spread'][figure]:.4f}"
+            cells.append({"value": value, "behind": behind, "real": real})
         plain = [f"{found['last_half'][most]:.4f}"]
         plain += [form.format(found[key]) for key, _, form in _COSTS]
         cells += [{"value": value, "behind": "", "real": False} for value in plain]
@@ -180,7 +187,18 @@ def _behind(apart: Mapping[str, Any]) -> str:
     text = f"{sign}{abs(apart['difference']):.4f}"
     if apart["low"] is not None:
         text += f" ± {(apart['high'] - apart['low']) / 2:.4f}"
-    return text
+    return text + ("**" if apart.get("holm") else "")
+
+
+def _seeds(result: Mapping[str, Any]) -> str:
+    """Return what is to be known of figures of several seeds; nothing where there is one."""
+    several = [found["spread"] for found in result["models"].values() if "spread" in found]
+    if not several:
+        return ""
+    return (
+        f"Figures of models that take a seed are means of {result['config']['seeds']} seeds ± "
+        "their standard deviation; intervals are over time and seeds together."
+    )
 
 
 def _certainty(bootstrap: Mapping[str, Any]) -> str:
@@ -190,7 +208,8 @@ def _certainty(bootstrap: Mapping[str, Any]) -> str:
         "Below each figure is its difference from the first row, with half the width of its 95 "
         "% interval, in bold if the interval excludes 0: a block bootstrap with "
         f"{bootstrap['draws']:,} draws over {bootstrap['blocks']:,} blocks of "
-        f"{bootstrap['block_clicks']:,} scored clicks."
+        f"{bootstrap['block_clicks']:,} scored clicks. Two stars mark what is also significant "
+        "after Holm’s correction for the number of differences in the figure."
     )
 
 
@@ -240,7 +259,9 @@ def _tables(result: Mapping[str, Any]) -> dict[str, Any]:
     apart: dict[str, list[Any]] = {}
     for each in result["differences"]:
         pair = f"{order.index(each['model'])}-{order.index(each['other'])}"
-        apart.setdefault(pair, []).append([each["difference"], each["low"], each["high"]])
+        apart.setdefault(pair, []).append(
+            [each["difference"], each["low"], each["high"], each.get("holm", False)]
+        )
     return {
         "models": [
             [

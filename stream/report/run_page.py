@@ -12,6 +12,7 @@ from ..evaluation.growing_windows import SHORTEST
 from ..output_files import write_whole
 from .curves import Curves, alarm_text, chart_data, join, split_alarms
 from .page import differing, flat, moment, number, origin, render, title
+from .protocol_text import protocol_text
 from .static_chart import Curve, Mark, curves_svg
 from .trials import INTERLEAVED_HEADS, SHADOW_HEADS, interleaved_rows, shadow_rows
 
@@ -96,6 +97,8 @@ def report_page(result: Mapping[str, Any]) -> bytes:
         "source": source,
         "origin": origin(result),
         "heads": heads,
+        "protocol": protocol_text(result),
+        "frozen": bool(result.get("protocol", {}).get("frozen")),
         "figures": [title(key) for key in figures],
         "picture": curves_svg([Curve(name, curves.clicks, ys) for name, ys in lines], marks),
         "shortest": SHORTEST,

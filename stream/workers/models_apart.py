@@ -8,17 +8,14 @@ figures are counted by the first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nextclick.models import BatchResult, Recommender, State
-from nextclick.models.compute.device import cores
 from nextclick.models.gradient_model import GradientModel
 from nextclick.models.recommender import Id, Times
 from nextclick.models.workers import LostWorker
@@ -29,7 +26,9 @@ from ..comparison.timed_model import TimedModel
 from ..config.learners import OWN, class_of
 from ..config.options import ConfigError
 from ..config.run import StreamConfig
-from .joining import torch_threads
+from ..evaluation.driven import DrivenModel
+from ..evaluation.protocol import Protocol
+from ..evaluation.tested_batch import TestedBatch
 from .member import Member
 from .wire import Wire
 
@@ -149,10 +148,10 @@ class AwayModel:
 
 
 class AwayTimed(TimedModel):
-    """A model in another process, with the seconds that it takes there."""
+    """A model in another process, with the seconds that it takes there; it is driven there."""
 
     def __init__(self, model: AwayModel) -> None:
-        super().__init__(model)
+        super().__init__(DrivenModel(model, Protocol()))
         self.away = model
 
     def test_then_learn(
@@ -214,6 +213,7 @@ class ModelsApart:
     ) -> None:
         self._member, self._wire = member, Wire(member.host_group)
         kinds = {label: one.options["kind"] for label, one in contestants.items()}
+        self._frozen = config.frozen
         self._ranks = deal(kinds, member.place.size)
         self._unanswered: list[int] = []
         self._holders = sorted(set(self._ranks.values()) - {0})
@@ -244,6 +244,7 @@ class ModelsApart:
         time: float,
         times: Times,
         count_scoring: bool,
+        tested: TestedBatch | None,
     ) -> None:
         """Send a batch to all other processes, to be scored and learned by their models."""
         batch = {
@@ -254,6 +255,7 @@ class ModelsApart:
             "time": time,
             "times": None if times is None else np.asarray(times).tolist(),
             "count_scoring": count_scoring,
+            "tested": tested.driving() if tested is not None and self._frozen else None,
         }
         for rank in self._holders:
             self._wire.send(rank, batch)
@@ -314,73 +316,7 @@ class ModelsApart:
         return answer
 
 
-def serve_models(member: Member) -> None:
-    """Have the models of another process, and do with them what the first process asks for."""
-    # As many as in one process: the figures are the same to the last digit.
-    torch.set_num_threads(torch_threads(cores()))
-    wire = Wire(member.host_group)
-    config = shared_config(member.task)
-    contestants = msgspec.convert(member.task["contestants"], dict[str, Contestant])
-    chosen = wire.receive(0)["models"]
-    models: dict[str, TimedModel] = {}
-
-    def begin() -> dict[str, Any]:
-        made = {label: contestants[label].make(config) for label in chosen}
-        models.update({name: TimedModel(model) for name, model in made.items()})
-        most = {name: getattr(model, "largest_batch", None) for name, model in made.items()}
-        return {"largest": most}
-
-    wire.send(0, _caught(begin))
-    while (message := wire.receive(0))["do"] != "stop":
-        if message["do"] == "batch":
-            found = {n: _caught(partial(_step, model, n, message)) for n, model in models.items()}
-            wire.send(0, {"answers": found})
-            continue
-        answer = _caught(partial(_do, models[message["model"]], message))
-        wire.send(0, answer, answer.pop("state", None))
-
-
-def _step(timed: TimedModel, name: str, message: dict[str, Any]) -> dict[str, Any]:
-    tested = timed.test_then_learn(
-        message["sessions"],
-        message["items"],
-        message["wanted"][name],
-        message["time"],
-        None if message["times"] is None else np.array(message["times"]),
-        message["count_scoring"],
-    )
-    return {
-        "scored": tested.scored.tolist(),
-        "ranks": tested.ranks.tolist(),
-        "recommended": tested.recommended,
-        "learning": tested.learning,
-        "n_items": timed.model.n_items,
-        "seconds": timed.seconds.tolist(),
-    }
-
-
-def _do(timed: TimedModel, message: dict[str, Any]) -> dict[str, Any]:
-    """Do what is asked of one model."""
-    if message["do"] == "state":
-        return {"state": timed.model.state()}
-    if message["do"] == "forget":
-        timed.forget(message["sessions"])
-    elif message["do"] == "seconds":
-        timed.seconds = np.array(message["seconds"])
-    elif message["do"] == "restore":
-        timed.model.restore(message["state"])
-    return {"n_items": timed.model.n_items}
-
-
-def _caught(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what some work returns; of an error, what it is."""
-    try:
-        return work()
-    except Exception as error:
-        return {"error": [type(error).__name__, str(error)]}
-
-
-SHARED = ("max_sessions", "max_items", "batch", "device", "seed")
+SHARED = ("max_sessions", "max_items", "batch", "device", "seed", "frozen")
 """The options that the models of a comparison have in common."""
 
 

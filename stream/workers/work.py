@@ -10,7 +10,7 @@ from nextclick.models.workers import Group, LostWorker, serve
 from .. import signals
 from .joining import torch_threads
 from .member import Member
-from .models_apart import serve_models
+from .serve_models import serve_models
 
 
 def serve_first(member: Member) -> None:

@@ -166,11 +166,14 @@ class CountingModel(CheckedModel):
                 if k:
                     result.recommended[place] = self._best(evidence, k)
             began = clock.perf_counter()
-            self._learn(name, item, session)
+            self._learn(name, item, session, request.frozen)
             result.learning += clock.perf_counter() - began
             if request.after:
                 result.recommended[place] = self._best(self.score(self._live(name)), k)
         return result
+
+    def _test_frozen(self, request: Request) -> BatchResult:
+        return self._run(request)
 
     def _knows(self, item: Id) -> bool:
         return bool(self.items.get(item))
@@ -185,7 +188,10 @@ class CountingModel(CheckedModel):
         row = self.sessions.get(name)
         return Session(row, self.items.live_rows(self._windows[row]))
 
-    def _learn(self, name: Id, item: Id, session: Session) -> None:
+    def _learn(self, name: Id, item: Id, session: Session, frozen: bool = False) -> None:
+        """Learn a click; where the model is frozen, it only moves its session."""
+        if frozen and not self._knows(item):
+            return
         if session.row:
             self.sessions.touch(session.row)
         else:
@@ -196,12 +202,18 @@ class CountingModel(CheckedModel):
             self.journal.place(self._windows, session.row, ())
             self.begin(session.row)
         row = self.items.get(item) or self.items.add(item)
-        self.count(session, row)
+        if not frozen:
+            self.count(session, row)
         stamp = int(self.items.stamps[row])
         window = self._windows[session.row]
         if self.distinct and stamp in window:
             window = tuple(other for other in window if other != stamp)
         self.journal.place(self._windows, session.row, (*window, stamp)[-self.window :])
+        if not frozen:
+            self._move_up(row, stamp)
+
+    def _move_up(self, row: int, stamp: int) -> None:
+        """Count an item among those clicked last; beyond the bound the oldest ones leave."""
         self.items.touch(row)
         self.recent.add(stamp)
         while len(self.items) > self.items.bound:

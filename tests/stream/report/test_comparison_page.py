@@ -48,7 +48,9 @@ def test_the_standings_hold_every_figure_of_every_model(tmp_path: Path) -> None:
         assert f"{found['last_half']['recall@5']:.4f}" in cells
     each = next(each for each in result["differences"] if each["figure"] == "recall@5")
     half = (each["high"] - each["low"]) / 2
-    assert f"−{each['difference']:.4f} ± {half:.4f}" in page.texts["small"]
+    stars = "**" if each["holm"] else ""
+    assert f"−{each['difference']:.4f} ± {half:.4f}{stars}" in page.texts["small"]
+    assert "Holm’s correction" in text
     assert "class=real" in text
 
 
@@ -73,7 +75,12 @@ def test_the_script_is_given_curves_kinds_differences_and_alarms(tmp_path: Path)
         order = list(result["models"])
         pair = f"{order.index(each['model'])}-{order.index(each['other'])}"
         at = result["figures"].index(each["figure"])
-        assert data["differences"][pair][at] == [each["difference"], each["low"], each["high"]]
+        assert data["differences"][pair][at] == [
+            each["difference"],
+            each["low"],
+            each["high"],
+            each["holm"],
+        ]
     # Every cell that the script fills has its numbers.
     asked = {attrs["data-pair"] for _, attrs in page.tags if "data-pair" in attrs}
     assert asked == set(data["differences"])

@@ -290,7 +290,8 @@ def test_the_figure_that_is_picked_fills_chart_and_tables(
         assert cell == f"{own:.3f}"
         each = next(each for each in result["differences"] if each["figure"] == "mrr@5")
         shown = page.locator("#differences td[data-pair='0-1']").first
-        assert shown.inner_text() == f"+{each['difference']:.4f}"
+        stars = "**" if each["holm"] else ""
+        assert shown.inner_text() == f"+{each['difference']:.4f}{stars}"
         page.locator("input[name=smoothing]").fill("0")
         last = float(numbers(page)[-2]["worse by 0"])
         assert last == pytest.approx(result["models"]["worse by 0"]["windows"]["mrr@5"][-2], abs=1)

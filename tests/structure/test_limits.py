@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOPS = ("benchmarks", "connectors", "models", "package", "stream", "tests", "tools")
 FILES = sorted(path for top in TOPS for path in (ROOT / top).rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef

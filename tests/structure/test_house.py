@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KNOWS: dict[str, set[str]] = {
     "connectors": set(),
     "models": set(),
@@ -83,17 +83,25 @@ FOLDERS: dict[str, set[str]] = {
     "stream/evaluation": {"stream"},
     "stream/sessions": {"stream"},
     "stream/monitoring": {"stream", "stream/config", "stream/workers"},
+    "stream/monitoring/tracking": {"stream", "stream/config"},
     "stream/recommendations": {"stream", "stream/monitoring"},
     "stream/snapshots": {"stream", "stream/config", "stream/monitoring"},
     "stream/comparison": {
         "stream",
         "stream/config",
         "stream/evaluation",
+        "stream/monitoring/tracking",
         "stream/recommendations",
         "stream/report",
         "stream/workers",
     },
-    "stream/workers": {"stream", "stream/comparison", "stream/config", "stream/monitoring"},
+    "stream/workers": {
+        "stream",
+        "stream/comparison",
+        "stream/config",
+        "stream/evaluation",
+        "stream/monitoring",
+    },
     "stream/report": {"stream", "stream/comparison", "stream/config", "stream/evaluation"},
     "stream/serving": {
         "stream",

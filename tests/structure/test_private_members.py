@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path for room in ("connectors", "models", "stream") for path in (ROOT / room).rglob("*.py")
 )

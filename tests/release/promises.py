@@ -1,6 +1,6 @@
 """What versions promise to keep (docs/operate/versions.md), as it is now.
 
-``python -m tests.promises`` writes it to ``tests/promises.json``: at a release, when something new
+``python -m tests.release.promises`` writes it to ``tests/release/promises.json``: at a release, when something new
 is to be promised, and never to make a failure of test_promises.py go away.
 """
 

@@ -1,0 +1,3 @@
+"""Trackers of experiments."""
+
+from __future__ import annotations
