@@ -26,6 +26,7 @@ from torch import Tensor
 from benchmarks.speed.bench_ranking import clicks
 from nextclick.models import GRU4RecConfig
 from nextclick.models.workers import Group, ShardedGRU4Rec, serve
+from nextclick.models.workers.messages import encode
 from nextclick.models.workers.packing import Form
 from nextclick.models.workers.step import Outcome
 
@@ -154,10 +155,10 @@ def planning(
         model = grown(size, FakeGroup(8), memory)
 
         def no_step(plan: Any) -> Outcome:
-            plan.arrays()
             return Outcome(np.ones(len(plan.scored), np.int64))
 
         model._worker.step = no_step  # type: ignore[method-assign]
+        model.group.tell = encode  # type: ignore[method-assign,assignment]
         for batch in map(int, of_batches.split(",")):
             following = batches(size, batch)
             took = []
