@@ -41,7 +41,9 @@ GROWTH = 16_384
 
 
 class FakeGroup(Group):
-    """One rank of several whose exchanges cost next to nothing: it hears itself from all others.
+    """One rank of several whose exchanges cost nothing: it hears itself from all others.
+
+    What it takes to pretend that is not counted as busy.
 
     Parameters
     ----------
@@ -62,17 +64,29 @@ class FakeGroup(Group):
         self, phase: str, outgoing: Sequence[Sequence[Tensor]], incoming: Sequence[Sequence[Form]]
     ) -> list[list[Tensor]]:
         """Return what this rank sends itself, in the forms that the others would send."""
+        began = time.process_time()
         own = list(outgoing[0])
         received = [own]
         for rank, forms in enumerate(incoming[1:], 1):
             parts = [_fitted(tensor, form) for tensor, form in zip(own, forms, strict=bool(forms))]
             if phase == "evidence" and len(parts) > 1 and len(own[0][0]):
-                # Others ask for other clicks.
+                # Others ask for other clicks, and have the targets that are not here.
                 first, m = int(own[0][0].max()) + 1, len(parts[-1])
                 parts[0] = parts[0].clone()
                 parts[0][0] = (parts[0][0] + rank * first) % m
+                parts[2] = _elsewhere(parts[2])
             received.append(parts)
+        self.busy[0] -= time.process_time() - began
         return received
+
+
+def _elsewhere(bars: Tensor) -> Tensor:
+    """Return bars like those that are here for the clicks whose bar is not, and none for others."""
+    here = bars > -torch.inf
+    if not here.any():
+        return bars
+    like = bars[here][torch.arange(len(bars)) % int(here.sum())]
+    return torch.where(here, -torch.inf, like)
 
 
 def _fitted(tensor: Tensor, form: Form) -> Tensor:
