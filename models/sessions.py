@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -75,7 +77,7 @@ class SessionStore:
             The batch holds more sessions than the store may keep.
 
         """
-        windows = align_windows(sessions, self._find, self.window, after)
+        windows = align_windows(sessions, self.find, self.window, after)
         self.check_room(len(windows.sessions))
         windows.places = self._place(windows)
         return windows
@@ -95,18 +97,10 @@ class SessionStore:
                 f"{self.bound} live sessions: raise max_sessions or lower the batch"
             )
 
-    def _find(self, sessions: Sequence[Id]) -> tuple[Whole, Whole]:
-        """Return the slots of sessions, -1 for those not live, and how many clicks are kept."""
-        slots = self._slots
-        found = np.array([slots.get(session, -1) for session in sessions], np.int64)
-        return found, self._kept[found]
-
     def find(self, sessions: Sequence[Id | None]) -> tuple[Whole, Whole]:
         """Return where sessions are kept, -1 for None and those not live, and how many clicks."""
-        slots = self._slots
-        found = np.array(
-            [-1 if session is None else slots.get(session, -1) for session in sessions], np.int64
-        )
+        slots: Mapping[Any, int] = self._slots
+        found = np.fromiter(map(slots.get, sessions, repeat(-1)), np.int64, len(sessions))
         return found, self._kept[found]
 
     def kept_at(self, slots: Whole) -> tuple[Tensor, Tensor]:
@@ -228,11 +222,9 @@ class SessionStore:
             del self._free[len(self._free) - used :]
             left -= used
         self._free.extend(places.left)
-        slots = places.slots.tolist()
-        for place in windows.latest.tolist():
-            session = windows.sessions[place]
-            self._slots.pop(session, None)
-            self._slots[session] = slots[place]
+        latest = list(map(windows.sessions.__getitem__, windows.latest.tolist()))
+        deque(map(self._slots.pop, latest, repeat(None)), maxlen=0)
+        self._slots.update(zip(latest, places.slots[windows.latest].tolist(), strict=True))
         return places.slots
 
     def _grow(self) -> None:

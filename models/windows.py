@@ -231,9 +231,9 @@ def align_windows(
 
 
 def _grouped(sessions: Sequence[Id]) -> tuple[list[Id], Whole]:
-    index: dict[Id, int] = {}
-    group = np.array([index.setdefault(session, len(index)) for session in sessions], np.int64)
-    return list(index), group
+    unique = list(dict.fromkeys(sessions))
+    index = dict(zip(unique, range(len(unique)), strict=True))
+    return unique, np.fromiter(map(index.__getitem__, sessions), np.int64, len(sessions))
 
 
 class LastWindows(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -173,6 +173,17 @@ class Vocabulary:
 
     def touch(self, items: Sequence[Id], time: float = -math.inf) -> None:
         """Make items the most recently clicked, in stream order, at this event time."""
+        known = self._rows
+        found = list(map(known.get, items))
+        if None not in found and not self._counts:
+            deque(map(known.move_to_end, items), maxlen=0)
+            rows = np.array(found, np.int64)
+            np.frombuffer(self._times)[rows] = time
+            # The latest of an item's clicks is its highest number.
+            numbers = np.arange(self._clicks + 1, self._clicks + 1 + len(rows))
+            np.maximum.at(np.frombuffer(self._touched, np.int64), rows, numbers)
+            self._clicks += len(rows)
+            return
         for item in items:
             row = self._rows.get(item)
             if row is not None:

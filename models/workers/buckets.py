@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,4 +91,7 @@ def buckets_of(sessions: Sequence[object]) -> Whole:
     array([1, 1, 3])
 
     """
+    if set(map(type, sessions)) == {int}:
+        with suppress(OverflowError):
+            return np.array(sessions, np.int64) % BUCKETS
     return np.array([bucket_of(session) for session in sessions], np.int64)

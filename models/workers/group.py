@@ -55,7 +55,7 @@ class Group:
         self.rank = dist.get_rank(process_group) if process_group else 0
         self.size = dist.get_world_size(process_group) if process_group else 1
         if self.size > MOST_WORKERS:
-            raise ValueError(f"there are {self.size} workers: start {MOST_WORKERS} at most")
+            raise ValueError(f"{self.size} are too many: start {MOST_WORKERS} at most")
         self.backend = dist.get_backend(process_group) if process_group else "none"
         self._device = torch.device("cuda") if self.backend == "nccl" else HOST
         self._stopped = False

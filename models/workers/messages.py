@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .packing import Form, pack, unpack
+from .packing import Form, aligned, unpack
 
 Arrays = Sequence[NDArray[np.generic]]
 
@@ -55,10 +56,12 @@ def encode(kind: Message, arrays: Arrays) -> Tensor:
             raise ValueError(f"an array of the type {array.dtype} is not sent")
         head[2 + 2 * at : 4 + 2 * at] = TYPES.index(array.dtype.type), array.size
     parts = [head, *(np.ascontiguousarray(array).reshape(-1) for array in arrays)]
-    run = pack([torch.from_numpy(part) for part in parts])
-    if len(run) < FIRST:
-        run = torch.cat([run, run.new_zeros(FIRST - len(run))])
-    return run
+    ends = list(accumulate(aligned(part.nbytes) for part in parts))
+    run = np.zeros(max(FIRST, ends[-1]), np.uint8)
+    for part, end in zip(parts, ends, strict=True):
+        begin = end - aligned(part.nbytes)
+        run[begin : begin + part.nbytes] = part.view(np.uint8)
+    return torch.from_numpy(run)
 
 
 def length_of(first: Tensor) -> int:

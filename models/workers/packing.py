@@ -13,6 +13,11 @@ ALIGNED = 8
 """Bytes: each tensor begins at a multiple of it, so that it can be read where it lies."""
 
 
+def aligned(size: int) -> int:
+    """Return how many bytes something of a size takes, up to where the next one begins."""
+    return -(-size // ALIGNED) * ALIGNED
+
+
 class Form(NamedTuple):
     """The shape and the type of a tensor."""
 
@@ -22,7 +27,7 @@ class Form(NamedTuple):
     @property
     def size(self) -> int:
         """How many bytes it takes in a run."""
-        return -(-math.prod(self.shape) * self.dtype.itemsize // ALIGNED) * ALIGNED
+        return aligned(math.prod(self.shape) * self.dtype.itemsize)
 
 
 def form_of(tensor: Tensor) -> Form:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Facts(NamedTuple):
     used, n_items
         Rows of the catalogue in use, and how many of them have an item, the batch's included.
     admitted
-        How many items had been admitted before the batch.
+        How many items had been admitted before the batch, where it has new ones.
     floor
         See `sampled_cross_entropy`.
 
@@ -119,23 +120,23 @@ class Plan:
         return Facts(*self.facts.tolist())
 
     def arrays(self) -> list[NDArray[np.generic]]:
-        """Return the plan's arrays as they are sent: rows and places in 32 bits."""
-        found: list[NDArray[np.generic]] = []
-        for name, array in ((field.name, getattr(self, field.name)) for field in fields(self)):
-            short = array.dtype == np.int64 and name not in LONG
-            found.append(array.astype(np.int32) if short else array)
-        return found
+        """Return the plan's arrays as they are sent: what fits into 32 bits in one piece."""
+        short = short_parts(self)
+        sizes = np.fromiter(map(len, short), np.int64, len(short))
+        whole = np.concatenate(short, dtype=np.int32, casting="same_kind")
+        return [sizes, whole, *other_parts(self)]
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.generic]]) -> Plan:
         """Return the plan whose arrays were sent."""
-        return cls(
-            *(
-                array.astype(np.int64) if array.dtype == np.int32 else array  # type: ignore[arg-type]
-                for array in arrays
-            )
-        )
+        sizes, whole, *others = arrays
+        parts = np.split(whole.astype(np.int64), np.cumsum(sizes)[:-1])
+        given: dict[str, Any] = dict(zip(SHORT, parts, strict=True))
+        return cls(**given, **dict(zip(OTHERS, others, strict=True)))
 
 
-LONG = ("keys", "times")
-"""What does not fit into 32 bits."""
+OTHERS = ("facts", "drawn", "unseen", "expected", "keys", "times", "barred", "dropping")
+"""What is no whole number, or does not fit into 32 bits."""
+
+SHORT = tuple(field.name for field in fields(Plan) if field.name not in OTHERS)
+short_parts, other_parts = attrgetter(*SHORT), attrgetter(*OTHERS)

@@ -69,7 +69,7 @@ def shared_model(
         yield make_model(config)
         return
     notify(Info(f"{member.place.size} workers, {member.backends}"))
-    group = Group(member.group)
+    group = made("the workers", lambda: Group(member.group))
     try:
         try:
             model = _sharded(config, group)

@@ -178,7 +178,7 @@ def test_more_workers_than_buckets_are_refused(monkeypatch: pytest.MonkeyPatch) 
     group = Many(MOST_WORKERS + 1)
     monkeypatch.setattr(dist, "get_rank", lambda group: 0)
     monkeypatch.setattr(dist, "get_world_size", lambda group: MOST_WORKERS + 1)
-    with pytest.raises(ValueError, match="65 workers: start 64 at most"):
+    with pytest.raises(ValueError, match="65 are too many: start 64 at most"):
         Group(group)
 
 

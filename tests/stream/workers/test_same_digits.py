@@ -77,7 +77,6 @@ def test_twice_and_over_kill_sigterm_and_resume_a_number_of_workers_gives_the_sa
         group.until(has_learned(broken, saved(broken)))
         group.agent.send_signal(signal.SIGTERM)
         group.wait()
-        assert "Traceback" not in group.text()
     assert 0 < saved(broken) < CLICKS
     with Group(size, arguments(broken), output=broken / "said") as group:
         assert group.wait() == 0, group.text()
