@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .compute.background import Task, Worker, cut
 from .compute.device import on_host
+from .compute.half_scores import HalfScan, worth_half
 from .compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
 from .compute.torch_scan import Asked, TorchScan, flat
 from .compute.transfer import send
@@ -99,6 +100,8 @@ class CatalogueRanker:
     ----------
     k
         How many best items are wanted.
+    half
+        Whether scores may be computed in bfloat16 first, see `HalfScan`.
     barred
         bool (rows,): what is not to be among the best items; None for nothing.
     evidence
@@ -128,6 +131,7 @@ class CatalogueRanker:
         self._new_items = new_items
         self._clicks = clicks
         self.k = 0
+        self.half = False
         self.barred: NDArray[np.bool_] | None = None
         self.evidence: Task[Evidence] | None = None
         self.own, self.size = own_scores(outputs, embedding, bias, targets)
@@ -178,7 +182,7 @@ class CatalogueRanker:
             if chunk.scan is None:
                 scores = self._outputs[chunk.clicks], self._embedding, self._bias
                 if on_host(self._outputs):
-                    chunk.scan = scan(*scores, self._wanted(chunk.clicks))
+                    chunk.scan = scan(*scores, self._wanted(chunk.clicks), self.half)
                 else:
                     chunk.scan = TorchScan(*scores, self._asked(), self._about_targets)
         return chunk.scan
@@ -318,10 +322,25 @@ class Chunk:
         self.lock = threading.Lock()
 
 
-def scan(outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> BlockScan | TorchScan:
-    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch."""
-    compiled_one = on_host(outputs) and outputs.dtype == torch.float32
-    return (BlockScan if compiled_one else TorchScan)(outputs, embedding, bias, wanted)
+def scan(
+    outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted, half: bool = False
+) -> BlockScan | TorchScan:
+    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch.
+
+    Parameters
+    ----------
+    outputs, embedding, bias, wanted
+        See `BlockScan`.
+    half
+        Whether the compiled one may compute them in bfloat16 first, see `HalfScan`.
+
+    """
+    arrays = outputs, embedding, bias, wanted
+    if not on_host(outputs) or outputs.dtype != torch.float32:
+        return TorchScan(*arrays)
+    if half and not wanted.room and worth_half(len(outputs), len(bias)):
+        return HalfScan(*arrays)
+    return BlockScan(*arrays)
 
 
 def wanted_for_lists(

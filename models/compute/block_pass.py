@@ -80,7 +80,7 @@ class Found(NamedTuple):
     broken
         bool (m,): a score is not a number, or infinite.
     groups
-        float32 (m, blocks, pieces, `LANES`): the highest score of each group.
+        float32 (blocks, m, pieces, `LANES`): the highest score of each group.
 
     """
 
@@ -219,7 +219,7 @@ def sum_row(row: Single, click: int, block: int, found: Found, work: Work) -> No
         See `pass_block`.
 
     """
-    groups, highest, total = found.groups[click, block], np.float32(-np.inf), ZERO
+    groups, highest, total = found.groups[block, click], np.float32(-np.inf), ZERO
     for piece in range(len(groups)):
         begin = piece * PIECE
         _fill_groups(row[begin : begin + PIECE], groups[piece], work)

@@ -28,8 +28,9 @@ class Groups(NamedTuple):
 
     Parameters
     ----------
-    highest
-        float32 (m, blocks, pieces, `LANES`): of each group, see `Found`.
+    highest, of_blocks
+        float32 (blocks, m, pieces, `LANES`) and (blocks, m): the highest score of each group, and
+        of each block.
     block_rows
         Rows of a block.
     spans, rows, new_rows, new_clicks, known_from
@@ -38,6 +39,7 @@ class Groups(NamedTuple):
     """
 
     highest: Single
+    of_blocks: Single
     block_rows: int
     spans: Whole
     rows: Small
@@ -47,7 +49,9 @@ class Groups(NamedTuple):
 
 
 @compiled
-def count_in_groups(rows: Rows, clicks: Whole, bars: Single, groups: Groups, most: int) -> Whole:
+def count_in_groups(
+    rows: Rows, clicks: Whole, bars: Single, least: Single, groups: Groups, most: int
+) -> Whole:
     """Count some clicks' scores from a bar on.
 
     Parameters
@@ -56,6 +60,8 @@ def count_in_groups(rows: Rows, clicks: Whole, bars: Single, groups: Groups, mos
         What the scores are computed from.
     clicks, bars
         (c,): which clicks, and their bars.
+    least
+        (c, blocks): no score of a block reaches the bar if none is at least as high.
     groups
         The highest scores of groups.
     most
@@ -64,23 +70,27 @@ def count_in_groups(rows: Rows, clicks: Whole, bars: Single, groups: Groups, mos
     Returns
     -------
     counts
-        int64 (c,): -1 where more groups reach the bar.
+        int64 (c,): -1 where more groups may reach the bar.
 
     """
     counts = np.zeros(len(clicks), np.int64)
-    _, blocks, pieces, _ = groups.highest.shape
+    blocks, _, pieces, _ = groups.highest.shape
     for at in range(len(clicks)):
-        click, bar = clicks[at], bars[at]
-        reaching = _reaching(groups.highest[click].reshape(-1), bar)
+        click, reaching = clicks[at], 0
+        for block in range(blocks):
+            if groups.of_blocks[block, click] >= least[at, block]:
+                highest = groups.highest[block, click].reshape(-1)
+                reaching += _reaching(highest, least[at, block])
         if reaching > most:
             counts[at] = -1
         elif reaching:
             for block in range(blocks):
-                for piece in range(pieces):
-                    highest = groups.highest[click, block, piece]
-                    if _reaching(highest, bar):
+                if groups.of_blocks[block, click] >= least[at, block]:
+                    for piece in range(pieces):
                         first = block * groups.block_rows + piece * PIECE
                         end = min(first + PIECE, (block + 1) * groups.block_rows)
+                        bar = bars[at], least[at, block]
+                        highest = groups.highest[block, click, piece]
                         counts[at] += _count(rows, click, bar, highest, first, end, groups)
     return counts
 
@@ -95,12 +105,19 @@ def _reaching(highest: Single, bar: np.float32) -> int:
 
 @compiled
 def _count(
-    rows: Rows, click: int, bar: np.float32, highest: Single, first: int, end: int, groups: Groups
+    rows: Rows,
+    click: int,
+    bars: tuple[np.float32, np.float32],
+    highest: Single,
+    first: int,
+    end: int,
+    groups: Groups,
 ) -> int:
     """Count a click's scores within the groups of a piece, its rows from `first` to `end`."""
     count = 0
+    bar, least = bars
     for lane in range(LANES):
-        if highest[lane] >= bar:
+        if highest[lane] >= least:
             for row in range(first + lane, min(end, len(rows.bias)), LANES):
                 score = score_of(rows.outputs[click], rows.embedding[row]) + rows.bias[row]
                 count += score >= bar and competes(row, click, groups)

@@ -11,7 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block_pass import LANES, PIECE, Apart, Found, Lists, Work, list_block, pass_block, take_apart
+from .block_pass import (
+    LANES,
+    PIECE,
+    Apart,
+    Found,
+    Lists,
+    Single,
+    Work,
+    list_block,
+    pass_block,
+    take_apart,
+)
 from .group_counts import Groups, Rows, count_in_groups
 from .jit import compiled
 
@@ -140,6 +151,7 @@ class BlockScan:
         blocks = range(0, len(bias), self._rows)
         self._blocks = iter(enumerate(blocks))
         self._left = len(blocks)
+        self._numbers = Rows(outputs.numpy(), embedding.numpy(), bias.numpy())
         self._apart = _apart(wanted, len(blocks), self._rows)
         shape = (len(blocks), count) if wanted.sums else (0, 0)
         self._found = Found(
@@ -147,7 +159,7 @@ class BlockScan:
             np.empty(shape, np.float32),
             np.full(len(wanted.rows), -np.inf, np.float32),
             np.zeros(count, np.bool_),
-            np.empty((*shape[::-1], -(-self._rows // PIECE), LANES), np.float32),
+            np.empty((*shape, -(-self._rows // PIECE), LANES), np.float32),
         )
         self._threads: list[tuple[Whole, Lists]] = []
         self._failure: BaseException | None = None
@@ -173,16 +185,18 @@ class BlockScan:
             self._done.set()
             raise
 
-    def _room(self) -> tuple[Tensor, Whole, Work, Lists]:
+    def _room(self) -> tuple[Any, Whole, Work, Lists]:
         """Return a thread's room for a block's scores, its counts, and its lists."""
         count = len(self._outputs)
         above, lists = np.zeros(count, np.int64), Lists.empty(count, self._wanted.room)
         with self._lock:
             self._threads.append((above, lists))
-        scores = self._outputs.new_empty(count * self._rows)
-        return scores, above, Work.empty(), lists
+        return self._scores(self._rows), above, Work.empty(), lists
 
-    def _compute(self, block: int, start: int, room: Tensor, above: Whole, *of: Any) -> None:
+    def _scores(self, rows: int) -> Any:
+        return self._outputs.new_empty(len(self._outputs) * rows)
+
+    def _compute(self, block: int, start: int, room: Any, above: Whole, *of: Any) -> None:
         work, lists = of
         embedding, bias = (at[start : start + self._rows] for at in (self._embedding, self._bias))
         scores = room[: len(self._outputs) * len(bias)].view(len(self._outputs), len(bias))
@@ -219,15 +233,20 @@ class BlockScan:
         if not self._wanted.sums:
             return self._count_all(clicks, bars)
         self.scanned()
-        wanted, groups = self._wanted, self._found.groups
-        rows = Rows(*(of.numpy() for of in (self._outputs, self._embedding, self._bias)))
+        wanted, found = self._wanted, self._found
         apart = wanted.spans, wanted.rows, wanted.new_rows, wanted.new_clicks, wanted.known_from
-        most = int(MOST_GROUPS * groups[0].size) if len(groups) else 0
-        counts = count_in_groups(rows, clicks, bars, Groups(groups, self._rows, *apart), most)
+        groups = Groups(found.groups, found.highest, self._rows, *apart)
+        most = int(MOST_GROUPS * found.groups.size / max(1, len(self._outputs)))
+        least = self._least(clicks, bars)
+        counts = count_in_groups(self._numbers, clicks, bars, least, groups, most)
         left = np.flatnonzero(counts < 0)
         if len(left):
             counts[left] = self._count_all(clicks[left], bars[left])
         return counts
+
+    def _least(self, clicks: Whole, bars: NDArray[Any]) -> Single:
+        """Return what a block's highest score has to be where a score may reach a bar."""
+        return np.repeat(bars[:, None], len(self._found.highest), axis=1)
 
     def _count_all(self, clicks: Whole, bars: NDArray[Any]) -> Whole:
         outputs, only = self._outputs[torch.from_numpy(clicks)], self._wanted.only(clicks, bars)
