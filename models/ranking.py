@@ -15,23 +15,20 @@ from torch import Tensor
 
 from .compute.background import Task, Worker, cut
 from .compute.device import on_host
+from .compute.half_scores import HalfScan, worth_half
 from .compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
 from .compute.torch_scan import Asked, TorchScan, flat
 from .compute.transfer import send
 from .items.best_items import best_listed
 from .items.own_scores import own_scores
 from .items.vocabulary import NO_ITEM
-from .memory.evidence import Evidence, speaks_for_target
+from .memory.evidence import Evidence
 
 MOST_CLICKS = 512
 """Clicks whose scores are scanned together, at most: a block of them stays in the cache."""
 
 WORTH_HALVING = 32
 """At least so many clicks are ranked in two parts, with one scan in common."""
-
-MARGIN = 5.0
-"""Where evidence speaks for a target, the network's scores are listed from this far below the
-target's own on: most bars of the mixture lie above."""
 
 SLACK = 4.0
 """Rounding errors of a score, in units of the last place of the largest it could be."""
@@ -103,6 +100,8 @@ class CatalogueRanker:
     ----------
     k
         How many best items are wanted.
+    half
+        Whether scores may be computed in bfloat16 first, see `HalfScan`.
     barred
         bool (rows,): what is not to be among the best items; None for nothing.
     evidence
@@ -132,6 +131,7 @@ class CatalogueRanker:
         self._new_items = new_items
         self._clicks = clicks
         self.k = 0
+        self.half = False
         self.barred: NDArray[np.bool_] | None = None
         self.evidence: Task[Evidence] | None = None
         self.own, self.size = own_scores(outputs, embedding, bias, targets)
@@ -182,7 +182,7 @@ class CatalogueRanker:
             if chunk.scan is None:
                 scores = self._outputs[chunk.clicks], self._embedding, self._bias
                 if on_host(self._outputs):
-                    chunk.scan = scan(*scores, self._wanted(chunk.clicks))
+                    chunk.scan = scan(*scores, self._wanted(chunk.clicks), self.half)
                 else:
                     chunk.scan = TorchScan(*scores, self._asked(), self._about_targets)
         return chunk.scan
@@ -199,16 +199,8 @@ class CatalogueRanker:
         """Return what is wanted of the scores of some clicks, on the host."""
         evidence = self.evidence.result().of(clicks) if self.evidence else None
         bars = self._bars(clicks).numpy()
-        if self.k:
-            floors = np.full_like(bars, -np.inf)
-        else:
-            floors = np.full_like(bars, np.inf)
-            if evidence:
-                near = speaks_for_target(evidence) & ~self.unseen[clicks].numpy()
-                floors[near] = bars[near] - MARGIN
         return Wanted(
             bars,
-            floors,
             evidence is not None,
             self._room,
             *_special(evidence, len(bars)),
@@ -226,13 +218,13 @@ class CatalogueRanker:
         if evidence or self.barred is not None:
             arrays = self._unlisted, *flat(spans, rows)
             unlisted, *special = send(arrays, self._outputs.device)
-        wanted = self._bars(slice(None)), evidence is not None, self._room if self.k else 0
+        wanted = self._bars(slice(None)), evidence is not None, self._room
         new = self._new_items.rows, self._unknown
         return Asked(*wanted, spans, rows, special, *new, unlisted)
 
     @property
     def _room(self) -> int:
-        return min(max(ROOM, 2 * self.k), self._bias.shape[0] + 1)
+        return room_for(self.k, self._bias.shape[0])
 
     @property
     def _unlisted(self) -> NDArray[np.bool_]:
@@ -263,12 +255,7 @@ class CatalogueRanker:
             bool (c,): for which of them; the others have 0.
 
         """
-        found, counts = self.found(part), np.zeros(len(bars), np.int64)
-        if self.barred is None:
-            listed = clicks & (bars > found.floor)
-            counts[listed] = (found.listed[listed] >= bars[listed, None]).sum(axis=1)
-            clicks = clicks & ~listed
-        again = np.flatnonzero(clicks)
+        counts, again = np.zeros(len(bars), np.int64), np.flatnonzero(clicks)
         if len(again):
             first = self._within(part).start
             counts[again] = self._scan(part).count(first + again, bars[again])
@@ -335,10 +322,25 @@ class Chunk:
         self.lock = threading.Lock()
 
 
-def scan(outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted) -> BlockScan | TorchScan:
-    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch."""
-    compiled_one = on_host(outputs) and outputs.dtype == torch.float32
-    return (BlockScan if compiled_one else TorchScan)(outputs, embedding, bias, wanted)
+def scan(
+    outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted, half: bool = False
+) -> BlockScan | TorchScan:
+    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch.
+
+    Parameters
+    ----------
+    outputs, embedding, bias, wanted
+        See `BlockScan`.
+    half
+        Whether the compiled one may compute them in bfloat16 first, see `HalfScan`.
+
+    """
+    arrays = outputs, embedding, bias, wanted
+    if not on_host(outputs) or outputs.dtype != torch.float32:
+        return TorchScan(*arrays)
+    if half and not wanted.room and worth_half(len(outputs), len(bias)):
+        return HalfScan(*arrays)
+    return BlockScan(*arrays)
 
 
 def wanted_for_lists(
@@ -361,15 +363,19 @@ def wanted_for_lists(
     none = np.zeros(0, np.int64)
     return Wanted(
         np.full(clicks, np.inf, np.float32),
-        np.full(clicks, -np.inf, np.float32),
         evidence is not None,
-        min(max(ROOM, 2 * k), barred.shape[1] + 1),
+        room_for(k, barred.shape[1]),
         *_special(evidence, clicks),
         none,
         none,
         np.zeros(clicks, np.int64),
         barred,
     )
+
+
+def room_for(k: int, rows: int, least: int = ROOM) -> int:
+    """Return how many scores a scan may list for lists of k of so many items."""
+    return min(max(least, 2 * k), rows + 1) if k else 0
 
 
 def _special(evidence: Evidence | None, clicks: int) -> tuple[Whole, NDArray[np.int32]]:

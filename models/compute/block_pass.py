@@ -17,6 +17,11 @@ Flags = NDArray[np.bool_]
 AT_ONCE = 64
 """Scores of which the highest is compared with a floor before each of them is."""
 
+LANES, FOURTH = 32, 256
+PIECE = 4 * FOURTH
+"""A row of a block is gone over in pieces of so many scores. Every `LANES`-th score of a piece is
+of one group, so that the highest scores of all its groups are found at once."""
+
 SIGN = np.int32(0x7FFFFFFF)
 LOG2_E = np.float32(1.4426950408889634)
 LEAST_POWER = np.float32(-126)
@@ -74,6 +79,8 @@ class Found(NamedTuple):
         float32 (n,): the scores taken out.
     broken
         bool (m,): a score is not a number, or infinite.
+    groups
+        float32 (blocks, m, pieces, `LANES`): the highest score of each group.
 
     """
 
@@ -81,6 +88,7 @@ class Found(NamedTuple):
     total: Single
     special: Single
     broken: Flags
+    groups: Single
 
 
 class Lists(NamedTuple):
@@ -103,25 +111,26 @@ class Lists(NamedTuple):
     floor: Single
 
     @classmethod
-    def empty(cls, floor: Single, room: int) -> Lists:
+    def empty(cls, clicks: int, room: int) -> Lists:
         """Return room for so many scores a click."""
-        shape = len(floor), room
-        scores, rows = np.empty(shape, np.float32), np.empty(shape, np.int32)
-        return cls(scores, rows, np.zeros(len(floor), np.int64), floor.copy())
+        scores, rows = np.empty((clicks, room), np.float32), np.empty((clicks, room), np.int32)
+        return cls(scores, rows, np.zeros(clicks, np.int64), np.full(clicks, -np.inf, np.float32))
 
 
 class Work(NamedTuple):
-    """Room for one row of a block: powers of two, as bits and as numbers, and their factors."""
+    """Room for one piece: powers of two, as bits and as numbers, their factors, and scores."""
 
     bits: Small
     powers: Single
     factors: Single
+    whole: Single
 
     @classmethod
-    def of(cls, columns: int) -> Work:
-        """Return room for so many scores."""
-        bits = np.empty(max(1, columns), np.int32)
-        return cls(bits, bits.view(np.float32), np.empty(max(1, columns), np.float32))
+    def empty(cls) -> Work:
+        """Return room for a piece."""
+        bits = np.empty(PIECE, np.int32)
+        factors, whole = np.empty(PIECE, np.float32), np.empty(PIECE, np.float32)
+        return cls(bits, bits.view(np.float32), factors, whole)
 
 
 @compiled
@@ -165,7 +174,7 @@ def pass_block(
     above: Whole,
     work: Work,
 ) -> None:
-    """Count, in each row of a block, and find the highest score and the sum of exponentials.
+    """Count, in each row of a block, and find the highest scores and the sum of exponentials.
 
     Parameters
     ----------
@@ -176,27 +185,75 @@ def pass_block(
     bars
         (m,): scores are counted from here on.
     sums
-        Whether the highest score and the sum are wanted.
+        Whether the highest scores and the sum are wanted.
     found, above
         Written to; int64 (m,), added to.
     work
-        Room for n scores.
+        Room for a piece.
 
     """
-    columns = scores.shape[1]
     for click in range(len(scores)):
         row, bar = scores[click], bars[click]
         count, odd = ZERO, ZERO
-        for at in range(columns):
+        for at in range(len(row)):
             count += ONE if row[at] >= bar else ZERO
             odd += ZERO if row[at] < np.inf else ONE
         above[click] += int(count)
         if odd != ZERO:
             found.broken[click] = True
         if sums:
-            highest = _highest(row, work)
-            found.highest[block, click] = highest
-            found.total[block, click] = _total(row, highest, work) if highest > -np.inf else ZERO
+            sum_row(row, click, block, found, work)
+
+
+@summing
+def sum_row(row: Single, click: int, block: int, found: Found, work: Work) -> None:
+    """Find the highest score of each group and of all, and the sum of exponentials.
+
+    Parameters
+    ----------
+    row
+        (n,): a click's scores in a block.
+    click, block
+        Their numbers.
+    found, work
+        See `pass_block`.
+
+    """
+    groups, highest, total = found.groups[block, click], np.float32(-np.inf), ZERO
+    for piece in range(len(groups)):
+        begin = piece * PIECE
+        _fill_groups(row[begin : begin + PIECE], groups[piece], work)
+        highest = max(highest, _highest(groups[piece], work))
+    if highest > -np.inf:
+        for begin in range(0, len(row), PIECE):
+            total += _total(row[begin : begin + PIECE], highest, work)
+    found.highest[block, click], found.total[block, click] = highest, total
+
+
+@summing
+def _fill_groups(piece: Single, groups: Single, work: Work) -> None:
+    if len(piece) < PIECE:
+        work.whole[: len(piece)] = piece
+        work.whole[len(piece) :] = -np.inf
+        piece = work.whole
+    # Rows of many scores in few turns: an inner loop over a group is half as fast.
+    most = work.factors
+    for at in range(FOURTH):
+        left = _higher(piece[at], piece[FOURTH + at])
+        right = _higher(piece[2 * FOURTH + at], piece[3 * FOURTH + at])
+        most[at] = _higher(left, right)
+    for at in range(LANES):
+        left = _higher(most[at], most[LANES + at])
+        right = _higher(most[2 * LANES + at], most[3 * LANES + at])
+        left = _higher(left, right)
+        right = _higher(most[4 * LANES + at], most[5 * LANES + at])
+        right = _higher(right, _higher(most[6 * LANES + at], most[7 * LANES + at]))
+        groups[at] = _higher(left, right)
+
+
+@summing
+def _higher(one: np.float32, other: np.float32) -> np.float32:
+    return max(other, one)
 
 
 @summing
@@ -231,7 +288,7 @@ def _total(row: Single, highest: np.float32, work: Work) -> np.float32:
 
 @compiled
 def list_block(scores: Single, first: int, barred: Flags, lists: Lists) -> None:
-    """List the scores of a block that are above each click's floor.
+    """List the scores of a block that are above each click's floor, which is minus infinity first.
 
     Where a click's room is full, the better half of it stays, of equal scores those of the lower
     rows, and the floor rises to the best of those that leave.
@@ -249,8 +306,6 @@ def list_block(scores: Single, first: int, barred: Flags, lists: Lists) -> None:
     columns = scores.shape[1]
     for click in range(len(scores)):
         row, floor = scores[click], lists.floor[click]
-        if floor == np.inf:
-            continue
         for begin in range(0, columns, AT_ONCE):
             some = row[begin : begin + AT_ONCE]
             if not _any_above(some, floor):

@@ -11,15 +11,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block_pass import Apart, Found, Lists, Work, list_block, pass_block, take_apart
+from .block_pass import (
+    LANES,
+    PIECE,
+    Apart,
+    Found,
+    Lists,
+    Single,
+    Work,
+    list_block,
+    pass_block,
+    take_apart,
+)
+from .group_counts import Groups, Rows, count_in_groups
 from .jit import compiled
 
 Whole = NDArray[np.int64]
 Small = NDArray[np.int32]
 
-BLOCK_ROWS, MANY_ROWS, FEW_OUTPUTS = 1024, 1 << 17, 16
-"""Rows of a block; of one for at most `FEW_OUTPUTS` outputs, which takes as long as its rows take
-to be read."""
+BLOCK_SCORES, BLOCK_ROWS, MANY_ROWS = 1 << 18, 1024, 1 << 17
+"""Scores of a block, about: they stay in the cache. Rows of one, at least and at most."""
+
+MOST_GROUPS = 0.25
+"""Of all groups: where more of them reach a bar, all scores are computed again."""
 
 ROOM = 512
 """Scores that are listed for a click by each thread at most, the better half of them at least."""
@@ -33,12 +47,11 @@ class Wanted:
     ----------
     bars
         (m,): how many scores are at least as high is counted.
-    floors
-        (m,): the scores above are listed, the best of them if they are many; infinity for none.
     sums
-        Whether the highest scores and the sums of exponentials are wanted.
+        Whether the highest scores and the sums of exponentials are wanted; then other bars may
+        come later.
     room
-        How many scores may be listed a click, see `ROOM`.
+        How many of the best scores may be listed a click, see `ROOM`; 0 for no lists.
     spans, rows
         int64 (m, 2) and int32 (n,): the special items of click i are
         ``rows[spans[i, 0] : spans[i, 1]]``, each once. Their scores are returned; they are neither
@@ -53,7 +66,6 @@ class Wanted:
     """
 
     bars: NDArray[Any]
-    floors: NDArray[Any]
     sums: bool
     room: int
     spans: Whole
@@ -65,7 +77,7 @@ class Wanted:
 
     def only(self, clicks: Whole, bars: NDArray[Any]) -> Wanted:
         """Return that some clicks' scores are counted from other bars on, and nothing else."""
-        nothing = np.full_like(bars, np.inf), False, 0
+        nothing = False, 0
         special, new = (self.spans[clicks], self.rows), (self.new_rows, self.new_clicks)
         return Wanted(bars, *nothing, *special, *new, self.known_from[clicks])
 
@@ -87,8 +99,6 @@ class Scanned:
     listed, listed_rows
         (m, l) and int32 (m, l): the listed scores, in no order; minus infinity where there are
         fewer.
-    floor
-        (m,): every score above it is listed.
 
     """
 
@@ -99,7 +109,6 @@ class Scanned:
     broken: NDArray[np.bool_]
     listed: NDArray[Any]
     listed_rows: Small
-    floor: NDArray[Any]
 
     def of(self, clicks: slice) -> Scanned:
         """Return what was found for some of the clicks; the special items stay those of all."""
@@ -111,7 +120,6 @@ class Scanned:
             self.broken[clicks],
             self.listed[clicks],
             self.listed_rows[clicks],
-            self.floor[clicks],
         )
 
 
@@ -139,10 +147,11 @@ class BlockScan:
         self._bias = bias
         self._wanted = wanted
         count = len(outputs)
-        self._rows = BLOCK_ROWS if count > FEW_OUTPUTS else MANY_ROWS
+        self._rows = block_rows(count, len(bias))
         blocks = range(0, len(bias), self._rows)
         self._blocks = iter(enumerate(blocks))
         self._left = len(blocks)
+        self._numbers = Rows(outputs.numpy(), embedding.numpy(), bias.numpy())
         self._apart = _apart(wanted, len(blocks), self._rows)
         shape = (len(blocks), count) if wanted.sums else (0, 0)
         self._found = Found(
@@ -150,6 +159,7 @@ class BlockScan:
             np.empty(shape, np.float32),
             np.full(len(wanted.rows), -np.inf, np.float32),
             np.zeros(count, np.bool_),
+            np.empty((*shape, -(-self._rows // PIECE), LANES), np.float32),
         )
         self._threads: list[tuple[Whole, Lists]] = []
         self._failure: BaseException | None = None
@@ -175,18 +185,18 @@ class BlockScan:
             self._done.set()
             raise
 
-    def _room(self) -> tuple[Tensor, Whole, Work, Lists]:
+    def _room(self) -> tuple[Any, Whole, Work, Lists]:
         """Return a thread's room for a block's scores, its counts, and its lists."""
-        wanted, count = self._wanted, len(self._outputs)
-        columns = min(self._rows, len(self._bias))
-        above, room = np.zeros(count, np.int64), wanted.room
-        lists = Lists.empty(wanted.floors, room if (wanted.floors < np.inf).any() else 0)
+        count = len(self._outputs)
+        above, lists = np.zeros(count, np.int64), Lists.empty(count, self._wanted.room)
         with self._lock:
             self._threads.append((above, lists))
-        scores = self._outputs.new_empty(count * columns)
-        return scores, above, Work.of(columns), lists
+        return self._scores(self._rows), above, Work.empty(), lists
 
-    def _compute(self, block: int, start: int, room: Tensor, above: Whole, *of: Any) -> None:
+    def _scores(self, rows: int) -> Any:
+        return self._outputs.new_empty(len(self._outputs) * rows)
+
+    def _compute(self, block: int, start: int, room: Any, above: Whole, *of: Any) -> None:
         work, lists = of
         embedding, bias = (at[start : start + self._rows] for at in (self._embedding, self._bias))
         scores = room[: len(self._outputs) * len(bias)].view(len(self._outputs), len(bias))
@@ -194,7 +204,7 @@ class BlockScan:
         found, wanted, host = self._found, self._wanted, scores.numpy()
         take_apart(host, block, start, self._apart, found)
         pass_block(host, block, wanted.bars, wanted.sums, found, above, work)
-        if lists.scores.shape[1]:
+        if wanted.room:
             list_block(host, start, wanted.barred, lists)
 
     def scanned(self) -> Scanned:
@@ -216,7 +226,29 @@ class BlockScan:
             return self._scanned
 
     def count(self, clicks: Whole, bars: NDArray[Any]) -> Whole:
-        """Count some clicks' scores from other bars on, without those of special items."""
+        """Count some clicks' scores from other bars on, without those of special items.
+
+        Where their highest scores are known, only groups of rows that reach a bar are looked at.
+        """
+        if not self._wanted.sums:
+            return self._count_all(clicks, bars)
+        self.scanned()
+        wanted, found = self._wanted, self._found
+        apart = wanted.spans, wanted.rows, wanted.new_rows, wanted.new_clicks, wanted.known_from
+        groups = Groups(found.groups, found.highest, self._rows, *apart)
+        most = int(MOST_GROUPS * found.groups.size / max(1, len(self._outputs)))
+        least = self._least(clicks, bars)
+        counts = count_in_groups(self._numbers, clicks, bars, least, groups, most)
+        left = np.flatnonzero(counts < 0)
+        if len(left):
+            counts[left] = self._count_all(clicks[left], bars[left])
+        return counts
+
+    def _least(self, clicks: Whole, bars: NDArray[Any]) -> Single:
+        """Return what a block's highest score has to be where a score may reach a bar."""
+        return np.repeat(bars[:, None], len(self._found.highest), axis=1)
+
+    def _count_all(self, clicks: Whole, bars: NDArray[Any]) -> Whole:
         outputs, only = self._outputs[torch.from_numpy(clicks)], self._wanted.only(clicks, bars)
         return BlockScan(outputs, self._embedding, self._bias, only).scanned().above
 
@@ -225,7 +257,7 @@ class BlockScan:
         found, wanted, count = self._found, self._wanted, len(self._outputs)
         above = sum((of for of, _ in self._threads), np.zeros(count, np.int64))
         highest, total = join_sums(found.highest, found.total)
-        if self._threads and wanted.room and (wanted.floors < np.inf).any():
+        if self._threads and wanted.room:
             lists = [lists for _, lists in self._threads]
             most = max(int(of.used.max(initial=0)) for of in lists)
             for of in lists:
@@ -233,12 +265,24 @@ class BlockScan:
                 of.scores[:, :most][for_used] = -np.inf
             listed = np.concatenate([of.scores[:, :most] for of in lists], axis=1)
             rows = np.concatenate([of.rows[:, :most] for of in lists], axis=1)
-            floor = np.max([of.floor for of in lists], axis=0)
         else:
             listed, rows = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32)
-            floor = wanted.floors
         self._threads = []
-        return Scanned(above, highest, total, found.special, found.broken, listed, rows, floor)
+        return Scanned(above, highest, total, found.special, found.broken, listed, rows)
+
+
+def block_rows(outputs: int, rows: int) -> int:
+    """Return how many rows a block has: whole pieces, about as many in each block.
+
+    Examples
+    --------
+    >>> block_rows(64, 5000)
+    3072
+
+    """
+    most = min(max(BLOCK_ROWS, BLOCK_SCORES // max(1, outputs)), MANY_ROWS)
+    blocks = max(1, -(-rows // most))
+    return -(-max(1, rows) // (blocks * BLOCK_ROWS)) * BLOCK_ROWS
 
 
 def join_sums(highest: NDArray[Any], total: NDArray[Any]) -> tuple[NDArray[Any], Any]:

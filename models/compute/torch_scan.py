@@ -64,11 +64,9 @@ def send_wanted(wanted: Wanted, device: torch.device) -> Asked:
         ],
         device,
     )
-    # Single scores above a floor are not looked for: they are counted in a pass of their own.
-    room = wanted.room if (wanted.floors == -np.inf).any() else 0
     unknown = known_from[:, None] <= new_clicks
     of_special = wanted.spans, wanted.rows, special
-    return Asked(bars, wanted.sums, room, *of_special, new_rows, unknown, barred)
+    return Asked(bars, wanted.sums, wanted.room, *of_special, new_rows, unknown, barred)
 
 
 def flat(spans: Whole, rows: Small) -> tuple[Whole, Whole, Whole]:
@@ -193,9 +191,7 @@ class TorchScan:
         counts, peaks, sums, apart, odd, listed, rows, *self.others = fetch(
             [above, highest, total, special.scores, broken, *lists, *self._others]
         )
-        # The best are listed, not all from a floor on: no score lies above this one.
-        floor = np.full(count, np.inf, peaks.dtype)
-        return Scanned(counts, peaks, sums, apart, odd, listed, rows, floor)
+        return Scanned(counts, peaks, sums, apart, odd, listed, rows)
 
 
 class Special:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..compute.score_blocks import ROOM, Scanned, Wanted, join_sums
+from ..compute.score_blocks import Scanned, Wanted, join_sums
 from ..gradient_model import diverged
 from ..gru4rec.answering import Answering, Learner, Visitors
 from ..items.best_items import Blocked, Whole, best_listed, limited
@@ -19,7 +19,7 @@ from ..items.table import pick
 from ..memory.evidence import Evidence
 from ..memory.mixture import Mixture
 from ..queries import Query
-from ..ranking import scan
+from ..ranking import room_for, scan
 from ..windows import LastWindows, align_last_windows
 from .buckets import bucket_of
 from .messages import Arrays, Message
@@ -264,9 +264,16 @@ def _scan(
     none = np.zeros(0, np.int64)
     bars = np.full(queries, np.inf, kind)
     places = barred.shape[1]
-    room = min(max(ROOM, 2 * k), places + 1)
     wanted = Wanted(
-        bars, -bars, sums, room, spans, special, none, none, np.zeros(queries, np.int64), barred
+        bars,
+        sums,
+        room_for(k, places),
+        spans,
+        special,
+        none,
+        none,
+        np.zeros(queries, np.int64),
+        barred,
     )
     return scan(outputs, *worker.items.scoring(places), wanted).scanned()
 

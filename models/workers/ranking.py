@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..compute.score_blocks import ROOM, Scanned, Wanted, join_sums
+from ..compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, join_sums
+from ..compute.torch_scan import TorchScan
 from ..items.best_items import best_listed
 from ..items.own_scores import own_scores
-from ..memory.evidence import speaks_for_target
 from ..memory.mixture import Mixture
-from ..ranking import MARGIN, SLACK, scan
+from ..ranking import SLACK, room_for, scan
 from .packing import Form
 from .recall import Recall
 from .replica import Shard
@@ -73,15 +73,13 @@ class Ranks(ABC):
         bars = outputs.new_full((step.m,), -torch.inf).index_copy_(0, at, scores - slack)
         return bars, torch.zeros_like(bars).index_copy_(0, at, extents)
 
-    def wanted(
-        self, bars: NDArray[Any], floors: NDArray[Any], special: tuple[Whole, Small] | None
-    ) -> Wanted:
+    def wanted(self, bars: NDArray[Any], special: tuple[Whole, Small] | None) -> Wanted:
         """Return what is wanted of the own items' scores.
 
         Parameters
         ----------
-        bars, floors
-            (m,): see `Wanted`; where lists are wanted, all are.
+        bars
+            (m,): see `Wanted`.
         special
             The spans and places of the special items; None where there are none.
 
@@ -90,14 +88,11 @@ class Ranks(ABC):
         if len(step.plan.barred):
             places = np.arange(len(self._bias))
             barred = step.plan.barred[self.buckets.rows(places)][None]
-        if step.k:
-            floors = np.full_like(bars, -np.inf)
         return Wanted(
             np.where(step.unseen, np.inf, bars).astype(self.kind),
-            floors.astype(self.kind),
             special is not None,
             # All ranks together list as many as one process does.
-            min(max(ROOM // self.group.size, 2 * step.k), len(self._bias) + 1),
+            room_for(step.k, len(self._bias), ROOM // self.group.size),
             *(special or (np.zeros((step.m, 2), np.int64), np.zeros(0, np.int32))),
             step.new_places,
             step.plan.new_clicks[step.new],
@@ -105,12 +100,9 @@ class Ranks(ABC):
             barred,
         )
 
-    def scan(self, wanted: Wanted, clicks: Whole | None = None) -> Scanned:
-        """Scan the own items' scores, for some of the clicks or all."""
-        outputs = self._outputs
-        if clicks is not None:
-            outputs = outputs[torch.from_numpy(clicks).to(outputs.device)]
-        return scan(outputs, self._embedding, self._bias, wanted).scanned()
+    def scan(self, wanted: Wanted) -> BlockScan | TorchScan:
+        """Return a scan of the own items' scores for all clicks."""
+        return scan(self._outputs, self._embedding, self._bias, wanted)
 
     @abstractmethod
     def offer(self, outgoing: Offers, incoming: Forms) -> None:
@@ -180,11 +172,11 @@ class NetworkRanks(Ranks):
     def take(self, received: Offers) -> None:
         """Take the bars of all targets."""
         bars = torch.stack([part.pop(0) for part in received]).amax(dim=0).cpu().numpy()
-        self._wanted = self.wanted(bars, np.full_like(bars, np.inf), None)
+        self._wanted = self.wanted(bars, None)
 
     def counts(self) -> Tensor:
         """Return what the rank adds to the ranks, on the host: int64 (m,)."""
-        self._found = found = self.scan(self._wanted)
+        self._found = found = self.scan(self._wanted).scanned()
         return torch.from_numpy(np.where(found.broken, BROKEN, found.above))
 
     def found(self) -> Scanned:
@@ -209,12 +201,11 @@ class MixtureRanks(Ranks):
     def __init__(self, worker: Shard, step: Step, outputs: Tensor, recall: Recall) -> None:
         super().__init__(worker, step, outputs)
         self._recall = recall
-        bars, floors, special = self._share_evidence()
-        self._wanted = self.wanted(bars, floors, special)
-        self._found = self.scan(self._wanted)
+        self._scan = self.scan(self.wanted(*self._share_evidence()))
+        self._found = self._scan.scanned()
 
-    def _share_evidence(self) -> tuple[NDArray[Any], NDArray[Any], tuple[Whole, Small]]:
-        """Ask the other ranks for scores; return bars, floors and special items."""
+    def _share_evidence(self) -> tuple[NDArray[Any], tuple[Whole, Small]]:
+        """Ask the other ranks for scores; return bars and special items."""
         group, step, recall = self.group, self.step, self._recall
         ranks, own = group.size, step.own
         clicks, rows, self._order, self._asked = recall.requests()
@@ -222,33 +213,26 @@ class MixtureRanks(Ranks):
         told = group.exchange("evidence", counts, [[Form((1,), torch.int64)]] * ranks)
         self._asks = [int(count) for (count,) in told]
         pairs = np.stack([own.start + clicks, rows]).astype(np.int32)
-        near = torch.from_numpy(speaks_for_target(recall.evidence))
         bars, extents = self.own_bars()
         outgoing = [
-            [torch.from_numpy(part).to(bars.device), near.to(bars.device), bars, extents]
+            [torch.from_numpy(part).to(bars.device), bars, extents]
             for part in np.split(pairs, np.cumsum(self._asked)[:-1], axis=1)
         ]
         incoming = [
             [
                 Form((2, asked), torch.int32),
-                Form((count,), torch.bool),
                 Form((step.m,), bars.dtype),
                 Form((step.m,), bars.dtype),
             ]
-            for asked, count in zip(self._asks, step.counts, strict=True)
+            for asked in self._asks
         ]
-        parts, nears, all_bars, sizes = zip(
-            *group.exchange("evidence", outgoing, incoming), strict=True
-        )
+        parts, all_bars, sizes = zip(*group.exchange("evidence", outgoing, incoming), strict=True)
         size = torch.stack(sizes).amax(dim=0)[own].cpu().numpy().astype(np.float64)
         # The softmax adds rounding of its own.
         self._slack = SLACK * torch.finfo(bars.dtype).eps * (size + 1)
         bar = torch.stack(all_bars).amax(dim=0).cpu().numpy()
-        floors = np.full_like(bar, np.inf)
-        close = torch.cat(nears).cpu().numpy() & ~step.unseen
-        floors[close] = bar[close] - MARGIN
         both = torch.cat(parts, dim=1).cpu().numpy()
-        return bar, floors, self._special(both[0], both[1])
+        return bar, self._special(both[0], both[1])
 
     def _special(self, clicks: Small, rows: Small) -> tuple[Whole, Small]:
         """Return spans and places; each click's items are in one run."""
@@ -294,19 +278,17 @@ class MixtureRanks(Ranks):
     def counts(self) -> Tensor:
         """Return what the rank adds to the ranks, on the host: int64 (m,)."""
         group, step, found, mixture = self.group, self.step, self._found, self._mixture
-        again = ~mixture.alone & ~step.unseen[step.own] & ~self._broken
-        own = [torch.from_numpy(mixture.alone), torch.from_numpy(again)]
+        late = ~mixture.alone & ~step.unseen[step.own] & ~self._broken
+        own = [torch.from_numpy(mixture.alone), torch.from_numpy(late)]
         own.append(torch.from_numpy(mixture.bars(self.kind)))
         alone, recount, bars = (group.gather("bars", of, step.counts).numpy() for of in own)
         counts = np.where(alone, found.above, 0)
-        listed = recount & (bars > found.floor) & (len(step.plan.barred) == 0)
-        counts[listed] = (found.listed[listed] >= bars[listed, None]).sum(axis=1)
-        rest = np.flatnonzero(recount & ~listed)
-        if len(rest):
-            counts[rest] = self.scan(self._wanted.only(rest, bars[rest]), rest).above
+        again = np.flatnonzero(recount)
+        if len(again):
+            counts[again] = self._scan.count(again, bars[again])
         counts[found.broken] = BROKEN
         # The special items that reach the target; beyond all items where all tie with it.
-        more = mixture.ranks(np.zeros_like(counts[step.own]), np.full(len(again), BEYOND))
+        more = mixture.ranks(np.zeros_like(counts[step.own]), np.full(len(late), BEYOND))
         counts[step.own] += np.where(more < 0, BROKEN, more)
         return torch.from_numpy(counts)
 

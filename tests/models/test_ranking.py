@@ -136,6 +136,7 @@ def test_no_more_scores_are_held_at_a_time_than_a_block(
 
     generator = torch.Generator().manual_seed(0)
     monkeypatch.setattr(score_blocks, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(score_blocks, "BLOCK_SCORES", 1000)
     monkeypatch.setattr(torch_scan, "BLOCK_SCORES", 1000)
     monkeypatch.setattr(torch, "addmm", watched)
     ranks = rank(

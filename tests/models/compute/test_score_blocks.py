@@ -36,7 +36,7 @@ class Case:
         return [int(row) for row in self.wanted.rows[begin:end]]
 
 
-def case(seed: int, clicks: int, rows: int, room: int = 8, listed: bool = True) -> Case:
+def case(seed: int, clicks: int, rows: int, room: int = 8) -> Case:
     draw = np.random.default_rng(seed)
     bias = np.where(draw.random(rows) < 0.2, -np.inf, draw.integers(-2, 3, rows))
     bias[0] = -np.inf
@@ -44,10 +44,8 @@ def case(seed: int, clicks: int, rows: int, room: int = 8, listed: bool = True) 
     special = [draw.permutation(rows)[:length] for length in lengths]
     ends = lengths.cumsum()
     new = draw.permutation(rows)[: draw.integers(0, min(rows, 4))]
-    floors = draw.choice([-np.inf, -1.0, np.inf] if listed else [np.inf], clicks)
     wanted = Wanted(
         draw.integers(-4, 5, clicks).astype(np.float32),
-        floors.astype(np.float32),
         True,
         room,
         np.stack([ends - lengths, ends], axis=1).reshape(clicks, 2),
@@ -94,12 +92,32 @@ def test_what_is_found_is_that_of_all_scores_at_once(
     for click, scores in enumerate(one.scores()):
         scores[one.special(click)] = -np.inf
         there = found.listed[click] > -np.inf
-        above = scores[scores > found.floor[click]]
         listed = found.listed[click][there]
-        assert sorted(listed[listed > found.floor[click]]) == sorted(above)
+        most = sorted(scores[scores > -np.inf])[::-1][: one.wanted.room // 2]
+        assert sorted(listed)[::-1][: len(most)] == most
         rows_listed = found.listed_rows[click][there]
         assert scores[rows_listed].tolist() == listed.tolist()
         assert len(set(rows_listed.tolist())) == len(rows_listed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 5000), st.floats(0, 1))
+def test_scores_are_counted_from_a_later_bar_on_as_from_one_known_before(
+    seed: int, clicks: int, rows: int, share: float
+) -> None:
+    one = case(seed, clicks, rows)
+    draw = np.random.default_rng(seed)
+    chosen = np.flatnonzero(draw.random(clicks) < 0.7)
+    bars = draw.choice([-np.inf, -3.0, 0.0, 0.5, 2.0, 6.0, np.inf], len(chosen)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score_blocks, "MOST_GROUPS", share)
+        for kind in (BlockScan, TorchScan):
+            scan = kind(one.outputs, one.embedding, one.bias, one.wanted)
+            counts = scan.count(chosen, bars)
+            for click, bar, count in zip(chosen, bars, counts, strict=True):
+                scores = np.delete(one.scores()[click], one.special(click))
+                if bar > -np.inf:
+                    assert count == (scores >= bar).sum()
 
 
 @settings(max_examples=10, deadline=None)
@@ -107,7 +125,7 @@ def test_what_is_found_is_that_of_all_scores_at_once(
 def test_what_is_found_does_not_depend_on_how_many_threads_look(
     seed: int, clicks: int, rows: int, helpers: int
 ) -> None:
-    one = case(seed, clicks, rows, listed=False)
+    one = case(seed, clicks, rows)
     arrays = one.outputs, one.embedding, one.bias, one.wanted
     alone, found = BlockScan(*arrays).scanned(), BlockScan(*arrays)
     threads = [threading.Thread(target=found.compute) for _ in range(helpers)]
@@ -176,8 +194,7 @@ def test_few_outputs_are_scored_in_one_piece(monkeypatch: pytest.MonkeyPatch) ->
         return plain(*arguments, **named)
 
     monkeypatch.setattr(torch, "addmm", counted)
-    few = score_blocks.FEW_OUTPUTS
-    for count, pieces in ((few, 1), (few + 1, 3)):
+    for count, pieces in ((4, 1), (200, 3)):
         calls.clear()
         one = case(1, count, 3 * score_blocks.BLOCK_ROWS)
         BlockScan(one.outputs, one.embedding, one.bias, one.wanted).scanned()

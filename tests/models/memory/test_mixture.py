@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextclick.models import ranking
+from nextclick.models.compute import score_blocks
 from nextclick.models.compute.background import Task
 from nextclick.models.memory.boost import BOOST_WEIGHTS, Boost
 from nextclick.models.memory.evidence import Evidence
@@ -377,16 +377,14 @@ def test_a_score_that_is_not_a_number_has_no_rank_and_teaches_nothing(dtype: tor
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("seed", range(4))
-def test_where_the_listed_scores_do_not_reach_the_bar_all_are_counted_again(
-    dtype: torch.dtype, seed: int, monkeypatch: pytest.MonkeyPatch
+def test_ranks_do_not_depend_on_how_many_groups_of_scores_reach_the_bar(
+    seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, clues, scores = draws(seed, dtype=dtype)
+    made, clues, scores = draws(seed, dtype=torch.float32)
     expected, _ = mixed(made, clues, scores, [True] * 3)
-    for margin, room in ((-2.0, 512), (9.0, 2)):
-        monkeypatch.setattr(ranking, "MARGIN", margin)
-        monkeypatch.setattr(ranking, "ROOM", room)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(score_blocks, "MOST_GROUPS", share)
         found, _ = mixed(made, clues, scores, [True] * 3)
         assert torch.equal(found.ranks, expected.ranks)
 
