@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -55,6 +56,8 @@ class IterableReader:
         self.by_user = form.session is None
         self.warnings: list[str] = []
         self.size = BLOCK
+        self._record, self._part = 0, 0
+        self._sums: list[int] = [0]
         self.rewind()
 
     @property
@@ -73,7 +76,7 @@ class IterableReader:
         for at, given in enumerate(records):
             record, entries = self._entries(given)
             line = self._record + at + 1
-            decoding.record(entries, lambda record=record, line=line: self._origin(record, line))
+            decoding.record(entries, partial(self._origin, record, line))
             told = [str(each) if isinstance(each, UnusableError) else each for each in entries]
             self._sums.append(zlib.crc32(repr(told).encode("utf-8", "replace"), self._sums[-1]))
         decoded = decoding.done()

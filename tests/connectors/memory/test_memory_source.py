@@ -187,7 +187,7 @@ def missing(form: str) -> Any:
     sessions, times = ["a", "b", None, "c"], [1.6e9, 1.6e9, 1.6e9, None]
     columns: dict[str, Any] = {"session_id": sessions, "item_id": items, "timestamp": times}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return {
+    made: dict[str, Any] = {
         "pandas": lambda: pd.DataFrame(columns),
         "pandas of nullable types": lambda: pd.DataFrame(columns).convert_dtypes(),
         "polars": lambda: pl.DataFrame(columns),
@@ -201,7 +201,8 @@ def missing(form: str) -> Any:
             tuple(float("nan") if value is None else value for value in row.values())
             for row in rows
         ],
-    }[form]()
+    }
+    return made[form]()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ def test_what_is_no_source_is_told(nothing: Any) -> None:
     with pytest.raises(SourceError, match="a source is a path or an address, a table, an iterable"):
         open_source(nothing)
     with pytest.raises(SourceError, match="a log is given as a str or a Path, not as 1"):
-        open_source(["clicks.csv", 1])  # type: ignore[list-item]
+        open_source(["clicks.csv", 1])
     with pytest.raises(SourceError, match="--follow is for a log that grows"):
         open_source(ROWS, follow=True)
 
