@@ -77,7 +77,8 @@ def run(
     Parameters
     ----------
     spec
-        The source, or a list of log files that are one; see `open_source`.
+        The source by its name, or a list of log files that are one; or clicks in memory: a table
+        such as a data frame, or an iterable; or a source of one's own. See `open_source`.
     config
         What to do with it.
     notify
@@ -202,7 +203,8 @@ def run_model(
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
         source = open_configured_source(spec, config)
-        stack.callback(source.close)
+        if source is not spec:  # One of somebody's own is theirs to close.
+            stack.callback(source.close)
         snapshots, saved = None, None
         if config.snapshots is not None:
             snapshots = Snapshots(Path(config.snapshots), config.keep_snapshots)
