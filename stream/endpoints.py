@@ -43,13 +43,9 @@ from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
 from .notes import Info
-from .sessions.left_out import LeftOut
 
 if TYPE_CHECKING:  # It needs torch, which takes seconds to import.
     from .engine import Engine
-
-COUNTED = 1 << 14
-"""Clicks that are read at once where they are only counted."""
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
@@ -105,35 +101,6 @@ def is_recorded(spec: str) -> bool:
 def is_live(spec: str, follow: bool = False) -> bool:
     """Whether a source may let clicks wait for others: a topic, a pipe, or a log that grows."""
     return is_topic(spec) or is_recorded(spec) or spec == "-" or follow
-
-
-def count_clicks(spec: Spec, options: StreamConfig) -> int:
-    """Return how many clicks a source holds, by reading it once.
-
-    Parameters
-    ----------
-    spec, options
-        The source, and how it is read.
-
-    Raises
-    ------
-    ConfigError
-        It may have no end.
-
-    """
-    if len(specs := specs_of(spec)) == 1 and is_live(specs[0], options.follow):
-        raise ConfigError(
-            f"--test-from {options.test_from}: {source_name(spec)} has no end, so nobody knows how "
-            "many clicks that is; give a number of clicks, a time after the first click, or a date"
-        )
-    source, events = open_configured_source(spec, options), options.event_span
-    left_out, count = LeftOut(events.count, events.seconds), 0
-    try:
-        while (clicks := source.poll(COUNTED)) is not None:
-            count += len(left_out.admit(clicks))
-    finally:
-        source.close()
-    return count if options.max_clicks is None else min(count, options.max_clicks)
 
 
 def open_configured_source(spec: Spec, options: LogOptions) -> Source:

@@ -28,14 +28,13 @@ from .delivery import SINKS
 from .endpoints import (
     Spec,
     check_outputs,
-    count_clicks,
     open_configured_source,
     open_items_registry,
     open_sink,
     source_name,
 )
 from .engine import Engine
-from .learned import learned_model, make_engine
+from .learned import count_clicks, learned_model, make_engine
 from .monitoring.server import serve
 from .monitoring.tracking.make import make_trackers
 from .monitoring.tracking.tracker import Tracker, Tracking, tracked
