@@ -30,6 +30,8 @@ from .kafka.replay import Replay
 from .kafka.sink import KafkaSink
 from .kafka.source import KafkaSource
 from .kafka.topics import make_sink_topic, make_topic
+from .memory.open import MemorySource, given_name, is_named, is_source
+from .memory.table_reader import ArrowStream
 from .open import open_source
 from .recorder import FullError, Recorded, Recorder, RecordError
 from .schemas.registry import SchemaRegistry
@@ -43,6 +45,7 @@ from .topic_recorder import TopicRecorder
 __all__ = [
     "BEGIN_FROM",
     "FILTERED",
+    "ArrowStream",
     "Click",
     "ClickError",
     "ClickForm",
@@ -62,6 +65,7 @@ __all__ = [
     "Lag",
     "LogFormat",
     "LogSource",
+    "MemorySource",
     "MergedLogs",
     "PipeSource",
     "Position",
@@ -85,8 +89,11 @@ __all__ = [
     "check_polled",
     "client_settings",
     "dead_letter",
+    "given_name",
     "has_own_settings",
+    "is_named",
     "is_remote",
+    "is_source",
     "item_key",
     "log_format",
     "make_sink_topic",

@@ -17,6 +17,7 @@ from .files.log import LogSource
 from .files.merged_logs import MergedLogs
 from .files.pipe import PipeSource
 from .kafka.source import KafkaSource
+from .memory.open import MemorySource
 from .simulator import SimulatedShop
 from .source import Source, SourceError
 
@@ -24,6 +25,7 @@ BUILT_IN = (
     FollowedLog,
     KafkaSource,
     LogSource,
+    MemorySource,
     MergedLogs,
     PipeSource,
     RecordedLog,

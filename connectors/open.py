@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .decoding.log_format import LogFormat
@@ -18,6 +18,8 @@ from .files.storage.remote import is_remote
 from .files.storage.spooled_input import SpooledInput
 from .kafka.access.subscription import parse_subscription
 from .kafka.source import KafkaSource
+from .memory.open import is_named, open_given
+from .memory.table_reader import ArrowStream
 from .schemas.registry import SchemaRegistry
 from .simulator import SimulatedShop
 from .source import Source, SourceError
@@ -26,7 +28,7 @@ Spec = str | os.PathLike[str]
 
 
 def open_source(
-    spec: Spec | Sequence[Spec],
+    spec: Spec | Sequence[Spec] | ArrowStream | Iterable[Any] | Source,
     form: LogFormat | None = None,
     *,
     follow: bool = False,
@@ -42,7 +44,9 @@ def open_source(
         ``kafka://host:port/topic`` for a topic (several with commas, or a pattern that begins
         with ``^``), ``http:clicks.jsonl`` for a log that clicks are appended to with
         `RecordedLog.record`, else the path or address of a log, of a folder of logs, a pattern
-        such as ``logs/*.csv.gz``, or a list of these, read as one log.
+        such as ``logs/*.csv.gz``, or a list of these, read as one log. Or clicks in memory: a data
+        frame of pandas or Polars or another table, an iterable of `Click`, dicts or tuples of
+        session, item and time; or a source of one's own, which is returned.
     form
         The format of a log, of the lines or of the records; see `log_format`.
     follow
@@ -65,6 +69,10 @@ def open_source(
     3
 
     """
+    if not is_named(spec):
+        if follow:
+            raise SourceError("--follow is for a log that grows; an iterator is read to its end")
+        return open_given(spec, form)
     if isinstance(spec, list | tuple) and len(spec) == 1:
         spec = spec[0]
     if isinstance(spec, list | tuple) and spec:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextclick.connectors import (
+    ArrowStream,
     DeadLetterTopic,
     JsonLinesSink,
     KafkaSink,
@@ -16,11 +17,15 @@ from nextclick.connectors import (
     Sink,
     SinkError,
     Source,
+    SourceError,
     Subscription,
     TopicRecorder,
     client_settings,
+    given_name,
     has_own_settings,
+    is_named,
     is_remote,
+    is_source,
     log_format,
     make_sink_topic,
     open_source,
@@ -38,13 +43,9 @@ from .config.run import RunConfig, StreamConfig
 from .config.source import LogOptions, SourceOptions
 from .delivery import SINKS
 from .notes import Info
-from .sessions.left_out import LeftOut
 
 if TYPE_CHECKING:  # It needs torch, which takes seconds to import.
     from .engine import Engine
-
-COUNTED = 1 << 14
-"""Clicks that are read at once where they are only counted."""
 
 USER_GAP = 1_800.0
 """Seconds of inactivity that end a user's session by default, as is usual in the field."""
@@ -53,12 +54,12 @@ FOR_TOPICS = [each for each in declared(SourceOptions).values() if each.option.t
 """Options that mean nothing where the source is no topic."""
 
 
-Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""A source, or several log files that are one."""
+Spec = str | os.PathLike[str] | ArrowStream | Source | Iterable[Any]
+"""A source by its name, or several log files that are one; clicks in memory; a `Source`."""
 
 
 def specs_of(spec: Spec) -> list[str]:
-    """Return the names that a source is given by.
+    """Return the names that a source is given by; none of clicks in memory.
 
     Examples
     --------
@@ -66,7 +67,13 @@ def specs_of(spec: Spec) -> list[str]:
     (['a.csv'], ['a.csv', 'b.csv'])
 
     """
-    return [os.fspath(each) for each in ([spec] if isinstance(spec, str | os.PathLike) else spec)]
+    if not is_named(spec):
+        return []
+    names: Any = spec if isinstance(spec, list | tuple) else [spec]
+    for each in names:
+        if not isinstance(each, str | os.PathLike):
+            raise SourceError(f"a log is given as a str or a Path, not as {each!r:.80}")
+    return [os.fspath(each) for each in names]
 
 
 def source_name(spec: Spec) -> str:
@@ -78,7 +85,7 @@ def source_name(spec: Spec) -> str:
     '2019-10.csv https://shop.example/2019-11.csv'
 
     """
-    return " ".join(map(without_secrets, specs_of(spec)))
+    return " ".join(map(without_secrets, specs_of(spec))) or given_name(spec)
 
 
 def is_topic(spec: str | None) -> bool:
@@ -96,35 +103,6 @@ def is_live(spec: str, follow: bool = False) -> bool:
     return is_topic(spec) or is_recorded(spec) or spec == "-" or follow
 
 
-def count_clicks(spec: Spec, options: StreamConfig) -> int:
-    """Return how many clicks a source holds, by reading it once.
-
-    Parameters
-    ----------
-    spec, options
-        The source, and how it is read.
-
-    Raises
-    ------
-    ConfigError
-        It may have no end.
-
-    """
-    if len(specs := specs_of(spec)) == 1 and is_live(specs[0], options.follow):
-        raise ConfigError(
-            f"--test-from {options.test_from}: {source_name(spec)} has no end, so nobody knows how "
-            "many clicks that is; give a number of clicks, a time after the first click, or a date"
-        )
-    source, events = open_configured_source(spec, options), options.event_span
-    left_out, count = LeftOut(events.count, events.seconds), 0
-    try:
-        while (clicks := source.poll(COUNTED)) is not None:
-            count += len(left_out.admit(clicks))
-    finally:
-        source.close()
-    return count if options.max_clicks is None else min(count, options.max_clicks)
-
-
 def open_configured_source(spec: Spec, options: LogOptions) -> Source:
     """Open the source of a run.
 
@@ -137,12 +115,14 @@ def open_configured_source(spec: Spec, options: LogOptions) -> Source:
     form = _format_of(options)
     specs = specs_of(spec)
     topic = len(specs) == 1 and is_topic(specs[0])
+    if is_source(spec):
+        _check_own(spec, options)
     _check_registry(options, topic)
     if not topic:
         for each in FOR_TOPICS:
             if getattr(options, each.name, each.default) != each.default:
                 raise ConfigError(f"{each.flag} is for a topic, kafka://host:port/topic")
-        return _open_logs(specs, form, options)
+        return _open_logs(specs or spec, form, options)
     assert isinstance(options, SourceOptions)
     if options.follow:
         raise ConfigError("--follow is for a log: a topic is followed unless --until-end is given")
@@ -227,9 +207,27 @@ def _format_of(options: LogOptions) -> LogFormat:
     )
 
 
-def _open_logs(specs: list[str], form: LogFormat, options: LogOptions) -> Source:
+def _check_own(spec: Any, options: LogOptions) -> None:
+    """Refuse options of logs where the clicks are those of a source of one's own.
+
+    Raises
+    ------
+    ConfigError
+        One is given.
+
+    """
+    for each in declared(LogOptions).values():
+        if each.name != "kafka" and getattr(options, each.name) != each.default:
+            raise ConfigError(
+                f"{each.flag} is for a log: {given_name(spec)} is a source of your own, which "
+                "gives the session, the item and the time of each click"
+            )
+
+
+def _open_logs(specs: Any, form: LogFormat, options: LogOptions) -> Source:
     follow = getattr(options, "follow", False)
-    spec = specs[0] if len(specs) == 1 else ""
+    spec = specs[0] if isinstance(specs, list) and len(specs) == 1 else ""
+    spec = spec if isinstance(spec, str) else ""
     if follow and (spec == "-" or spec.startswith("sim:")):
         raise ConfigError(f"--follow is for a log, which may grow, and not for {spec}")
     if is_recorded(spec) and getattr(options, "serve", None) is None:
@@ -343,7 +341,7 @@ def check_outputs(spec: Spec, config: RunConfig) -> None:
     """
     taken: dict[Path | str, str] = {}
     sources = specs_of(spec)
-    topics = parse_subscription(sources[0]) if is_topic(sources[0]) else None
+    topics = parse_subscription(sources[0]) if sources and is_topic(sources[0]) else None
     if topics is None:
         sources = [each.removeprefix("http:") if is_recorded(each) else each for each in sources]
         taken |= dict.fromkeys((Path(each).resolve() for each in sources), "the source")

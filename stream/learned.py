@@ -13,9 +13,9 @@ from nextclick.models import Recommender, State
 from nextclick.models.base import CheckedModel
 
 from .config.model_factory import make_model
-from .config.options import build
+from .config.options import ConfigError, build
 from .config.run import RunConfig, StreamConfig
-from .endpoints import is_live, is_topic
+from .endpoints import Spec, is_live, is_topic, open_configured_source, source_name, specs_of
 from .engine import Engine
 from .evaluation.prequential import Prequential
 from .evaluation.protocol import Protocol
@@ -23,8 +23,43 @@ from .sessions.left_out import LeftOut
 from .sessions.sessionizer import Sessionizer
 from .snapshots.store import SnapshotError, Snapshots, check_one_model
 
+COUNTED = 1 << 14
+"""Clicks that are read at once where they are only counted."""
+
 SESSION_GAP = 86_400.0
 """Seconds that end a session that has an id: it seldom needs cutting, but must expire."""
+
+
+def count_clicks(spec: Spec, options: StreamConfig) -> int:
+    """Return how many clicks a source holds, by reading it once.
+
+    Parameters
+    ----------
+    spec, options
+        The source, and how it is read.
+
+    Raises
+    ------
+    ConfigError
+        It may have no end, or it can be read only once.
+
+    """
+    specs = specs_of(spec)
+    live = len(specs) == 1 and is_live(specs[0], options.follow)
+    if live or not (specs or hasattr(spec, "__len__")):
+        why = "has no end" if live else "can be read only once"
+        raise ConfigError(
+            f"--test-from {options.test_from}: {source_name(spec)} {why}, so nobody knows how many "
+            "clicks that is; give a number of clicks, a time after the first click, or a date"
+        )
+    source, events = open_configured_source(spec, options), options.event_span
+    left_out, count = LeftOut(events.count, events.seconds), 0
+    try:
+        while (clicks := source.poll(COUNTED)) is not None:
+            count += len(left_out.admit(clicks))
+    finally:
+        source.close()
+    return count if options.max_clicks is None else min(count, options.max_clicks)
 
 
 def make_protocol(config: StreamConfig, k: int = 20) -> Protocol:

@@ -28,14 +28,13 @@ from .delivery import SINKS
 from .endpoints import (
     Spec,
     check_outputs,
-    count_clicks,
     open_configured_source,
     open_items_registry,
     open_sink,
     source_name,
 )
 from .engine import Engine
-from .learned import learned_model, make_engine
+from .learned import count_clicks, learned_model, make_engine
 from .monitoring.server import serve
 from .monitoring.tracking.make import make_trackers
 from .monitoring.tracking.tracker import Tracker, Tracking, tracked
@@ -81,7 +80,8 @@ def run(
     Parameters
     ----------
     spec
-        The source, or a list of log files that are one; see `open_source`.
+        The source by its name, or a list of log files that are one; or clicks in memory: a table
+        such as a data frame, or an iterable; or a source of one's own. See `open_source`.
     config
         What to do with it.
     notify
@@ -215,7 +215,8 @@ def run_model(
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
         source = open_configured_source(spec, config)
-        stack.callback(source.close)
+        if source is not spec:  # One of somebody's own is theirs to close.
+            stack.callback(source.close)
         snapshots, saved = None, None
         if config.snapshots is not None:
             snapshots = Snapshots(Path(config.snapshots), config.keep_snapshots)

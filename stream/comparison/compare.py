@@ -61,7 +61,8 @@ def compare(
     Parameters
     ----------
     spec
-        The source, or a list of log files that are one; see `open_source`.
+        The source by its name, or a list of log files that are one; or clicks in memory: a table
+        such as a data frame, or an iterable; or a source of one's own. See `open_source`.
     config
         The models, and what to do.
     notify

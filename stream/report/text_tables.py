@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .page import title
+from .protocol_text import protocol_text
 
 TableForm = Literal["markdown", "latex", "csv"]
 """The forms that a table may have."""
@@ -148,12 +149,16 @@ def caption(result: Mapping[str, Any]) -> list[str]:
     config, models = result["config"], result["models"]
     seeds = max((len(found["seeds"][result["figures"][0]]) for found in _seeded(result)), default=1)
     gap = config["gap"] or ("30m" if config["user_column"] else "1d")
-    scored = (
-        f"{result['scored']:,} of {result['usable']:,} clicks scored, each before it is learned"
+    protocol = result.get("protocol", {})
+    learned = "" if protocol.get("frozen") else ", each before it is learned"
+    scored = f"{result['scored']:,} of {result['usable']:,} clicks scored{learned}"
+    unseen = (
+        "" if "unseen" in protocol.get("leave_out", []) else "; an item never seen before is a miss"
     )
     sentences = [
         f"{result['source']}: {scored}, in batches of {config['batch']}.",
-        "Ranks are over all items known before the click; an item never seen before is a miss.",
+        *([text] if (text := protocol_text(result)) else []),
+        f"Ranks are over all items known before the click{unseen}.",
         f"Sessions end after {gap} without a click.",
         f"Means of {seeds} seeds ± standard deviation." if seeds > 1 else f"Seed {config['seed']}.",
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nextclick.models import BatchResult, GRU4RecConfig, OnlineGRU4Rec, State
-from nextclick.models.recommender import Id, Times
+from nextclick.models.recommender import Id
 from nextclick.models.rivals import RIVALS
 from nextclick.models.rivals.counting.markov import Markov
 from nextclick.models.rivals.gru4rec.retrained import GRU4RecRetrained
@@ -35,13 +35,13 @@ class Wrapped(Markov):
 
     def test_then_learn(
         self,
-        sessions: Sequence[Id],
-        items: Sequence[Id],
+        sessions: Any,
+        items: Any,
         k: int = 0,
         time: float = -math.inf,
-        times: Times = None,
+        times: Any = None,
     ) -> BatchResult:
-        return self.changed(super().test_then_learn(sessions, items, k, time, times))  # type: ignore[arg-type]
+        return self.changed(super().test_then_learn(sessions, items, k, time, times))
 
     def changed(self, result: BatchResult) -> BatchResult:
         return result
@@ -54,7 +54,7 @@ class NoMethods:
 
 class WrongType(Wrapped):
     def changed(self, result: BatchResult) -> BatchResult:
-        result.ranks = result.ranks.astype(np.float64)  # type: ignore[assignment]
+        result.ranks = result.ranks.astype(np.float64)
         return result
 
 
@@ -107,14 +107,14 @@ class LooksAhead(Markov):
         honest.ranks[known] = np.maximum(tested.ranks, honest.ranks)[known]
         return honest
 
-    def test_then_learn(self, sessions: Any, items: Any, k: int = 0, *more: Any) -> BatchResult:  # type: ignore[override]
+    def test_then_learn(self, sessions: Any, items: Any, k: int = 0, *more: Any) -> BatchResult:
         tested = self.test(sessions, items, k)
         self.learn_many(sessions, items)
         return tested
 
 
 class LearnsHalf(Markov):
-    def learn_many(self, sessions: Any, items: Any, *more: Any) -> None:  # type: ignore[override]
+    def learn_many(self, sessions: Any, items: Any, *more: Any) -> None:
         super().learn_many(sessions[: len(sessions) // 2], items[: len(items) // 2])
 
 

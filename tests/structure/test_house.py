@@ -32,6 +32,12 @@ FOLDERS: dict[str, set[str]] = {
         "connectors/files",
         "connectors/files/storage",
     },
+    "connectors/memory": {
+        "connectors",
+        "connectors/decoding",
+        "connectors/files",
+        "connectors/files/storage",
+    },
     "connectors/kafka": {
         "connectors",
         "connectors/decoding",

@@ -223,7 +223,7 @@ def test_a_mistake_in_a_setting_is_told_in_a_line(
 def test_a_table_is_all_that_standard_output_has(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = ["--json", tmp_path / "c.json", "--k", "20"]
+    files: list[str | Path] = ["--json", tmp_path / "c.json", "--k", "20"]
     assert call("compare", log, *MODELS, *files, "--table", "csv") == 0
     head, *rows = capsys.readouterr().out.splitlines()
     result = json.loads((tmp_path / "c.json").read_bytes())

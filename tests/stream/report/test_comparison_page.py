@@ -172,6 +172,7 @@ def test_the_options_on_the_page_are_the_file_that_asks_for_them(tmp_path: Path)
     shown, whole = (tomllib.loads(text) for text in page.texts["pre"] if "[models" in text)
     # What was written where would be written over, or gone on from, by whoever copies it.
     assert set(tomllib.loads(text)) - set(whole) == {
+        "clicks_k",
         "json",
         "snapshot_every",
         "keep_snapshots",

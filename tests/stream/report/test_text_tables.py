@@ -64,7 +64,7 @@ def test_the_intervals_and_marks_are_those_of_the_differences(result: dict[str, 
 
 def test_the_caption_states_how_the_figures_were_measured(result: dict[str, Any]) -> None:
     for form in ("markdown", "latex"):
-        text = text_table(result, form)  # type: ignore[arg-type]
+        text = text_table(result, form)
         for words in (
             "batches of 32",
             "sim:clicks=2000",

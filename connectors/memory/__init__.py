@@ -1,0 +1,1 @@
+"""Clicks that are in memory: tables such as data frames, and iterators."""
