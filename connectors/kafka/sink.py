@@ -267,7 +267,8 @@ class KafkaSink:
             raise SinkError(
                 f"{self.name}: transaction {self._number} was the last one written there, and "
                 f"the snapshot is from before it, at {length['number']}: continuing would write "
-                "records twice. Restore the newest snapshot, or start over with --fresh"
+                "records twice. Restore the newest snapshot; or run once without --exactly-once, "
+                "which writes what came since then a second time; or start over with --fresh"
             )
         self._closed = [part for part in parts if part[0] > self._number]
         first = parts[0][0] if parts else length["number"] + 1

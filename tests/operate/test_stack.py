@@ -26,7 +26,6 @@ from tests.brokers import Broker, free_port
 from tests.operate.files import OPERATE, ROOT, SERVICES, environment, step
 from tests.topics import read_topic
 
-
 PATIENCE = 240.0
 """Seconds after which the test gives up waiting for what must come."""
 
