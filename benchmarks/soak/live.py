@@ -182,7 +182,7 @@ def verdicts(soak: Soak, minutes: float) -> list[Verdict]:
     )
     twice = sum(count > 1 for count in lists.values())
     sent, read = soak.clicks.sent, soak.samples[-1]["clicks"]
-    calm = sum(one["lag"] <= 2 * soak.clicks._rate for one in warm) / len(warm)
+    calm = sum(one["lag"] <= 2 * soak.clicks.rate for one in warm) / len(warm)
     return [
         Verdict("memory, MB", f"{first:,.0f} → {most:,.0f}", "+ 5 %", most <= 1.05 * first),
         Verdict("open files", f"{files:.0f} → {most_files:.0f}", "+ 10", most_files <= files + 10),

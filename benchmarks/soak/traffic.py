@@ -46,7 +46,7 @@ class Clicks(threading.Thread):
 
     def __init__(self, address: str, topic: str, schema: int, rate: float) -> None:
         super().__init__(daemon=True)
-        self._place, self._schema, self._rate = KafkaAddress([address], topic), schema, rate
+        self._place, self._schema, self.rate = KafkaAddress([address], topic), schema, rate
         self._stopped = threading.Event()
         self._encoder = fastavro.parse_schema(SCHEMA)
         self.sent = 0
@@ -67,7 +67,7 @@ class Clicks(threading.Thread):
         while not self._stopped.is_set() and (some := shop.poll(8)) is not None:
             for session, item in zip(some.sessions, some.items, strict=True):
                 # Those that had to wait for the broker are late, and are sent at once.
-                time.sleep(max(0.0, began + self.sent / self._rate - time.monotonic()))
+                time.sleep(max(0.0, began + self.sent / self.rate - time.monotonic()))
                 key = str(session).encode()
                 producer.send(self._record(str(session), int(item)), key=key)
                 self.sent += 1
@@ -106,7 +106,7 @@ class Requests(threading.Thread):
 
     def __init__(self, port: int, clicks: Clicks, rate: float) -> None:
         super().__init__(daemon=True)
-        self._port, self._clicks, self._rate = port, clicks, rate
+        self._port, self._clicks, self.rate = port, clicks, rate
         self._stopped = threading.Event()
         self.seconds: deque[float] = deque(maxlen=1000)
         self.answered = self.failed = 0
@@ -114,7 +114,7 @@ class Requests(threading.Thread):
 
     def run(self) -> None:
         """Ask."""
-        while not self._stopped.wait(1 / self._rate):
+        while not self._stopped.wait(1 / self.rate):
             if not (self.expected.is_set() and self._clicks.visitors):
                 continue
             url = f"http://127.0.0.1:{self._port}/v1/recommend?session={self._clicks.visitors[-1]}"
