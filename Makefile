@@ -4,7 +4,7 @@
 # make bench   how fast it is, beside others and its floor; tables, and bench/speed.json
 # make gpu     all that a machine with a GPU is to show, in ten minutes; tables, and gpu/gpu.json
 # make gpu-pack      the packages that such a machine lacks, to be carried there in gpu-wheels
-# make soak    an hour of live clicks through a broker
+# make soak    ninety minutes of live clicks with everything on; a table (SOAK='--minutes 5')
 # make golden  results of the commands beside those kept in tests/golden, to the last bit
 # make lint    ruff, mypy, codespell        make format  put the sources in their format
 # make docs    the documentation as a site, in site/; make docs-serve shows it while it is edited
@@ -63,9 +63,9 @@ test-noida: setup
 slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
+# benchmarks.soak.day is the other one: a day of 50 million clicks, as fast as it can.
 soak: setup
-	NEXTCLICK_SOAK_MINUTES=60 $(BIN)/python -m pytest -m slow -s \
-		tests/stream/kafka/test_soak.py
+	$(BIN)/python -m benchmarks.soak.live $(SOAK)
 
 # RENEW=1 writes the file anew; GOLDEN='--part simulated', '--logs FOLDER', '--only TEXT', '--keep FOLDER'.
 golden: setup

@@ -19,6 +19,7 @@ from kafka.errors import (
 )
 
 from ..source import SourceError
+from .failed_sockets import close_failed_sockets
 from .kafka_internals import clients
 
 DEFAULTS: dict[str, Any] = {
@@ -122,6 +123,7 @@ def connect(kind: Any, servers: list[str], settings: Mapping[str, Any], **more: 
     chosen = {**DEFAULTS, **settings, **more}
     given = {key: value for key, value in chosen.items() if key in kind.DEFAULT_CONFIG}
     connections = clients()
+    close_failed_sockets()
     if connections is not None:
         given["kafka_client"] = connections
     with explained(servers, settings):

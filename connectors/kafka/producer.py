@@ -91,6 +91,9 @@ class Producer:
         How many the topic has.
     waited
         Whether the brokers were away while the last transaction went on.
+    forgotten
+        Whether the brokers have forgotten the transactional id: no transaction was written for
+        longer than their transactional.id.expiration.ms.
     given_up
         Whether a wait has ended without an answer, see `end_within`: the publisher takes records
         yet, and waits for nothing any more.
@@ -121,7 +124,7 @@ class Producer:
         self._sent: deque[tuple[Any, int, Any]] = deque()
         self._bytes = 0
         self._failure: SinkError | None = None
-        self.waited = self.given_up = False
+        self.waited = self.given_up = self.forgotten = False
         self.partitions = count_partitions(address, settings)
         if not self.partitions:
             raise SinkError(
@@ -341,6 +344,7 @@ class Producer:
         """Return an error that names the cause and the remedy; later calls raise it again."""
         # An error that ends a transaction stands in the text of those that follow.
         what = f"{type(error).__name__}: {error}"
+        self.forgotten = "InvalidProducerIdMapping" in what
         remedies = (remedy for name, remedy in REMEDIES.items() if name in what)
         remedy = next(remedies, "fix this and run again")
         failed = f"{self.name} cannot be written: {what}; {remedy}"

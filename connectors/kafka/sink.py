@@ -198,9 +198,10 @@ class KafkaSink:
         try:
             written = self._transact(self._id, number, due)
         except SinkError:
-            if not self._publisher.waited:
+            if not (self._publisher.waited or self._publisher.forgotten):
                 raise
-            # The brokers were away for longer than a transaction may stay open, and ended it.
+            # The brokers were away for longer than a transaction may stay open, and ended it; or
+            # there was nothing to write for so long that they have forgotten the producer.
             written = self._begin_again(self._id, number, due)
         if not written:
             return
@@ -222,7 +223,10 @@ class KafkaSink:
         self._publisher = Producer(self._address, self._settings, id_, self._notify)
         # An end may have been asked for meanwhile.
         self._publisher.end_with(before)
-        committed = self._committed() or 0
+        committed = self._committed()
+        if committed is None and before.forgotten:
+            # Forgotten too, and meanwhile nobody else has written under this id: it was free.
+            committed = number - len(due)
         if committed == number:
             return True
         if committed != number - len(due):
@@ -267,7 +271,8 @@ class KafkaSink:
             raise SinkError(
                 f"{self.name}: transaction {self._number} was the last one written there, and "
                 f"the snapshot is from before it, at {length['number']}: continuing would write "
-                "records twice. Restore the newest snapshot, or start over with --fresh"
+                "records twice. Restore the newest snapshot; or run once without --exactly-once, "
+                "which writes what came since then a second time; or start over with --fresh"
             )
         self._closed = [part for part in parts if part[0] > self._number]
         first = parts[0][0] if parts else length["number"] + 1

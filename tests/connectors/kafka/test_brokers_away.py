@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import closing
+
+import pytest
+from kafka.net.inet import KafkaNetSocket
 
 from nextclick.connectors import KafkaSource
 from tests.brokers import Broker, make_topic, send
@@ -45,6 +49,28 @@ def test_a_broker_that_hangs_with_its_connections_open_counts_as_away(
         apache_broker.resume()
         until(lambda: read_on(opened).away is None, "the broker is not seen again")
         assert opened.brokers_connected == 1
+
+
+def test_while_no_broker_answers_no_socket_is_left_open(
+    apache_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_topic(apache_broker.address, topic)
+    with closing(source(apache_broker.address, topic, until_end=False)) as opened:
+        opened.poll(1, 0.1)
+        # Kept here, so that the garbage collector closes none.
+        made: list[socket.socket] = []
+        make = KafkaNetSocket.socket
+
+        def make_and_keep(self: KafkaNetSocket, *kind: int) -> socket.socket:
+            made.append(make(self, *kind))
+            return made[-1]
+
+        apache_broker.kill()
+        monkeypatch.setattr(KafkaNetSocket, "socket", make_and_keep)
+        until(lambda: read_on(opened) is opened and len(made) > 5, "nobody tries to connect")
+        # One may be under way.
+        assert sum(one.fileno() != -1 for one in made) <= 1
+    apache_broker.start()
 
 
 def test_a_click_of_a_topic_says_when_it_came(broker: Broker, topic: str) -> None:

@@ -4,14 +4,16 @@ import json
 import random
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from nextclick.connectors import SinkError
 from nextclick.connectors.kafka import sink as sinks
-from tests.brokers import Broker, make_topic
+from tests.brokers import Broker, admin_client, make_topic
 from tests.connectors.kafka.sinks import exactly_once, numbers, open_sink, through_a_snapshot, write
 from tests.topics import read_topic
 
@@ -122,6 +124,31 @@ def test_a_broker_that_forgot_is_not_guessed_about(broker: Broker, topic: str) -
     assert numbers(broker, topic) == [5]
     # With nothing to write there is nothing to guess.
     exactly_once(broker, topic, {"number": 9, "outbox": [[9, ""]]}).close()
+
+
+def test_a_sink_that_was_silent_until_the_brokers_forgot_it_goes_on(
+    make_broker: Callable[..., Broker], topic: str
+) -> None:
+    broker = make_broker(
+        transactional_id_expiration_ms="1000",
+        transaction_remove_expired_transaction_cleanup_interval_ms="500",
+        producer_id_expiration_ms="1000",
+        producer_id_expiration_check_interval_ms="500",
+    )
+    make_topic(broker.address, topic)
+    sink = exactly_once(broker, topic)
+    for number in (1, 2):
+        write(sink, number)
+        sink.commit(through_a_snapshot(sink.sync()))
+        with closing(admin_client(broker.address)) as admin:
+            deadline = time.monotonic() + 60
+            while any(admin.list_transactions().values()):
+                assert time.monotonic() < deadline, "the brokers do not forget it"
+                time.sleep(0.2)
+    write(sink, 3)
+    sink.commit(through_a_snapshot(sink.sync()))
+    sink.close()
+    assert numbers(broker, topic) == [1, 2, 3]
 
 
 def test_the_process_before_is_shut_out(broker: Broker, topic: str) -> None:
