@@ -116,7 +116,7 @@ def files(folder: Path) -> dict[str, Any]:
             log,
             RunConfig(
                 **config,
-                recommend=how,  # type: ignore[arg-type]
+                recommend=how,
                 recommendations=str(lists),
                 dead_letters=str(folder / "dead.jsonl"),
                 shadow={"markov": {}},
