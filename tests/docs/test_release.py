@@ -10,7 +10,7 @@ from pathlib import Path
 import nextclick
 from tools.sizes import FOR_DEVELOPERS, extras
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 RELEASE = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", re.MULTILINE)
 SECTIONS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
