@@ -27,7 +27,6 @@ COMPILE := from nextclick.stream.config.run import RunConfig; \
 	from nextclick.stream.serving.run import compile_loops; compile_loops(RunConfig())
 
 # Extras that only these targets need are installed when one is first made.
-WHEEL = $(wildcard dist/*.whl)
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean \
@@ -105,14 +104,14 @@ package: setup .venv/release
 dist/sbom: package
 	$(PYTHON) -m venv --clear $@
 	$@/bin/python -m pip --disable-pip-version-check install --quiet \
-		--constraint constraints.txt "$(firstword $(WHEEL))[avro,http,onnx,protobuf,serve]"
+		--constraint constraints.txt "$$(echo dist/*.whl)[avro,http,onnx,protobuf,serve]"
 
 sbom: dist/sbom
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	$(BIN)/cyclonedx-py environment --output-reproducible \
 		--output-file dist/nextclick.cdx.json $</bin/python
 
 sizes: package
-	$(BIN)/python -m tools.sizes $(wildcard dist/*.whl)
+	$(BIN)/python -m tools.sizes dist/*.whl
 
 lint: setup
 	$(BIN)/codespell

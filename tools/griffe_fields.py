@@ -7,7 +7,7 @@ from typing import Any
 import griffe
 
 
-class Fields(griffe.Extension):  # type: ignore[misc]
+class Fields(griffe.Extension):
     """Give each class with annotated fields and without ``__init__`` the one that it will have."""
 
     def on_class_members(self, *, cls: Any, **_: Any) -> None:

@@ -36,6 +36,10 @@ Source = Annotated[
 ]
 
 
+NUMBERS = {"whole": "a whole number", "number": "a number"}
+"""What must be typed for an option of a shape that is a number."""
+
+
 class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The option that names a file with the others."""
 
@@ -216,6 +220,8 @@ def _flags(options: Mapping[str, Declared], values: Mapping[str, Any]) -> Given:
                 flags[name] = read(value, each.flag)
         elif value is not None:
             flags[name] = read_text(value, each, each.flag)
+            if each.shape in NUMBERS and flags[name] == value:
+                raise ConfigError(f"{each.flag} {value!r}: write {NUMBERS[each.shape]}")
     return flags
 
 

@@ -22,7 +22,8 @@ from ..notes import Info
 from ..signals import on_stop
 from . import log
 from .flags import FileOptions, command
-from .terminal import notify
+from .progress import COMPILING
+from .terminal import errors, notify
 
 
 class ServeConfig(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +61,7 @@ def serve_command(config: ServeConfig) -> None:
     check_installed("nextclick serve")
     with log.loading():
         from nextclick.models.compute.device import cores
+        from nextclick.models.compute.jit import before_compiling
 
         from ..recommendations.item_follower import followed_items
         from ..runner import threads
@@ -73,6 +75,8 @@ def serve_command(config: ServeConfig) -> None:
     settings = client_settings(config.kafka)
     if (config.schema_registry or config.registry) and not is_topic(config.items):
         raise ConfigError("--schema-registry is for --items kafka://host:port/topic")
+    if errors.is_terminal:
+        before_compiling(lambda: notify(Info(COMPILING)))
     ended = threading.Event()
 
     def stop(number: signal.Signals) -> None:

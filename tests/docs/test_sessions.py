@@ -25,7 +25,7 @@ from tests.brokers import Broker
 from tests.docs.blocks import ROOT, Command, blocks_of, commands
 from tests.suite_broker import kafka_home
 
-WAIT = 240.0
+WAIT = 900.0
 """Seconds that an engine may take to answer on a busy machine, its loops compiled."""
 
 ALONE = ["start", "compare", "models", "sources", "submit"]
@@ -55,6 +55,7 @@ class Session:
         self._address = address
         self._ports: dict[str, str] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._log = folder / "none"
 
     def run(self, command: Command) -> None:
         """Run a command, or start it where it goes on for ever."""
@@ -105,7 +106,8 @@ class Session:
         ports = [port for port in self._ports.values() if any(port in word for word in words)]
         for port in ports or [""]:
             self._end(port)
-        log = (self.folder / "notes.log").open("ab")
+        self._log = self.folder / f"notes-{len(list(self.folder.glob('notes-*')))}.log"
+        log = self._log.open("ab")
         environment = {**os.environ, "SHOP_KEY": "key"}
         process = subprocess.Popen(full, cwd=self.folder, stdout=log, stderr=log, env=environment)
         log.close()
@@ -146,7 +148,7 @@ class Session:
             assert process.wait(120) in (0, 143), self._notes()
 
     def _notes(self) -> str:
-        return (self.folder / "notes.log").read_text(errors="replace")[-4000:]
+        return self._log.read_text(errors="replace")[-4000:]
 
 
 def goes_on(words: list[str]) -> bool:

@@ -124,7 +124,7 @@ def test_wrong_usage_gets_one_clear_line(
 
 def test_a_wrong_number_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("run", "x", "--batch", "[b]many") == 2
-    said = "nextclick: the options: 'batch': expected int, got str ('[b]many')\n"
+    said = "nextclick: --batch '[b]many': write a whole number\n"
     assert capsys.readouterr().err == said
 
 

@@ -1,7 +1,7 @@
 """What versions promise to keep (docs/operate/versions.md), as it is now.
 
-``python -m tests.release.promises`` writes it to ``tests/release/promises.json``: at a release, when something new
-is to be promised, and never to make a failure of test_promises.py go away.
+``python -m tests.docs.promises`` writes it to ``promises.json`` beside this file: at a release,
+when something new is to be promised, and never to make a failure of test_promises.py go away.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def files(folder: Path) -> dict[str, Any]:
             log,
             RunConfig(
                 **config,
-                recommend=how,  # type: ignore[arg-type]
+                recommend=how,
                 recommendations=str(lists),
                 dead_letters=str(folder / "dead.jsonl"),
                 shadow={"markov": {}},

@@ -1,4 +1,4 @@
-"""Nothing disappears that docs/operate/versions.md promises to keep; see tests/release/promises.py."""
+"""Nothing disappears that docs/operate/versions.md promises to keep; see tests/docs/promises.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.release.promises import FILE, now, shape
+from tests.docs.promises import FILE, now, shape
 
 PROMISED = json.loads(FILE.read_text(encoding="utf-8"))
 
