@@ -183,12 +183,7 @@ def run_model(
     """
     began = time.monotonic()
     name = source_name(spec)
-    most = getattr(model, "largest_batch", None)
-    if most is not None and config.batch > most:
-        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
-    check_outputs(spec, config)
-    for option in ("json", "report", "clicks"):
-        check_writable(flag(option), getattr(config, option))
+    _check(spec, config, model)
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
@@ -235,6 +230,23 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def _check(spec: Spec, config: RunConfig, model: Recommender) -> None:
+    """Check what can be checked before the source is opened.
+
+    Raises
+    ------
+    ConfigError
+        The batch is too large for the model, or an output cannot be written.
+
+    """
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
+    check_outputs(spec, config)
+    for option in ("json", "report", "clicks"):
+        check_writable(flag(option), getattr(config, option))
 
 
 def _open_clicks(engine: Engine, path: str, k: int) -> ClicksFile:
