@@ -205,12 +205,7 @@ def run_model(
     """
     began = time.monotonic()
     name = source_name(spec)
-    most = getattr(model, "largest_batch", None)
-    if most is not None and config.batch > most:
-        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
-    check_outputs(spec, config)
-    for option in ("json", "report", "clicks"):
-        check_writable(flag(option), getattr(config, option))
+    _check(spec, config, model)
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
@@ -260,6 +255,23 @@ def _open_sinks(engine: Engine, config: RunConfig, stack: ExitStack) -> None:
             engine.sinks[kind] = sink
     if config.clicks is not None:
         stack.callback(_open_clicks(engine, config.clicks, config.clicks_k).close)
+
+
+def _check(spec: Spec, config: RunConfig, model: Recommender) -> None:
+    """Check what can be checked before the source is opened.
+
+    Raises
+    ------
+    ConfigError
+        The batch is too large for the model, or an output cannot be written.
+
+    """
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
+    check_outputs(spec, config)
+    for option in ("json", "report", "clicks"):
+        check_writable(flag(option), getattr(config, option))
 
 
 def _open_clicks(engine: Engine, path: str, k: int) -> ClicksFile:

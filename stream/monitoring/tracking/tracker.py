@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
 
 class Tracking:
-    """Passes a run on to its trackers; one that fails is left out from there on, and the run goes on.
+    """Passes a run on to its trackers; where one fails, the run goes on without it.
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ def test_what_is_no_source_is_told_by_run_and_compare() -> None:
         lambda: run(nothing, RunConfig(**SMALL)),
         lambda: compare(nothing, CompareConfig(**TWO)),
     ):
-        with pytest.raises(SourceError, match="a source is a path or an address, a table"):
+        with pytest.raises(SourceError, match="a source is given as a str or a Path, as a table"):
             call()
     with pytest.raises(SourceError, match="a log is given as a str or a Path, not as 1"):
         run(["a.csv", 1], RunConfig(**SMALL))
