@@ -144,8 +144,8 @@ class Session:
         process = self._running.pop(port, None)
         if process is not None:
             process.send_signal(signal.SIGTERM)
-            # 143: it had not read anything yet.
-            assert process.wait(120) in (0, 143), self._notes()
+            # 3 and 143: it had not read anything yet.
+            assert process.wait(120) in (0, 3, 143), self._notes()
 
     def _notes(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
