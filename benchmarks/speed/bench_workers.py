@@ -248,6 +248,7 @@ def pair(
                     learned += batch
                 print(learned / (time.perf_counter() - began), flush=True)
         group.stop()
+    dist.barrier()
     dist.destroy_process_group()
 
 

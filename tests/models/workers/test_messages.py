@@ -19,7 +19,7 @@ def arrays(draw: st.DrawFn) -> NDArray[Any]:
     """An array of a type that can be sent; some make a message longer than its first bytes."""
     size = draw(st.integers(0, 40) | st.integers(0, FIRST))
     draws = np.random.default_rng(draw(st.integers(0, 99)))
-    array = draws.integers(0, 100, size).astype(draw(st.sampled_from(TYPES)))
+    array: NDArray[Any] = draws.integers(0, 100, size).astype(draw(st.sampled_from(TYPES)))
     return array[::2] if draw(st.booleans()) else array
 
 

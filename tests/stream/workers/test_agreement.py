@@ -31,7 +31,7 @@ MOST_APART = 0.0005
 def learned(log: Path, size: int, folder: Path) -> dict[str, Any]:
     """Return the figures of a run that so many workers share."""
     folder.mkdir()
-    command = ["run", log, "--max-clicks", str(CLICKS), "--device", "cpu"]
+    command: list[str | Path] = ["run", log, "--max-clicks", str(CLICKS), "--device", "cpu"]
     with Group(size, [*command, "--json", folder / "json"], output=folder / "said") as group:
         assert group.wait() == 0, group.text()
         assert (f"{size} workers, gloo" in group.text()) == (size > 1)
