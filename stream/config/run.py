@@ -29,6 +29,7 @@ from .options import (
     parse_name,
     parse_positive,
 )
+from .ranking import Scores
 from .serving import ApiKey, Items, Origins, parse_place
 from .source import SourceOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
@@ -257,6 +258,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             check=check_model_table,
         ),
     ] = msgspec.field(default_factory=dict)
+    ranking: Scores = "auto"
     begin_from: Annotated[
         str | None,
         option(
