@@ -22,7 +22,7 @@ from .compute.transfer import send
 from .items.best_items import best_listed
 from .items.own_scores import own_scores
 from .items.vocabulary import NO_ITEM
-from .memory.evidence import Evidence
+from .memory.evidence import Evidence, speaks_for_target
 
 MOST_CLICKS = 512
 """Clicks whose scores are scanned together, at most: a block of them stays in the cache."""
@@ -102,6 +102,8 @@ class CatalogueRanker:
         How many best items are wanted.
     half
         Whether scores may be computed in bfloat16 first, see `HalfScan`.
+    late
+        bool (m,): nothing is counted before the mixture's bars are known.
     barred
         bool (rows,): what is not to be among the best items; None for nothing.
     evidence
@@ -132,6 +134,7 @@ class CatalogueRanker:
         self._clicks = clicks
         self.k = 0
         self.half = False
+        self.late = np.zeros(len(outputs), np.bool_)
         self.barred: NDArray[np.bool_] | None = None
         self.evidence: Task[Evidence] | None = None
         self.own, self.size = own_scores(outputs, embedding, bias, targets)
@@ -199,6 +202,10 @@ class CatalogueRanker:
         """Return what is wanted of the scores of some clicks, on the host."""
         evidence = self.evidence.result().of(clicks) if self.evidence else None
         bars = self._bars(clicks).numpy()
+        if evidence and self.half:
+            # Scores close to a bar are computed twice: not for a bar that is not used.
+            self.late[clicks] = speaks_for_target(evidence)
+            bars = np.where(self.late[clicks], np.inf, bars).astype(bars.dtype)
         return Wanted(
             bars,
             evidence is not None,

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from nextclick.connectors import KafkaLog, client_settings
-from nextclick.models import Recommender, State
+from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.compute.device import cores
+from nextclick.models.compute.half_scores import HalfChoice
 
 from .comparison.arena import Arena
 from .comparison.trials import make_trials
@@ -221,6 +222,8 @@ def run_model(
         engine = make_engine(source, config, model, snapshots, name)
         engine.about |= {"config": public, "began_from": warm.facts if warm is not None else None}
         engine.notify = notify
+        if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
+            model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         _begin(engine, saved, lambda: count_clicks(spec, config))

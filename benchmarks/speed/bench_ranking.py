@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -74,6 +75,7 @@ class Learner:
         from nextclick.models import OnlineGRU4Rec
 
         self._model: Any = OnlineGRU4Rec(max_items=items, device="cpu")
+        self._choose_half()
         self._batch = batch
         self._stream = clicks(items)
         learn = getattr(self._model, "learn_many", None) or getattr(self._model, "learn")  # noqa: B009
@@ -86,6 +88,13 @@ class Learner:
         for _ in range(FIRST_CLICKS // 512):
             self.learn(512)
         self.learn(batch)
+
+    def _choose_half(self) -> None:
+        """Rank as a run does; another checkout may not know how."""
+        with suppress(ImportError):
+            from nextclick.models.compute.half_scores import HalfChoice
+
+            self._model.choose_half = HalfChoice()
 
     def learn(self, count: int) -> None:
         """Test and learn a batch."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .block_pass import AT_ONCE, ONE, ZERO, Apart, Found, Single, Whole, Work, sum_row
+from .block_pass import ONE, ZERO, Apart, Found, Single, Whole, Work, sum_row
 from .group_counts import Rows, score_of
 from .jit import compiled, summing
 
@@ -19,6 +19,9 @@ HIDDEN = np.uint16(0xFF80)
 
 ONE_BITS = np.uint16(0x3F80)
 """One."""
+
+AT_ONCE = 16
+"""Scores of which it is first asked whether any is close to a bar."""
 
 SPLIT = np.float32(2**16 + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,8 @@ from torch import Tensor
 from ..base import Request, fits
 from ..batch import Batch
 from ..compute.background import Worker, gather
-from ..compute.device import choose_device
+from ..compute.device import choose_device, on_host
+from ..compute.half_scores import never
 from ..gradient_model import GradientModel, record
 from ..items.item_table import SHIFT, ItemTable
 from ..items.popularity import Popularity
@@ -144,6 +146,7 @@ class OnlineGRU4Rec(GradientModel):
         self.memory: Memory | None = None
         if config.memory:
             self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, self.seed)
+        self.choose_half: Callable[[int, int], bool] = never
         self._worker = Worker(self.device)
         self._answering = Answering(self)
 
@@ -257,6 +260,7 @@ class OnlineGRU4Rec(GradientModel):
             outputs, *scoring, targets, clicks, batch.new_items, batch.parallel
         )
         ranker.k, ranker.barred, ranker.evidence = batch.request.k, batch.barred, batch.evidence
+        ranker.half = on_host(self.device) and self.choose_half(len(targets), used)
         if not batch.parallel and len(targets) * used >= PARALLEL_SCORES:
             ranker.begin(self._worker)
         return ranker

@@ -51,8 +51,9 @@ def mix(
     slack = SLACK * eps * (size.astype(np.float64) + 1)
     mixture = Mixture(memory, evidence.of(part), found, ~unseen & learn, slack)
     bars = mixture.bars(found.highest.dtype)
-    above = np.where(mixture.alone, found.above, 0)
-    above += ranker.count(part, bars, ~mixture.alone & ~unseen & ~found.broken)
+    counted = mixture.alone & ~ranker.late[part]
+    above = np.where(counted, found.above, 0)
+    above += ranker.count(part, bars, ~counted & ~unseen & ~found.broken)
     ranks = mixture.ranks(above, items)
     if not ranker.k:
         none = found.listed[:, :0], found.listed_rows

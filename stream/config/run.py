@@ -31,6 +31,7 @@ from .options import (
     parse_positive,
 )
 from .protocol import check_frozen
+from .ranking import Scores
 from .serving import ApiKey, Items, Origins, parse_place
 from .tracking import TrackOptions
 from .trials import Interleave, Shadow, check_trials, with_interleaved
@@ -261,6 +262,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             check=check_model_table,
         ),
     ] = msgspec.field(default_factory=dict)
+    ranking: Scores = "auto"
     begin_from: Annotated[
         str | None,
         option(
@@ -314,9 +316,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     exactly_once: Annotated[
         bool,
         option(
-            "Write recommendations to their topic in transactions that are committed with the "
-            "snapshots.",
-            OUTPUT,
+            "Write recommendations in transactions that are committed with the snapshots.", OUTPUT
         ),
     ] = False
     metrics_port: Annotated[
@@ -356,8 +356,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
         msgspec.structs.force_setattr(self, "model", options)
         if self.begin_from is not None and self.learner not in OWN:
             raise ConfigError(
-                f"--begin-from starts from a trained {DEFAULT} only: leave it out with --learner "
-                f"{self.learner}"
+                f"--begin-from works with {DEFAULT} only: leave out --learner {self.learner}"
             )
         if self.serve is None and (self.api_key is not None or self.allow_origins is not None):
             raise ConfigError(
