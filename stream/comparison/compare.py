@@ -29,6 +29,7 @@ OF_THE_RUN = (
     "duplicate",
     "live_sessions",
     "source",
+    "in_memory",
     "seconds",
     "clicks_per_second",
     "peak_memory_mb",
