@@ -33,6 +33,7 @@ from .endpoints import (
     open_items_registry,
     open_sink,
     source_name,
+    specs_of,
 )
 from .engine import Engine
 from .learned import count_clicks, learned_model, make_engine
@@ -239,6 +240,7 @@ def run_model(
         return {
             **engine.results(),
             "source": name,
+            **({} if specs_of(spec) else {"in_memory": True}),
             "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,

@@ -65,7 +65,8 @@ def test_the_result_names_what_was_given(shop: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = compare(shop.to_pandas(), CompareConfig(report=str(page), **TWO))
     assert result["source"] == "pandas.DataFrame"
-    assert "pandas.DataFrame" in page.read_text()
+    assert "compare(clicks, CompareConfig(...))  # clicks: the pandas.DataFrame" in page.read_text()
+    assert "nextclick compare pandas" not in page.read_text()
     assert "pandas.DataFrame: " in result.to_markdown()
 
 
