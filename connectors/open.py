@@ -80,7 +80,9 @@ def open_source(
             raise SourceError("--follow is for one log, and several are named: name one")
         return _open_logs(spec, form)
     if not isinstance(spec, str | os.PathLike):
-        raise SourceError(f"a source is given as a str or a Path, not as {spec!r:.80}")
+        raise SourceError(
+            f"a source is given as a str or a Path, or as clicks, not as {spec!r:.80}"
+        )
     spec = os.fspath(spec)
     if not spec.strip():
         raise SourceError(

@@ -32,6 +32,7 @@ from .endpoints import (
     open_items_registry,
     open_sink,
     source_name,
+    specs_of,
 )
 from .engine import Engine
 from .learned import count_clicks, learned_model, make_engine
@@ -192,12 +193,7 @@ def run_model(
     """
     began = time.monotonic()
     name = source_name(spec)
-    most = getattr(model, "largest_batch", None)
-    if most is not None and config.batch > most:
-        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
-    check_outputs(spec, config)
-    for option in ("json", "report", "clicks"):
-        check_writable(flag(option), getattr(config, option))
+    _check(spec, config, model)
     with ExitStack() as stack:
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
@@ -235,6 +231,7 @@ def run_model(
         return {
             **engine.results(),
             "source": name,
+            **({} if specs_of(spec) else {"in_memory": True}),
             "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
@@ -242,6 +239,23 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def _check(spec: Spec, config: RunConfig, model: Recommender) -> None:
+    """Check what can be checked before the source is opened.
+
+    Raises
+    ------
+    ConfigError
+        The batch is too large for the model, or an output cannot be written.
+
+    """
+    most = getattr(model, "largest_batch", None)
+    if most is not None and config.batch > most:
+        raise ConfigError(f"batch must be at most {most} for {model.name}, not {config.batch}")
+    check_outputs(spec, config)
+    for option in ("json", "report", "clicks"):
+        check_writable(flag(option), getattr(config, option))
 
 
 def _open_clicks(engine: Engine, path: str, k: int) -> ClicksFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import numpy as np
@@ -52,12 +52,12 @@ class MemorySource(LogSource):
         self._reader: Reader
         if is_table(clicks):
             self._reader = TableReader(as_table(clicks, name), name, form)
-        elif isinstance(clicks, Iterable):
+        elif isinstance(clicks, Iterable) and not isinstance(clicks, str | bytes | Set):
             self._reader = self._live = IterableReader(clicks, name, form)
         else:
             raise SourceError(
-                "a source is a path or an address, a table, an iterable of clicks, or a Source, "
-                f"not {clicks!r:.80}"
+                "a source is given as a str or a Path, as a table, as an iterable of clicks in the "
+                f"order of time, or as a Source, not as {clicks!r:.80}"
             )
         if form.sort:
             self._reader = SortedReader(self._reader, self.path)

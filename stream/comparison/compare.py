@@ -33,6 +33,7 @@ OF_THE_RUN = (
     "live_sessions",
     "protocol",
     "source",
+    "in_memory",
     "seconds",
     "clicks_per_second",
     "peak_memory_mb",

@@ -81,7 +81,7 @@ def comparison_page(result: Mapping[str, Any]) -> bytes:
         "alarm_heads": ["model", "at click", "hit rate", "began after", "event time"],
         "drift": _alarm_rows(names, [drift for _, drift in alarms]),
         "warm_up": _alarm_rows(names, [warm_up for warm_up, _ in alarms]),
-        "command": f"nextclick compare {shlex.quote(source)} --config compare.toml",
+        "command": _command(result),
         "toml": toml_of({**_changed(asked), "models": asked["models"]}),
         "toml_whole": toml_of(asked),
         "data": {
@@ -188,6 +188,14 @@ def _behind(apart: Mapping[str, Any]) -> str:
     if apart["low"] is not None:
         text += f" ± {(apart['high'] - apart['low']) / 2:.4f}"
     return text + ("**" if apart.get("holm") else "")
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    """Return what makes the comparison anew: a command, or Python for clicks from memory."""
+    source = str(result["source"])
+    if result.get("in_memory"):
+        return f"compare(clicks, CompareConfig(...))  # clicks: the {source}"
+    return f"nextclick compare {shlex.quote(source)} --config compare.toml"
 
 
 def _seeds(result: Mapping[str, Any]) -> str:

@@ -71,14 +71,19 @@ def moment(time: float | None) -> str:
 def origin(result: Mapping[str, Any]) -> str:
     """Return the line of a page that tells where its result is from, as far as that is known."""
     found = result.get("provenance", {})
-    seed = result.get("config", {}).get("seed")
+    config = result.get("config", {})
+    seed, seeds = config.get("seed"), config.get("seeds", 1)
     date = found.get("date")
     parts = [
         f"nextclick {found['version']}" if "version" in found else "",
         f"commit {found['commit']}" if found.get("commit") else "",
         found.get("machine") or "",
         f"{datetime.fromisoformat(date):%Y-%m-%d %H:%M} UTC" if date else "",
-        f"seed {seed}" if seed is not None else "",
+        ""
+        if seed is None
+        else f"seed {seed}"
+        if seeds == 1
+        else f"seeds {seed} to {seed + seeds - 1}",
     ]
     return " · ".join(part for part in parts if part)
 

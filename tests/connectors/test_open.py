@@ -55,5 +55,5 @@ def test_kafka_is_a_topic() -> None:
 
 @pytest.mark.parametrize("spec", [None, 3, b"clicks.csv", {"clicks.csv"}])
 def test_what_names_no_source_is_called_what_it_is(spec: Any) -> None:
-    with pytest.raises(SourceError, match="as a str or a Path, not as"):
+    with pytest.raises(SourceError, match=r"as a str or a Path, .*not as"):
         open_source(spec)

@@ -301,9 +301,13 @@ def test_an_error_of_the_generator_is_the_callers() -> None:
         source.poll(1)
 
 
-@pytest.mark.parametrize("nothing", [17, None, object(), pl.DataFrame(COLUMNS).lazy(), Click])
+@pytest.mark.parametrize(
+    "nothing", [17, None, object(), {1, 2}, pl.DataFrame(COLUMNS).lazy(), Click]
+)
 def test_what_is_no_source_is_told(nothing: Any) -> None:
-    with pytest.raises(SourceError, match="a source is a path or an address, a table, an iterable"):
+    with pytest.raises(
+        SourceError, match="a source is given as a str or a Path, as a table, as an"
+    ):
         open_source(nothing)
     with pytest.raises(SourceError, match="a log is given as a str or a Path, not as 1"):
         open_source(["clicks.csv", 1])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -149,6 +150,35 @@ def test_a_killed_run_leaves_parts_that_can_be_read_and_goes_on(tmp_path: Path) 
     run("sim:clicks=400000", config)
     assert [row["click"] for row in rows(path)] == list(range(1, more + 1))
     assert not folder.exists()
+
+
+def test_a_run_that_a_signal_stops_leaves_the_file_whole(tmp_path: Path) -> None:
+    path, figures = tmp_path / "c.parquet", tmp_path / "run.json"
+    command = [
+        sys.executable,
+        "-m",
+        "nextclick",
+        "run",
+        "sim:clicks=4000000",
+        "--learner",
+        "markov",
+    ]
+    command += ["--clicks", str(path), "--json", str(figures), "--log-format", "json"]
+    stopped = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert stopped.stderr is not None
+    try:
+        for line in stopped.stderr:
+            if b" clicks " in line:
+                break
+        stopped.send_signal(signal.SIGTERM)
+        assert stopped.wait(120) == 0
+    finally:
+        stopped.kill()
+        stopped.wait()
+        stopped.stderr.close()
+    clicks = json.loads(figures.read_bytes())["usable"]
+    assert [row["click"] for row in rows(path)] == list(range(1, clicks + 1))
+    assert not (tmp_path / "c.parquet.parts").exists()
 
 
 def test_ids_of_both_kinds_become_texts_and_places_their_own_columns(tmp_path: Path) -> None:

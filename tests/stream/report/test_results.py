@@ -170,6 +170,7 @@ def test_the_page_and_the_terminal_show_seeds(compared: ComparisonResult, tmp_pa
     found = compared["models"]["gru4rec-network"]
     assert f"{found['recall@20']:.4f} ± {found['spread']['recall@20']:.4f}" in page
     assert "means of 2 seeds" in page
+    assert "seeds 0 to 1" in page
     _, rest, key = standings(compared)
     assert "over seeds" in [column.header for column in rest.columns]  # type: ignore[union-attr]
     assert "means over 2 seeds" in str(key)

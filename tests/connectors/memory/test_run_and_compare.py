@@ -65,7 +65,8 @@ def test_the_result_names_what_was_given(shop: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = compare(shop.to_pandas(), CompareConfig(report=str(page), **TWO))
     assert result["source"] == "pandas.DataFrame"
-    assert "pandas.DataFrame" in page.read_text()
+    assert "compare(clicks, CompareConfig(...))  # clicks: the pandas.DataFrame" in page.read_text()
+    assert "nextclick compare pandas" not in page.read_text()
     assert "pandas.DataFrame: " in result.to_markdown()
 
 
@@ -145,7 +146,7 @@ def test_what_is_no_source_is_told_by_run_and_compare() -> None:
         lambda: run(nothing, RunConfig(**SMALL)),
         lambda: compare(nothing, CompareConfig(**TWO)),
     ):
-        with pytest.raises(SourceError, match="a source is a path or an address, a table"):
+        with pytest.raises(SourceError, match="a source is given as a str or a Path, as a table"):
             call()
     with pytest.raises(SourceError, match="a log is given as a str or a Path, not as 1"):
         run(["a.csv", 1], RunConfig(**SMALL))
