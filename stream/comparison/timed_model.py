@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from nextclick.models import BatchResult
 from nextclick.models.recommender import Id, Times
-
-from ..evaluation.driven import DrivenModel
 
 
 class TimedModel:
@@ -19,7 +18,7 @@ class TimedModel:
     Parameters
     ----------
     model
-        The model, driven by the protocol of the comparison.
+        The model, or what drives it by a protocol.
 
     Attributes
     ----------
@@ -30,7 +29,7 @@ class TimedModel:
 
     """
 
-    def __init__(self, model: DrivenModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.seconds = np.zeros(2)
 

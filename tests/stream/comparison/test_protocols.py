@@ -26,7 +26,7 @@ FIGURES = ("recall@20", "mrr@20", "ndcg@20")
 
 
 def comparison(**options: Any) -> CompareConfig:
-    models = {"vstan": {}, "markov": {}}
+    models: dict[str, Any] = {"vstan": {}, "markov": {}}
     return CompareConfig(**{"models": models, "batch": 32, **options})
 
 
