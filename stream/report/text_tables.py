@@ -8,11 +8,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from ..comparison.config import CompareConfig
+from ..config.declaration import SOURCE, TOPIC, declared
 from .page import title
 from .protocol_text import protocol_text
 
 TableForm = Literal["markdown", "latex", "csv"]
 """The forms that a table may have."""
+
+_IN_WORDS = ("models", "k", "seed", "seeds", "batch", "gap")
+"""Options that a caption states in its sentences."""
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$&])")
 _LATEX = {
@@ -164,9 +169,33 @@ def caption(result: Mapping[str, Any]) -> list[str]:
     ]
     if config.get("max_clicks"):
         sentences.insert(1, f"At most {config['max_clicks']:,} clicks are read.")
+    if further := further_options(config):
+        sentences.append(f"Further options: {', '.join(further)}.")
     if len(models) > 1:
         sentences.append(certainty(result["bootstrap"]))
     return sentences
+
+
+def further_options(config: Mapping[str, Any]) -> list[str]:
+    """Return the options that figures depend on and that differ from their defaults.
+
+    Without those that a caption has in words, and those that only say how the source is read.
+
+    Examples
+    --------
+    >>> config = CompareConfig(models={"markov": {}}, where="price > 0", batch=32, max_items=10)
+    >>> further_options(config.public())
+    ['--where price > 0', '--max-items 10']
+
+    """
+    return [
+        f"{each.flag} {config[each.name]}"
+        for each in declared(CompareConfig).values()
+        if each.option.fixed
+        and each.name not in _IN_WORDS
+        and (each.option.panel not in (SOURCE, TOPIC) or each.name in ("where", "event_id"))
+        and config.get(each.name, each.default) != each.default
+    ]
 
 
 def certainty(bootstrap: Mapping[str, Any]) -> str:

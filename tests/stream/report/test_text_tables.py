@@ -24,7 +24,9 @@ def result() -> dict[str, Any]:
         ODD: {"kind": "markov"},
         "popularity": {},
     }
-    config = CompareConfig(models=models, seeds=2, max_clicks=1500, **OPTIONS)
+    config = CompareConfig(
+        models=models, seeds=2, max_clicks=1500, max_items=900, item_column="item_id", **OPTIONS
+    )
     return compare("sim:clicks=2000", config)
 
 
@@ -72,6 +74,7 @@ def test_the_caption_states_how_the_figures_were_measured(result: dict[str, Any]
             "2 seeds",
             "an item never seen before is a miss",
             "Sessions end after 1d",
+            "Further options: --max-items 900.",
             "Holm",
         ):
             assert words in text
