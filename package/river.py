@@ -92,7 +92,7 @@ def features_of(history: Sequence[Id]) -> dict[str, int]:
 
 
 def _clicks(source: str | Sequence[str] | Source) -> Iterator[tuple[int, Id]]:
-    opened: Any = source if hasattr(source, "poll") else open_source(source)  # type: ignore[arg-type]
+    opened: Any = source if hasattr(source, "poll") else open_source(source)
     sessionizer = Sessionizer(opened.gap or SESSION_GAP, 60.0, 100_000)
     try:
         while (clicks := opened.poll(1024)) is not None:

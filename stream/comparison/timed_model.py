@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from nextclick.models import BatchResult
 from nextclick.models.recommender import Id, Times
 
-from ..evaluation.driven import DrivenModel
 from ..evaluation.tested_batch import TestedBatch
 
 
@@ -21,7 +20,7 @@ class TimedModel:
     Parameters
     ----------
     model
-        The model, driven by the protocol of the comparison.
+        The model, or what drives it by a protocol.
 
     Attributes
     ----------
@@ -32,7 +31,7 @@ class TimedModel:
 
     """
 
-    def __init__(self, model: DrivenModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.seconds = np.zeros(2)
 

@@ -78,7 +78,8 @@ def test_a_comparison_with_them_goes_on_from_a_snapshot(tmp_path: Any) -> None:
 
 
 def test_the_score_of_a_click_is_the_one_that_river_gives() -> None:
-    model, plain = RiverClassifier(model="naive_bayes.MultinomialNB"), MultinomialNB()
+    model = RiverClassifier(model="naive_bayes.MultinomialNB")
+    plain: Any = MultinomialNB()
     model.learn_many(["a", "a", "a", "b", "b"], [1, 2, 1, 1, 2])
     for last, item in ((1, 2), (1, 2)):
         plain.learn_one({f"item={last}": 1}, str(item))
@@ -133,7 +134,7 @@ def test_the_stream_is_one_that_river_evaluates_on() -> None:
     model, metric = MultinomialNB(), metrics.Accuracy()
     pairs = list(iter_next("sim:clicks=500,items=20,seed=3"))
     for x, y in pairs:
-        guess = model.predict_one(x)
+        guess = model.predict_one(dict[Any, Any](x))
         if guess is not None:
             metric.update(y, guess)
         model.learn_one(x, y)

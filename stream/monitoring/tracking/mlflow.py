@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
-from mlflow.utils.time import get_current_time_millis
 
 from .tracker import final_figures, flat_options
 
@@ -53,7 +53,7 @@ class MLflow:
 
     def figures(self, clicks: int, figures: Mapping[str, float]) -> None:
         """Log figures, with the clicks as their step."""
-        self._clicks, now = clicks, get_current_time_millis()
+        self._clicks, now = clicks, round(1000 * time.time())
         logged = [
             Metric(metric_name(name), float(value), now, clicks) for name, value in figures.items()
         ]

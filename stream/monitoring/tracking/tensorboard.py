@@ -31,7 +31,7 @@ class TensorBoard:
 
     def started(self, config: Mapping[str, Any]) -> None:
         """Open the folder, and write the options as a text."""
-        self._writer = SummaryWriter(str(self.folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(self.folder))
         text = json.dumps(config, indent=2, ensure_ascii=False)
         self._writer.add_text("options", f"```json\n{text}\n```")
 

@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
 
 class Tracking:
-    """Passes a run on to its trackers; where one fails, the run goes on without it.
+    """Passes a run on to trackers; one that fails is left out from there on, and the run goes on.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Tracking:
         self._next: int | None = None
 
     def __call__(self, engine: Engine) -> None:
-        """Pass the figures on where enough clicks have been read since the last ones."""
+        """Pass on the figures where enough clicks have been read since the last ones."""
         if self._progress is not None:
             self._progress(engine)
         if not self._trackers or engine.clicks < self._following(engine):
@@ -85,11 +85,11 @@ class Tracking:
         return self._next
 
     def started(self, config: Mapping[str, Any]) -> None:
-        """Pass the options on."""
+        """Pass on the options."""
         self._tell("started", config)
 
     def ended(self, result: Mapping[str, Any] | None) -> None:
-        """Pass the result on; None where the run has failed."""
+        """Pass on the result; None where the run has failed."""
         self._tell("ended", result)
 
     def _tell(self, what: str, *facts: Any) -> None:
@@ -106,7 +106,7 @@ class Tracking:
 
 @contextmanager
 def tracked(tracking: Tracking, config: Mapping[str, Any]) -> Iterator[Tracking]:
-    """Pass the options on first, and where the context ends badly, that the run has failed."""
+    """Pass on the options first, and where the context ends badly, that the run has failed."""
     tracking.started(config)
     try:
         yield tracking

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -23,7 +26,7 @@ FIGURES = ("recall@20", "mrr@20", "ndcg@20")
 
 
 def comparison(**options: Any) -> CompareConfig:
-    models = {"vstan": {}, "markov": {}}
+    models: dict[str, Any] = {"vstan": {}, "markov": {}}
     return CompareConfig(**{"models": models, "batch": 32, **options})
 
 
@@ -97,6 +100,45 @@ def test_the_protocol_is_stated_wherever_figures_are(tmp_path: Path) -> None:
             assert said in Path(page).read_text(encoding="utf-8")
     plain = CliRunner().invoke(app, ["run", SPEC, "--learner", "markov"])
     assert "begins" not in plain.output
+
+
+def test_a_table_for_a_paper_states_the_protocol() -> None:
+    for text in ("to_markdown", "to_latex"):
+        said = " ".join(getattr(compare(SPEC, comparison(**RULES)), text)().split())
+        assert "The test begins after 1,200 clicks" in said
+        assert "each before it is learned" not in said
+    plain = compare(SPEC, comparison()).to_markdown()
+    assert "each before it is learned" in plain
+    assert "begins" not in plain
+
+
+def test_the_file_of_clicks_says_which_count_and_at_which_ranks(tmp_path: Path) -> None:
+    file = str(tmp_path / "clicks.parquet")
+    asked: dict[str, Any] = {**RULES, "min_session": 2, "clicks": file, "clicks_k": 3}
+    result = compare(SPEC, comparison(**asked))
+    clicks = pq.read_table(file)
+    assert len(clicks) == result["usable"]
+    counted = clicks.filter(clicks["counts"])
+    assert len(counted) == result["scored"]
+    for name, found in result["models"].items():
+        ranks = np.array(counted[f"rank_{name}"])
+        assert ((ranks > 0) & (ranks <= 20)).mean() == pytest.approx(found["recall@20"])
+        assert {len(best) for best in counted[f"items_{name}"].to_pylist()} == {3}
+    run(SPEC, RunConfig(learner="markov", batch=32, **asked))
+    alone = pq.read_table(file)
+    assert alone["counts"] == clicks["counts"]
+    assert alone["rank_markov"] == clicks["rank_markov"]
+    compare(SPEC, comparison(clicks=file))
+    assert "counts" not in pq.read_table(file).column_names
+
+
+def test_a_share_of_clicks_in_memory_is_of_those_that_can_be_read_twice() -> None:
+    rows = [{"session_id": at // 4, "item_id": at % 7, "timestamp": at} for at in range(200)]
+    table = pa.Table.from_pylist(rows)
+    result = compare(table, comparison(test_from="50%"))
+    assert result["protocol"]["begun"]["clicks"] == 100
+    with pytest.raises(ConfigError, match="can be read only once"):
+        compare(iter(rows), comparison(test_from="50%"))
 
 
 def test_pages_of_results_without_a_protocol_say_nothing_of_it(tmp_path: Path) -> None:

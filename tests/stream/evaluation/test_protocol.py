@@ -97,7 +97,7 @@ def test_without_repeats_a_rank_is_that_among_the_items_new_to_the_session(name:
     """What the lists of all items say, one click a batch."""
     stream, k = clicks(150), 20
     figures, _ = driven(stream, name, Protocol(leave_out=["repeats"], k=k), batch=1)
-    model, own = MODELS[name](), {}
+    model, own = MODELS[name](), dict[Any, set[Any]]()
     expected = []
     for at, (session, item) in enumerate(zip(stream.sessions, stream.items, strict=True), 1):
         tested = model.test_then_learn([session], [item], 1000, times=[stream.times[at - 1]])
@@ -157,7 +157,7 @@ def test_in_a_frozen_test_no_session_knows_of_another(name: str) -> None:
         time = float(stream.times[part][-1])
         of_batch = stream.sessions[part], stream.items[part]
         model.test_then_learn(*of_batch, 0, time, stream.times[part].tolist())
-    expected = {}
+    expected: dict[int, int] = {}
     for session in set(stream.sessions):
         own = [at for at in range(160, 300) if stream.sessions[at] == session]
         own = [at for at in own if stream.items[at] in known]

@@ -28,18 +28,20 @@ def tracked(track: str) -> tuple[RunResult, list[str]]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_shows_the_curves(folder: Path) -> None:
     pytest.importorskip("tensorboard", reason="pip install 'nextclick[tensorboard]'")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing import (  # type: ignore[import-untyped]
+        event_accumulator,
+    )
 
     result, failed = tracked("tensorboard:boards")
     assert failed == []
     (own,) = (folder / "boards").iterdir()
-    events = EventAccumulator(str(own))  # type: ignore[no-untyped-call]
-    events.Reload()  # type: ignore[no-untyped-call]
-    curve = events.Scalars("recall@20")  # type: ignore[no-untyped-call]
+    events = event_accumulator.EventAccumulator(str(own))
+    events.Reload()
+    curve = events.Scalars("recall@20")
     assert [round(point.step, -3) for point in curve] == [1000, 2000]
-    (final,) = events.Scalars("final/recall@20")  # type: ignore[no-untyped-call]
+    (final,) = events.Scalars("final/recall@20")
     assert final.value == pytest.approx(result["recall@20"])
-    (options,) = events.Tensors("options/text_summary")  # type: ignore[no-untyped-call]
+    (options,) = events.Tensors("options/text_summary")
     assert b'"seed": 5' in options.tensor_proto.string_val[0]
 
 
