@@ -249,13 +249,13 @@ class Snapshots:
     def newest(
         self, notify: Callable[[str], None]
     ) -> tuple[dict[str, State], dict[str, Any]] | None:
-        """Read the newest whole snapshot, as `load_newest`; tell of those that are damaged."""
+        """Read the newest whole snapshot, as `load_newest`; tell of those that cannot be read."""
         found = self.load_newest()
         if found is None:
             return None
         parts, about, skipped = found
         for damage in skipped:
-            notify(f"skipped a damaged snapshot, {damage}")
+            notify(f"skipped a snapshot that cannot be read, {damage}")
         return parts, about
 
     def load_newest(self) -> tuple[dict[str, State], dict[str, Any], list[str]] | None:
@@ -293,7 +293,7 @@ class Snapshots:
             return None
         listing = "\n  ".join(skipped)
         raise SnapshotError(
-            f"none of the {len(skipped)} snapshots in {self.folder} is whole:\n  "
+            f"none of the {len(skipped)} snapshots in {self.folder} can be read:\n  "
             f"{listing}\nrestore a copy of one, or start over with --fresh"
         )
 

@@ -12,7 +12,7 @@ import pytest
 
 from nextclick.connectors import Clicks, Position, Rejected
 from nextclick.stream.config.options import Interval
-from nextclick.stream.snapshots import store
+from nextclick.stream.snapshots.files import write_files
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.stream.engines import Given, Kept, clicks, engine
 
@@ -119,9 +119,9 @@ def test_a_snapshot_that_cannot_be_written_ends_the_run_though_nothing_comes(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    write = store.write_files
     monkeypatch.setattr(
-        store, "write_files", lambda *given: (write if given[2]["clicks"] < 40 else full)(*given)
+        "nextclick.stream.snapshots.store.write_files",
+        lambda *given: (write_files if given[2]["clicks"] < 40 else full)(*given),
     )
     with pytest.raises(SnapshotError, match="No space left on device"):
         running.run()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from nextclick.stream.cli.flags import ServiceOptions, command
 from nextclick.stream.config.run import RunConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OPERATE = ROOT / "operate"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]

@@ -19,7 +19,7 @@ import yaml
 
 from nextclick.stream.config.declaration import declared
 from nextclick.stream.config.run import RunConfig
-from tests.operate.files import (
+from tests.docs.operate.files import (
     CONTAINER,
     OBJECTS,
     OPERATE,

@@ -23,7 +23,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.brokers import Broker, free_port
-from tests.operate.files import OPERATE, ROOT, SERVICES, environment, step
+from tests.docs.operate.files import OPERATE, ROOT, SERVICES, environment, step
 from tests.topics import read_topic
 
 PATIENCE = 240.0
