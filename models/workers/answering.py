@@ -293,7 +293,6 @@ def _joined(received: list[list[Tensor]], order: Whole, queries: int) -> Scanned
         np.asarray(np.stack(broken).any(axis=0)),
         np.concatenate(scores, axis=1),
         np.concatenate(rows, axis=1).astype(np.int32),
-        most,
     )
 
 

@@ -269,7 +269,7 @@ class MixtureRanks(Ranks):
         # What else was found is not read.
         none = np.zeros((len(most), 0), self.kind)
         above = np.zeros(len(most), np.int64)
-        joined = Scanned(above, most, sums, special, any_broken, none, none.astype(np.int32), most)
+        joined = Scanned(above, most, sums, special, any_broken, none, none.astype(np.int32))
         known = ~step.unseen[own] & step.learn
         self._mixture = Mixture(recall.memory, recall.evidence, joined, known, self._slack)
         recall.gradient = self._mixture.gradient

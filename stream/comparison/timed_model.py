@@ -50,7 +50,7 @@ class TimedModel:
         recommendations are wanted: it takes longer.
         """
         began = perf_counter()
-        tested = self.model.test_then_learn(sessions, items, k, time, times)
+        tested: BatchResult = self.model.test_then_learn(sessions, items, k, time, times)
         took = perf_counter() - began
         self.seconds += took - tested.learning if count_scoring else 0, tested.learning
         return tested

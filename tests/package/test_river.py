@@ -108,11 +108,12 @@ def test_a_frozen_model_is_not_changed_by_a_test() -> None:
 
 
 def test_a_longer_run_than_a_state_holds_says_so() -> None:
-    make = lambda: RiverClassifier(model="naive_bayes.MultinomialNB", state_clicks=3)  # noqa: E731
-    model = make()
+    model, other = (
+        RiverClassifier(model="naive_bayes.MultinomialNB", state_clicks=3) for _ in range(2)
+    )
     model.learn_many(["a"] * 5, [1, 2, 3, 1, 2])
     with pytest.raises(ValueError, match="state_clicks=3"):
-        make().restore(model.state())
+        other.restore(model.state())
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_scores_are_counted_from_a_later_bar_on_as_from_one_known_before(
             scan = kind(one.outputs, one.embedding, one.bias, one.wanted)
             counts = scan.count(chosen, bars)
             for click, bar, count in zip(chosen, bars, counts, strict=True):
-                scores = np.delete(one.scores()[click], one.special(click))
+                scores = np.delete(one.scores()[click], one.special(int(click)))
                 if bar > -np.inf:
                     assert count == (scores >= bar).sum()
 
