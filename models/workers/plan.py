@@ -132,7 +132,8 @@ class Plan:
         sizes, whole, *others = arrays
         parts = np.split(whole.astype(np.int64), np.cumsum(sizes)[:-1])
         given: dict[str, Any] = dict(zip(SHORT, parts, strict=True))
-        return cls(**given, **dict(zip(OTHERS, others, strict=True)))
+        given |= zip(OTHERS, others, strict=True)
+        return cls(**given)
 
 
 OTHERS = ("facts", "drawn", "unseen", "expected", "keys", "times", "barred", "dropping")
