@@ -235,7 +235,8 @@ def _norm(numbers: Single) -> np.float32:
     norm = ZERO
     for at in range(len(numbers)):
         norm += numbers[at] * numbers[at]
-    return np.sqrt(norm)
+    whole: np.float32 = np.sqrt(norm)
+    return whole
 
 
 @compiled
