@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .compute.background import Task, Worker, cut
 from .compute.device import on_host
-from .compute.half_scores import HalfScan, worth_half
+from .compute.half_scores import scan
 from .compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, Whole
 from .compute.torch_scan import Asked, TorchScan, flat
 from .compute.transfer import send
@@ -327,27 +327,6 @@ class Chunk:
         self.clicks = clicks
         self.scan: BlockScan | TorchScan | None = None
         self.lock = threading.Lock()
-
-
-def scan(
-    outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted, half: bool = False
-) -> BlockScan | TorchScan:
-    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch.
-
-    Parameters
-    ----------
-    outputs, embedding, bias, wanted
-        See `BlockScan`.
-    half
-        Whether the compiled one may compute them in bfloat16 first, see `HalfScan`.
-
-    """
-    arrays = outputs, embedding, bias, wanted
-    if not on_host(outputs) or outputs.dtype != torch.float32:
-        return TorchScan(*arrays)
-    if half and not wanted.room and worth_half(len(outputs), len(bias)):
-        return HalfScan(*arrays)
-    return BlockScan(*arrays)
 
 
 def wanted_for_lists(

@@ -235,8 +235,8 @@ def _norm(numbers: Single) -> np.float32:
     norm = ZERO
     for at in range(len(numbers)):
         norm += numbers[at] * numbers[at]
-    root: np.float32 = np.sqrt(norm)
-    return root
+    whole: np.float32 = np.sqrt(norm)
+    return whole
 
 
 @compiled

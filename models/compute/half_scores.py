@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block_pass import Single, Whole
+from .device import on_host
 from .half_pass import (
     Extents,
     Halves,
@@ -24,6 +25,7 @@ from .half_pass import (
     score_special,
 )
 from .score_blocks import BlockScan, Scanned, Wanted
+from .torch_scan import TorchScan
 
 HALF_ROWS, HALF_OUTPUTS = 1 << 16, 32
 """From so many rows and outputs on it is worth it."""
@@ -145,6 +147,27 @@ class HalfChoice:
 def never(outputs: int, rows: int) -> bool:
     """Choose float32."""
     return False
+
+
+def scan(
+    outputs: Tensor, embedding: Tensor, bias: Tensor, wanted: Wanted, half: bool = False
+) -> BlockScan | TorchScan:
+    """Return a scan of all scores: compiled on a CPU in float32, else by operations of torch.
+
+    Parameters
+    ----------
+    outputs, embedding, bias, wanted
+        See `BlockScan`.
+    half
+        Whether the compiled one may compute them in bfloat16 first, see `HalfScan`.
+
+    """
+    arrays = outputs, embedding, bias, wanted
+    if not on_host(outputs) or outputs.dtype != torch.float32:
+        return TorchScan(*arrays)
+    if half and not wanted.room and worth_half(len(outputs), len(bias)):
+        return HalfScan(*arrays)
+    return BlockScan(*arrays)
 
 
 @cache

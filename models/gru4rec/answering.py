@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute.half_scores import scan
 from ..compute.transfer import send, to_device
 from ..gradient_model import diverged
 from ..items.best_items import Blocked, Whole, best_items, best_listed, limited
@@ -22,7 +23,7 @@ from ..memory.layout import DISTINCT, OWN_ITEMS, ROW, microseconds
 from ..memory.memory import Memory
 from ..memory.mixture import Mixture
 from ..queries import Answer, Query
-from ..ranking import scan, wanted_for_lists
+from ..ranking import wanted_for_lists
 from ..sessions import SessionStore
 from ..windows import LastWindows, align_last_windows
 from .mixed_precision import Precision

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute.half_scores import scan
 from ..compute.score_blocks import Scanned, Wanted, join_sums
 from ..gradient_model import diverged
 from ..gru4rec.answering import Answering, Learner, Visitors
@@ -19,7 +20,7 @@ from ..items.table import pick
 from ..memory.evidence import Evidence
 from ..memory.mixture import Mixture
 from ..queries import Query
-from ..ranking import room_for, scan
+from ..ranking import room_for
 from ..windows import LastWindows, align_last_windows
 from .buckets import bucket_of
 from .messages import Arrays, Message

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute.half_scores import scan
 from ..compute.score_blocks import ROOM, BlockScan, Scanned, Wanted, join_sums
 from ..compute.torch_scan import TorchScan
 from ..items.best_items import best_listed
 from ..items.own_scores import own_scores
 from ..memory.mixture import Mixture
-from ..ranking import SLACK, room_for, scan
+from ..ranking import SLACK, room_for
 from .packing import Form
 from .recall import Recall
 from .replica import Shard

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, ranking
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec
 from nextclick.models.compute import half_scores
 from nextclick.models.compute.half_scores import HALF_ROWS, HalfChoice, HalfScan, never
 from nextclick.models.compute.score_blocks import BlockScan, Wanted
@@ -138,7 +138,7 @@ def test_bfloat16_is_chosen_for_large_catalogues_where_it_is_faster_and_told_onc
 def test_a_model_ranks_the_same_in_bfloat16_first(
     memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "worth_half", lambda outputs, rows: True)
+    monkeypatch.setattr(half_scores, "worth_half", lambda outputs, rows: True)
     draw = np.random.default_rng(0)
     ranks = []
     clicks = [(int(draw.integers(20)), int(draw.geometric(0.02))) for _ in range(1500)]
