@@ -211,8 +211,7 @@ def run_model(
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
         engine.notify = notify
-        if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
-            model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
+        choose_ranking(config, model, notify)
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
@@ -241,6 +240,12 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def choose_ranking(config: RunConfig, model: Recommender, notify: Callable[[str], None]) -> None:
+    """Let a model compute scores in bfloat16 first, where that is faster and `--ranking` allows."""
+    if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
+        model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
 
 
 @contextmanager
