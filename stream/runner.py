@@ -110,6 +110,7 @@ def run(
             if warm is not None:
                 learned = learned_model(warm.parts, warm.about, config.device)
                 put_into(model, learned, config, warm)
+            choose_ranking(config, model, notify)
             result = run_model(spec, config, model, config.public(), notify, progress, warm)
         if member is not None:
             member.failed = not result["usable"]  # The command line's exit code says so.
@@ -211,7 +212,6 @@ def run_model(
         engine.about["config"] = public
         engine.about["began_from"] = warm.facts if warm is not None else None
         engine.notify = notify
-        choose_ranking(config, model, notify)
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         if saved is not None:
