@@ -126,6 +126,7 @@ def run(
             if warm is not None:
                 learned = learned_model(warm.parts, warm.about, config.device)
                 put_into(model, learned, config, warm)
+            choose_ranking(config, model, notify)
             result = RunResult(run_model(spec, config, model, public, notify, tracking, warm))
             tracking.ended(result)
         if member is not None:
@@ -223,8 +224,6 @@ def run_model(
         engine = make_engine(source, config, model, snapshots, name)
         engine.about |= {"config": public, "began_from": warm.facts if warm is not None else None}
         engine.notify = notify
-        if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
-            model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         _begin(engine, saved, lambda: count_clicks(spec, config))
@@ -248,6 +247,12 @@ def run_model(
             "provenance": provenance(config.device),
             "config": public,
         }
+
+
+def choose_ranking(config: RunConfig, model: Recommender, notify: Callable[[str], None]) -> None:
+    """Let a model compute scores in bfloat16 first, where that is faster and `--ranking` allows."""
+    if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
+        model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
 
 
 def _open_sinks(engine: Engine, config: RunConfig, stack: ExitStack) -> None:

@@ -90,7 +90,9 @@ class Learner:
         self.learn(batch)
 
     def _choose_half(self) -> None:
-        """Rank as a run does; another checkout may not know how."""
+        """Rank as with ``--ranking auto``, if asked for; another checkout may not know how."""
+        if os.environ.get("NEXTCLICK_RANKING") != "auto":
+            return
         with suppress(ImportError):
             from nextclick.models.compute.half_scores import HalfChoice
 

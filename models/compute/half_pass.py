@@ -113,8 +113,7 @@ def hide(scores: Halves, block: int, first: int, apart: Apart) -> None:
 @summing
 def pass_halves(
     scores: Halves,
-    block: int,
-    first: int,
+    block: tuple[int, int],
     rows: Rows,
     bars: tuple[Single, Single, Single],
     sums: bool,
@@ -128,8 +127,8 @@ def pass_halves(
     ----------
     scores
         (m, n), less each click's reference.
-    block, first
-        Number of the block, and its first row.
+    block
+        Its number, and its first row.
     rows
         What the scores are computed from.
     bars
@@ -139,6 +138,7 @@ def pass_halves(
 
     """
     columns = scores.shape[1]
+    number, first = block
     bits = np.empty(columns, np.int32)
     row = bits.view(np.float32)
     exact, missing, reaching = bars
@@ -157,7 +157,7 @@ def pass_halves(
         elif open_ones != count:
             above[click] += _count_open(row, first, click, (exact[click], low, high), rows)
         if sums:
-            sum_row(row, click, block, found, work)
+            sum_row(row, click, number, found, work)
 
 
 @compiled

@@ -87,7 +87,7 @@ class HalfScan(BlockScan):
         hide(host, block, start, self._apart)
         missing, reaching = reaches(wanted.bars, self._all, extents, block, block + 1)
         bars = wanted.bars, missing[:, 0], reaching[:, 0]
-        pass_halves(host, block, start, numbers, bars, wanted.sums, self._found, above, work)
+        pass_halves(host, (block, start), numbers, bars, wanted.sums, self._found, above, work)
 
     def _least(self, clicks: Whole, bars: NDArray[Any]) -> Single:
         missing, _ = reaches(bars, clicks, self._extents, 0, len(self._extents.blocks))

@@ -262,7 +262,7 @@ class RunConfig(StreamConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
             check=check_model_table,
         ),
     ] = msgspec.field(default_factory=dict)
-    ranking: Scores = "auto"
+    ranking: Scores = "exact32"
     begin_from: Annotated[
         str | None,
         option(
