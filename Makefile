@@ -30,7 +30,7 @@ COMPILE := from nextclick.stream.config.run import RunConfig; \
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: setup test test-noida slow soak golden bench gpu gpu-pack lint format demo clean \
-	docs docs-serve links package sbom sizes
+	checks docs docs-serve links package sbom sizes
 
 setup: .venv/dependencies
 	@if [ ! -d build ] || [ "$$(cat .venv/sources 2>/dev/null)" != "$(SOURCES)" ]; then \
@@ -81,10 +81,13 @@ gpu:
 gpu-pack:
 	@$(PYTHON) -m benchmarks.gpu --pack $(or $(GPU_PYTHON),3.12)
 
-.venv/docs .venv/release: .venv/%: .venv/dependencies
+.venv/checks .venv/docs .venv/release: .venv/%: .venv/dependencies
 	@echo "Installing the extra $*"
 	@$(PIP) $(STRICT) --editable '.[dev,$*]'
 	@touch $@
+
+# What some tests need and are skipped without; .ci/run has it.
+checks: setup .venv/checks
 
 docs: setup .venv/docs
 	$(BIN)/mkdocs build --quiet --strict

@@ -24,7 +24,7 @@ COPIES = {
     "CHANGELOG.md": "contribute/changelog.md",
     "CONTRIBUTING.md": "contribute/contributing.md",
     "SECURITY.md": "operate/security.md",
-    "dashboards/nextclick.json": "operate/nextclick-dashboard.json",
+    "operate/dashboard.json": "operate/nextclick-dashboard.json",
     "examples/shop/README.md": "guide/shop.md",
 }
 """Files outside ``docs/`` that the site has too, each with its place there."""

@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOR_DEVELOPERS = {"dev", "docs", "release"}
+FOR_DEVELOPERS = {"checks", "dev", "docs", "release"}
 
 
 def size(folder: Path) -> float:

@@ -130,7 +130,7 @@ def test_the_python_of_a_page_runs(
     names: dict[str, Any] = {}
     for block in blocks_of(page):
         # The examples of a session with ``>>>`` are run by test_pages.py.
-        if block.language == "python" and ">>>" not in block.text:
+        if block.language == "python" and not block.tested_by and ">>>" not in block.text:
             exec(compile(block.text, block.page, "exec"), names)
     if page.name == "python.md":
         shown = capsys.readouterr().out
@@ -170,7 +170,9 @@ def make(words: list[str]) -> None:
 def python(words: list[str]) -> None:
     """Find the module and each of its flags; a module of this repository names them."""
     flag, module, *arguments = words
-    assert flag == "-m"
+    if flag != "-m":
+        assert (ROOT / flag).is_file()
+        return
     assert importlib.util.find_spec(module)
     source = ROOT / (module.replace(".", "/") + ".py")
     if not source.exists():
@@ -180,12 +182,20 @@ def python(words: list[str]) -> None:
         assert flag in text or re.search(rf"\b{flag[2:].replace('-', '_')}\b", text), flag
 
 
+def torchrun(words: list[str]) -> None:
+    """Find what torchrun starts, and let that read its arguments."""
+    at = words.index("-m")
+    assert words[at + 1] == "nextclick"
+    nextclick(words[at + 2 :])
+
+
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "nextclick": nextclick,
     "pip": pip,
     "make": make,
     "python": python,
     "python3": python,
+    "torchrun": torchrun,
     "source": lambda words: None,
     **dict.fromkeys(OF_OTHERS, lambda words: None),
 }

@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "tune" / "tune.py"
 
 @pytest.fixture
 def example() -> ModuleType:
-    pytest.importorskip("optuna", reason="pip install optuna")
+    pytest.importorskip("optuna", reason="make checks")
     spec = importlib.util.spec_from_file_location("tune", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None

@@ -47,7 +47,7 @@ CHECKS = {
 def test_a_file_is_right_by_the_rules_of_its_reader(program: str) -> None:
     found = shutil.which(program, path=str(Path(sys.executable).parent)) or shutil.which(program)
     if found is None:
-        pytest.skip(f"needs {program}: make setup, or Debian's package prometheus for promtool")
+        pytest.skip(f"needs {program}: make checks, or Debian's package prometheus for promtool")
     done = subprocess.run(
         [found, *CHECKS[program]], cwd=ROOT, capture_output=True, text=True, check=False
     )
