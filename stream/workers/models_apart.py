@@ -316,14 +316,15 @@ class ModelsApart:
         return answer
 
 
-SHARED = ("max_sessions", "max_items", "batch", "device", "seed", "frozen")
+SHARED = ("max_sessions", "max_items", "batch", "device", "seed")
 """The options that the models of a comparison have in common."""
 
 
 def shared_models(config: CompareConfig) -> dict[str, Any]:
     """Return what the other processes need to know of a comparison, in JSON's types."""
     shared = {name: getattr(config, name) for name in SHARED}
-    return {"shared": shared, "contestants": msgspec.to_builtins(contestants_of(config))}
+    contestants = msgspec.to_builtins(contestants_of(config))
+    return {"shared": shared, "frozen": config.frozen, "contestants": contestants}
 
 
 def shared_config(task: dict[str, Any]) -> StreamConfig:

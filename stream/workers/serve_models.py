@@ -33,7 +33,7 @@ def serve_models(member: Member) -> None:
     chosen = wire.receive(0)["models"]
     models: dict[str, TimedModel] = {}
 
-    protocol = Protocol(frozen=config.frozen)
+    protocol = Protocol(frozen=member.task["frozen"])
 
     def begin() -> dict[str, Any]:
         made = {label: contestants[label].make(config) for label in chosen}
