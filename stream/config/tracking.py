@@ -33,7 +33,7 @@ def parse_tracker(text: str, typed: str = "--track") -> tuple[str, str]:
     name, _, where = text.partition(":")
     if name not in TRACKERS:
         nearest = difflib.get_close_matches(name, TRACKERS, n=1, cutoff=0.5)
-        guess = f"; is it {nearest[0]!r}?" if nearest else ""
+        guess = f"; is it {nearest[0]!r}?" if nearest else "."
         raise ConfigError(
             f"{typed} {shown(text)}: there is no tracker {name!r:.80}{guess} There are "
             f"{', '.join(TRACKERS)}"

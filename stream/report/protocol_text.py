@@ -51,7 +51,7 @@ def _test(found: Mapping[str, Any]) -> str:
     begun, share = found["begun"], found["start"].get("share")
     if begun is None:
         return "The test has not begun: no click counts."
-    part = f" ({share:.3g} of the stream)" if share else ""
+    part = f" ({100 * share:.3g} % of the stream)" if share else ""
     time = f", {moment(begun['time'])}" if math.isfinite(begun["time"]) else ""
     text = f"The test begins after {begun['clicks']:,} clicks{part}{time}: these do not count"
     return text + (", and after them nothing is learned." if found["frozen"] else ".")

@@ -88,7 +88,7 @@ def test_a_resumed_protocol_finds_what_an_unbroken_one_finds(tmp_path: Path) -> 
 
 
 def test_the_protocol_is_stated_wherever_figures_are(tmp_path: Path) -> None:
-    words = ("The test begins after 1,200 clicks (0.6 of the stream)", "nothing is learned")
+    words = ("The test begins after 1,200 clicks (60 % of the stream)", "nothing is learned")
     rules = ["--test-from", "60%", "--frozen", "--leave-out", "unseen,repeats"]
     page = str(tmp_path / "page.html")
     for command in (["run", "--learner", "markov"], ["compare", "--models", "markov,vstan"]):
