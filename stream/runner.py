@@ -250,7 +250,7 @@ def run_model(
 
 
 def choose_ranking(config: RunConfig, model: Recommender, notify: Callable[[str], None]) -> None:
-    """Let a model compute scores in bfloat16 first, where that is faster and `--ranking` allows."""
+    """Have a model compute scores in bfloat16 first where that is faster and `--ranking` allows."""
     if config.ranking == "auto" and isinstance(model, OnlineGRU4Rec):
         model.choose_half = HalfChoice(lambda sentence: notify(Info(sentence)))
 

@@ -221,7 +221,7 @@ def _flags(options: Mapping[str, Declared], values: Mapping[str, Any]) -> Given:
         elif value is not None:
             flags[name] = read_text(value, each, each.flag)
             if each.shape in NUMBERS and flags[name] == value:
-                raise ConfigError(f"{each.flag} {value!r}: write {NUMBERS[each.shape]}")
+                raise ConfigError(f"{each.flag} {value!r:.80}: write {NUMBERS[each.shape]}")
     return flags
 
 

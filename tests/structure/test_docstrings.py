@@ -24,9 +24,19 @@ def module_name(path: Path) -> str:
 MODULES = sorted(module_name(path) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
+def imported(name: str) -> ModuleType:
+    """Return a module; skip the test where the module is about a library that is an extra."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("mlflow", "tensorboard", "wandb"):
+            raise
+        pytest.skip(f"needs {error.name}: make checks")
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_module_imports_and_its_examples_hold(name: str) -> None:
-    module = importlib.import_module(name)
+    module = imported(name)
     assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
 
 
@@ -48,7 +58,7 @@ def documented(module: ModuleType) -> Iterator[Callable[..., Any]]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_name_the_parameters_of_the_signature(name: str) -> None:
-    for obj in documented(importlib.import_module(name)):
+    for obj in documented(imported(name)):
         section = SECTION.search(inspect.cleandoc(obj.__doc__ or ""))
         if section is None:
             continue
@@ -60,6 +70,6 @@ def test_docstrings_name_the_parameters_of_the_signature(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_begin_with_what_is_done_or_returned(name: str) -> None:
-    for obj in documented(importlib.import_module(name)):
+    for obj in documented(imported(name)):
         first = inspect.cleandoc(obj.__doc__ or "").partition(" ")[0]
         assert first not in NO_VERB, f"{obj.__qualname__}: Return ..., not {first} ..."

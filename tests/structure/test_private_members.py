@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.structure.test_docstrings import imported
+
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path for room in ("connectors", "models", "stream") for path in (ROOT / room).rglob("*.py")
@@ -88,7 +90,7 @@ def test_no_private_method_of_a_librarys_class_is_replaced(path: Path) -> None:
     if f"{where}.py" in GUARDED or where.name == "__main__":
         return
     name = ".".join(("nextclick", *where.parts)).removesuffix(".__init__")
-    for _, kind in inspect.getmembers(importlib.import_module(name), inspect.isclass):
+    for _, kind in inspect.getmembers(imported(name), inspect.isclass):
         if kind.__module__ != name:
             continue
         bases = [base for base in kind.__mro__[1:] if not base.__module__.startswith("nextclick")]
