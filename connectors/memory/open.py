@@ -84,12 +84,10 @@ def is_named(given: Any) -> bool:
     --------
     >>> is_named("clicks.csv"), is_named(["a.csv", "b.csv"]), is_named([("anna", "hat", 1.0)])
     (True, True, False)
-    >>> is_named([])  # As a pattern that no file matches: an empty table has no such doubt.
-    True
 
     """
     if isinstance(given, list | tuple):
-        return not given or any(isinstance(each, str | bytes | os.PathLike) for each in given)
+        return any(isinstance(each, str | bytes | os.PathLike) for each in given)
     return isinstance(given, str | bytes | os.PathLike)
 
 

@@ -253,7 +253,6 @@ def test_a_missing_and_a_changed_file_are_named(tmp_path: Path) -> None:
         (["a.csv", "sim:clicks=5"], "is read alone"),
         (["a.csv", "none.csv"], "none.csv: there is no such file"),
         (["a.csv", 7], "a log is given as a str or a Path, not as 7"),
-        ([], "a source is given as a str or a Path"),
         ("empty", "is a folder without files"),
     ],
 )
