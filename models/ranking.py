@@ -271,7 +271,8 @@ class CatalogueRanker:
     def rank(self, part: slice) -> Ranking:
         """Rank some of the targets by score, and return the k best items."""
         found = self.found(part)
-        ranks = np.where(found.broken, -1, found.above)
+        # A target is among those that reach its bar, however the product rounds its score.
+        ranks = np.where(found.broken, -1, np.maximum(found.above, 1))
         (unseen,) = self.about_targets(part)[:1]
         return self.ranking(unseen, ranks, found.listed, found.listed_rows)
 

@@ -124,7 +124,8 @@ class Ranks(ABC):
     def finish(self, counts: Tensor) -> Outcome:
         """Return the ranks, from the sum of all ranks' counts, and the best items."""
         step, sums = self.step, counts.cpu().numpy()
-        ranks = np.where(sums < 0, -1, np.minimum(sums, step.plan.items[step.order]))
+        # A target is among those that reach its bar, however the product rounds its score.
+        ranks = np.where(sums < 0, -1, np.clip(sums, 1, step.plan.items[step.order]))
         ranks[step.unseen] = 0
         back = np.argsort(step.order)
         outcome = Outcome(ranks[back])
