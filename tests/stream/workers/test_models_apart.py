@@ -102,14 +102,24 @@ def test_seeds_and_a_protocol_give_the_same_figures_in_several_processes(tmp_pat
         "markov": {},
     }
     source = "sim:clicks=1500,items=50,seed=3"
-    asked = {"seeds": 2, "frozen": True, "test_from": 1000, "leave_out": ["repeats"]}
+    asked: dict[str, Any] = {
+        "seeds": 2,
+        "frozen": True,
+        "test_from": 1000,
+        "leave_out": ["repeats"],
+    }
     config = CompareConfig(models=models, device="cpu", **asked)
     one = figures(json.loads(json.dumps(compare(source, config))))
     (tmp_path / "experiment.toml").write_text(
         'seeds = 2\nfrozen = true\ntest_from = 1000\nleave_out = ["repeats"]\ndevice = "cpu"\n'
         '[models.small]\nkind = "gru4rec"\nhidden = 4\nn_negatives = 4\n[models.markov]\n'
     )
-    options = ["--config", tmp_path / "experiment.toml", "--json", tmp_path / "figures.json"]
+    options: list[str | Path] = [
+        "--config",
+        tmp_path / "experiment.toml",
+        "--json",
+        tmp_path / "figures.json",
+    ]
     with Group(3, ["compare", source, *options], output=tmp_path / "output") as group:
         assert group.wait() == 0, group.text()
     assert figures(json.loads((tmp_path / "figures.json").read_bytes())) == one
