@@ -8,7 +8,7 @@ import griffe
 
 
 class Fields(griffe.Extension):
-    """Give each class with annotated fields and without ``__init__`` the one that it will have."""
+    """Adds to each class of annotated fields the ``__init__`` that it has once it is made."""
 
     def on_class_members(self, *, cls: Any, **_: Any) -> None:
         """Add ``__init__`` to a class that is a named tuple or a struct."""

@@ -140,7 +140,7 @@ def test_the_python_of_a_page_runs(
 
 
 def nextclick(words: list[str]) -> None:
-    """Let the command line read its arguments, without doing what they say."""
+    """Parse arguments as the command line does, and run nothing."""
     group = typer.main.get_command(app)
     with group.make_context(
         "nextclick", list(words), resilient_parsing="--version" in words
