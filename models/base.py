@@ -121,9 +121,7 @@ class CheckedModel(ABC):
         times: Iterable[float | None] | None = None,
     ) -> BatchResult:
         """Score like `test_then_learn` and change nothing."""
-        names = self._checked(sessions, items)
-        k, checked_times = at_least(k, "k", 0), click_times(times, names[1])
-        return self._run(Request(*names, k, times=checked_times, test=True))
+        return self._run(self._to_test(sessions, items, k, times))
 
     def test_frozen(
         self,
@@ -137,9 +135,19 @@ class CheckedModel(ABC):
         `test` may score a click with what the clicks before it in the batch teach; here a click
         knows of these only those of its own session.
         """
+        return self._test_frozen(self._to_test(sessions, items, k, times, frozen=True))
+
+    def _to_test(
+        self,
+        sessions: Iterable[Id],
+        items: Iterable[Id],
+        k: int,
+        times: Iterable[float | None] | None,
+        frozen: bool = False,
+    ) -> Request:
         names = self._checked(sessions, items)
         k, checked_times = at_least(k, "k", 0), click_times(times, names[1])
-        return self._test_frozen(Request(*names, k, times=checked_times, test=True, frozen=True))
+        return Request(*names, k, times=checked_times, test=True, frozen=frozen)
 
     def learn_many(
         self,

@@ -26,8 +26,6 @@ from ..comparison.timed_model import TimedModel
 from ..config.learners import OWN, class_of
 from ..config.options import ConfigError
 from ..config.run import StreamConfig
-from ..evaluation.driven import DrivenModel
-from ..evaluation.protocol import Protocol
 from ..evaluation.tested_batch import TestedBatch
 from .member import Member
 from .wire import Wire
@@ -151,7 +149,7 @@ class AwayTimed(TimedModel):
     """A model in another process, with the seconds that it takes there; it is driven there."""
 
     def __init__(self, model: AwayModel) -> None:
-        super().__init__(DrivenModel(model, Protocol()))
+        super().__init__(model)
         self.away = model
 
     def test_then_learn(
