@@ -331,7 +331,10 @@ class Chunk:
 
 
 def wanted_for_lists(
-    clicks: int, k: int, barred: NDArray[np.bool_], evidence: Evidence | None
+    clicks: int,
+    k: int,
+    barred: NDArray[np.bool_],
+    special: tuple[Whole, NDArray[np.int32]] | None,
 ) -> Wanted:
     """Return what a scan has to find for lists of k items, and nothing else.
 
@@ -343,16 +346,16 @@ def wanted_for_lists(
         How many items each list has.
     barred
         bool (clicks, rows): what is not to be listed.
-    evidence
-        The memory's, where there is one.
+    special
+        Where there is a memory: the spans and rows of the items that it has evidence for.
 
     """
     none = np.zeros(0, np.int64)
     return Wanted(
         np.full(clicks, np.inf, np.float32),
-        evidence is not None,
+        special is not None,
         room_for(k, barred.shape[1]),
-        *_special(evidence, clicks),
+        *(special or (np.zeros((clicks, 2), np.int64), np.zeros(0, np.int32))),
         none,
         none,
         np.zeros(clicks, np.int64),

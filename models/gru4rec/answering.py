@@ -182,9 +182,9 @@ class Answering:
         self._block_own(queries, visitors, blocked, clicks, places)
         k = int(counts.max())
         scoring = model.items.scoring(model.vocabulary.used)
-        found = scan(
-            outputs, *scoring, wanted_for_lists(len(queries), k, blocked, evidence)
-        ).scanned()
+        spoken_for = None if evidence is None else (evidence.spans, evidence.rows)
+        wanted = wanted_for_lists(len(queries), k, blocked, spoken_for)
+        found = scan(outputs, *scoring, wanted).scanned()
         if found.broken.any():
             raise diverged()
         if not model.memory or evidence is None:

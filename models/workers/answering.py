@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..compute.half_scores import scan
-from ..compute.score_blocks import Scanned, Wanted, join_sums
+from ..compute.score_blocks import Scanned, join_sums
 from ..gradient_model import diverged
 from ..gru4rec.answering import Answering, Learner, Visitors
 from ..items.best_items import Blocked, Whole, best_listed, limited
@@ -20,11 +20,12 @@ from ..items.table import pick
 from ..memory.evidence import Evidence
 from ..memory.mixture import Mixture
 from ..queries import Query
-from ..ranking import room_for
+from ..ranking import wanted_for_lists
 from ..windows import LastWindows, align_last_windows
 from .buckets import bucket_of
 from .messages import Arrays, Message
 from .packing import Form
+from .recall import spans_of
 from .shard import in_order_of
 from .worker import Worker
 
@@ -256,27 +257,10 @@ def _scan(
     k: int,
     sums: bool,
 ) -> Scanned:
-    queries, kind = len(outputs), torch.zeros(0, dtype=worker.dtype).numpy().dtype
-    spans = np.zeros((queries, 2), np.int64)
-    starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
-    spans[pairs[0][starts], 0] = starts
-    spans[pairs[0][starts], 1] = np.append(starts[1:], len(pairs[0]))
-    special = worker.buckets.places(pairs[1].astype(np.int64)).astype(np.int32)
-    none = np.zeros(0, np.int64)
-    bars = np.full(queries, np.inf, kind)
-    places = barred.shape[1]
-    wanted = Wanted(
-        bars,
-        sums,
-        room_for(k, places),
-        spans,
-        special,
-        none,
-        none,
-        np.zeros(queries, np.int64),
-        barred,
-    )
-    return scan(outputs, *worker.items.scoring(places), wanted).scanned()
+    queries, places = len(outputs), worker.buckets.places(pairs[1].astype(np.int64))
+    special = (spans_of(pairs[0], queries), places.astype(np.int32)) if sums else None
+    wanted = wanted_for_lists(queries, k, barred, special)
+    return scan(outputs, *worker.items.scoring(barred.shape[1]), wanted).scanned()
 
 
 def _joined(received: list[list[Tensor]], order: Whole, queries: int) -> Scanned:

@@ -19,7 +19,7 @@ from ..items.own_scores import own_scores
 from ..memory.mixture import Mixture
 from ..ranking import SLACK, room_for
 from .packing import Form
-from .recall import Recall
+from .recall import Recall, spans_of
 from .replica import Shard
 from .step import Outcome, Step
 
@@ -237,12 +237,10 @@ class MixtureRanks(Ranks):
         return bar, self._special(both[0], both[1])
 
     def _special(self, clicks: Small, rows: Small) -> tuple[Whole, Small]:
-        """Return spans and places; each click's items are in one run."""
-        spans = np.zeros((self.step.m, 2), np.int64)
-        starts = np.flatnonzero(np.diff(clicks, prepend=-1))
-        spans[clicks[starts], 0] = starts
-        spans[clicks[starts], 1] = np.append(starts[1:], len(clicks))
-        return spans, self.buckets.places(rows.astype(np.int64)).astype(np.int32)
+        """Return spans and places."""
+        return spans_of(clicks, self.step.m), self.buckets.places(rows.astype(np.int64)).astype(
+            np.int32
+        )
 
     def offer(self, outgoing: Offers, incoming: Forms) -> None:
         """Offer to each rank what its own clicks need of the rank's own items."""

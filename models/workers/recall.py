@@ -13,7 +13,31 @@ from .buckets import Buckets
 from .shard import in_order_of
 from .step import Step
 
+Small = NDArray[np.int32]
 Whole = NDArray[np.int64]
+
+
+def spans_of(clicks: Small, count: int) -> Whole:
+    """Return where each of some clicks has its items: int64 (count, 2).
+
+    Parameters
+    ----------
+    clicks
+        (n,): the click of each item; those of a click are in one run.
+    count
+        How many clicks there are.
+
+    Examples
+    --------
+    >>> spans_of(np.array([2, 2, 0], np.int32), 3).tolist()
+    [[2, 3], [0, 0], [0, 2]]
+
+    """
+    spans = np.zeros((count, 2), np.int64)
+    starts = np.flatnonzero(np.diff(clicks, prepend=-1))
+    spans[clicks[starts], 0] = starts
+    spans[clicks[starts], 1] = np.append(starts[1:], len(clicks))
+    return spans
 
 
 class Recall:
