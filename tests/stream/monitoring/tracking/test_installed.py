@@ -28,9 +28,7 @@ def tracked(track: str) -> tuple[RunResult, list[str]]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_shows_the_curves(folder: Path) -> None:
     pytest.importorskip("tensorboard", reason="pip install 'nextclick[tensorboard]'")
-    from tensorboard.backend.event_processing import (  # type: ignore[import-untyped]
-        event_accumulator,
-    )
+    from tensorboard.backend.event_processing import event_accumulator
 
     result, failed = tracked("tensorboard:boards")
     assert failed == []
