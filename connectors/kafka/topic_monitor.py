@@ -210,6 +210,9 @@ class TopicMonitor:
         asked = time.monotonic()
         if asked - self._looked < LOOK:
             return None
+        if asked - self._looked > AWAY and self._away is None:
+            # Nobody has asked for so long, so nobody could answer: silence counts from now on.
+            self._answered = max(self._answered, asked)
         self._looked = asked
         try:
             ends = self.ends(numbers, LOOKING_MS)
