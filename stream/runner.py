@@ -17,6 +17,7 @@ from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import OnlineGRU4Rec, Recommender, State
 from nextclick.models.compute.device import cores
 from nextclick.models.compute.half_scores import HalfChoice
+from nextclick.models.compute.jit import compile_timer
 
 from .comparison.arena import Arena
 from .comparison.trials import make_trials
@@ -210,6 +211,7 @@ def run_model(
     name = source_name(spec)
     _check(spec, config, model)
     with ExitStack() as stack:
+        compiling = stack.enter_context(compile_timer())
         # What kafka-python logs is told in errors and notes; its own words are of no help.
         stack.enter_context(KafkaLog())
         source = open_configured_source(spec, config)
@@ -243,6 +245,7 @@ def run_model(
             "began_from": engine.about["began_from"],
             "seconds": seconds,
             "clicks_per_second": (engine.clicks - before) / seconds,
+            "compiling_seconds": compiling(),
             "peak_memory_mb": peak_memory_mb(),
             "provenance": provenance(config.device),
             "config": public,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core import event
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,6 +62,28 @@ def before_compiling(listener: Callable[[], None] | None) -> None:
 
     """
     _listeners[:] = [] if listener is None else [listener]
+
+
+@contextmanager
+def compile_timer() -> Iterator[Callable[[], float]]:
+    """Measure how long loops are compiled; reading code that was kept does not count.
+
+    Yields
+    ------
+    callable
+        Returns the seconds so far. numba compiles on one thread at a time.
+
+    Examples
+    --------
+    >>> with compile_timer() as seconds:
+    ...     pass
+    >>> seconds()
+    0.0
+
+    """
+    listener = event.TimingListener()
+    with event.install_listener("numba:compile", listener):
+        yield lambda: listener.duration if listener.done else 0.0
 
 
 def _made(function: Callable[P, T], liberties: set[str]) -> Callable[P, T]:

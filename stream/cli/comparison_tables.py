@@ -94,8 +94,8 @@ def _signed(apart: dict[str, Any]) -> str:
 
 def _key(result: dict[str, Any], figure: str) -> str:
     sure = (
-        "* the 95 % interval of the difference from the first row excludes 0; ** also after Holm's "
-        "correction\nfor the number of differences"
+        "* the 95 % interval of the difference from the first row excludes 0\n** also after Holm's "
+        "correction for the number of differences"
         if result["bootstrap"]["draws"]
         else "too few clicks to tell which differences are significant"
     )

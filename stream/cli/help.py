@@ -69,8 +69,11 @@ class Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def _explain(self, error: Any) -> None:
-        message = " ".join(error.format_message().split())
+        # Options that are alike are in the message of some versions only, and worded otherwise.
+        alike = " or ".join(getattr(error, "possibilities", None) or ())
+        message = " ".join((error.message if alike else error.format_message()).split())
         # Without a command typer shows the help, and says no more.
         if message and type(error).__name__ != "NoArgsIsHelpError":
             command = error.ctx.command_path if error.ctx else self.name
-            complain(f"{message[0].lower()}{message[1:].rstrip('.')} (see {command} --help)")
+            hint = f"did you mean {alike}? See" if alike else "see"
+            complain(f"{message[0].lower()}{message[1:].rstrip('.')} ({hint} {command} --help)")

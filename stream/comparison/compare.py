@@ -43,6 +43,7 @@ OF_THE_RUN = (
     "in_memory",
     "seconds",
     "clicks_per_second",
+    "compiling_seconds",
     "peak_memory_mb",
     "provenance",
     "config",

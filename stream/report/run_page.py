@@ -33,6 +33,7 @@ _MACHINE = [
     ("live_sessions", "live sessions"),
     ("seconds", "seconds"),
     ("clicks_per_second", "clicks per second"),
+    ("compiling_seconds", "seconds of compiling, once on a machine"),
     ("peak_memory_mb", "peak memory, MB"),
 ]
 

@@ -16,7 +16,15 @@ DIGITS = 16
 """Hexadecimal digits of a SHA-256 that are kept."""
 
 UNSTEADY = {
-    *("seconds", "clicks_per_second", "peak_memory_mb", "score_ms", "learn_ms", "memory_mb"),
+    *(
+        "seconds",
+        "clicks_per_second",
+        "compiling_seconds",
+        "peak_memory_mb",
+        "score_ms",
+        "learn_ms",
+        "memory_mb",
+    ),
     *("phases", "timed", "to", "saved", "versions", "provenance"),
 }
 """Names of times, sizes in RAM, paths and versions, wherever they occur."""

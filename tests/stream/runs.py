@@ -11,7 +11,15 @@ from nextclick.models import GRU4RecConfig
 SMALL = GRU4RecConfig(hidden=16, n_negatives=32)
 
 
-VARIES = ("seconds", "clicks_per_second", "peak_memory_mb", "provenance", "config", "source")
+VARIES = (
+    "seconds",
+    "clicks_per_second",
+    "compiling_seconds",
+    "peak_memory_mb",
+    "provenance",
+    "config",
+    "source",
+)
 
 
 def write_log(path: Path, clicks: int = 3000, seed: int = 0) -> Path:

@@ -94,6 +94,17 @@ def test_code_that_cannot_be_kept_anywhere_is_compiled(tmp_path: Path) -> None:
     assert scaled(tmp_path, nowhere) == "42 0"
 
 
+def test_the_time_of_compiling_is_measured_and_that_of_reading_is_not(tmp_path: Path) -> None:
+    folder_of(tmp_path)
+    measured = (
+        "from package.compute.jit import compile_timer; import atexit; timer = compile_timer()\n"
+        "seconds = timer.__enter__(); atexit.register(lambda: print(seconds() > 0.01, seconds()))"
+    )
+    result, took = scaled(tmp_path, measured).splitlines()
+    assert (result, took.split()[0]) == ("42 0", "True")
+    assert scaled(tmp_path, measured).splitlines() == ["42 1", "False 0.0"]
+
+
 def test_a_listener_hears_once_that_a_loop_is_compiled_and_not_that_one_is_read(
     tmp_path: Path,
 ) -> None:

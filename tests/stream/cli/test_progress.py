@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nextclick.models.compute import jit
-from nextclick.stream.cli.progress import LiveLine, Progress, duration, fitting
+from nextclick.stream import RunConfig, run
+from nextclick.stream.cli.progress import LiveLine, Progress, duration, fitting, summary
 from nextclick.stream.cli.terminal import console
 
 
@@ -126,3 +127,21 @@ def test_the_line_says_that_loops_are_compiled_while_they_are() -> None:
         tell()
         assert lines(file)[-1].startswith("compiling for this machine, once")
     assert jit._listeners == []
+
+
+def test_the_table_tells_the_rate_without_compiling() -> None:
+    result = run("sim:clicks=300", RunConfig(learner="markov"))
+    result |= {"seconds": 40.0, "clicks_per_second": 7.5, "compiling_seconds": 30.0}
+    rows = table_rows(result)
+    assert rows["  compiling, once"] == "30.0"
+    assert rows["clicks/s"] == "8"
+    assert rows["  without compiling"] == "30"
+    assert (
+        not {"  compiling, once", "  without compiling"}
+        & table_rows(result | {"compiling_seconds": 0.4}).keys()
+    )
+
+
+def table_rows(result: dict[str, Any]) -> dict[str, str]:
+    labels, cells = (column.cells for column in summary(result).columns)
+    return dict(zip(map(str, labels), map(str, cells), strict=True))

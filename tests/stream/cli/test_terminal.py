@@ -104,7 +104,10 @@ def test_help_reads_as_it_is_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "x", "--bach", "3"], r"no such option: --bach .*--batch.* \(see .* run --help"),
+        (
+            ["run", "x", "--bach", "3"],
+            r"no such option: --bach \(did you mean --batch\b.* See .* run --help\)",
+        ),
         (["run"], "missing argument 'source'"),
         (["replay", "x"], "missing option '--to'"),
         (["rnu:x:"], "no such command 'rnu:x:'"),

@@ -22,7 +22,14 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 SOURCE = "sim:clicks=6000,items=200,seed=3"
 
-OWN = ("seconds", "clicks_per_second", "peak_memory_mb", "provenance", "config")
+OWN = (
+    "seconds",
+    "clicks_per_second",
+    "compiling_seconds",
+    "peak_memory_mb",
+    "provenance",
+    "config",
+)
 """What differs between any two comparisons; of a model, what its steps took."""
 
 
