@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import saying
 from .place import COMMANDS, Place
@@ -43,10 +43,21 @@ def lead(place: Place, arguments: Sequence[str], run: Callable[[], None]) -> Non
         code = 0
     except SystemExit as end:
         code = end.code or 0
-        raise
     finally:
         if arguments and arguments[0] in COMMANDS:
             _end_the_others(place, code != 0)
+    _exit(code)
+
+
+def _exit(code: Any) -> NoReturn:
+    """End the first process with a code."""
+    shared = sys.modules.get(f"{__package__}.member")
+    if shared is not None and shared.HAS_JOINED and isinstance(code, int):
+        # The threads of gloo, if they still run, may abort a process whose Python ends.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _is_news(place: Place, sentence: str) -> bool:
