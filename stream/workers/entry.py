@@ -53,11 +53,15 @@ def _exit(code: Any) -> NoReturn:
     """End the first process with a code."""
     shared = sys.modules.get(f"{__package__}.member")
     if shared is not None and shared.HAS_JOINED and isinstance(code, int):
-        # The threads of gloo, if they still run, may abort a process whose Python ends.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _leave(code)
     sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: gloo's threads, if they still run, abort one whose Python ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _is_news(place: Place, sentence: str) -> bool:
@@ -121,8 +125,8 @@ def _end_after_first(failed: bool) -> NoReturn:
 
     torchrun shows every process that has failed; one that it ends itself has not.
     """
-    sys.stdout.flush()
     if failed:
+        sys.stdout.flush()
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
         time.sleep(SIGNAL_SECONDS)
-    os._exit(int(failed))
+    _leave(int(failed))

@@ -20,19 +20,10 @@ from nextclick.stream.config.options import ConfigError
 from nextclick.stream.learned import load_model
 from nextclick.stream.snapshots.store import SnapshotError, Snapshots
 from tests.small_models import Recent
-from tests.stream.runs import write_log
+from tests.stream.runs import VARIES, write_log
 
 SMALL: dict[str, Any] = {"hidden": 8, "n_negatives": 16}
 MODELS: dict[str, dict[str, Any]] = {"gru4rec": SMALL, "recent": {}, "gru4rec-network": SMALL}
-VARIES = (
-    "seconds",
-    "clicks_per_second",
-    "compiling_seconds",
-    "peak_memory_mb",
-    "provenance",
-    "config",
-    "source",
-)
 
 
 @pytest.fixture(autouse=True)

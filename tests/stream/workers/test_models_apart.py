@@ -9,6 +9,7 @@ import pytest
 from nextclick.stream.comparison.compare import compare
 from nextclick.stream.comparison.config import CompareConfig
 from nextclick.stream.workers.models_apart import deal
+from tests.stream.runs import OWN
 from tests.stream.workers.groups import Group
 from tests.stream.workers.test_shared_runs import has_learned
 
@@ -21,16 +22,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "vstan": {},
 }
 SOURCE = "sim:clicks=6000,items=200,seed=3"
-
-OWN = (
-    "seconds",
-    "clicks_per_second",
-    "compiling_seconds",
-    "peak_memory_mb",
-    "provenance",
-    "config",
-)
-"""What differs between any two comparisons; of a model, what its steps took."""
 
 
 def figures(result: Any) -> Any:
