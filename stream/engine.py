@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -148,7 +149,9 @@ class Engine:
         self.protocol = Protocol()
         self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
-        self.checkpoints = Checkpoints(self, snapshots, every or Interval(seconds=60))
+        # Its parts do not hold it: so it is freed, with its model, as soon as nobody uses it.
+        own: Engine = weakref.proxy(self)
+        self.checkpoints = Checkpoints(own, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
             self.sinks,
             k=at_least(k, "k", 1),
@@ -156,10 +159,10 @@ class Engine:
             exclude_current=exclude_current,
             max_wait=None if max_wait is None else seconds("max_wait", max_wait),
             phases=self.phases,
-            idle=lambda: self.requests.idle(),
-            shown=lambda: (self.items.allowed() if self.items else None, self.trials.interleaving),
+            idle=lambda: own.requests.idle(),
+            shown=lambda: (own.items.allowed() if own.items else None, own.trials.interleaving),
         )
-        self._notices, self._pending = Notices(self), PendingClicks()
+        self._notices, self._pending = Notices(own), PendingClicks()
         self._position: Position = {}
         self._time: float | None = None
         self._failure: SourceError | None = None

@@ -124,11 +124,10 @@ def run(
             shared_model(config, member, notify) as model,
             tracked(Tracking(told, notify, progress), public) as tracking,
         ):
-            if warm is not None:
-                learned = learned_model(warm.parts, warm.about, config.device)
-                put_into(model, learned, config, warm)
+            origin = None if warm is None else _begin_from(model, warm, config)
+            del warm  # What is not needed any more would stay in the RAM for months.
             choose_ranking(config, model, notify)
-            result = RunResult(run_model(spec, config, model, public, notify, tracking, warm))
+            result = RunResult(run_model(spec, config, model, public, notify, tracking, origin))
             tracking.ended(result)
         if member is not None:
             member.failed = not result["usable"]  # The command line's exit code says so.
@@ -189,7 +188,7 @@ def run_model(
     public: dict[str, Any],
     notify: Callable[[str], None],
     progress: Callable[[Engine], None] | None,
-    warm: WarmStart | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Drive a model along a source, from a snapshot where there is one; see `run`.
 
@@ -203,8 +202,8 @@ def run_model(
         The options to keep in snapshots and to show with the figures.
     notify, progress
         As for `run`.
-    warm
-        What the model has begun with.
+    origin
+        Which snapshot the model has begun with.
 
     """
     began = time.monotonic()
@@ -224,11 +223,12 @@ def run_model(
             snapshots.lock()
             saved = None if config.fresh else load_state(snapshots, public, notify)
         engine = make_engine(source, config, model, snapshots, name)
-        engine.about |= {"config": public, "began_from": warm.facts if warm is not None else None}
+        engine.about |= {"config": public, "began_from": origin}
         engine.notify = notify
         engine.trials = make_trials(config, model.name, notify)
         engine.unusable = Unusable(config.time_unit or "s")
         _begin(engine, saved, lambda: count_clicks(spec, config))
+        del saved  # As `warm` in `run`.
         _open_sinks(engine, config, stack)
         stack.enter_context(_sharing(engine))
         stack.enter_context(serving(engine, config, notify))
@@ -337,6 +337,12 @@ def _sharing(engine: Engine) -> Iterator[None]:
     count = sharing.threads if sharing is not None else None
     with threads(count or torch_threads(cores())):
         yield
+
+
+def _begin_from(model: CheckedModel, warm: WarmStart, config: RunConfig) -> dict[str, Any]:
+    """Have a model begin with what that of a snapshot has learned; return which it is."""
+    put_into(model, learned_model(warm.parts, warm.about, config.device), config, warm)
+    return warm.facts
 
 
 def _begin(

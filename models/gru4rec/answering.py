@@ -101,6 +101,30 @@ class Visitors:
         return part
 
 
+class PopularItems:
+    """Each item's share of the latest clicks, counted anew once others have been learned."""
+
+    def __init__(self) -> None:
+        self._counted: tuple[int, NDArray[np.float64]] | None = None
+
+    def shares(self, model: Learner) -> NDArray[np.float64]:
+        """Return the share of each row in use."""
+        learned = model.popularity.clicks
+        if self._counted is None or self._counted[0] != learned:
+            used = model.vocabulary.used
+            every = torch.arange(used, device=model.device)
+            all_times = model.popularity.counts(every).cpu().numpy()
+            if model.memory:
+                latest = model.memory.latest_items(POPULAR_CLICKS, model.vocabulary.admissions)
+                lately = np.bincount(latest, minlength=used).astype(np.float64)
+            else:
+                lately = all_times * model.vocabulary.clicked_lately(POPULAR_CLICKS)
+            shares = lately / max(1.0, lately.sum())
+            shares += OF_ALL_TIMES * all_times / max(1.0, all_times.sum())
+            self._counted = learned, shares / (1 + OF_ALL_TIMES)
+        return self._counted[1]
+
+
 class Answering:
     """Answers queries together, in one pass of the model.
 
@@ -111,12 +135,13 @@ class Answering:
     ----------
     model
         The learner. It must not learn meanwhile.
+    popular
+        The items for those whose sessions have no known click.
 
     """
 
-    def __init__(self, model: Learner) -> None:
-        self._model = model
-        self._popular: tuple[int, NDArray[np.float64]] | None = None
+    def __init__(self, model: Learner, popular: PopularItems) -> None:
+        self._model, self._popular = model, popular
 
     @torch.no_grad()
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
@@ -144,26 +169,8 @@ class Answering:
     def _of_popular(
         self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole
     ) -> tuple[Whole, NDArray[np.float64]]:
-        scores = torch.from_numpy(self._popularity()).expand(len(queries), -1)
+        scores = torch.from_numpy(self._popular.shares(self._model)).expand(len(queries), -1)
         return best_items(scores.contiguous(), blocked, counts)
-
-    def _popularity(self) -> NDArray[np.float64]:
-        """Return each row's share of the latest clicks."""
-        model = self._model
-        learned = model.popularity.clicks
-        if self._popular is None or self._popular[0] != learned:
-            used = model.vocabulary.used
-            every = torch.arange(used, device=model.device)
-            all_times = model.popularity.counts(every).cpu().numpy()
-            if model.memory:
-                latest = model.memory.latest_items(POPULAR_CLICKS, model.vocabulary.admissions)
-                lately = np.bincount(latest, minlength=used).astype(np.float64)
-            else:
-                lately = all_times * model.vocabulary.clicked_lately(POPULAR_CLICKS)
-            shares = lately / max(1.0, lately.sum())
-            shares += OF_ALL_TIMES * all_times / max(1.0, all_times.sum())
-            self._popular = learned, shares / (1 + OF_ALL_TIMES)
-        return self._popular[1]
 
     def _of_sessions(
         self, queries: Sequence[Query], visitors: Visitors, blocked: Blocked, counts: Whole

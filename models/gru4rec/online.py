@@ -34,7 +34,7 @@ from ..recommender import BatchResult, State, prefixed, within
 from ..sessions import SessionStore
 from ..state import load_state, save_state
 from ..windows import Whole
-from .answering import Answering
+from .answering import Answering, PopularItems
 from .config import GRU4RecConfig
 from .mixed_precision import Precision
 from .parts import input_size, make_network
@@ -148,7 +148,7 @@ class OnlineGRU4Rec(GradientModel):
             self.memory = Memory(config.memory, config.memory_rate, config.memory_boost, self.seed)
         self.choose_half: Callable[[int, int], bool] = never
         self._worker = Worker(self.device)
-        self._answering = Answering(self)
+        self._popular = PopularItems()
 
     def _run(self, request: Request) -> BatchResult:
         """Test the batch, learn it, or both."""
@@ -329,7 +329,7 @@ class OnlineGRU4Rec(GradientModel):
         return np.zeros(0)
 
     def _recommend_each(self, queries: list[Query]) -> list[Answer]:
-        return self._answering.answer(queries)
+        return Answering(self, self._popular).answer(queries)
 
     @property
     def _neighbour_init(self) -> float:

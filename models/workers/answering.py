@@ -13,7 +13,7 @@ from torch import Tensor
 from ..compute.half_scores import scan
 from ..compute.score_blocks import Scanned, join_sums
 from ..gradient_model import diverged
-from ..gru4rec.answering import Answering, Learner, Visitors
+from ..gru4rec.answering import Answering, Learner, PopularItems, Visitors
 from ..items.best_items import Blocked, Whole, best_listed, limited
 from ..items.item_table import SHIFT
 from ..items.table import pick
@@ -60,13 +60,15 @@ class ShardedAnswering(Answering):
     ----------
     model
         The learner at rank 0. It must not learn meanwhile.
+    popular
+        The items for those whose sessions have no known click.
     worker
         Rank 0's part.
 
     """
 
-    def __init__(self, model: Learner, worker: Worker) -> None:
-        super().__init__(model)
+    def __init__(self, model: Learner, popular: PopularItems, worker: Worker) -> None:
+        super().__init__(model, popular)
         self._worker = worker
 
     def _of_sessions(

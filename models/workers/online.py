@@ -14,6 +14,7 @@ from ..base import Request, fits
 from ..batch import Batch
 from ..compute.device import HOST, choose_device
 from ..gradient_model import GradientModel, diverged, record
+from ..gru4rec.answering import PopularItems
 from ..gru4rec.config import GRU4RecConfig
 from ..gru4rec.online import OnlineGRU4Rec
 from ..gru4rec.parts import input_size, make_network
@@ -114,7 +115,7 @@ class ShardedGRU4Rec(GradientModel):
         self.precision = self._worker.precision
         recall = self._worker.recall
         self.memory: Memory | None = recall.memory if recall else None
-        self._answering = ShardedAnswering(self, self._worker)
+        self._popular = PopularItems()
         self._neighbours = np.zeros(0, np.int64)
         self._evicted: list[int] = []
         self._diverged = False
@@ -210,7 +211,7 @@ class ShardedGRU4Rec(GradientModel):
         if self._diverged:
             raise diverged()
         self._send_evicted()
-        return self._answering.answer(queries)
+        return ShardedAnswering(self, self._popular, self._worker).answer(queries)
 
     def state(self) -> State:
         """Copy all that the next click depends on, from all ranks."""

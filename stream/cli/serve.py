@@ -63,6 +63,7 @@ def serve_command(config: ServeConfig) -> None:
         from nextclick.models.compute.device import cores
         from nextclick.models.compute.jit import before_compiling
 
+        from ..monitoring.gc_freeze import freeze_garbage
         from ..recommendations.item_follower import followed_items
         from ..runner import threads
         from ..serving.clicks import REPLICA, clicks_endpoint
@@ -92,6 +93,7 @@ def serve_command(config: ServeConfig) -> None:
             items = followed_items(config.items, most, settings, notify, registry)
             replica.show_items(stack.enter_context(items))
         compile_loops(replica.loaded.config)
+        stack.enter_context(freeze_garbage())
         page = LivePage(replica)
         more = [clicks_endpoint(None, refusal=REPLICA), *page.endpoints]
         with (
@@ -100,7 +102,8 @@ def serve_command(config: ServeConfig) -> None:
             closing(page),
             replica.following(),
         ):
-            notify(f"recommendations from {replica.loaded.name} at {address}/v1/recommend")
+            at = f"{address}/v1/recommend"
+            notify(Info(f"recommendations from {replica.loaded.name} at {at}"))
             notify(Info(f"live page at {address}/"))
             warn_if_open(host, access, "--port", notify)
             ended.wait()

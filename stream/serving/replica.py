@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -162,8 +161,6 @@ class Replica:
             return False
         loaded = self._load(found[0])
         answers = self._answers(loaded)
-        # What was loaded is no garbage, and is not to be looked through while visitors wait.
-        gc.freeze()
         self.loaded, self.queue.answers = loaded, answers
         self.swaps += 1
         return True

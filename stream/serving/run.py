@@ -70,10 +70,10 @@ def serve_engine(
         ) as address,
         closing(page),
     ):
-        notify(f"recommendations at {address}/v1/recommend")
+        notify(Info(f"recommendations at {address}/v1/recommend"))
         notify(Info(f"live page at {address}/"))
         if recorder is not None:
-            notify(f"clicks sent to {address}/v1/clicks are recorded in {recorder.place}")
+            notify(Info(f"clicks sent to {address}/v1/clicks are recorded in {recorder.place}"))
         warn_if_open(host, access, "--serve", notify)
         engine.requests = service.queue
         yield service

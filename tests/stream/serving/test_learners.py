@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +84,26 @@ def test_a_run_in_two_pieces_has_the_figures_and_records_of_one(
         assert len(lists) == 700
         for each, item in zip(lists, clicks.items, strict=True):
             assert item not in each["items"]
+
+
+@pytest.mark.parametrize("learner", names())
+def test_a_replica_frees_the_snapshot_that_it_no_longer_serves(
+    learner: str, tmp_path: Path
+) -> None:
+    """At once: the garbage collector halts a server, and passes over what was there before it."""
+    run(SHOP, options(learner, snapshots=str(tmp_path), max_clicks=400))
+    replica = Replica(tmp_path, print)
+    then = replica.loaded.engine
+    then.model.recommend([1, 2, 3], 3)
+    freed = [weakref.ref(part) for part in (then, then.model, then.sessionizer, then.figures)]
+    del then
+    run(SHOP, options(learner, snapshots=str(tmp_path)))
+    gc.disable()
+    try:
+        assert replica.take_newest()
+        assert [part() for part in freed] == [None] * 4
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow

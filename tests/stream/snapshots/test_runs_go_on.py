@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nextclick.connectors import SinkError, SourceError
-from nextclick.models import GRU4RecConfig
+from nextclick.models import GRU4RecConfig, OnlineGRU4Rec, State
+from nextclick.stream import Engine
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.config.run import RunConfig
 from nextclick.stream.runner import run
@@ -37,6 +40,28 @@ def test_a_run_goes_on_from_its_snapshots_as_if_never_stopped(tmp_path: Path) ->
     assert (tmp_path / "parts.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert len(told) == 4
     assert "resuming from the snapshot at 1,500 clicks" in told[-1]
+
+
+@pytest.mark.parametrize("how", ["resumed", "begun from"])
+def test_a_run_does_not_keep_the_snapshot_that_it_goes_on_from(tmp_path: Path, how: str) -> None:
+    log = write_log(tmp_path / "clicks.csv")
+    first = RunConfig(model=SMALL, snapshots=str(tmp_path / "snapshots"), max_clicks=700)
+    run(str(log), first)
+    option = "snapshots" if how == "resumed" else "begin_from"
+    config = RunConfig(model=SMALL, max_clicks=900, **{option: first.snapshots})
+    kinds: list[Any] = [Engine, OnlineGRU4Rec, State]
+    counts: list[list[int]] = []
+
+    def count(engine: object = None) -> None:
+        gc.unfreeze()  # Objects that a run has frozen would not be listed.
+        there = [type(each) for each in gc.get_objects()]
+        counts.append([there.count(kind) for kind in kinds])
+
+    gc.collect()
+    count()
+    run(str(log), config, progress=count)
+    before, during = counts[:2]
+    assert [now - then for now, then in zip(during, before, strict=True)] == [1, 1, 0]
 
 
 def test_a_log_that_has_grown_is_read_on(tmp_path: Path) -> None:
