@@ -15,6 +15,7 @@ import torch
 
 from nextclick.connectors import KafkaLog, client_settings
 from nextclick.models import OnlineGRU4Rec, Recommender, State
+from nextclick.models.base import CheckedModel
 from nextclick.models.compute.device import cores
 from nextclick.models.compute.half_scores import HalfChoice
 from nextclick.models.compute.jit import compile_timer

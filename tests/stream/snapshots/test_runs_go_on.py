@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nextclick.connectors import SinkError, SourceError
@@ -48,7 +49,9 @@ def test_a_run_does_not_keep_the_snapshot_that_it_goes_on_from(tmp_path: Path, h
     first = RunConfig(model=SMALL, snapshots=str(tmp_path / "snapshots"), max_clicks=700)
     run(str(log), first)
     option = "snapshots" if how == "resumed" else "begin_from"
-    config = RunConfig(model=SMALL, max_clicks=900, **{option: first.snapshots})
+    config = msgspec.structs.replace(
+        RunConfig(model=SMALL, max_clicks=900), **{option: first.snapshots}
+    )
     kinds: list[Any] = [Engine, OnlineGRU4Rec, State]
     counts: list[list[int]] = []
 
