@@ -71,10 +71,8 @@ class Engine:
         others, as it does before the last snapshot. None: it waits, as for what is read from disk.
     dead_letters
         A sink for the records that cannot be used.
-    about
-        Facts to put into every snapshot: the configuration.
-    notify
-        Takes what a person should know of the source, as soon as the source knows it.
+    about, notify
+        Facts to put into every snapshot; takes what a person should know of the source, at once.
 
     Attributes
     ----------
@@ -145,12 +143,10 @@ class Engine:
         self.begun = self._stopped = False
         self.requests: Requests = NoRequests()
         self.items: ItemData | None = None
-        self.trials = Trials()
-        self.protocol = Protocol()
+        self.trials, self.protocol = Trials(), Protocol()
         self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
-        # Its parts do not hold it: so it is freed, with its model, as soon as nobody uses it.
-        own: Engine = weakref.proxy(self)
+        own: Engine = weakref.proxy(self)  # Held by its parts, it would wait to be freed.
         self.checkpoints = Checkpoints(own, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
             self.sinks,
