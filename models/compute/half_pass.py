@@ -31,6 +31,9 @@ COARSE = np.float32(2**-8 * 1.01)
 FINE = np.float32(2**-22)
 """Error of each term in a sum of products in float32, at most, as a share of the largest sum."""
 
+SMALLEST = np.float32(2**-126)
+"""Of the numbers in float32 with all their digits, the smallest: less may be rounded to 0."""
+
 
 class Extents(NamedTuple):
     """How large the numbers are that are multiplied, and the errors of rounding them to bfloat16.
@@ -232,7 +235,8 @@ def _fill_errors(numbers: Single, wrong: Single) -> None:
 
 @summing
 def _norm(numbers: Single) -> np.float32:
-    norm = ZERO
+    # As much as the squares of small numbers may lose: a norm that is a bound is never too small.
+    norm = np.float32(len(numbers)) * SMALLEST
     for at in range(len(numbers)):
         norm += numbers[at] * numbers[at]
     whole: np.float32 = np.sqrt(norm)

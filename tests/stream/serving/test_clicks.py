@@ -15,6 +15,7 @@ from nextclick.connectors import FullError, RecordedLog, RecordError, SourceErro
 from nextclick.stream import RunConfig, run
 from nextclick.stream.config.options import ConfigError
 from nextclick.stream.engine import Engine
+from nextclick.stream.notes import Info
 from nextclick.stream.serving import clicks as endpoint
 from nextclick.stream.serving.requests import LARGEST_BODY
 from nextclick.stream.serving.run import serve_engine
@@ -72,6 +73,8 @@ def test_one_click_or_several_are_recorded_in_their_order_and_counted(shop: Shop
     assert [line["item_id"] for line in added] == [1, 2, 3, 4]
     assert (added[2]["page"], added[3]["timestamp"]) == ("/", 5)
     assert any("clicks sent to" in told for told in shop.told)
+    # None of the addresses is a warning.
+    assert all(isinstance(told, Info) for told in shop.told)
 
 
 def test_a_list_asked_for_after_a_click_reflects_it(shop: Shop) -> None:
