@@ -146,7 +146,7 @@ class Engine:
         self.trials, self.protocol = Trials(), Protocol()
         self.clicks_file: ClicksFile | None = None
         self.learned_at = time.monotonic()
-        own: Engine = weakref.proxy(self)  # Held by its parts, it would wait to be freed.
+        own: Engine = weakref.proxy(self)  # Weak: an engine that nobody uses is freed at once.
         self.checkpoints = Checkpoints(own, snapshots, every or Interval(seconds=60))
         self._recommendations = RecommendationWriter(
             self.sinks,
