@@ -184,6 +184,9 @@ def follow(page: str, session: Session) -> None:
         items = next(block.text for block in blocks if "available" in block.text)
         (session.folder / "items.jsonl").write_text(items)
         session.run(Command(["nextclick", "run", "clicks.csv.gz", "--snapshots", "snapshots"], ""))
+    if page == "guide/compare":
+        ours = next(block.text for block in blocks if "class Latest" in block.text)
+        (session.folder / "our_models.py").write_text(ours)
     for block in blocks:
         if block.language == "sh":
             for command in commands(block.text):
