@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import random
 from collections import Counter
@@ -88,7 +90,7 @@ def damaged(line: bytes, chance: random.Random) -> bytes:
     return line[: chance.randrange(len(line))] if kind == 1 else line
 
 
-def check(path: Path, form: LogFormat, lines: int) -> None:
+def check(path: Path, form: LogFormat, lines: int, joined: int = 0) -> None:
     source = LogSource(path, form)
     reasons: Counter[str] = Counter()
     clicks = last = 0
@@ -100,7 +102,7 @@ def check(path: Path, form: LogFormat, lines: int) -> None:
     assert last == lines
     assert reasons.keys() <= REASONS
     assert clicks > 0
-    assert clicks + reasons.total() >= lines - 1
+    assert clicks + reasons.total() >= lines - 1 - joined
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -112,6 +114,17 @@ def test_lines_of_json(tmp_path: Path, form: str, count: int) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\n".join(rows) + b"\n")
     check(path, log_format(**FORMS[form]), count)
+
+
+def are_one_record(line: bytes, following: bytes) -> bool:
+    """Whether a quote that a line leaves open is closed by the next, rightly, and both are one."""
+    if not (line.count(b'"') % 2 and following.count(b'"') % 2):
+        return False
+    lines = [line.decode("latin-1") + "\n", following.decode("latin-1")]
+    try:
+        return len(list(csv.reader(lines, delimiter="|", strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -128,7 +141,8 @@ def test_delimited_text_with_cells_of_json(tmp_path: Path, form: str, count: int
         rows.append(damaged("|".join(quoted).encode(), chance))
     path = tmp_path / "a.csv"
     path.write_bytes(b"\n".join(rows) + b"\n")
-    check(path, log_format(**FORMS[form], delimiter="|"), count + 1)
+    joined = sum(itertools.starmap(are_one_record, itertools.pairwise(rows)))
+    check(path, log_format(**FORMS[form], delimiter="|"), count + 1, joined)
 
 
 @pytest.mark.parametrize("count", COUNTS)
