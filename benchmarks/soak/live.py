@@ -245,6 +245,8 @@ def main() -> int:
     home = kafka_home()
     if home is None:
         parser.error("needs Apache Kafka as jars: set KAFKA_HOME")
+    # An engine that still has to compile takes hundreds of megabytes for it, once.
+    start("sim:clicks=2000", "--serve", str(free_port()), "--device", "cpu", *BOUNDS).wait()
     with tempfile.TemporaryDirectory() as name, RegistryServer() as registry:
         folder = Path(name)
         broker = ApacheBroker(
@@ -254,8 +256,6 @@ def main() -> int:
             broker_heartbeat_interval_ms="500",
         )
         broker.start()
-        # An engine that still has to compile takes hundreds of megabytes for it, once.
-        start("sim:clicks=2000", "--serve", str(free_port()), "--device", "cpu", *BOUNDS).wait()
         try:
             soak = Soak(broker, registry, folder, given.rate)
             try:
